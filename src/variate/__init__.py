@@ -1,0 +1,55 @@
+"""Variate: networks whose every parameter is a random variate, attacked and judged as such.
+
+Everything public is imported on first use, so that ``import variate`` is quick and loads no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from variate.budget import Budget as Budget
+    from variate.checkpoint import load as load
+    from variate.errors import VariateError as VariateError
+    from variate.evaluation import evaluate as evaluate
+    from variate.judge import judge as judge
+    from variate.network import RandomNetwork as RandomNetwork
+    from variate.network import randomize as randomize
+    from variate.oracle import GradientOracle as GradientOracle
+    from variate.oracle import LabelOracle as LabelOracle
+    from variate.oracle import ScoreOracle as ScoreOracle
+    from variate.randomness import Stream as Stream
+    from variate.record import Records as Records
+    from variate.training import train as train
+
+__version__ = "0.1.0"
+
+_PLACES = {
+    "Budget": "budget",
+    "GradientOracle": "oracle",
+    "LabelOracle": "oracle",
+    "RandomNetwork": "network",
+    "Records": "record",
+    "ScoreOracle": "oracle",
+    "Stream": "randomness",
+    "VariateError": "errors",
+    "evaluate": "evaluation",
+    "judge": "judge",
+    "load": "checkpoint",
+    "randomize": "network",
+    "train": "training",
+}
+__all__ = ["__version__", *_PLACES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'variate' has no attribute {name!r}; it has {', '.join(_PLACES)}")
+    value = getattr(import_module(f"variate.{_PLACES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

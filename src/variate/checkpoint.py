@@ -1,0 +1,227 @@
+"""Saved networks: tensors in safetensors beside a JSON card. Loading reads tensors and text, and never unpickles."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from variate import registry
+from variate.errors import CheckpointError, UsageError
+from variate.network import RandomNetwork, randomize
+from variate.record import fingerprint
+
+CARD, WEIGHTS = "card.json", "network.safetensors"
+REPORTED = ("variate", "torch", "numpy")
+
+
+class Card(BaseModel):
+    """What a saved network is: everything that is needed to build it again, and how it came to be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal["variate-network-1"] = "variate-network-1"
+    architecture: str
+    shape: list[int]
+    classes: int
+    mean: list[float]
+    std: list[float]
+    families: dict[str, str]
+    defense: str
+    objective: str
+    data: str
+    seed: int
+    training: dict[str, Any]
+    history: dict[str, list[float]]
+    seconds: float
+    versions: dict[str, str]
+    fingerprint: str
+
+
+def versions() -> dict[str, str]:
+    """The versions that decide the numbers: Python, Variate, torch, numpy."""
+    found = {"python": platform.python_version()}
+    for package in REPORTED:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed as a package"
+    return found
+
+
+def build(architecture: str, shape: tuple[int, ...], classes: int, mean: list[float], std: list[float]) -> nn.Module:
+    """An initialized architecture: a registered name, or the user's ``module:callable``.
+
+    The user's callable gets the arguments that it names among ``shape``, ``classes``, ``mean`` and ``std``.
+    """
+    import inspect
+
+    if ":" not in architecture:
+        network = registry.get("networks", architecture).load()(shape, classes, mean=mean, std=std)
+    else:
+        function = registry.import_callable(architecture)
+        facts = {"shape": shape, "classes": classes, "mean": mean, "std": std}
+        named = inspect.signature(function).parameters
+        network = function(**{name: value for name, value in facts.items() if name in named})
+    if not isinstance(network, nn.Module):
+        raise UsageError(f"{architecture} returned {type(network).__name__}", expected="a torch.nn.Module")
+    return network
+
+
+def save(network: nn.Module, folder: str | Path, card: Card) -> None:
+    """Write a network and its card into a folder, each complete or not at all. Raises ``CheckpointError``."""
+    target = Path(folder)
+    _write_tensors(target / WEIGHTS, network.state_dict(), {})
+    _replace(target / CARD, lambda path: path.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8"))
+
+
+def read_card(folder: str | Path) -> Card:
+    """The card of a saved network. Raises ``CheckpointError``."""
+    path = Path(folder) / CARD
+    try:
+        return Card.model_validate_json(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise CheckpointError(
+            f"{folder} holds no saved network: there is no {CARD}",
+            todo="give the folder that `variate train --out` wrote",
+        ) from None
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise CheckpointError(
+            f"{path} is not a card of this version of Variate",
+            findings=str(error).splitlines()[1:3] if isinstance(error, ValidationError) else [str(error)],
+        ) from error
+
+
+def load(folder: str | Path, *, trust_code: bool = False) -> nn.Module:
+    """A saved network, in eval mode.
+
+    Args:
+        folder: where ``save`` wrote it.
+        trust_code: allow a card that names the user's own ``module:callable``, which is then imported and called.
+
+    Raises:
+        CheckpointError: if the folder, the card or the tensors are missing, truncated, foreign, or not of one another.
+    """
+    card = read_card(folder)
+    if ":" in card.architecture and not trust_code:
+        raise CheckpointError(
+            f"the card in {folder} names the code {card.architecture!r}, which loading would run",
+            todo="pass trust_code=True (--trust-code) if you trust it",
+        )
+    network = build(card.architecture, tuple(card.shape), card.classes, card.mean, card.std)
+    if card.families:
+        network = randomize(network, {**card.families, "*": "fixed"} if _has_fixed(network, card) else card.families)
+    tensors, _ = _read_tensors(Path(folder) / WEIGHTS)
+    _load_into(network, tensors, Path(folder) / WEIGHTS)
+    if fingerprint(network.state_dict()) != card.fingerprint:
+        raise CheckpointError(
+            f"the tensors in {folder} are not those of its card", todo="restore both files from the same run"
+        )
+    return network.eval()
+
+
+def families_of(network: nn.Module) -> dict[str, str]:
+    """The family of every random parameter by name; empty for a deterministic network."""
+    return {site.name: site.family for site in network.sites} if isinstance(network, RandomNetwork) else {}
+
+
+def save_training(
+    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, schedule: Any, facts: Mapping[str, Any]
+) -> None:
+    """Everything that training needs to go on, in one file that is complete or not there."""
+    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    steps = int(schedule.last_epoch)
+    _write_tensors(path, tensors, {"facts": json.dumps({**facts, "steps": steps})})
+
+
+def load_training(
+    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, schedule: Any, recipe: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Restore what ``save_training`` wrote; the facts. Raises ``CheckpointError`` if it is another recipe's."""
+    tensors, metadata = _read_tensors(path)
+    facts: dict[str, Any] = json.loads(metadata.get("facts", "{}"))
+    changed = [
+        f"{name}: {old!r} there, {recipe.get(name)!r} now"
+        for name, old in facts.get("recipe", {}).items()
+        if recipe.get(name) != old
+    ]
+    if changed or "recipe" not in facts:
+        raise CheckpointError(
+            f"{path} is the state of another training run",
+            findings=changed,
+            todo="finish that run with its own command, delete the file, or train into another folder",
+        )
+    _load_into(network, {n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")}, path)
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, field = name.split(".", 2)
+            state.setdefault(int(index), {})[field] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    schedule.last_epoch = facts["steps"]
+    for group, rate in zip(optimizer.param_groups, schedule._get_closed_form_lr(), strict=True):
+        group["lr"] = rate
+    schedule._last_lr = [group["lr"] for group in optimizer.param_groups]
+    return facts
+
+
+def _has_fixed(network: nn.Module, card: Card) -> bool:
+    return any(name not in card.families for name, _ in network.named_parameters())
+
+
+def _load_into(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    expected = network.state_dict()
+    findings = [f"{name} is missing" for name in expected if name not in tensors]
+    findings += [f"{name} is unknown to this network" for name in tensors if name not in expected]
+    findings += [
+        f"{name} has shape {tuple(tensors[name].shape)}, not {tuple(expected[name].shape)}"
+        for name in expected
+        if name in tensors and tensors[name].shape != expected[name].shape
+    ]
+    if findings:
+        raise CheckpointError(f"{path} is of another network", findings=findings[:10])
+    network.load_state_dict(dict(tensors))
+
+
+def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist", todo="train the network again, or restore the file") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is truncated, or not a safetensors file: {error}",
+            todo="train the network again, or restore the file",
+        ) from error
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    _replace(path, lambda partial: save_file(whole, partial, metadata))
+
+
+def _replace(path: Path, write: Any) -> None:
+    """Write beside the target, then move into place: a crash leaves the old file, never half a new one."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(partial)
+        os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"cannot write {path}: {error}", todo="make room or choose another folder; nothing that was there is lost"
+        ) from error

@@ -1,0 +1,124 @@
+"""Fashion-MNIST from the files of the Debian package, from a given folder, or downloaded with a checksum."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from variate.datasets._splits import check_split, permutation
+from variate.errors import DataError
+from variate.registry import dataset
+
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+ADDRESS = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
+# SHA-256 of the decompressed files: the compressed ones differ between distributors
+CONTENT = {
+    "train-images-idx3-ubyte.gz": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "train-labels-idx1-ubyte.gz": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "t10k-images-idx3-ubyte.gz": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "t10k-labels-idx1-ubyte.gz": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+}
+VALIDATION = 5_000
+
+
+@dataset(
+    modality="image",
+    shape=(1, 28, 28),
+    classes=10,
+    mean=(0.2863,),
+    std=(0.3532,),
+    budget="linf:0.1",
+    cite="Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747",
+)
+def fashion_mnist(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
+    """Articles of clothing, 28x28 grey, 10 classes. 55,000 train, 5,000 validation, 10,000 test examples.
+
+    Args:
+        split: ``train`` and ``validation`` are cut from one fixed permutation of the 60,000; ``test`` is the official
+            one.
+        folder: where the four idx.gz files are; without one, the Debian package's folder, then the user's cache, then a
+            download into that cache.
+
+    Returns:
+        Inputs in [0, 1], shape (N, 1, 28, 28), and labels, shape (N,).
+
+    Raises:
+        DataError: where the files cannot be found, or are not the ones that are expected.
+    """
+    part = "t10k" if check_split(split) == "test" else "train"
+    files = [f"{part}-images-idx3-ubyte.gz", f"{part}-labels-idx1-ubyte.gz"]
+    place = _place(folder, files)
+    images = _read_idx(place / files[0])
+    labels = _read_idx(place / files[1])
+    if split != "test":
+        order = permutation(len(labels))
+        chosen = order[-VALIDATION:] if split == "validation" else order[:-VALIDATION]
+        images, labels = images[chosen], labels[chosen]
+    x = torch.from_numpy(images).to(torch.float32).div_(255).unsqueeze(1)  # (N, 1, 28, 28)
+    return x, torch.from_numpy(labels).to(torch.int64)
+
+
+def _place(folder: Path | None, files: list[str]) -> Path:
+    """The folder that holds the files."""
+    if folder is not None:
+        missing = [name for name in files if not (folder / name).is_file()]
+        if missing:
+            raise DataError(
+                f"{folder} does not hold Fashion-MNIST", findings=[f"{name} is missing" for name in missing]
+            )
+        return folder
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "variate" / "fashion-mnist"
+    for place in (DEBIAN, cache):
+        if all((place / name).is_file() for name in files):
+            return place
+    for name in files:
+        _download(name, cache / name)
+    return cache
+
+
+def _download(name: str, target: Path) -> None:
+    try:
+        with urllib.request.urlopen(f"{ADDRESS}/{name}", timeout=30) as response:  # noqa: S310 (a constant address)
+            data = response.read()
+    except (urllib.error.URLError, TimeoutError, OSError) as error:
+        raise DataError(
+            f"Fashion-MNIST is not on this machine, and {name} could not be downloaded: {error}",
+            expected=f"the four files in {DEBIAN} or {target.parent}",
+            todo="on Debian: apt-get install dataset-fashion-mnist; elsewhere: fetch the files and pass --data-folder",
+        ) from error
+    _decompress(data, name, ADDRESS)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".part")
+    partial.write_bytes(data)
+    partial.replace(target)
+
+
+def _decompress(data: bytes, name: str, source: object) -> bytes:
+    """The content of one file, if it is the one that is expected."""
+    try:
+        content = gzip.decompress(data)
+    except (OSError, EOFError) as error:
+        raise DataError(f"{name} from {source} is damaged: {error}", todo="fetch it again") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != CONTENT[name]:
+        raise DataError(
+            f"{name} from {source} is not Fashion-MNIST's", findings=[f"SHA-256 {found}"], expected=CONTENT[name]
+        )
+    return content
+
+
+def _read_idx(path: Path) -> NDArray[np.uint8]:
+    """An idx file of bytes: a magic number whose last byte is the number of dimensions, the dimensions, the values."""
+    content = _decompress(path.read_bytes(), path.name, path.parent)
+    dimensions = content[3]
+    shape = np.frombuffer(content, ">u4", dimensions, 4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape).copy()

@@ -1,0 +1,20 @@
+"""No defense: the twin that every other is compared with."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from variate.registry import defense
+
+
+@defense(random=False, adversarial=False, cite="")
+def deterministic(network: nn.Module) -> tuple[nn.Module, str]:
+    """The network as it is, trained with cross-entropy.
+
+    Args:
+        network: the architecture, initialized.
+
+    Returns:
+        The network to train, and its objective.
+    """
+    return network, "cross-entropy"

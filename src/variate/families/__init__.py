@@ -1,0 +1,1 @@
+"""Families of distributions for one parameter tensor, one file each."""

@@ -1,0 +1,52 @@
+"""What inputs and labels must be before anything is judged on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from variate.errors import InputError
+
+
+def check_inputs(x: Tensor, y: Tensor) -> None:
+    """Whether ``x`` is finite inputs in [0, 1] and ``y`` integer labels. Raises ``InputError`` with every finding."""
+    if not isinstance(x, Tensor) or not isinstance(y, Tensor):
+        raise InputError(
+            f"x is {type(x).__name__} and y is {type(y).__name__}", expected="two tensors (torch.as_tensor makes them)"
+        )
+    findings = [*_about_inputs(x), *_about_labels(x, y)]
+    if findings:
+        raise InputError("these inputs cannot be judged", findings=findings)
+
+
+def check_classes(y: Tensor, classes: int) -> None:
+    """Whether every label is one of the network's classes. Raises ``InputError``."""
+    if int(y.max()) >= classes:
+        raise InputError(
+            f"y has the label {int(y.max())}, and the network has {classes} classes",
+            expected=f"labels from 0 to {classes - 1}",
+        )
+
+
+def _about_inputs(x: Tensor) -> Iterator[str]:
+    if not x.is_floating_point():
+        yield f"x is {x.dtype}: divide integer pixels by 255 to get floats in [0, 1]"
+    elif x.dim() < 2 or x.numel() == 0:
+        yield f"x has shape {tuple(x.shape)}: at least one example, one row each, is needed"
+    elif not bool(x.isfinite().all()):
+        bad = x.isfinite().logical_not().flatten(1).any(1).nonzero()[:, 0].tolist()
+        yield f"x has NaN or infinite values in {len(bad)} examples, the first being number {bad[0]}"
+    elif float(x.min()) < 0 or float(x.max()) > 1:
+        found = f"x runs from {float(x.min()):.4g} to {float(x.max()):.4g}"
+        yield f"{found}: inputs lie in [0, 1], and normalization belongs inside the network"
+
+
+def _about_labels(x: Tensor, y: Tensor) -> Iterator[str]:
+    if y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
+        yield f"y is {y.dtype}: labels are integers"
+    elif y.dim() != 1 or x.dim() == 0 or len(y) != len(x):
+        yield f"y has shape {tuple(y.shape)} for inputs of shape {tuple(x.shape)}: one label per example is needed"
+    elif y.numel() and int(y.min()) < 0:
+        yield f"y has the negative label {int(y.min())}"

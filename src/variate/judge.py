@@ -1,0 +1,84 @@
+"""The judge: how often a network answers given inputs rightly, over fresh draws that no search has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from variate.draws import Kind, left_as_found, under
+from variate.errors import UsageError
+from variate.network import mean_log_probabilities
+from variate.oracle import checked_logits
+from variate.randomness import Stream
+from variate.rates import Bits, Deployment
+
+
+def judge(
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    deployments: Sequence[Deployment],
+    draws: int,
+    stream: Stream,
+    kind: Kind,
+) -> dict[str, Bits]:
+    """The answers of every draw, or group of draws, to the same inputs.
+
+    Args:
+        network: any module, in the mode it will be used in.
+        x: inputs, shape (B, ...).
+        y: labels, shape (B,).
+        deployments: how the network will be used.
+        draws: n, the number of fresh draws; a group of S draws uses S of them, so n must be at least 2 S.
+        stream: the verdict's stream.
+        kind: what ``draws.kind_of`` says of the network; a deterministic one is asked once.
+
+    Returns:
+        Right or wrong by ``Deployment.source``: (n, B) for single draws, (n // S, B) for groups, (1, B) if
+        deterministic.
+    """
+    if stream.name != "verdict":
+        raise UsageError(f"the {stream.name} stream cannot judge", expected="the verdict stream: fresh draws only")
+    if kind != "deterministic":
+        check_draws(deployments, draws)
+    keys = stream.take(1 if kind == "deterministic" else draws)
+    outputs = []
+    with torch.no_grad(), left_as_found(network):
+        for key in keys:
+            with under(network, key):
+                outputs.append(checked_logits(network(x), x))
+    logits = torch.stack(outputs)  # (n, B, K)
+    return {d.source: _right(d, logits, y).cpu().numpy().astype(np.bool_) for d in deployments}
+
+
+def check_draws(deployments: Sequence[Deployment], draws: int) -> None:
+    """Whether ``draws`` fresh draws are enough to judge every deployment. Raises ``UsageError``."""
+    for deployment in deployments:
+        least = deployment.size + 1 if deployment.rule == "survive" else 2 * deployment.size
+        if draws < least:
+            raise UsageError(
+                f"{draws} fresh draws are too few to judge {deployment}", expected=f"at least {least} verdict draws"
+            )
+
+
+def _right(deployment: Deployment, logits: Tensor, y: Tensor) -> Tensor:
+    """Right or wrong for each draw or group: (n, B, K) to (n, B) or (n // S, B)."""
+    if deployment.rule in ("single", "survive") or len(logits) == 1:
+        return logits.argmax(-1) == y
+    size = deployment.size
+    groups = logits[: len(logits) // size * size].view(-1, size, *logits.shape[1:])  # (G, S, B, K)
+    if deployment.rule == "mean":
+        return torch.stack([mean_log_probabilities(group).argmax(-1) == y for group in groups])
+    return torch.stack([_majority_right(group, y) for group in groups])
+
+
+def _majority_right(group: Tensor, y: Tensor) -> Tensor:
+    """Whether the true label has more votes than any other: (S, B, K) to (B,). A tie is wrong."""
+    votes = torch.nn.functional.one_hot(group.argmax(-1), group.shape[-1]).sum(0)  # (B, K)
+    mine = votes.gather(1, y[:, None])[:, 0]
+    others = votes.scatter(1, y[:, None], -1).amax(1)
+    return mine > others

@@ -1,0 +1,55 @@
+"""A multilayer perceptron."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from variate.networks._normalize import Normalize
+from variate.registry import network
+
+
+@network(modality=("image",), cite="Rumelhart, Hinton & Williams 1986")
+def mlp(
+    shape: tuple[int, ...],
+    classes: int,
+    *,
+    mean: Sequence[float] = (0.0,),
+    std: Sequence[float] = (1.0,),
+    hidden: int = 256,
+) -> nn.Module:
+    """Two hidden layers with ReLU.
+
+    Args:
+        shape: of one input, (C, H, W).
+        classes: number of logits.
+        mean: channel means of the training split.
+        std: channel standard deviations of the training split.
+        hidden: width of both hidden layers.
+    """
+    return MLP(shape, classes, mean, std, hidden)
+
+
+class MLP(nn.Module):
+    """(B, C, H, W) in [0, 1] to (B, K) logits."""
+
+    def __init__(
+        self, shape: tuple[int, ...], classes: int, mean: Sequence[float], std: Sequence[float], hidden: int
+    ) -> None:
+        super().__init__()
+        self.normalize = Normalize(mean, std)
+        self.layers = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(math.prod(shape), hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, classes),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of shape (B, K)."""
+        logits: Tensor = self.layers(self.normalize(x))
+        return logits

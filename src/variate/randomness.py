@@ -1,0 +1,92 @@
+"""Keys and the named streams that they come from.
+
+A *key* is one 64-bit integer, and a draw of a network is a pure function of its parameters and a key. Training, the
+attacker's search and the judge's verdict take their keys from streams of different names. The name is written into the
+top bits of every key, so the keys of two streams are disjoint by construction, not by luck.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from typing import Literal
+
+from variate.errors import UsageError
+
+StreamName = Literal["user", "train", "search", "verdict", "serve", "probe"]
+
+STREAMS: tuple[StreamName, ...] = ("user", "train", "search", "verdict", "serve", "probe")
+KEY_BITS = 63  # keys are non-negative 64-bit integers
+COUNTER_BITS = 56  # the counter below the name's tag
+LEGACY_SEED_BITS = 32  # what torch's CPU generator keeps of a seed
+LEGACY_COUNTER_BITS = 29
+STRIDE = 0x9E3779B97F4A7D  # odd, so index * STRIDE mod 2**b is a permutation for every b: no key repeats in a stream
+
+
+class Stream:
+    """Keys, one after another: a pure function of (name, seed, index).
+
+    Args:
+        name: what the keys are for; streams of different names never share a key.
+        seed: any integer; without one the operating system's entropy seeds the stream.
+        index: where to begin.
+    """
+
+    def __init__(self, name: StreamName, seed: int | None = None, index: int = 0) -> None:
+        if name not in STREAMS:
+            raise UsageError(f"there is no stream named {name!r}", expected=f"one of {', '.join(STREAMS)}")
+        self.name: StreamName = name
+        self.seed = seed
+        self.index = index
+        self._start = secrets.randbits(COUNTER_BITS) if seed is None else hash_words(name, seed) % 2**COUNTER_BITS
+
+    def next(self) -> int:
+        """The next key."""
+        return self.take(1)[0]
+
+    def take(self, count: int) -> list[int]:
+        """The next ``count`` keys, all different."""
+        first, self.index = self.index, self.index + count
+        tag = STREAMS.index(self.name) << COUNTER_BITS
+        return [tag | (self._start + i * STRIDE) % 2**COUNTER_BITS for i in range(first, self.index)]
+
+    def __repr__(self) -> str:
+        source = "the operating system's entropy" if self.seed is None else f"seed {self.seed}"
+        return f"Stream({self.name!r}, from {source}, index {self.index})"
+
+
+def stream_of(key: int) -> StreamName:
+    """The name of the stream that a key came from (``user`` for a key chosen by hand)."""
+    return STREAMS[min(key >> COUNTER_BITS, len(STREAMS) - 1)]
+
+
+def legacy_seed(key: int) -> int:
+    """A 32-bit seed for torch's global generator: the stream's tag and the low bits of the counter.
+
+    The low bits of a stream's counter are themselves a permutation, so keys of one stream give different seeds up to
+    2**29 draws, and keys of two streams never give the same seed.
+    """
+    tag = (key >> COUNTER_BITS) % 8
+    return (tag << LEGACY_COUNTER_BITS) | (key % (1 << LEGACY_COUNTER_BITS))
+
+
+def check_key(key: int) -> int:
+    """The key itself, if it is one. Raises ``UsageError``."""
+    if isinstance(key, bool) or not isinstance(key, int) or not 0 <= key < 2**KEY_BITS:
+        raise UsageError(f"{key!r} is not a key", expected=f"an integer from 0 to 2**{KEY_BITS} - 1")
+    return key
+
+
+def check_keys(keys: Sequence[int]) -> list[int]:
+    """The keys, at least one and all different. Raises ``UsageError``."""
+    checked = [check_key(key) for key in keys]
+    if not checked or len(set(checked)) != len(checked):
+        raise UsageError("averaging needs different keys, at least one", expected="a list such as [1, 2, 3]")
+    return checked
+
+
+def hash_words(*words: object) -> int:
+    """A 64-bit integer from any words: stable across processes, machines and Python versions."""
+    text = "\x1f".join(map(str, words))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")

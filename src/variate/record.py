@@ -1,0 +1,259 @@
+"""Records: one line of JSON per example and claim, and the few facts that a report needs beside them.
+
+A *claim* says what was done (network, attack, budget, draws, seed); an *example* record says how one input fared under
+it, draw by draw, so every rate and interval can be computed again from the file alone. Lines are only ever appended; a
+last line cut short by a crash is dropped when the file is opened again.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from variate.errors import RecordError
+from variate.rates import Bits
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Run(_Line):
+    """How the records were made."""
+
+    kind: Literal["run"] = "run"
+    command: str
+    date: str
+    machine: str
+    versions: dict[str, str]
+    seed: int
+    data: str
+    shape: list[int]
+    examples: int
+    title: str
+
+
+class Network(_Line):
+    """A network that was judged: how it was built and trained."""
+
+    kind: Literal["network"] = "network"
+    network: str
+    architecture: str
+    defense: str
+    objective: str
+    parameters: int
+    random: bool
+    epochs: int
+    seed: int
+    fingerprint: str
+    training: dict[str, Any]
+    validation: float | None
+    seconds: float
+
+
+class Scale(_Line):
+    """The learned distribution of one parameter: sizes of its means and of its standard deviations."""
+
+    kind: Literal["scale"] = "scale"
+    network: str
+    parameter: str
+    elements: int
+    mean_rms: float
+    std_rms: float
+    std_min: float
+    std_max: float
+
+
+class Claim(_Line):
+    """What was done to the examples: an attack (or none) on a network within a budget."""
+
+    kind: Literal["claim"] = "claim"
+    network: str
+    fingerprint: str
+    inputs: str
+    attack: str
+    options: dict[str, Any]
+    budget: str | None
+    draws: int
+    verdict_draws: int
+    deployments: list[str]
+    seed: int
+    part: str = "table"
+
+    @cached_property
+    def id(self) -> str:
+        """A name for the claim: a hash of everything it says."""
+        return hashlib.blake2b(self.model_dump_json().encode(), digest_size=8).hexdigest()
+
+
+class Example(_Line):
+    """One input under one claim: the answers of every draw as bits (1 is right), packed into hexadecimal."""
+
+    kind: Literal["example"] = "example"
+    claim: str
+    example: int
+    label: int
+    answers: dict[str, str]
+    distance: float
+    forwards: int
+    backwards: int
+
+
+class Picture(_Line):
+    """An original and its adversarial input for the report: 8-bit pixels in hexadecimal, shape (C, H, W)."""
+
+    kind: Literal["picture"] = "picture"
+    claim: str
+    example: int
+    label: int
+    shape: list[int]
+    original: str
+    adversarial: str
+
+
+Record = Annotated[Run | Network | Scale | Claim | Example | Picture, Field(discriminator="kind")]
+_READ: TypeAdapter[Run | Network | Scale | Claim | Example | Picture] = TypeAdapter(Record)
+
+
+class Records:
+    """A file of records, opened for reading and appending; without a path they are kept in memory only.
+
+    Attributes:
+        runs, networks, scales, claims, examples, pictures: what the file says so far; ``examples`` by claim.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self.path = Path(path) if path is not None else None
+        self.runs: list[Run] = []
+        self.networks: dict[str, Network] = {}
+        self.scales: list[Scale] = []
+        self.claims: dict[str, Claim] = {}
+        self.examples: dict[str, dict[int, Example]] = {}
+        self.pictures: list[Picture] = []
+        if self.path is not None and self.path.exists():
+            for number, line in enumerate(self._lines(self.path), 1):
+                self._keep(self._parse(line, number))
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Append records, all or none: what is already in the file is not written twice. Raises ``RecordError``."""
+        fresh = [record for record in records if not self._known(record)]
+        if self.path is not None and fresh:
+            self._append(self.path, "".join(record.model_dump_json() + "\n" for record in fresh).encode())
+        for record in fresh:
+            self._keep(record)
+
+    def answers(self, claim: Claim, source: str) -> Bits:
+        """The matrix of right answers of a claim, shape (draws or groups, examples)."""
+        rows = [self.examples[claim.id][i].answers[source] for i in sorted(self.examples[claim.id])]
+        return np.stack([unpack(row) for row in rows], axis=1)
+
+    def _known(self, record: Record) -> bool:
+        match record:
+            case Example():
+                return record.example in self.examples.get(record.claim, {})
+            case Claim():
+                return record.id in self.claims
+            case Network():
+                return self.networks.get(record.network) == record
+            case Scale():
+                return record in self.scales
+            case Picture():
+                return record in self.pictures
+            case Run():
+                return record in self.runs
+
+    def _keep(self, record: Record) -> None:
+        match record:
+            case Example():
+                self.examples.setdefault(record.claim, {}).setdefault(record.example, record)
+            case Claim():
+                self.claims[record.id] = record
+            case Network():
+                self.networks[record.network] = record
+            case Scale():
+                self.scales = [s for s in self.scales if (s.network, s.parameter) != (record.network, record.parameter)]
+                self.scales.append(record)
+            case Picture():
+                self.pictures.append(record)
+            case Run():
+                self.runs.append(record)
+
+    def _append(self, path: Path, data: bytes) -> None:
+        """Write at the end of the file; what a full disk cut short is taken back, so the file stays whole."""
+        if path.suffix == ".gz":
+            raise RecordError(f"{path} is compressed and can only be read", todo="write to a .jsonl file")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab", buffering=0) as file:
+                start = file.tell()
+                try:
+                    _write_all(file.fileno(), data)
+                except BaseException:
+                    os.ftruncate(file.fileno(), start)
+                    raise
+        except OSError as error:
+            raise RecordError(
+                f"cannot write records to {path}: {error.strerror or error}",
+                findings=[f"the {sum(map(len, self.examples.values()))} example records so far are intact"],
+                todo="make room or choose another folder, then run the same command again: it goes on from there",
+            ) from error
+
+    def _lines(self, path: Path) -> list[bytes]:
+        """The complete lines of a file; an incomplete last line is cut off in the file too."""
+        try:
+            data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        except (OSError, EOFError) as error:
+            raise RecordError(f"cannot read records from {path}: {error}") from error
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data) and path.suffix != ".gz":
+            os.truncate(path, whole)
+        return data[:whole].splitlines()
+
+    def _parse(self, line: bytes, number: int) -> Record:
+        try:
+            return _READ.validate_json(line)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise RecordError(
+                f"line {number} of {self.path} is not a record of this version of Variate",
+                findings=[f"{'.'.join(map(str, first['loc'])) or 'line'}: {first['msg']}"],
+                todo="give a records.jsonl that `variate attack` or `variate study` wrote",
+            ) from error
+
+
+def pack(bits: Bits) -> str:
+    """Bits as ``COUNT:HEX``."""
+    return f"{len(bits)}:{np.packbits(bits).tobytes().hex()}"
+
+
+def unpack(text: str) -> Bits:
+    """The bits of ``pack``."""
+    count, _, digits = text.partition(":")
+    return np.unpackbits(np.frombuffer(bytes.fromhex(digits), np.uint8), count=int(count)).astype(np.bool_)
+
+
+def fingerprint(tensors: Mapping[str, Any] | Sequence[Any]) -> str:
+    """A hash of named tensors, or of a list of them: names, shapes, types and values."""
+    named = tensors.items() if isinstance(tensors, Mapping) else enumerate(tensors)
+    digest = hashlib.blake2b(digest_size=8)
+    for name, tensor in named:
+        value = tensor.detach().cpu().contiguous()
+        digest.update(json.dumps([str(name), str(value.dtype), list(value.shape)]).encode())
+        digest.update(value.flatten().view(-1).numpy().tobytes() if value.numel() else b"")
+    return digest.hexdigest()
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    os.fsync(descriptor)

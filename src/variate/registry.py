@@ -1,0 +1,173 @@
+"""Names: every attack, defense, family, objective, data set and network is one file and one decorator.
+
+The name of an entry is the stem of its file (``random_at.py`` is ``random-at``). Its facts stand in the decorator as
+literals and its summary in its docstring, so that listing reads source text and imports nothing (no torch). Third
+parties add entries through entry points of the group ``variate.<kind>``. A file whose name starts with an underscore
+is a shared part, not an entry.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from variate.errors import UsageError, unknown_name
+
+T = TypeVar("T")
+Access = Literal["none", "labels", "scores", "gradient"]
+
+SINGULAR = {
+    "attacks": "attack",
+    "datasets": "dataset",
+    "defenses": "defense",
+    "families": "family",
+    "networks": "network",
+    "objectives": "objective",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One name of the registry: where it is defined and the facts of its decorator; ``load()`` imports it."""
+
+    kind: str
+    name: str
+    summary: str
+    module: str
+    attribute: str
+    facts: Mapping[str, Any]
+
+    def load(self) -> Any:
+        """Import the entry's file and return the decorated object."""
+        return getattr(importlib.import_module(self.module), self.attribute)
+
+    def as_json(self) -> dict[str, Any]:
+        """The entry as one flat object; ``name`` first."""
+        return {"name": self.name, "summary": self.summary, **self.facts, "module": self.module}
+
+
+def _mark(kind: str, facts: dict[str, Any]) -> Callable[[T], T]:
+    def decorate(entry: T) -> T:
+        entry.__variate__ = {"kind": kind, **facts}  # type: ignore[attr-defined]
+        return entry
+
+    return decorate
+
+
+def attack(*, access: Access, norms: tuple[str, ...], modality: tuple[str, ...], cite: str) -> Callable[[T], T]:
+    """Register an attack: what it asks of the network, the norms it bounds, the modalities it works on, its source."""
+    return _mark("attacks", {"access": access, "norms": norms, "modality": modality, "cite": cite})
+
+
+def dataset(
+    *,
+    modality: str,
+    shape: tuple[int, ...],
+    classes: int,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    budget: str,
+    cite: str,
+) -> Callable[[T], T]:
+    """Register a data set: one input's shape, channel mean and std of the training split, the field's usual budget."""
+    facts = {"modality": modality, "shape": shape, "classes": classes, "mean": mean, "std": std}
+    return _mark("datasets", {**facts, "budget": budget, "cite": cite})
+
+
+def defense(*, random: bool, adversarial: bool, cite: str) -> Callable[[T], T]:
+    """Register a defense: whether its network is random and whether it trains on adversarial inputs."""
+    return _mark("defenses", {"random": random, "adversarial": adversarial, "cite": cite})
+
+
+def family(*, random: bool, cite: str) -> Callable[[T], T]:
+    """Register a family of distributions for one parameter tensor."""
+    return _mark("families", {"random": random, "cite": cite})
+
+
+def network(*, modality: tuple[str, ...], cite: str) -> Callable[[T], T]:
+    """Register an architecture."""
+    return _mark("networks", {"modality": modality, "cite": cite})
+
+
+def objective(*, needs: Literal["nothing", "distribution", "perturb"], cite: str) -> Callable[[T], T]:
+    """Register a training objective: what it needs beside a network and a batch."""
+    return _mark("objectives", {"needs": needs, "cite": cite})
+
+
+@cache
+def entries(kind: str) -> dict[str, Entry]:
+    """All entries of a kind by name, ours first, read from source text."""
+    if kind not in SINGULAR:
+        raise unknown_name("list", kind, list(SINGULAR))
+    folder = Path(__file__).parent / kind
+    own = [
+        _read(kind, f"variate.{kind}.{path.stem}", path)
+        for path in sorted(folder.glob("*.py"))
+        if not path.stem.startswith("_")
+    ]
+    plugged = [_read_entry_point(kind, point) for point in entry_points(group=f"variate.{kind}")]
+    found: dict[str, Entry] = {}
+    for entry in own + plugged:
+        if entry.name in found:
+            raise UsageError(
+                f"two {kind} are named {entry.name!r}: {found[entry.name].module} and {entry.module}",
+                todo="uninstall one of the packages, or rename its file",
+            )
+        found[entry.name] = entry
+    return found
+
+
+def get(kind: str, name: str) -> Entry:
+    """The entry of a kind with a name. Raises ``UsageError`` with the choices and the nearest name."""
+    known = entries(kind)
+    if name not in known:
+        raise unknown_name(SINGULAR[kind], name, list(known))
+    return known[name]
+
+
+def import_callable(path: str) -> Callable[..., Any]:
+    """The user's own ``module:callable``, imported. Raises ``UsageError`` that says which half is wrong."""
+    module_name, _, attribute = path.partition(":")
+    expected = "module:callable, such as mypackage.networks:build, importable from here"
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise UsageError(f"cannot import {module_name!r}: {error}", expected=expected) from error
+    found = getattr(module, attribute, None)
+    if not callable(found):
+        raise UsageError(f"{module_name!r} has no callable named {attribute!r}", expected=expected)
+    return found  # type: ignore[no-any-return]
+
+
+def _read(kind: str, module: str, path: Path) -> Entry:
+    """Read one entry from the text of its file."""
+    decorator_name = SINGULAR[kind]
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+            continue
+        for call in node.decorator_list:
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == decorator_name:
+                facts = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+                summary = (ast.get_docstring(node) or "").partition("\n")[0]
+                return Entry(kind, path.stem.replace("_", "-"), summary, module, node.name, facts)
+    raise UsageError(
+        f"{path} registers no {decorator_name}",
+        expected=f"one function or class decorated with @{decorator_name}(...), its facts written as literals",
+    )
+
+
+def _read_entry_point(kind: str, point: EntryPoint) -> Entry:
+    spec = importlib.util.find_spec(point.module)
+    if spec is None or spec.origin is None:
+        raise UsageError(
+            f"the entry point {point.name!r} of variate.{kind} names {point.module!r}, which has no source file",
+            todo="reinstall or uninstall the package that declares it",
+        )
+    return _read(kind, point.module, Path(spec.origin))

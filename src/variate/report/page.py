@@ -1,0 +1,69 @@
+"""One self-contained page from records: no script, no style sheet and no image from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from variate.errors import RecordError
+from variate.record import Records
+from variate.report import figures
+from variate.report.pictures import pairs
+from variate.report.sentences import verdict
+from variate.report.table import grid, study_rows
+
+TABLES = {
+    "table": "Right answers by network, deployment and attack",
+    "twins": "Deterministic twins of the random networks",
+}
+FIGURES = (
+    (
+        "Accuracy against the size of the budget",
+        "PGD, averaged over draws. A curve that does not fall to zero with a large budget is a weak attack.",
+        figures.accuracy_against_size,
+    ),
+    (
+        "Accuracy against the number of attack draws",
+        "PGD at the table's budget. While a curve still falls, the attack has not averaged enough.",
+        figures.accuracy_against_draws,
+    ),
+    (
+        "Learned scales",
+        "How noisy every parameter tensor is, relative to its own size. Scales near zero are no randomness.",
+        figures.learned_scales,
+    ),
+)
+
+
+def write_page(records: Sequence[Records], path: Path) -> Path:
+    """Write the page of one or more sets of records. Raises ``RecordError``."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("variate.report")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.get_template("page.html.j2").render(sections=[section(one) for one in records])
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise RecordError(f"cannot write {path}: {error.strerror}", todo="choose another place with --out") from error
+    return path
+
+
+def section(records: Records) -> dict[str, Any]:
+    """Everything that the page says of one set of records."""
+    tables = [(name, study_rows(records, part)) for part, name in TABLES.items()]
+    drawn = [(name, text, draw(records)) for name, text, draw in FIGURES]
+    return {
+        "title": records.runs[0].title if records.runs else "Records",
+        "runs": records.runs,
+        "verdict": verdict(records),
+        "tables": [{"name": name, "grid": grid(rows)} for name, rows in tables if rows],
+        "networks": list(records.networks.values()),
+        "figures": [{"name": name, "text": text, "svg": svg} for name, text, svg in drawn if svg],
+        "pictures": pairs(records),
+        "answers": sum(map(len, records.examples.values())),
+    }

@@ -1,0 +1,70 @@
+"""Adversarial inputs beside their originals, as images inside the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from variate.record import Claim, Picture, Records, unpack
+from variate.result import CLEAN
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One example's images as data addresses, and how it fared."""
+
+    network: str
+    attack: str
+    example: int
+    original: str
+    adversarial: str
+    caption: str
+
+
+def pairs(records: Records) -> dict[str, list[Pair]]:
+    """For each network, the pictures of its last attack in the table that asks the network itself."""
+    shown: dict[str, list[Pair]] = {}
+    for claim in _shown_claims(records):
+        found = [_pair(records, claim, picture) for picture in records.pictures if picture.claim == claim.id]
+        if found:
+            shown[claim.network] = sorted(found, key=lambda pair: pair.example)
+    return shown
+
+
+def _shown_claims(records: Records) -> Iterator[Claim]:
+    last = {
+        claim.network: claim
+        for claim in records.claims.values()
+        if claim.part == "table" and claim.attack != CLEAN and claim.draws > 0
+    }
+    yield from last.values()
+
+
+def _pair(records: Records, claim: Claim, picture: Picture) -> Pair:
+    answers = unpack(records.examples[claim.id][picture.example].answers["single"])
+    right = (
+        f"right in {int(answers.sum())} of {len(answers)} draws"
+        if len(answers) > 1
+        else ("still right" if answers[0] else "now wrong")
+    )
+    return Pair(
+        network=claim.network,
+        attack=f"{claim.attack} at {claim.budget}",
+        example=picture.example,
+        original=_address(picture.original, picture.shape),
+        adversarial=_address(picture.adversarial, picture.shape),
+        caption=f"label {picture.label}: {right}",
+    )
+
+
+def _address(pixels: str, shape: list[int]) -> str:
+    values = np.frombuffer(bytes.fromhex(pixels), np.uint8).reshape(shape)  # (C, H, W)
+    image = Image.fromarray(values[0] if shape[0] == 1 else values.transpose(1, 2, 0))
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,126 @@
+"""The table of a set of records: networks and deployments down, attacks across."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from variate.record import Claim, Records
+from variate.result import CLEAN, Row, rows_of
+
+Heading = tuple[str, str, str]  # attack, what it averages over, budget
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Rows of a table: (network, deployment) down, attacks across; ``cells`` holds what is known."""
+
+    lines: list[tuple[str, str]]
+    columns: list[Heading]
+    cells: dict[tuple[tuple[str, str], Heading], Row]
+
+
+def grid(rows: Sequence[Row]) -> Grid:
+    """Arrange rows; a network that every deployment finds the same (it is deterministic) gets one line, ``any``."""
+    cells: dict[tuple[tuple[str, str], Heading], Row] = {}
+    for row in rows:
+        cells[(row.network, row.deployment), heading(row)] = row
+    lines = list(dict.fromkeys(line for line, _ in cells))
+    columns = list(dict.fromkeys(column for _, column in cells))
+    return Grid(lines, columns, cells)
+
+
+def heading(row: Row) -> Heading:
+    """What stands above a column: the attack, the number of draws it averages over, the budget."""
+    if row.attack == CLEAN:
+        return (CLEAN, "", "")
+    options = ", ".join(f"{value} {name}" for name, value in row.options.items() if name != "source")
+    draws = f"{row.draws} draw{'s' * (row.draws != 1)}" if row.draws else "no queries"
+    return (row.attack, f"{options}, {draws}" if options else draws, row.budget or "")
+
+
+def study_rows(records: Records, part: str) -> list[Row]:
+    """The rows of one part of the records, in the order in which they were made.
+
+    A deterministic network is the same under every deployment and every number of attack draws: it gets one line, and
+    its rate stands under each column that other networks have.
+    """
+    claims = [claim for claim in records.claims.values() if claim.part == part and records.examples.get(claim.id)]
+    rows = []
+    for claim in claims:
+        found = rows_of(records, claim)
+        rows += [_with_deployment(found[0], "any")] if _deterministic(claim) else found
+    return _spread(rows)
+
+
+def print_rows(rows: Sequence[Row], title: str) -> None:
+    """Rows as a table on standard output."""
+    Console().print(_rich(grid(rows), title))
+
+
+def print_study(records: Records) -> None:
+    """The tables of a file of records on standard output."""
+    console = Console()
+    title = records.runs[0].title if records.runs else "records"
+    for part, name in (("table", title), ("twins", f"{title}: deterministic twins of the random networks")):
+        rows = study_rows(records, part)
+        if rows:
+            console.print(_rich(grid(rows), name))
+    console.print("Right answers in percent, with the 95 % interval over examples and draws.", style="dim")
+
+
+def _rich(content: Grid, title: str) -> Table:
+    budgets = {budget for _, _, budget in content.columns if budget}
+    shared = budgets.pop() if len(budgets) == 1 else None  # said once, in the title
+    table = Table(
+        title=f"{title}, {shared}" if shared else title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("network", no_wrap=True)
+    table.add_column("deployment", no_wrap=True)
+    for attack, detail, budget in content.columns:
+        table.add_column(
+            "\n".join(part for part in (attack, *detail.split(", "), "" if shared else budget) if part), justify="right"
+        )
+    previous = None
+    for line in content.lines:
+        network, deployment = line
+        if previous not in (None, network):
+            table.add_section()
+        found = [content.cells.get((line, column)) for column in content.columns]
+        table.add_row(network if network != previous else "", deployment, *map(_cell, found))
+        previous = network
+    return table
+
+
+def _cell(row: Row | None) -> str:
+    return f"{100 * row.rate:.1f}\n{100 * row.low:.0f}-{100 * row.high:.0f}" if row else "-"
+
+
+def _deterministic(claim: Claim) -> bool:
+    return claim.verdict_draws == 1
+
+
+def _with_deployment(row: Row, deployment: str) -> Row:
+    return Row(**{**vars(row), "deployment": deployment})
+
+
+def _spread(rows: list[Row]) -> list[Row]:
+    """Show a deterministic network's rate under each number of draws that another network was attacked with."""
+    numbers: dict[tuple[str, str], list[int]] = {}
+    for row in rows:
+        if row.deployment != "any" and row.draws:
+            known = numbers.setdefault((row.attack, str(row.options)), [])
+            known += [row.draws] if row.draws not in known else []
+    spread = []
+    for row in rows:
+        wanted = numbers.get((row.attack, str(row.options)), [row.draws]) if row.deployment == "any" else [row.draws]
+        spread += [Row(**{**vars(row), "draws": draws}) for draws in wanted] if row.draws else [row]
+    return spread

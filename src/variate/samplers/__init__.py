@@ -1,0 +1,1 @@
+"""Samplers: who makes the noise, one file each."""
