@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -43,9 +42,10 @@ class Budget:
             raise unknown_name("norm", norm, NORMS)
         try:
             exact = Fraction(size.strip())
-        except (ValueError, ZeroDivisionError):
+            float(exact)
+        except (ValueError, ZeroDivisionError, OverflowError):
             raise UsageError(f"the size of the budget {text!r} is not a number", expected=expected) from None
-        if exact < 0 or not math.isfinite(float(exact)):
+        if exact < 0:
             raise UsageError(f"the size of the budget {text!r} is negative", expected="a size of 0 or more")
         return cls(text, norm, exact)
 
@@ -82,7 +82,9 @@ class Budget:
         """The unit step of this norm that raises a linear function most: sign, or the normalized gradient."""
         if self.norm == "linf":
             return gradient.sign()
-        unit: Tensor = gradient / self._per_example(self._norms(gradient), gradient)
+        largest = gradient.flatten(1).abs().amax(1)  # (B,)
+        scaled = gradient / self._per_example(largest.where(largest > 0, 1.0), gradient)  # so that no square underflows
+        unit: Tensor = scaled / self._per_example(self._norms(scaled), scaled)
         return unit
 
     def contains(self, perturbed: Tensor, x: Tensor) -> Tensor:
@@ -95,7 +97,7 @@ class Budget:
     @staticmethod
     def _norms(delta: Tensor) -> Tensor:
         tiny = 1e-12  # a zero gradient has no direction: it stays zero instead of becoming NaN
-        norms: Tensor = delta.flatten(1).norm(dim=1)  # type: ignore[no-untyped-call]
+        norms: Tensor = delta.flatten(1).norm(dim=1)
         return norms.clamp(min=tiny)  # (B,)
 
     @staticmethod

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.errors import CheckpointError, UsageError
+from variate.fingerprint import fingerprint
 from variate.network import RandomNetwork, randomize
-from variate.record import fingerprint
 
 CARD, WEIGHTS = "card.json", "network.safetensors"
 REPORTED = ("variate", "torch", "numpy")
@@ -183,15 +183,18 @@ def _has_fixed(network: nn.Module, card: Card) -> bool:
 
 def _load_into(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     expected = network.state_dict()
-    findings = [f"{name} is missing" for name in expected if name not in tensors]
-    findings += [f"{name} is unknown to this network" for name in tensors if name not in expected]
-    findings += [
+    missing = [f"{name} is missing" for name in expected if name not in tensors]
+    unknown = [f"{name} is unknown to this network" for name in tensors if name not in expected]
+    misshapen = [
         f"{name} has shape {tuple(tensors[name].shape)}, not {tuple(expected[name].shape)}"
         for name in expected
         if name in tensors and tensors[name].shape != expected[name].shape
     ]
-    if findings:
-        raise CheckpointError(f"{path} is of another network", findings=findings[:10])
+    if missing or unknown or misshapen:
+        raise CheckpointError(
+            f"{path} is of another network: {len(missing)} missing, {len(unknown)} unknown, {len(misshapen)} misshapen",
+            findings=[*missing[:5], *unknown[:5], *misshapen[:5]],
+        )
     network.load_state_dict(dict(tensors))
 
 

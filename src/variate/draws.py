@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from variate.network import RandomNetwork
-from variate.randomness import Stream, legacy_seed
+from variate.network import AverageNetwork, RandomNetwork
+from variate.randomness import Stream, legacy_seed, sibling
 
 Kind = Literal["deterministic", "keyed", "unkeyed"]
 
@@ -19,16 +19,17 @@ Kind = Literal["deterministic", "keyed", "unkeyed"]
 def under(module: nn.Module, key: int) -> Iterator[None]:
     """Inside, ``module`` computes with the draw of ``key``, and nothing is recorded for its parameters.
 
-    A ``RandomNetwork`` uses its own draw. Any module that draws from torch's global generator finds it seeded from the
-    key; the generator is put back as it was.
+    Every ``RandomNetwork`` in it uses its own draw. Anything that draws from torch's global generator finds it seeded
+    from the key; the generator is put back as it was.
     """
-    with torch.random.fork_rng(devices=_cuda_devices(module)):
-        torch.manual_seed(legacy_seed(key))
-        if isinstance(module, RandomNetwork):
-            with module.fixed(key, learn=False):
-                yield
-        else:
-            yield
+    devices = _cuda_devices(module)
+    with torch.random.fork_rng(devices=devices), ExitStack() as stack:
+        torch.default_generator.manual_seed(legacy_seed(key))  # torch.manual_seed would format stack traces, each time
+        if devices:
+            torch.cuda.manual_seed_all(legacy_seed(key))
+        for number, network in enumerate(_random_networks(module)):
+            stack.enter_context(network.fixed(sibling(key, number), learn=False))
+        yield
 
 
 @contextmanager
@@ -59,7 +60,7 @@ def kind_of(module: nn.Module, x: Tensor) -> Kind:
         module: any module.
         x: a few inputs, shape (B, ...).
     """
-    if isinstance(module, RandomNetwork):
+    if _random_networks(module):
         return "keyed"
     first, second = Stream("probe", 0).take(2)
     with torch.no_grad(), left_as_found(module):
@@ -74,6 +75,13 @@ def kind_of(module: nn.Module, x: Tensor) -> Kind:
     if not torch.equal(one, again):
         return "unkeyed"
     return "keyed" if consumed or not torch.equal(one, other) else "deterministic"
+
+
+def _random_networks(module: nn.Module) -> list[RandomNetwork]:
+    """The random networks in a module, without those that an average holds at keys of its own."""
+    parts = list(module.modules())
+    held = {id(part.network) for part in parts if isinstance(part, AverageNetwork)}
+    return [part for part in parts if isinstance(part, RandomNetwork) and id(part) not in held]
 
 
 def _cuda_random(module: nn.Module) -> bool:

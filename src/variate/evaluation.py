@@ -16,6 +16,7 @@ from variate import registry
 from variate.budget import Budget
 from variate.draws import Kind, kind_of, left_as_found
 from variate.errors import AttackError, UsageError, unknown_name
+from variate.fingerprint import fingerprint
 from variate.inputs import check_classes, check_inputs
 from variate.judge import check_draws, judge
 from variate.network import RandomNetwork
@@ -23,7 +24,7 @@ from variate.oracle import ORACLES, GradientOracle, Oracle, checked_logits
 from variate.progress import Report, progress
 from variate.randomness import Stream
 from variate.rates import Deployment
-from variate.record import Claim, Example, Picture, Records, fingerprint, pack
+from variate.record import Claim, Example, Picture, Records, pack
 from variate.result import CLEAN, Result, result_of
 
 DEPLOYMENTS = ("single", "mean-16", "majority-16", "survive-10")
@@ -46,8 +47,8 @@ class Plan:
         if not isinstance(name, str):
             raise UsageError(f"the attack {wanted!r} has no name", expected="a name, or a mapping with a 'name'")
         number = given.pop("draws", draws)
-        if not isinstance(number, int):
-            raise UsageError(f"the draws of {name} are {number!r}", expected="a whole number from 1")
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise UsageError(f"{name} cannot average over {number!r} draws", expected="a whole number of draws from 1")
         if name != CLEAN:
             options = attack_options(name)
             for option in given:
@@ -210,7 +211,7 @@ def _attack(target: _Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) -
         )
     oracle = ORACLES[entry.facts["access"]](
         target.network,
-        draws=max(plan.draws, 1),
+        draws=max(plan.draws, 1),  # an attack that asks nothing has none
         stream=Stream("search", target.seed),
         kind=target.kind,
         seed=target.seed,

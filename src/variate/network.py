@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from variate.distribution import Site, draw
 from variate.errors import UsageError
@@ -153,9 +154,19 @@ class RandomNetwork(nn.Module):
         learned = {name for site in self.sites for name in self._learned_places(site)}
         return [name for name in describe_exceptions(self, list(self.sites)) if name not in learned]
 
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load a random network's state, or one of the original network, which sets the means and keeps the scales."""
+        scales = {id(scale) for scale in self.scale_parameters()}
+        own = {name: tensor for name, tensor in self.state_dict(keep_vars=True).items() if id(tensor) in scales}
+        if not own.keys() & state_dict.keys():
+            state_dict = {**state_dict, **own}
+        return super().load_state_dict(state_dict, strict=strict, assign=assign)
+
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        self._uninstall()
-        return _blank, (self._original,), self.__dict__
+        state = dict(cast(Any, self._original).__getstate__(self))
+        if "stream" in state and self.stream.seed is None:
+            state["stream"] = Stream("serve")  # a copy that replayed this network's keys would be predictable
+        return _blank, (self._original,), state
 
     def _draw(self, key: int) -> list[Tensor]:
         return draw(key, self.sites, self._tensors())
@@ -175,18 +186,25 @@ class RandomNetwork(nn.Module):
     def _drawn_forward(self, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Draw, put the draw where the modules look for their weights, and run the original forward.
 
-        Where a graph was recorded the draw stays in place afterwards: activation checkpointing runs parts of the
-        forward again during the backward pass and must find the same weights.
+        Activation checkpointing runs parts of a forward again during the backward pass. A hook on every output
+        therefore puts this forward's draw back in place until that backward pass has ended.
         """
         key = self.stream.next() if self._key is None else self._key
         with torch.set_grad_enabled(torch.is_grad_enabled() and self._learn):
             drawn = self._draw(key)
         self._install(drawn)
         try:
-            return forward(self, *args, **kwargs)
+            output = forward(self, *args, **kwargs)
         finally:
-            if not any(weights.requires_grad for weights in drawn):
-                self._uninstall()
+            self._uninstall()
+        for tensor in tree_leaves(output):
+            if isinstance(tensor, Tensor) and tensor.grad_fn is not None:
+                tensor.register_hook(functools.partial(self._reinstall, drawn))  # type: ignore[no-untyped-call]
+        return output
+
+    def _reinstall(self, drawn: Sequence[Tensor], gradient: Tensor) -> None:
+        self._install(drawn)
+        torch.autograd.Variable._execution_engine.queue_callback(self._uninstall)
 
     def _install(self, drawn: Sequence[Tensor]) -> None:
         for site, weights in zip(self.sites, drawn, strict=True):

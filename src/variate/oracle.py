@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from variate.draws import Kind, kind_of, under
 from variate.errors import InputError, RepeatedDrawsError, UsageError
+from variate.fingerprint import fingerprint
 from variate.network import RandomNetwork, mean_log_probabilities
 from variate.randomness import Stream, hash_words
 from variate.registry import Access
@@ -26,8 +27,14 @@ PATIENCE = 10  # averaged queries in a row whose draws all agree, before a netwo
 
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
-    """The cross-entropy of each example: (B, K) and (B,) to (B,)."""
-    return F.cross_entropy(logits, y, reduction="none")
+    """The cross-entropy of each example: (B, K) and (B,) to (B,).
+
+    Written as softplus(logsumexp of the other logits - own logit): the usual form rounds its gradient to zero, or to
+    the wrong direction, once the margin passes 17 in float32, which makes confident networks look robust.
+    """
+    own = logits.gather(1, y[:, None])[:, 0]  # (B,)
+    others = logits.scatter(1, y[:, None], -torch.inf).logsumexp(1)  # (B,)
+    return F.softplus(others - own)
 
 
 @dataclass
@@ -69,7 +76,7 @@ class Oracle:
 
         It is a pure function of the seed, the purpose and the example's content.
         """
-        keys = [hash_words("coins", self._seed, row.numpy().tobytes().hex()) % 2**63 for row in x.detach().cpu()]
+        keys = [hash_words("coins", self._seed, fingerprint([row])) % 2**63 for row in x]
         count = x[0].numel()
         return counter.uniform(keys, hash_words(purpose), count, device=x.device).view_as(x).to(x.dtype)
 

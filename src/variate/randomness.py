@@ -71,6 +71,14 @@ def legacy_seed(key: int) -> int:
     return (tag << LEGACY_COUNTER_BITS) | (key % (1 << LEGACY_COUNTER_BITS))
 
 
+def sibling(key: int, number: int) -> int:
+    """A key of the same stream for the ``number``-th of several networks drawn together; the first keeps ``key``."""
+    if number == 0:
+        return key
+    tag = (key >> COUNTER_BITS) << COUNTER_BITS
+    return tag | (hash_words("sibling", key, number) & ((1 << COUNTER_BITS) - 1))
+
+
 def check_key(key: int) -> int:
     """The key itself, if it is one. Raises ``UsageError``."""
     if isinstance(key, bool) or not isinstance(key, int) or not 0 <= key < 2**KEY_BITS:

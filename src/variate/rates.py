@@ -47,7 +47,7 @@ class Deployment:
             return cls("single", 1)
         if rule not in ("mean", "majority", "survive"):
             raise unknown_name("deployment", str(text), RULES)
-        if not size.isdigit() or int(size) < 1:
+        if not size.isdecimal() or int(size) < 1:
             raise UsageError(f"the deployment {text!r} has no size", expected=f"{rule}-16 or another number from 1")
         return cls(cast(Rule, rule), int(size))
 
@@ -82,7 +82,8 @@ def rate_of(deployment: Deployment, answers: Bits, *, level: float = 0.95) -> Ra
         level: confidence of the interval.
     """
     matrix = answers.astype(np.float64)
-    draws = len(matrix) * (deployment.size if deployment.rule in ("mean", "majority") else 1)
+    grouped = deployment.rule in ("mean", "majority") and len(matrix) > 1
+    draws = len(matrix) * (deployment.size if grouped else 1)
     if deployment.rule == "survive" and len(matrix) > 1:
         return _survive(matrix, deployment.size, level)
     by_draw = float(np.var(matrix.mean(1), ddof=1)) / len(matrix) if len(matrix) > 1 else 0.0

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from variate.errors import RecordError
 from variate.rates import Bits
+
+RECORDS = "records.jsonl"  # its name in a folder
 
 
 class _Line(BaseModel):
@@ -241,19 +242,7 @@ def unpack(text: str) -> Bits:
     return np.unpackbits(np.frombuffer(bytes.fromhex(digits), np.uint8), count=int(count)).astype(np.bool_)
 
 
-def fingerprint(tensors: Mapping[str, Any] | Sequence[Any]) -> str:
-    """A hash of named tensors, or of a list of them: names, shapes, types and values."""
-    named = tensors.items() if isinstance(tensors, Mapping) else enumerate(tensors)
-    digest = hashlib.blake2b(digest_size=8)
-    for name, tensor in named:
-        value = tensor.detach().cpu().contiguous()
-        digest.update(json.dumps([str(name), str(value.dtype), list(value.shape)]).encode())
-        digest.update(value.flatten().view(-1).numpy().tobytes() if value.numel() else b"")
-    return digest.hexdigest()
-
-
 def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
-    os.fsync(descriptor)

@@ -149,22 +149,30 @@ def import_callable(path: str) -> Callable[..., Any]:
 def _read(kind: str, module: str, path: Path) -> Entry:
     """Read one entry from the text of its file."""
     decorator_name = SINGULAR[kind]
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    expected = f"one function or class decorated with @{decorator_name}(...), its facts written as literals"
+    try:
+        body = ast.parse(path.read_text(encoding="utf-8"), filename=str(path)).body
+    except (SyntaxError, UnicodeDecodeError, OSError) as error:
+        raise UsageError(f"{path} cannot be read as Python: {error}", expected=expected) from error
+    for node in body:
         if not isinstance(node, ast.FunctionDef | ast.ClassDef):
             continue
         for call in node.decorator_list:
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == decorator_name:
-                facts = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+                try:
+                    facts = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+                except ValueError:
+                    break
                 summary = (ast.get_docstring(node) or "").partition("\n")[0]
                 return Entry(kind, path.stem.replace("_", "-"), summary, module, node.name, facts)
-    raise UsageError(
-        f"{path} registers no {decorator_name}",
-        expected=f"one function or class decorated with @{decorator_name}(...), its facts written as literals",
-    )
+    raise UsageError(f"{path} registers no {decorator_name}", expected=expected)
 
 
 def _read_entry_point(kind: str, point: EntryPoint) -> Entry:
-    spec = importlib.util.find_spec(point.module)
+    try:
+        spec = importlib.util.find_spec(point.module)
+    except ModuleNotFoundError:
+        spec = None
     if spec is None or spec.origin is None:
         raise UsageError(
             f"the entry point {point.name!r} of variate.{kind} names {point.module!r}, which has no source file",

@@ -34,10 +34,10 @@ def attack(
     Example: variate attack runs/a --attack pgd --budget linf:0.1 --steps 40 --draws 20
     """
     from variate import registry
+    from variate.cell import describe, run_record
     from variate.checkpoint import load, read_card
     from variate.evaluation import DEPLOYMENTS, evaluate
-    from variate.record import Records
-    from variate.study import RECORDS, describe, run_record
+    from variate.record import RECORDS, Records
 
     plans = [_plan(name, steps) for name in attack]
     card = read_card(run)

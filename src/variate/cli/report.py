@@ -38,7 +38,9 @@ def report(
 
 def find_records(path: Path) -> Path:
     """The file of records at a path. Raises ``RecordError``."""
-    choices = [path] if path.is_file() else [path / "records.jsonl", path / "records.jsonl.gz"]
+    from variate.record import RECORDS
+
+    choices = [path] if path.is_file() else [path / RECORDS, path / f"{RECORDS}.gz"]
     for choice in choices:
         if choice.is_file():
             return choice

@@ -38,7 +38,7 @@ def train(
     Example: variate train --data fashion-mnist --network lenet --defense random-at --epochs 10 --out runs/a
     """
     _here_importable()
-    from variate.study import Cell, train_cell
+    from variate.cell import Cell, train_cell
 
     cell = Cell(
         data=data,

@@ -12,6 +12,7 @@ from variate.report import figures
 from variate.report.pictures import pairs
 from variate.report.sentences import verdict
 from variate.report.table import grid, study_rows
+from variate.result import Row
 
 TABLES = {
     "table": "Right answers by network, deployment and attack",
@@ -62,8 +63,14 @@ def section(records: Records) -> dict[str, Any]:
         "runs": records.runs,
         "verdict": verdict(records),
         "tables": [{"name": name, "grid": grid(rows)} for name, rows in tables if rows],
-        "networks": list(records.networks.values()),
+        "networks": [(network, test_accuracy(records, network.network)) for network in records.networks.values()],
         "figures": [{"name": name, "text": text, "svg": svg} for name, text, svg in drawn if svg],
         "pictures": pairs(records),
         "answers": sum(map(len, records.examples.values())),
     }
+
+
+def test_accuracy(records: Records, network: str) -> Row | None:
+    """One draw per query on the whole unattacked test split, where it was judged."""
+    rows = [row for row in study_rows(records, "test split") if row.network == network]
+    return next((row for row in rows if row.deployment in ("single", "any")), None)

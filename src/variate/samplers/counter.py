@@ -28,7 +28,7 @@ def normal(key: int, uid: int, shape: Sequence[int], *, device: torch.device | s
     noise = torch.empty(pairs, 2, dtype=torch.float32, device=device)
     for start in range(0, pairs, BLOCK):
         _fill_pairs(noise[start : start + BLOCK], key, uid, start)
-    return noise.view(-1)[:count].view(*shape)
+    return noise.view(-1)[:count].view(tuple(shape))
 
 
 def _fill_pairs(noise: Tensor, key: int, uid: int, start: int) -> None:
@@ -43,8 +43,8 @@ def _fill_pairs(noise: Tensor, key: int, uid: int, start: int) -> None:
 
 def uniform(keys: Sequence[int], uid: int, count: int, *, device: torch.device | str = "cpu") -> Tensor:
     """Uniform noise in (0, 1), float32, one row per key: shape (len(keys), count)."""
-    top = _bits(keys, uid, 0, count, device) >> 40 & 0xFFFFFF  # (B, count), 24 bits
-    return top.to(torch.float32).add_(0.5).mul_(2.0**-24)
+    top = _bits(keys, uid, 0, count, device) >> 41 & 0x7FFFFF  # (B, count), 23 bits: a 24th would round up to 1
+    return top.to(torch.float32).add_(0.5).mul_(2.0**-23)
 
 
 def _bits(keys: Sequence[int], uid: int, start: int, count: int, device: torch.device | str) -> Tensor:

@@ -1,0 +1,172 @@
+"""One network of a study: trained by a defense's recipe into a folder, and described in records."""
+
+from __future__ import annotations
+
+import platform
+import time
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from variate import registry
+from variate.checkpoint import CARD, Card, build, families_of, read_card, save, versions
+from variate.datasets._batches import Batches
+from variate.errors import UsageError
+from variate.fingerprint import fingerprint
+from variate.network import RandomNetwork
+from variate.randomness import hash_words
+from variate.record import Network, Record, Run, Scale
+from variate.training import train
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One network to train: everything that decides what comes out.
+
+    ``objective``, ``budget`` and ``scale`` left at None are those of the defense and of the data set.
+    """
+
+    data: str
+    network: str
+    defense: str
+    seed: int = 0
+    epochs: int = 10
+    batch_size: int = 128
+    lr: float = 2e-3
+    budget: str | None = None
+    attack_steps: int = 7
+    objective: str | None = None
+    precision: str = "32-true"
+    data_folder: Path | None = None
+    devices: int = 1
+    accelerator: str = "auto"
+
+    def training(self) -> dict[str, Any]:
+        """What decides the numbers, as the card keeps it: places and devices do not."""
+        left_out = ("data_folder", "devices", "accelerator")
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in left_out}
+
+    def split(self, name: str) -> tuple[Tensor, Tensor]:
+        """Inputs and labels of a split of the cell's data."""
+        x, y = registry.get("datasets", self.data).load()(name, folder=self.data_folder)
+        return x, y
+
+
+def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
+    """Train a cell into a folder; what is there already, finished or not, is not done again.
+
+    Returns:
+        The card of the saved network.
+    """
+    if (out / CARD).exists():
+        card = read_card(out)
+        if card.training == cell.training():
+            return card
+        now = cell.training()
+        raise UsageError(
+            f"{out} holds a network that was trained otherwise",
+            findings=[f"{k}: {v!r} there, {now.get(k)!r} now" for k, v in card.training.items() if now.get(k) != v],
+            todo="choose another --out, or delete the folder",
+        )
+    facts = registry.get("datasets", cell.data).facts
+    defend = registry.get("defenses", cell.defense).load()
+    with torch.random.fork_rng():
+        torch.manual_seed(hash_words("initialize", cell.seed) % 2**32)
+        plain = build(cell.network, facts["shape"], facts["classes"], list(facts["mean"]), list(facts["std"]))
+    network, objective = defend(plain)
+    x, y = cell.split("train")
+    state = out / "training.safetensors"
+    started = time.monotonic()
+    history = train(
+        network,
+        Batches(x, y, batch_size=cell.batch_size, seed=cell.seed),
+        objective=cell.objective or objective,
+        epochs=cell.epochs,
+        lr=cell.lr,
+        budget=cell.budget or facts["budget"],
+        attack_steps=cell.attack_steps,
+        seed=cell.seed,
+        validation=cell.split("validation"),
+        devices=cell.devices,
+        accelerator=cell.accelerator,
+        precision=cell.precision,
+        checkpoint=state,
+        name=cell.defense,
+        show_progress=show_progress,
+    )
+    network.cpu()
+    card = Card(
+        architecture=cell.network,
+        shape=list(facts["shape"]),
+        classes=facts["classes"],
+        mean=list(facts["mean"]),
+        std=list(facts["std"]),
+        families=families_of(network),
+        defense=cell.defense,
+        objective=cell.objective or objective,
+        data=cell.data,
+        seed=cell.seed,
+        training=cell.training(),
+        history={"losses": history.losses, "validation": history.validation},
+        seconds=round(time.monotonic() - started, 1),
+        versions=versions(),
+        fingerprint=fingerprint(network.state_dict()),
+    )
+    save(network, out, card)
+    state.unlink(missing_ok=True)
+    return card
+
+
+def describe(card: Card, network: nn.Module, name: str) -> list[Record]:
+    """The records of a trained network: how it was made, and the scales that it learned."""
+    lines: list[Record] = [
+        Network(
+            network=name,
+            architecture=card.architecture,
+            defense=card.defense,
+            objective=card.objective,
+            parameters=sum(p.numel() for p in network.parameters()),
+            random=isinstance(network, RandomNetwork),
+            epochs=len(card.history["losses"]),
+            seed=card.seed,
+            fingerprint=card.fingerprint,
+            training=card.training,
+            validation=card.history["validation"][-1] if card.history["validation"] else None,
+            seconds=card.seconds,
+        )
+    ]
+    if isinstance(network, RandomNetwork):
+        sizes = network.sizes()
+        for parameter, std in network.stds().items():
+            values = std.detach()
+            lines.append(
+                Scale(
+                    network=name,
+                    parameter=parameter,
+                    elements=values.numel(),
+                    mean_rms=float(sizes[parameter]),
+                    std_rms=float(values.square().mean().sqrt()),
+                    std_min=float(values.min()),
+                    std_max=float(values.max()),
+                )
+            )
+    return lines
+
+
+def run_record(*, command: str, title: str, data: str, seed: int, x: Tensor) -> Run:
+    """How the records that follow are made: command, date, machine, versions."""
+    return Run(
+        command=command,
+        title=title,
+        date=datetime.now(UTC).date().isoformat(),
+        machine=f"{platform.machine()}, {torch.get_num_threads()} threads, {platform.system()}",
+        versions=versions(),
+        seed=seed,
+        data=data,
+        shape=list(x.shape[1:]),
+        examples=len(x),
+    )

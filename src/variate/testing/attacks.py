@@ -1,0 +1,182 @@
+"""Conformance of an attack: its budget, its queries, its independence of the batch, and that it leaves no trace."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from variate import registry
+from variate.budget import Budget
+from variate.draws import left_as_found
+from variate.errors import AttackError
+from variate.evaluation import check_contract
+from variate.network import RandomNetwork, randomize
+from variate.oracle import ORACLES, GradientOracle, Oracle
+from variate.randomness import Stream
+from variate.registry import Entry
+from variate.testing.findings import conform
+from variate.testing.linear import LinearModel, margin, worst_margin
+
+SIZES = {"linf": "8/255", "l2": "0.2"}  # small enough that inputs in [0.3, 0.7] stay inside [0, 1]
+DRAWS = 2
+SHORTFALL = 0.05  # of the reachable loss of margin: what an iterative attack may leave
+
+
+def check_attack(name: str) -> None:
+    """Whether a registered attack keeps its promises. Raises ``AssertionError`` with everything it does not keep.
+
+    It is run in every norm of its facts, on a deterministic network, on a random one, and on a linear model
+    whose worst margin is known in closed form (which an attack with gradient access must reach).
+
+    Args:
+        name: of the attack; its facts ``access`` and ``norms`` decide what is expected.
+
+    Example:
+        >>> check_attack("fgsm")
+    """
+    entry = registry.get("attacks", name)
+    findings = [
+        f"{norm}: {finding}"
+        for norm in entry.facts["norms"]
+        for finding in _findings(entry, Budget.parse(f"{norm}:{SIZES[norm]}"))
+    ]
+    conform(f"attack {name}", findings)
+
+
+def run_attack(entry: Entry, network: nn.Module, x: Tensor, y: Tensor, budget: Budget) -> tuple[Tensor, Oracle]:
+    """One attack as an evaluation runs it: through an oracle of its declared access, on the search stream.
+
+    Args:
+        entry: the attack.
+        network: the target; an attack that transfers holds its mean network, or itself if it is deterministic.
+        x: inputs in [0, 1], shape (B, ...).
+        y: labels, shape (B,).
+        budget: the norm and the size.
+
+    Returns:
+        Perturbed inputs, shape (B, ...), and the oracle with its counts.
+    """
+    oracle = ORACLES[entry.facts["access"]](network, draws=DRAWS, stream=Stream("search", 0))
+    function = entry.load()
+    options = {}
+    if "source" in inspect.signature(function).parameters:
+        held = network.mean() if isinstance(network, RandomNetwork) else network
+        source = GradientOracle(held, stream=Stream("search", 0))
+        options["source"] = partial(registry.get("attacks", "pgd").load(), source)
+    return function(oracle, x, y, budget=budget, **options), oracle
+
+
+def _findings(entry: Entry, budget: Budget) -> Iterator[str]:
+    """Everything that is wrong in one norm; results of the wrong shape or place cannot be compared any further."""
+    misplaced = list(_stays_inside(entry, budget))
+    if misplaced:
+        yield from misplaced
+        return
+    for check in (_ignores_batch, _counts, _nothing_for_nothing, _leaves_no_trace):
+        yield from check(entry, budget)
+    if entry.facts["access"] == "gradient":
+        yield from _reaches_worst_margin(entry, budget)
+
+
+def _stays_inside(entry: Entry, budget: Budget) -> Iterator[str]:
+    """Shape, budget and [0, 1], from inputs in the middle and at both ends of the range."""
+    for network in _networks():
+        x, y = _batch(0.0, 1.0)
+        x[0], x[1] = 0.0, 1.0
+        before = x.clone()
+        perturbed, _ = run_attack(entry, network, x, y, budget)
+        try:
+            check_contract(entry.name, perturbed, before, budget)
+        except AttackError as error:
+            yield str(error)
+        if not torch.equal(x, before):
+            yield "it changes its inputs in place"
+
+
+def _ignores_batch(entry: Entry, budget: Budget) -> Iterator[str]:
+    """An example's result depends on the example, not on its batch; in float64, where rounding cannot turn a step."""
+    for network in _networks():
+        x, y = _batch(0.0, 1.0)
+        together, _ = run_attack(entry, network, x, y, budget)
+        alone = torch.cat([run_attack(entry, network, x[i, None], y[i, None], budget)[0] for i in range(len(x))])
+        farthest = float((together - alone).abs().max())
+        if not farthest < 1e-6:
+            yield f"on {type(network).__name__} the results in a batch and alone differ by {farthest:.3g}"
+
+
+def _counts(entry: Entry, budget: Budget) -> Iterator[str]:
+    """An attack asks exactly if its access says so, and takes gradients exactly if its access says so."""
+    for network in _networks():
+        _, oracle = run_attack(entry, network, *_batch(0.0, 1.0), budget)
+        access, queries = entry.facts["access"], oracle.queries
+        if (queries.forwards > 0) != (access != "none") or (queries.backwards > 0) != (access == "gradient"):
+            yield f"its access is {access}, and it made {queries.forwards} forward, {queries.backwards} backward passes"
+
+
+def _nothing_for_nothing(entry: Entry, budget: Budget) -> Iterator[str]:
+    """A budget of zero gives the inputs back."""
+    for network in _networks():
+        x, y = _batch(0.0, 1.0)
+        perturbed, _ = run_attack(entry, network, x, y, budget.with_size("0"))
+        if not torch.equal(perturbed, x):
+            yield f"with a budget of 0 it moves its inputs by {float((perturbed - x).abs().max()):.3g}"
+
+
+def _leaves_no_trace(entry: Entry, budget: Budget) -> Iterator[str]:
+    """The target keeps its mode, parameters, gradients and statistics, and torch its global random state."""
+    for network in _networks():
+        network.train()
+        before = _state(network)
+        modes = [module.training for module in network.modules()]
+        random_state = torch.get_rng_state()
+        with left_as_found(network):
+            run_attack(entry, network, *_batch(0.0, 1.0), budget)
+            if not torch.equal(random_state, torch.get_rng_state()):
+                yield "it draws from torch's global generator instead of oracle.uniform"
+        if [module.training for module in network.modules()] != modes:
+            yield "it changes the network's mode"
+        changed = [name for name, tensor in _state(network).items() if not torch.equal(tensor, before[name])]
+        if changed:
+            yield f"it changes {', '.join(changed)}"
+        for name, parameter in network.named_parameters():
+            if parameter.grad is not None or not parameter.requires_grad:
+                yield f"it leaves a gradient on {name}, or takes requires_grad away from it"
+
+
+def _reaches_worst_margin(entry: Entry, budget: Budget) -> Iterator[str]:
+    """On a linear model of two classes the cross-entropy points along the optimal attack everywhere."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(2, 16, generator=generator, dtype=torch.float64)
+    model = LinearModel(weight, torch.zeros(2, dtype=torch.float64))
+    x, y = _batch(0.3, 0.7)
+    y = y % 2
+    perturbed, _ = run_attack(entry, model, x, y, budget)
+    with torch.no_grad():
+        start, found = margin(model(x), y), margin(model(perturbed), y)
+    best = worst_margin(model, x, y, budget)
+    share = float(((start - found) / (start - best)).min())
+    if not share > 1 - SHORTFALL:
+        yield f"on a linear model it takes only {share:.1%} of the margin that the best attack takes"
+
+
+def _batch(low: float, high: float) -> tuple[Tensor, Tensor]:
+    """Three inputs of shape (3, 1, 4, 4) in [low, high], float64, and labels."""
+    uniform = torch.rand(3, 1, 4, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return low + (high - low) * uniform, torch.arange(3)
+
+
+def _networks() -> tuple[nn.Module, nn.Module]:
+    """A deterministic network in eval mode, and its random version."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layers = [nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 3)]
+        network = nn.Sequential(*layers).double().eval()
+    return network, randomize(network, scale=0.3)
+
+
+def _state(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}

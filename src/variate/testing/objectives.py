@@ -1,0 +1,78 @@
+"""Conformance of an objective: a finite scalar whose gradient reaches what it should train."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from variate import registry
+from variate.network import RandomNetwork, randomize
+from variate.testing.findings import conform
+
+SMALL = 0.01  # scales so small that a term that guards them must act
+KEY = 1
+
+
+def check_objective(name: str) -> None:
+    """Whether a registered objective keeps its promises. Raises ``AssertionError`` with everything it does not keep.
+
+    Args:
+        name: of the objective; its fact ``needs`` decides what is expected: one that needs the distribution must reach
+            every scale; any other every scale and every mean, and it must work on a deterministic network too.
+
+    Example:
+        >>> check_objective("cross-entropy")
+    """
+    needs = registry.get("objectives", name).facts["needs"]
+    random = randomize(_network(), scale=SMALL)
+    scales = {id(scale) for scale in random.scale_parameters()}
+    everything = [name for name, _ in random.named_parameters()]
+    only_scales = [name for name, parameter in random.named_parameters() if id(parameter) in scales]
+    findings = [*_findings(name, random, only_scales if needs == "distribution" else everything)]
+    if needs != "distribution":
+        findings += _findings(name, _network(), [name for name, _ in _network().named_parameters()])
+    conform(f"objective {name}", findings)
+
+
+def _network() -> nn.Module:
+    """Smooth, so that a gradient of zero means that nothing was reached; the same weights at every call."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 3))
+
+
+def _findings(name: str, network: nn.Module, wanted: list[str]) -> Iterator[str]:
+    """Whether the objective is a finite scalar on ``network``, and its gradient reaches all of ``wanted``."""
+    kind = "random" if isinstance(network, RandomNetwork) else "deterministic"
+    x = torch.linspace(0.1, 0.9, 6 * 16).view(6, 1, 4, 4)
+    before = x.clone()
+    value = _value(name, network, x, torch.arange(6) % 3)
+    if not torch.equal(x, before):
+        yield "it changes its inputs"
+    if value.shape != () or not bool(value.isfinite()):
+        yield f"on a {kind} network it is {value.detach()}, not a finite scalar"
+        return
+    parameters = dict(network.named_parameters())
+    gradients = torch.autograd.grad(value, list(parameters.values()), allow_unused=True)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        if gradient is not None and not bool(gradient.isfinite().all()):
+            yield f"on a {kind} network the gradient of {parameter} is not finite"
+        elif parameter in wanted and (gradient is None or not bool(gradient.any())):
+            yield f"on a {kind} network no gradient reaches {parameter}"
+
+
+def _value(name: str, network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """The objective on a batch, given what it needs; the inner attack is a constant shift."""
+    entry = registry.get("objectives", name)
+    options: dict[str, Any] = {"perturb": _shift} if entry.facts["needs"] == "perturb" else {}
+    with network.fixed(KEY) if isinstance(network, RandomNetwork) else nullcontext():
+        value: Tensor = entry.load()(network, x, y, **options)
+    return value
+
+
+def _shift(x: Tensor, y: Tensor) -> Tensor:
+    return (x + 0.05).clamp(0, 1)

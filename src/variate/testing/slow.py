@@ -1,0 +1,36 @@
+"""The slow, obvious forward pass of a random network, which the fast one is checked against."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from torch.func import functional_call
+
+from variate.network import RandomNetwork
+
+
+def slow_forward(network: RandomNetwork, key: int, *args: Any, **kwargs: Any) -> Any:
+    """What ``network`` returns under the draw of ``key``: parameters drawn one after another, then ``functional_call``.
+
+    Gradients reach the network's own parameters. Its buffers are left as they are: a copy is what runs.
+
+    Args:
+        network: the random network.
+        key: the draw.
+        args: of the network's forward.
+        kwargs: of the network's forward.
+    """
+    return functional_call(network.mean(), slow_draw(network, key), args, kwargs)
+
+
+def slow_draw(network: RandomNetwork, key: int) -> dict[str, Tensor]:
+    """Every parameter under the draw of ``key`` by its name in the original module, the deterministic ones included."""
+    own: dict[str, Tensor] = dict(network.named_parameters())
+    drawn = {name: own[name] for name in network.deterministic_parameters() if name in own}
+    for site in network.sites:
+        path = site.owners[0][0]
+        learned = [own[f"{path}.{name}" if path else name] for name in site.learned_names()]
+        noise = site.law.noise(key, site.uid, own[site.name])
+        drawn[site.name] = site.law.sample(noise, own[site.name], *learned)
+    return drawn

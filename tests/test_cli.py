@@ -1,0 +1,171 @@
+"""The command line as a user meets it: every command on real data, and every mistake answered in words."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from variate.cli.main import app
+from variate.registry import SINGULAR
+
+TRAIN = ["train", "--data", "digits", "--network", "mlp", "--defense", "random", "--epochs", "2"]
+
+
+def run(*words: object):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "a"
+    done = run(*TRAIN, "--out", folder, "--quiet")
+    assert done.exit_code == 0, done.output
+    assert "validation accuracy" in done.stdout
+    return folder
+
+
+def test_train_attack_report(trained):
+    attack = ["attack", trained, "--attack", "pgd", "--budget", "linf:8/255", "--steps", 2, "--draws", 3]
+    options = ["--examples", 30, "--verdict-draws", 32, "--json", "--quiet"]
+    done = run(*attack, *options)
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.stdout)
+    assert {row["attack"] for row in rows} == {"clean", "pgd"}
+    assert {row["deployment"] for row in rows} == {"single", "mean-16", "majority-16", "survive-10"}
+    assert rows[-1]["budget"] == "linf:8/255"
+    before = (trained / "records.jsonl").read_bytes()
+    assert run(*attack, *options).exit_code == 0
+    assert (trained / "records.jsonl").read_bytes() == before  # the same command has nothing left to do
+    table = run(*attack, *options[:-2], "--quiet")
+    assert "pgd" in table.stdout
+    report = run("report", trained)
+    assert report.exit_code == 0, report.output
+    assert (trained / "report.html").stat().st_size > 1000
+    again = json.loads(run("report", trained, "--json").stdout)
+    assert [row["rate"] for row in again] == [row["rate"] for row in rows]
+
+
+@pytest.mark.parametrize("kind", SINGULAR)
+def test_lists(kind):
+    listed = json.loads(run("list", kind, "--json").stdout)
+    assert listed
+    assert all(entry["name"] and entry["summary"] for entry in listed)
+    assert [line.split()[0] for line in run("list", kind).stdout.splitlines()] == [entry["name"] for entry in listed]
+
+
+MISTAKES = {
+    "unknown command": (["atack", "x"], 2, "attack"),
+    "unknown list": (["list", "attakcs"], 2, "did you mean 'attacks'"),
+    "unknown attack": (["attack", "{run}", "--attack", "pdg"], 2, "did you mean 'pgd'"),
+    "steps for fgsm": (["attack", "{run}", "--attack", "fgsm", "--steps", "3"], 2, "fgsm has no steps"),
+    "bad budget": (["attack", "{run}", "--attack", "fgsm", "--budget", "0.1"], 2, "has no size"),
+    "no such run": (["attack", "{tmp}/nowhere", "--attack", "fgsm"], 1, "holds no saved network"),
+    "no attack": (["attack", "{run}"], 2, "--attack"),
+    "unknown data": (["train", "--data", "digit", "--out", "{tmp}/b"], 2, "did you mean 'digits'"),
+    "unknown network": (["train", "--data", "digits", "--network", "lent", "--out", "{tmp}/b"], 2, "'lenet'"),
+    "unknown defense": (["train", "--data", "digits", "--defense", "rnadom", "--out", "{tmp}/b"], 2, "'random'"),
+    "own code missing": (["train", "--data", "digits", "--network", "no:net", "--out", "{tmp}/b"], 2, "cannot import"),
+    "no epochs": (["train", "--data", "digits", "--epochs", "0", "--out", "{tmp}/b"], 2, "epochs"),
+    "changed run": ([*TRAIN[:-1], "3", "--out", "{run}"], 2, "epochs: 2 there, 3 now"),
+    "missing data": (
+        ["train", "--data", "fashion-mnist", "--data-folder", "{tmp}", "--out", "{tmp}/b"],
+        1,
+        "train-images-idx3-ubyte.gz is missing",
+    ),
+    "no records": (["report", "{tmp}"], 1, "no records"),
+    "unknown study": (["study", "digts", "--out", "{tmp}/b"], 2, "did you mean 'digits'"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_gets_words_and_its_exit_code(trained, tmp_path, mistake):
+    words, code, message = MISTAKES[mistake]
+    done = run(*[word.format(run=trained, tmp=tmp_path) for word in words])
+    assert done.exit_code == code, done.output
+    assert message in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_the_users_own_network(tmp_path, monkeypatch):
+    (tmp_path / "own.py").write_text(
+        "from torch import nn\n\ndef net():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    words = [
+        "--data",
+        "digits",
+        "--network",
+        "own:net",
+        "--defense",
+        "random",
+        "--epochs",
+        1,
+        "--out",
+        "run",
+        "--quiet",
+    ]
+    done = run("train", *words)
+    assert done.exit_code == 0, done.output
+    attack = ["attack", "run", "--attack", "fgsm", "--examples", 10, "--verdict-draws", 32, "--quiet"]
+    refused = run(*attack)
+    assert refused.exit_code == 1
+    assert "--trust-code" in refused.stderr
+    assert run(*attack, "--trust-code").exit_code == 0
+
+
+def fresh(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("code", ["import variate", "from variate.registry import entries; entries('attacks')"])
+def test_importing_and_listing_load_nothing_heavy(code):
+    loaded = fresh(f"import sys\n{code}\nprint([m for m in ('torch', 'scipy', 'matplotlib') if m in sys.modules])")
+    assert loaded.strip() == "[]"
+
+
+def test_listing_on_the_command_line_loads_nothing_heavy():
+    code = "import sys\nfrom variate.cli.main import app\napp(['list', 'attacks'], standalone_mode=False)\n"
+    loaded = fresh(code + "print([m for m in ('torch', 'scipy', 'matplotlib', 'numpy') if m in sys.modules])")
+    assert loaded.splitlines()[-1] == "[]"
+
+
+def test_a_stopped_training_keeps_its_epochs_and_goes_on(tmp_path):
+    """A real interrupt of a real process, after at least one epoch has been saved."""
+    out = tmp_path / "run"
+    words = [
+        "train",
+        "--data",
+        "digits",
+        "--network",
+        "mlp",
+        "--defense",
+        "random",
+        "--epochs",
+        "60",
+        "--out",
+        str(out),
+    ]
+    code = "from variate.cli.main import main; main()"
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True, env=environment)
+    state = out / "training.safetensors"
+    deadline = time.monotonic() + 120
+    while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "goes on from there" in errors
+    assert "Traceback" not in errors
+    assert state.exists()
+    assert not Path(out / "card.json").exists()
+    done = run(*words, "--quiet")
+    assert done.exit_code == 0, done.output
+    assert not state.exists()

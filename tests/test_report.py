@@ -1,0 +1,122 @@
+"""Reports: made from records alone, saying the same numbers, and asking nothing of the network."""
+
+import gzip
+import re
+from html.parser import HTMLParser
+
+import pytest
+import torch
+
+from variate.evaluation import evaluate
+from variate.record import Network, Records, Scale
+from variate.report.page import write_page
+from variate.report.sentences import verdict
+from variate.report.table import grid, print_study, study_rows
+from variate.result import result_of
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    """A random network and its mean network, under two attacks, with curves, scales and pictures."""
+    from variate.network import randomize
+
+    torch.manual_seed(0)
+    plain = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    net = randomize(plain.eval(), scale=0.3)
+    x = torch.rand(30, 1, 4, 4)
+    y = plain(x).argmax(1)
+    store = Records(tmp_path_factory.mktemp("records") / "records.jsonl")
+    for name, network in (("random", net), ("deterministic", plain)):
+        facts = {"architecture": "mlp", "defense": name, "objective": "cross-entropy", "parameters": 1, "epochs": 1}
+        more = {"seed": 0, "fingerprint": "f", "training": {}, "validation": None, "seconds": 1.0}
+        store.add([Network(network=name, random=network is net, **facts, **more)])
+        attacks = [
+            {"name": "fgsm", "draws": 2},
+            {"name": "pgd", "steps": 3, "draws": 2},
+            {"name": "transfer", "steps": 3},
+        ]
+        evaluate(network, x, y, budget="linf:0.2", attacks=attacks, records=store, name=name, pictures=True)
+        for size in ("0", "0.1", "0.3"):
+            options = {"records": store, "name": name, "part": "sizes"}
+            evaluate(network, x, y, budget=f"linf:{size}", attacks=["fgsm"], draws=2, **options)
+    evaluate(net, x, y, budget="linf:0.2", attacks=["fgsm"], draws=1, records=store, name="random", part="draws")
+    sizes = net.sizes()
+    for name, std in net.stds().items():
+        numbers = {"std_rms": 0.1, "std_min": float(std.detach().min()), "std_max": float(std.detach().max())}
+        store.add([Scale(network="random", parameter=name, elements=1, mean_rms=float(sizes[name]), **numbers)])
+    return store
+
+
+@pytest.fixture(scope="module")
+def page(records, tmp_path_factory):
+    return write_page([records], tmp_path_factory.mktemp("page") / "report.html").read_text()
+
+
+class Elements(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+
+def test_the_page_needs_nothing_from_elsewhere(page):
+    elements = Elements(page).found
+    assert not [tag for tag, _ in elements if tag in ("script", "link", "iframe", "object")]
+    for tag, attributes in elements:
+        for name in ("src", "href", "xlink:href", "data"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("data:", "#")), (tag, value)
+    assert "@import" not in page
+    assert not re.search(r"url\((?!['\"]?#)", page)
+
+
+def test_the_page_shows_figures_pictures_with_alternatives_and_every_rate(page, records):
+    elements = Elements(page).found
+    assert sum(tag == "svg" for tag, _ in elements) == 3
+    images = [attributes for tag, attributes in elements if tag == "img"]
+    assert len(images) == 2 * 6 * 2
+    assert all(image["alt"] for image in images)
+    for row in study_rows(records, "table"):
+        assert f"{100 * row.rate:.1f}<small>{100 * row.low:.1f} to {100 * row.high:.1f}</small>" in page
+
+
+def test_the_page_is_rebuilt_from_the_records_alone(page, records, tmp_path):
+    packed = tmp_path / "records.jsonl.gz"
+    packed.write_bytes(gzip.compress(records.path.read_bytes()))
+    assert write_page([Records(packed)], tmp_path / "again.html").read_text() == page
+
+
+def test_rates_read_back_are_the_rates_that_were_judged(records):
+    rows = result_of(Records(records.path), list(records.claims.values())).rows
+    assert rows == result_of(records, list(records.claims.values())).rows
+
+
+def test_a_deterministic_network_has_one_line_under_every_column(records):
+    content = grid(study_rows(records, "table"))
+    lines = [line for line in content.lines if line[0] == "deterministic"]
+    assert lines == [("deterministic", "any")]
+    assert all((lines[0], column) in content.cells for column in content.columns)
+    assert [attack for attack, _, _ in content.columns] == ["clean", "fgsm", "pgd", "transfer"]
+
+
+def test_the_verdict_names_the_strongest_attack_and_the_deterministic_twin(records):
+    sentences = verdict(records)
+    rows = [
+        r
+        for r in study_rows(records, "table")
+        if r.attack != "clean" and (r.network, r.deployment) == ("random", "single")
+    ]
+    worst = min(rows, key=lambda row: row.rate)
+    assert len(sentences) == 1
+    assert worst.percent in sentences[0]
+    assert "best deterministic network, deterministic" in sentences[0]
+
+
+def test_the_table_prints(records, capsys):
+    print_study(records)
+    printed = capsys.readouterr().out
+    assert "survive-10" in printed
+    assert "deterministic" in printed
