@@ -26,7 +26,7 @@ pytest: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/overhead.py
-	$(BIN)/python benchmarks/attacks.py
+	$(BIN)/python benchmarks/startup.py
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from variate.cli.main import app
@@ -136,6 +137,20 @@ def test_listing_on_the_command_line_loads_nothing_heavy():
     assert loaded.splitlines()[-1] == "[]"
 
 
+def test_two_processes_train_what_one_trains_with_the_same_batches(tmp_path):
+    words = [*TRAIN[:-1], "3", "--accelerator", "cpu", "--quiet"]
+    for folder, devices in (("one", "1"), ("two", "2")):
+        command = [sys.executable, "-m", "variate", *words, "--devices", devices, "--out", str(tmp_path / folder)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("validation accuracy") == 1
+    one, two = (load_file(tmp_path / folder / "network.safetensors") for folder in ("one", "two"))
+    learned = [name for name in one if name.endswith(("weight", "bias"))]
+    difference = sum(float((one[name] - two[name]).abs().sum()) for name in learned)
+    size = sum(float(one[name].abs().sum()) for name in learned)
+    assert 0 < difference < 1e-3 * size  # not 0: the work was split, and the last batch of 73 is not split evenly
+
+
 def test_a_stopped_training_keeps_its_epochs_and_goes_on(tmp_path):
     """A real interrupt of a real process, after at least one epoch has been saved."""
     out = tmp_path / "run"
@@ -152,9 +167,10 @@ def test_a_stopped_training_keeps_its_epochs_and_goes_on(tmp_path):
         "--out",
         str(out),
     ]
-    code = "from variate.cli.main import main; main()"
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "variate", *words], stderr=subprocess.PIPE, text=True, env=environment
+    )
     state = out / "training.safetensors"
     deadline = time.monotonic() + 120
     while not state.exists() and process.poll() is None and time.monotonic() < deadline:

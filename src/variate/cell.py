@@ -20,7 +20,7 @@ from variate.fingerprint import fingerprint
 from variate.network import RandomNetwork
 from variate.randomness import hash_words
 from variate.record import Network, Record, Run, Scale
-from variate.training import train
+from variate.training import is_first_process, train
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,9 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
         versions=versions(),
         fingerprint=fingerprint(network.state_dict()),
     )
-    save(network, out, card)
-    state.unlink(missing_ok=True)
+    if is_first_process():
+        save(network, out, card)
+        state.unlink(missing_ok=True)
     return card
 
 

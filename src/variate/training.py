@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from variate import registry
 from variate.budget import Budget
 from variate.checkpoint import load_training, save_training
+from variate.datasets._batches import Batches
 from variate.draws import kind_of, left_as_found
 from variate.errors import UsageError
 from variate.inputs import check_inputs
@@ -116,7 +117,7 @@ def train(
     fabric = _fabric(devices, accelerator, precision)
     optimizer = _optimizer(network, recipe)
     wrapped, optimizer = fabric.setup(network, optimizer)
-    batches = fabric.setup_dataloaders(loader) if isinstance(loader, torch.utils.data.DataLoader) else loader
+    batches = _share(fabric, loader)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer.optimizer, max(1, epochs * len(batches)))
     history = History()
     first = _resume(checkpoint, recipe, network, optimizer.optimizer, schedule, stream, history)
@@ -124,7 +125,7 @@ def train(
         for epoch in range(first, epochs):
             with _seeded(recipe, epoch), _drawing(network, stream):
                 mean = _epoch(fabric, wrapped, optimizer, schedule, batches, loss, epoch, report)
-            history.losses.append(mean)
+            history.losses.append(float(fabric.all_reduce(torch.tensor(mean), reduce_op="mean")))
             if validation is not None:
                 history.validation.append(_accuracy(network, *validation, recipe, epoch))
             if checkpoint is not None and fabric.is_global_zero:
@@ -237,6 +238,23 @@ def _fabric(devices: int, accelerator: str, precision: str) -> Any:
     if devices > 1:
         fabric.launch()
     return fabric
+
+
+def _share(fabric: Any, loader: Loader) -> Loader:
+    """This process's share of the batches; all processes draw the same networks."""
+    if isinstance(loader, torch.utils.data.DataLoader):
+        return cast(Loader, fabric.setup_dataloaders(loader))
+    if fabric.world_size == 1:
+        return loader
+    if not isinstance(loader, Batches):
+        raise UsageError("a list of batches cannot be shared by several processes", todo="pass a DataLoader")
+    return loader.share(fabric.global_rank, fabric.world_size)
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that writes and speaks; always, where there is only one."""
+    distributed = torch.distributed
+    return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
 
 
 def _drawing(network: nn.Module, stream: Stream) -> AbstractContextManager[None]:

@@ -39,6 +39,7 @@ def train(
     """
     _here_importable()
     from variate.cell import Cell, train_cell
+    from variate.training import is_first_process
 
     cell = Cell(
         data=data,
@@ -57,6 +58,8 @@ def train(
         accelerator=accelerator,
     )
     card = train_cell(cell, out, show_progress=not quiet)
+    if not is_first_process():
+        return
     if json:
         print_json({"out": str(out), **card.model_dump()})
         return

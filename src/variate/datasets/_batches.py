@@ -27,6 +27,10 @@ class Batches:
         self.batch_size, self.seed, self.rank, self.world = batch_size, seed, rank, world
         self.epoch = 0
 
+    def share(self, rank: int, world: int) -> Batches:
+        """The part of every batch that belongs to one of several processes."""
+        return Batches(self.x, self.y, batch_size=self.batch_size, seed=self.seed, rank=rank, world=world)
+
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of the next pass."""
         self.epoch = epoch

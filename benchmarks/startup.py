@@ -1,0 +1,33 @@
+"""How long the command line takes to answer: the median wall time of fresh processes, beside a bare interpreter.
+
+python benchmarks/startup.py
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+
+ROUNDS = 9
+COMMANDS = {
+    "bare interpreter": ["-c", "pass"],
+    "import variate": ["-c", "import variate"],
+    "variate list attacks": ["-m", "variate", "list", "attacks"],
+}
+
+
+def median_seconds(words: list[str]) -> float:
+    """The median over fresh processes, after one that warms the disk."""
+    times = []
+    for _ in range(ROUNDS + 1):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:])
+
+
+if __name__ == "__main__":
+    for name, words in COMMANDS.items():
+        print(f"{name:24} {median_seconds(words):.3f} s")

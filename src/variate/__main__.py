@@ -1,0 +1,5 @@
+"""``python -m variate``."""
+
+from variate.cli.main import main
+
+main()
