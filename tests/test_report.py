@@ -11,7 +11,7 @@ from variate.evaluation import evaluate
 from variate.record import Network, Records, Scale
 from variate.report.page import write_page
 from variate.report.sentences import verdict
-from variate.report.table import grid, print_study, study_rows
+from variate.report.table import grid, markdown, print_study, study_rows
 from variate.result import result_of
 
 
@@ -120,3 +120,11 @@ def test_the_table_prints(records, capsys):
     printed = capsys.readouterr().out
     assert "survive-10" in printed
     assert "deterministic" in printed
+
+
+def test_markdown_says_the_same(records):
+    text = markdown(records)
+    for row in study_rows(records, "table"):
+        assert row.percent in text
+    widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
+    assert widths == {7}  # six columns

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from variate.checkpoint import load as load
     from variate.errors import VariateError as VariateError
     from variate.evaluation import evaluate as evaluate
-    from variate.judge import judge as judge
     from variate.network import RandomNetwork as RandomNetwork
     from variate.network import randomize as randomize
     from variate.oracle import GradientOracle as GradientOracle
@@ -35,7 +34,6 @@ _PLACES = {
     "Stream": "randomness",
     "VariateError": "errors",
     "evaluate": "evaluation",
-    "judge": "judge",
     "load": "checkpoint",
     "randomize": "network",
     "train": "training",

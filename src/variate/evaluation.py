@@ -2,66 +2,29 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from variate import registry
 from variate.budget import Budget
 from variate.draws import Kind, kind_of, left_as_found
-from variate.errors import AttackError, UsageError, unknown_name
 from variate.fingerprint import fingerprint
 from variate.inputs import check_classes, check_inputs
 from variate.judge import check_draws, judge
-from variate.network import RandomNetwork
-from variate.oracle import ORACLES, GradientOracle, Oracle, checked_logits
+from variate.oracle import Queries, checked_logits
+from variate.plan import Plan, Target, perturb
 from variate.progress import Report, progress
 from variate.randomness import Stream
 from variate.rates import Deployment
-from variate.record import Claim, Example, Picture, Records, pack
+from variate.record import Claim, Example, Picture, Record, Records, pack
 from variate.result import CLEAN, Result, result_of
 
 DEPLOYMENTS = ("single", "mean-16", "majority-16", "survive-10")
 PICTURES = 6
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One attack to run: its name, the draws that its oracle averages over, and its own options."""
-
-    attack: str
-    draws: int
-    options: dict[str, Any]
-
-    @classmethod
-    def of(cls, wanted: str | Mapping[str, Any], draws: int) -> Plan:
-        """From a name or a mapping such as ``{"name": "pgd", "draws": 1, "steps": 40}``. Raises ``UsageError``."""
-        given: dict[str, Any] = {"name": wanted} if isinstance(wanted, str) else dict(wanted)
-        name = given.pop("name", None)
-        if not isinstance(name, str):
-            raise UsageError(f"the attack {wanted!r} has no name", expected="a name, or a mapping with a 'name'")
-        number = given.pop("draws", draws)
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise UsageError(f"{name} cannot average over {number!r} draws", expected="a whole number of draws from 1")
-        if name != CLEAN:
-            options = attack_options(name)
-            for option in given:
-                if option not in options:
-                    raise unknown_name(f"option of {name}", option, options)
-        access = "none" if name == CLEAN else registry.get("attacks", name).facts["access"]
-        return cls(name, 0 if access == "none" else number, given)
-
-
-def attack_options(name: str) -> list[str]:
-    """The names of an attack's own options."""
-    parameters = inspect.signature(registry.get("attacks", name).load()).parameters.values()
-    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in ("budget", "source")]
 
 
 def evaluate(
@@ -116,143 +79,78 @@ def evaluate(
     plans = [Plan.of(wanted, draws) for wanted in (CLEAN, *attacks)]
     check_draws(ways, verdict_draws)
     check_inputs(x, y)
-    network_kind = _checked_kind(network, x, y)
+    kind = _checked_kind(network, x, y)
     store = records if isinstance(records, Records) else Records(records)
-    target = _Target(network, network_kind, source, seed, fingerprint(network.state_dict()), name)
+    target = Target(network, kind, source, seed, fingerprint(network.state_dict()), name, pictures)
     claims = [_claim(target, plan, parsed, x, y, ways, verdict_draws, part) for plan in plans]
     with left_as_found(network):
         for plan, claim in zip(plans, claims, strict=True):
             store.add([claim])
             with progress(f"{name}: {claim.attack}", len(x), "examples", show=show_progress) as report:
-                _run(target, plan, claim, x, y, ways, store, batch_size, pictures, report)
+                _run(target, plan, claim, x, y, store, batch_size, report)
     return result_of(store, claims)
 
 
-@dataclass(frozen=True)
-class _Target:
-    network: nn.Module
-    kind: Kind
-    source: nn.Module | None
-    seed: int
-    fingerprint: str
-    name: str
-
-    def source_network(self) -> nn.Module:
-        """The network that a transfer attack holds."""
-        if self.source is not None:
-            return self.source
-        if isinstance(self.network, RandomNetwork):
-            return self.network.mean()
-        if self.kind == "deterministic":
-            return self.network
-        raise UsageError(
-            "transfer needs a source network: this one is random and has no mean network",
-            todo="pass source=, a network that the attacker could hold",
-        )
-
-
 def _run(
-    target: _Target,
-    plan: Plan,
-    claim: Claim,
-    x: Tensor,
-    y: Tensor,
-    ways: Sequence[Deployment],
-    store: Records,
-    batch_size: int,
-    pictures: bool,
-    report: Report,
+    target: Target, plan: Plan, claim: Claim, x: Tensor, y: Tensor, store: Records, batch_size: int, report: Report
 ) -> None:
     """Attack and judge the examples that the records do not hold yet, batch by batch."""
     done = store.examples.get(claim.id, {})
     todo = [i for i in range(len(x)) if i not in done]
-    budget = Budget.parse(claim.budget) if claim.budget else None
+    device = _device(target.network, x)
     for start in range(0, len(todo), batch_size):
-        chosen = torch.tensor(todo[start : start + batch_size], device=x.device)
-        originals, labels = x[chosen], y[chosen].long()
-        perturbed, oracle = originals, None
-        if budget is not None:
-            perturbed, oracle = _attack(target, plan, budget, originals, labels)
-        right = judge(
-            target.network,
-            perturbed,
-            labels,
-            deployments=ways,
-            draws=claim.verdict_draws,
-            stream=Stream("verdict", target.seed),
-            kind=target.kind,
-        )
-        distance = budget.distance(perturbed, originals).tolist() if budget else [0.0] * len(originals)
-        queries = oracle.queries if oracle else None
-        lines: list[Example | Picture] = [
-            Example(
-                claim=claim.id,
-                example=int(example),
-                label=int(labels[j]),
-                answers={source: pack(bits[:, j]) for source, bits in right.items()},
-                distance=round(distance[j], 7),
-                forwards=queries.forwards if queries else 0,
-                backwards=queries.backwards if queries else 0,
-            )
-            for j, example in enumerate(chosen.tolist())
-        ]
-        if pictures and budget is not None and x.dim() == 4:
-            lines += [_picture(claim, int(i), y, x, perturbed[j]) for j, i in enumerate(chosen) if i < PICTURES]
-        store.add(lines)
+        chosen = todo[start : start + batch_size]
+        index = torch.tensor(chosen, device=x.device)
+        store.add(_answer(target, plan, claim, chosen, x[index].to(device), y[index].long().to(device)))
         report(len(x) - len(todo) + start + len(chosen))
 
 
-def _attack(target: _Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) -> tuple[Tensor, Oracle]:
-    """Run one attack on one batch and hold it to its contract."""
-    entry = registry.get("attacks", plan.attack)
-    if budget.norm not in entry.facts["norms"]:
-        raise UsageError(
-            f"{plan.attack} has no {budget.norm} version", expected=f"a budget in {', '.join(entry.facts['norms'])}"
-        )
-    oracle = ORACLES[entry.facts["access"]](
+def _answer(target: Target, plan: Plan, claim: Claim, chosen: list[int], x: Tensor, y: Tensor) -> Iterator[Record]:
+    """Attack and judge one batch: a record for each of its examples, and pictures of the first few."""
+    budget = Budget.parse(claim.budget) if claim.budget else None
+    perturbed, queries, distance = x, Queries(), x.new_zeros(len(x))
+    if budget is not None:
+        perturbed, oracle = perturb(target, plan, budget, x, y)
+        queries, distance = oracle.queries, budget.distance(perturbed, x)
+    right = judge(
         target.network,
-        draws=max(plan.draws, 1),  # an attack that asks nothing has none
-        stream=Stream("search", target.seed),
+        perturbed,
+        y,
+        deployments=[Deployment.parse(text) for text in claim.deployments],
+        draws=claim.verdict_draws,
+        stream=Stream("verdict", target.seed),
         kind=target.kind,
-        seed=target.seed,
     )
-    function = entry.load()
-    options = dict(plan.options)
-    if "source" in inspect.signature(function).parameters:
-        held = GradientOracle(target.source_network(), stream=Stream("search", target.seed), seed=target.seed)
-        options["source"] = partial(registry.get("attacks", "pgd").load(), held)
-    perturbed = cast(Tensor, function(oracle, x, y, budget=budget, **options)).detach()
-    check_contract(plan.attack, perturbed, x, budget)
-    return perturbed, oracle
-
-
-def check_contract(attack: str, perturbed: Tensor, x: Tensor, budget: Budget) -> None:
-    """Whether an attack kept to shape, budget and range. Raises ``AttackError``."""
-    if perturbed.shape != x.shape:
-        raise AttackError(f"{attack} returned shape {tuple(perturbed.shape)}", expected=f"{tuple(x.shape)}")
-    outside = int((~budget.contains(perturbed, x)).sum())
-    if outside:
-        farthest = float(budget.distance(perturbed, x).amax())
-        raise AttackError(
-            f"{attack} left the budget {budget} or [0, 1] on {outside} of {len(x)} examples",
-            findings=[
-                f"the farthest is {farthest:.6g} away; values run from {perturbed.min():.4g} to {perturbed.max():.4g}"
-            ],
-            expected=f"inputs within {budget} of the originals and inside [0, 1]",
+    for j, example in enumerate(chosen):
+        yield Example(
+            claim=claim.id,
+            example=example,
+            label=int(y[j]),
+            answers={source: pack(bits[:, j]) for source, bits in right.items()},
+            distance=round(float(distance[j]), 7),
+            forwards=queries.forwards,
+            backwards=queries.backwards,
         )
+        if target.pictures and budget is not None and x.dim() == 4 and example < PICTURES:
+            yield _picture(claim, example, int(y[j]), x[j], perturbed[j])
 
 
 def _checked_kind(network: nn.Module, x: Tensor, y: Tensor) -> Kind:
     """The network's kind of randomness, after one look at what it returns for two examples."""
-    few = x[:2]
+    few = x[:2].to(_device(network, x))
     with torch.no_grad(), left_as_found(network):
         classes = checked_logits(network(few), few).shape[1]
     check_classes(y, classes)
     return kind_of(network, few)
 
 
+def _device(network: nn.Module, x: Tensor) -> torch.device:
+    """Where the network is; the inputs are brought there batch by batch."""
+    return next((tensor.device for tensor in chain(network.parameters(), network.buffers())), x.device)
+
+
 def _claim(
-    target: _Target,
+    target: Target,
     plan: Plan,
     budget: Budget,
     x: Tensor,
@@ -280,15 +178,15 @@ def _claim(
     )
 
 
-def _picture(claim: Claim, example: int, y: Tensor, x: Tensor, perturbed: Tensor) -> Picture:
+def _picture(claim: Claim, example: int, label: int, original: Tensor, perturbed: Tensor) -> Picture:
     def pixels(image: Tensor) -> str:
         return (image.detach().cpu() * 255).round().byte().numpy().tobytes().hex()
 
     return Picture(
         claim=claim.id,
         example=example,
-        label=int(y[example]),
-        shape=list(x.shape[1:]),
-        original=pixels(x[example]),
+        label=label,
+        shape=list(original.shape),
+        original=pixels(original),
         adversarial=pixels(perturbed),
     )

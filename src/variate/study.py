@@ -18,6 +18,7 @@ from variate.errors import UsageError, unknown_name
 from variate.evaluation import evaluate
 from variate.network import RandomNetwork
 from variate.record import RECORDS, Records
+from variate.training import device_of
 
 PACKAGED = Path(__file__).parent / "studies"
 FROZEN_KEY = 0  # the draw of the frozen twin
@@ -74,7 +75,7 @@ class Study(BaseModel):
     evaluation: Evaluation
     curves: Curves = Curves()  # type: ignore[call-arg]
 
-    def cell(self, defense: str, data_folder: Path | None) -> Cell:
+    def cell(self, defense: str, data_folder: Path | None, accelerator: str) -> Cell:
         """The network of one defense."""
         return Cell(
             data=self.data,
@@ -83,6 +84,7 @@ class Study(BaseModel):
             seed=self.seed,
             budget=self.budget,
             data_folder=data_folder,
+            accelerator=accelerator,
             **self.training.model_dump(),
         )
 
@@ -107,7 +109,13 @@ def read_study(source: str) -> Study:
 
 
 def run_study(
-    study: Study, out: Path, *, command: str, data_folder: Path | None = None, show_progress: bool = False
+    study: Study,
+    out: Path,
+    *,
+    command: str,
+    data_folder: Path | None = None,
+    accelerator: str = "auto",
+    show_progress: bool = False,
 ) -> Records:
     """Train, attack and judge; what ``out`` holds already is not computed again.
 
@@ -116,9 +124,10 @@ def run_study(
         out: one folder per defense, and ``records.jsonl``.
         command: the command that runs it, for the records.
         data_folder: where the data set's files are.
+        accelerator: ``auto``, ``cpu``, ``cuda`` and so on, for training and attacks.
         show_progress: show progress bars on standard error.
     """
-    cells = {defense: study.cell(defense, data_folder) for defense in study.defenses}
+    cells = {defense: study.cell(defense, data_folder, accelerator) for defense in study.defenses}
     for cell in cells.values():
         registry.get("defenses", cell.defense)
     x, y = next(iter(cells.values())).split("test")
@@ -130,7 +139,7 @@ def run_study(
         records.add([run])
     for defense, cell in cells.items():
         card = train_cell(cell, out / defense, show_progress=show_progress)
-        network = load(out / defense, trust_code=True)
+        network = load(out / defense, trust_code=True).to(device_of(accelerator))
         records.add(describe(card, network, defense))
         _judge_network(study, network, defense, x, y, records, show_progress)
     return records

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
-from variate import registry
-from variate.budget import Budget
 from variate.checkpoint import load_training, save_training
 from variate.datasets._batches import Batches
-from variate.draws import kind_of, left_as_found
 from variate.errors import UsageError
 from variate.inputs import check_inputs
 from variate.network import RandomNetwork
-from variate.oracle import GradientOracle
 from variate.progress import Report, progress
 from variate.randomness import Stream, hash_words
+from variate.recipe import Objective, Recipe, wire
 
-Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 
 
@@ -34,21 +29,6 @@ class Loader(Protocol):
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]: ...
 
     def __len__(self) -> int: ...
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides the numbers of a training run, beside the network and the data: see ``train``."""
-
-    objective: str
-    epochs: int = 10
-    lr: float = 2e-3
-    scale_lr: float = 5.0
-    weight_decay: float = 1e-4
-    budget: str | None = None
-    attack_steps: int = 10
-    seed: int = 0
-    precision: str = "32-true"
 
 
 @dataclass
@@ -114,7 +94,9 @@ def train(
         check_inputs(*validation)
     stream = Stream("train", seed)
     loss = wire(recipe, network, stream)
-    fabric = _fabric(devices, accelerator, precision)
+    fabric = _fabric(accelerator, devices=devices, precision=precision)
+    if devices > 1:
+        fabric.launch()
     optimizer = _optimizer(network, recipe)
     wrapped, optimizer = fabric.setup(network, optimizer)
     batches = _share(fabric, loader)
@@ -133,53 +115,6 @@ def train(
                 save_training(Path(checkpoint), network, optimizer.optimizer, schedule, facts)
             report(epoch + 1, f"loss {mean:.3f}")
     return history
-
-
-def wire(recipe: Recipe, network: nn.Module, stream: Stream) -> Objective:
-    """The objective of a recipe: the weighted sum of its parts, each given what it needs. Raises ``UsageError``."""
-    parts = [_part(text, recipe, network, stream) for text in recipe.objective.split("+")]
-
-    def total(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        return torch.stack([weight * part(net, x, y) for weight, part in parts]).sum()
-
-    return total
-
-
-def _part(text: str, recipe: Recipe, network: nn.Module, stream: Stream) -> tuple[float, Objective]:
-    name, _, weight = text.strip().partition(":")
-    entry = registry.get("objectives", name)
-    try:
-        factor = float(weight) if weight else 1.0
-    except ValueError:
-        raise UsageError(f"the weight of {text!r} is not a number", expected=f"{name}:0.1, for example") from None
-    function = entry.load()
-    if entry.facts["needs"] == "perturb":
-        return factor, partial(function, perturb=_inner_attack(recipe, network, stream, name))
-    if entry.facts["needs"] == "distribution":
-        if not isinstance(network, RandomNetwork):
-            raise UsageError(
-                f"{name} is about scales, and this network has none", todo="variate.randomize(network) first"
-            )
-        return factor, lambda net, x, y: function(network, x, y)
-    return factor, function
-
-
-def _inner_attack(recipe: Recipe, network: nn.Module, stream: Stream, name: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """PGD on the network in training, with a fresh draw at every step; batch-norm statistics do not see it."""
-    if recipe.budget is None:
-        raise UsageError(f"the objective {name!r} needs a budget", todo="pass budget='linf:8/255', for example")
-    budget = Budget.parse(recipe.budget)
-    pgd = registry.get("attacks", "pgd").load()
-    kinds: list[Any] = []
-
-    def perturb(x: Tensor, y: Tensor) -> Tensor:
-        if not kinds:
-            kinds.append(kind_of(network, x[:2]))
-        oracle = GradientOracle(network, stream=stream, kind=kinds[0], seed=recipe.seed)
-        with left_as_found(network):
-            return cast(Tensor, pgd(oracle, x, y, budget=budget, steps=recipe.attack_steps))
-
-    return perturb
 
 
 def _epoch(
@@ -227,17 +162,22 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups)
 
 
-def _fabric(devices: int, accelerator: str, precision: str) -> Any:
+def device_of(accelerator: str) -> torch.device:
+    """The first device of an accelerator; the best there is for ``auto``."""
+    return cast(torch.device, _fabric(accelerator, devices=1, precision="32-true").device)
+
+
+def _fabric(accelerator: str, *, devices: int, precision: str) -> Any:
     import warnings
 
     from lightning_fabric import Fabric
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fabric advises about accelerators that were not asked for
-        fabric = Fabric(accelerator=accelerator, devices=devices, precision=cast(Any, precision))
-    if devices > 1:
-        fabric.launch()
-    return fabric
+        try:
+            return Fabric(accelerator=accelerator, devices=devices, precision=cast(Any, precision))
+        except (RuntimeError, ValueError) as error:  # fabric's words name what is there
+            raise UsageError(f"cannot use the accelerator {accelerator!r}: {error}") from error
 
 
 def _share(fabric: Any, loader: Loader) -> Loader:

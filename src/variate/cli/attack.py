@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from variate.cli.options import DataFolder, Json, Quiet, Seed, TrustCode, print_json, this_command
+from variate.cli.options import Accelerator, DataFolder, Json, Quiet, Seed, TrustCode, print_json, this_command
 from variate.errors import UsageError
 
 
@@ -24,6 +24,7 @@ def attack(
     examples: Annotated[int, typer.Option(min=1, help="How many test examples.")] = 1000,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples at a time; changes no answer.")] = 256,
     data_folder: DataFolder = None,
+    accelerator: Accelerator = "auto",
     trust_code: TrustCode = False,
     seed: Seed = 0,
     json: Json = False,
@@ -38,10 +39,11 @@ def attack(
     from variate.checkpoint import load, read_card
     from variate.evaluation import DEPLOYMENTS, evaluate
     from variate.record import RECORDS, Records
+    from variate.training import device_of
 
     plans = [_plan(name, steps) for name in attack]
     card = read_card(run)
-    network = load(run, trust_code=trust_code)
+    network = load(run, trust_code=trust_code).to(device_of(accelerator))
     entry = registry.get("datasets", card.data)
     x, y = entry.load()("test", folder=data_folder)
     x, y = x[:examples], y[:examples]
@@ -76,7 +78,7 @@ def attack(
 
 
 def _plan(name: str, steps: int | None) -> dict[str, Any]:
-    from variate.evaluation import attack_options
+    from variate.plan import attack_options
 
     if steps is None:
         return {"name": name}

@@ -13,6 +13,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random; the same seed gives the same records.")]
 DataFolder = Annotated[Path | None, typer.Option(help="Folder that holds the data set's files.")]
+Accelerator = Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")]
 TrustCode = Annotated[
     bool, typer.Option("--trust-code", help="Allow a saved network that names code of its own (module:callable).")
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +12,17 @@ from variate.cli.options import Json, print_json
 from variate.errors import RecordError
 
 
+class Form(StrEnum):
+    """What a report is written as."""
+
+    html = "html"
+    md = "md"
+
+
 def report(
     paths: Annotated[list[Path], typer.Argument(help="Folders with records, or files of records (.jsonl, .jsonl.gz).")],
     out: Annotated[Path | None, typer.Option(help="The page; report.html beside the first records without it.")] = None,
+    form: Annotated[Form, typer.Option("--format", help="html writes the page; md prints the tables.")] = Form.html,
     json: Json = False,
 ) -> None:
     """Make the table and the page from records alone.
@@ -22,11 +31,14 @@ def report(
     """
     from variate.record import Records
     from variate.report.page import write_page
-    from variate.report.table import print_study
+    from variate.report.table import markdown, print_study
     from variate.result import result_of
 
     files = [find_records(path) for path in paths]
     read = [Records(file) for file in files]
+    if form is Form.md:
+        typer.echo("\n\n".join(markdown(records) for records in read))
+        return
     page = write_page(read, out or files[0].parent / "report.html")
     if json:
         print_json([row for r in read for row in result_of(r, list(r.claims.values())).as_json()])

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from variate.cli.options import DataFolder, Json, Quiet, print_json, this_command
+from variate.cli.options import Accelerator, DataFolder, Json, Quiet, print_json, this_command
 
 
 def study(
@@ -16,6 +16,7 @@ def study(
         Path, typer.Option(help="Folder for networks, records and report; a stopped study goes on from it.")
     ],
     data_folder: DataFolder = None,
+    accelerator: Accelerator = "auto",
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -28,7 +29,9 @@ def study(
     from variate.study import read_study, run_study
 
     chosen = read_study(source)
-    records = run_study(chosen, out, command=this_command(), data_folder=data_folder, show_progress=not quiet)
+    records = run_study(
+        chosen, out, command=this_command(), data_folder=data_folder, accelerator=accelerator, show_progress=not quiet
+    )
     page = write_page([records], out / "report.html")
     if json:
         from variate.result import result_of

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from variate.cli.options import DataFolder, Json, Quiet, Seed, print_json
+from variate.cli.options import Accelerator, DataFolder, Json, Quiet, Seed, print_json
 
 
 def train(
@@ -27,7 +27,7 @@ def train(
     attack_steps: Annotated[int, typer.Option(min=1, help="Steps of the inner attack.")] = 7,
     data_folder: DataFolder = None,
     devices: Annotated[int, typer.Option(min=1, help="Processes, one per device.")] = 1,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    accelerator: Accelerator = "auto",
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, 16-mixed or 64-true.")] = "32-true",
     seed: Seed = 0,
     json: Json = False,

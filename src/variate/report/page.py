@@ -11,13 +11,9 @@ from variate.record import Records
 from variate.report import figures
 from variate.report.pictures import pairs
 from variate.report.sentences import verdict
-from variate.report.table import grid, study_rows
+from variate.report.table import study_rows, tables
 from variate.result import Row
 
-TABLES = {
-    "table": "Right answers by network, deployment and attack",
-    "twins": "Deterministic twins of the random networks",
-}
 FIGURES = (
     (
         "Accuracy against the size of the budget",
@@ -56,13 +52,12 @@ def write_page(records: Sequence[Records], path: Path) -> Path:
 
 def section(records: Records) -> dict[str, Any]:
     """Everything that the page says of one set of records."""
-    tables = [(name, study_rows(records, part)) for part, name in TABLES.items()]
     drawn = [(name, text, draw(records)) for name, text, draw in FIGURES]
     return {
         "title": records.runs[0].title if records.runs else "Records",
         "runs": records.runs,
         "verdict": verdict(records),
-        "tables": [{"name": name, "grid": grid(rows)} for name, rows in tables if rows],
+        "tables": [{"name": name, "grid": content} for name, content in tables(records)],
         "networks": [(network, test_accuracy(records, network.network)) for network in records.networks.values()],
         "figures": [{"name": name, "text": text, "svg": svg} for name, text, svg in drawn if svg],
         "pictures": pairs(records),

@@ -12,6 +12,11 @@ from rich.table import Table
 from variate.record import Claim, Records
 from variate.result import CLEAN, Row, rows_of
 
+TABLES = {
+    "table": "Right answers by network, deployment and attack",
+    "twins": "Deterministic twins of the random networks",
+}
+LEGEND = "Right answers in percent, with the 95 % interval over examples and draws."
 Heading = tuple[str, str, str]  # attack, what it averages over, budget
 
 
@@ -62,15 +67,34 @@ def print_rows(rows: Sequence[Row], title: str) -> None:
     Console().print(_rich(grid(rows), title))
 
 
+def tables(records: Records) -> list[tuple[str, Grid]]:
+    """The tables of a file of records, with their titles."""
+    named = [(name, study_rows(records, part)) for part, name in TABLES.items()]
+    return [(name, grid(rows)) for name, rows in named if rows]
+
+
 def print_study(records: Records) -> None:
     """The tables of a file of records on standard output."""
     console = Console()
-    title = records.runs[0].title if records.runs else "records"
-    for part, name in (("table", title), ("twins", f"{title}: deterministic twins of the random networks")):
-        rows = study_rows(records, part)
-        if rows:
-            console.print(_rich(grid(rows), name))
-    console.print("Right answers in percent, with the 95 % interval over examples and draws.", style="dim")
+    for run in records.runs[:1]:
+        console.print(run.title, style="bold")
+    for name, content in tables(records):
+        console.print(_rich(content, name))
+    console.print(LEGEND, style="dim")
+
+
+def markdown(records: Records) -> str:
+    """The tables of a file of records in Markdown."""
+    return "\n\n".join([f"{name}:\n\n{_markdown(content)}" for name, content in tables(records)] + [LEGEND])
+
+
+def _markdown(content: Grid) -> str:
+    heads = ["network", "deployment", *(", ".join(part for part in column if part) for column in content.columns)]
+    rows = [heads, [":--", ":--", *("--:" for _ in content.columns)]]
+    for line in content.lines:
+        found = [content.cells.get((line, column)) for column in content.columns]
+        rows.append([*line, *(row.percent if row else "-" for row in found)])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def _rich(content: Grid, title: str) -> Table:

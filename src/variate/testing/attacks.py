@@ -13,9 +13,9 @@ from variate import registry
 from variate.budget import Budget
 from variate.draws import left_as_found
 from variate.errors import AttackError
-from variate.evaluation import check_contract
 from variate.network import RandomNetwork, randomize
 from variate.oracle import ORACLES, GradientOracle, Oracle
+from variate.plan import check_contract
 from variate.randomness import Stream
 from variate.registry import Entry
 from variate.testing.findings import conform
