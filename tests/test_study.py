@@ -7,8 +7,9 @@ import pytest
 from variate import cell, registry, study
 from variate.cell import Cell, train_cell
 from variate.errors import UsageError
+from variate.packaged import packaged_studies
 from variate.record import Records
-from variate.study import packaged_studies, read_study, run_study
+from variate.study import read_study, run_study
 
 TINY = """
 title = "Tiny"

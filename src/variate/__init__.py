@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from variate.oracle import ScoreOracle as ScoreOracle
     from variate.randomness import Stream as Stream
     from variate.record import Records as Records
+    from variate.result import Result as Result
     from variate.training import train as train
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ _PLACES = {
     "LabelOracle": "oracle",
     "RandomNetwork": "network",
     "Records": "record",
+    "Result": "result",
     "ScoreOracle": "oracle",
     "Stream": "randomness",
     "VariateError": "errors",

@@ -196,7 +196,7 @@ class RandomNetwork(nn.Module):
         try:
             output = forward(self, *args, **kwargs)
         finally:
-            self._uninstall()
+            self._install(None)
         for tensor in tree_leaves(output):
             if isinstance(tensor, Tensor) and tensor.grad_fn is not None:
                 tensor.register_hook(functools.partial(self._reinstall, drawn))  # type: ignore[no-untyped-call]
@@ -204,23 +204,19 @@ class RandomNetwork(nn.Module):
 
     def _reinstall(self, drawn: Sequence[Tensor], gradient: Tensor) -> None:
         self._install(drawn)
-        torch.autograd.Variable._execution_engine.queue_callback(self._uninstall)
+        torch.autograd.Variable._execution_engine.queue_callback(functools.partial(self._install, None))
 
-    def _install(self, drawn: Sequence[Tensor]) -> None:
-        for site, weights in zip(self.sites, drawn, strict=True):
+    def _install(self, drawn: Sequence[Tensor] | None) -> None:
+        """Put a draw in front of the parameters, or, with None, nothing: the parameters are found again."""
+        for number, site in enumerate(self.sites):
             for path, attribute in site.owners:
                 owner = self.get_submodule(path)
-                vars(owner)[attribute] = weights  # an instance attribute is found before the parameter
+                if drawn is None:
+                    vars(owner).pop(attribute, None)
+                else:
+                    vars(owner)[attribute] = drawn[number]  # an instance attribute is found before the parameter
                 if isinstance(owner, nn.RNNBase):
-                    owner._flat_weights[owner._flat_weights_names.index(attribute)] = weights
-
-    def _uninstall(self) -> None:
-        for site in self.sites:
-            for path, attribute in site.owners:
-                owner = self.get_submodule(path)
-                vars(owner).pop(attribute, None)
-                if isinstance(owner, nn.RNNBase):
-                    owner._flat_weights[owner._flat_weights_names.index(attribute)] = owner._parameters[attribute]
+                    owner._flat_weights[owner._flat_weights_names.index(attribute)] = getattr(owner, attribute)
 
     def _plain(self, values: Mapping[Site, Tensor]) -> nn.Module:
         """A copy of the original class with ``values`` in place of the means, where given."""

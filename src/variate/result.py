@@ -43,6 +43,7 @@ class Result:
 
     rows: list[Row]
     records: Records
+    claims: Sequence[Claim]
 
     def as_json(self) -> list[dict[str, Any]]:
         """The rows as plain objects."""
@@ -60,9 +61,8 @@ class Result:
 
 def result_of(records: Records, claims: Sequence[Claim]) -> Result:
     """The rows of claims, from their records alone; a claim without a single example yet has no row."""
-    return Result(
-        [row for claim in claims if records.examples.get(claim.id) for row in rows_of(records, claim)], records
-    )
+    rows = [row for claim in claims if records.examples.get(claim.id) for row in rows_of(records, claim)]
+    return Result(rows, records, claims)
 
 
 def rows_of(records: Records, claim: Claim, *, level: float = 0.95) -> list[Row]:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
-from variate import registry
+from variate import packaged, registry
 from variate.budget import Budget
 from variate.cell import Cell, describe, run_record, train_cell
 from variate.checkpoint import load
@@ -20,7 +20,6 @@ from variate.network import RandomNetwork
 from variate.record import RECORDS, Records
 from variate.training import device_of
 
-PACKAGED = Path(__file__).parent / "studies"
 FROZEN_KEY = 0  # the draw of the frozen twin
 CLEAN_DRAWS = 32  # fresh draws for the unattacked test split
 
@@ -89,18 +88,13 @@ class Study(BaseModel):
         )
 
 
-def packaged_studies() -> list[str]:
-    """The names of the studies that come with Variate."""
-    return sorted(path.stem for path in PACKAGED.glob("*.toml"))
-
-
 def read_study(source: str) -> Study:
     """A study from a TOML file, or by the name of one that comes with Variate. Raises ``UsageError``."""
-    path = PACKAGED / f"{source}.toml" if source in packaged_studies() else Path(source)
+    path = packaged.FOLDER / f"{source}.toml" if source in packaged.packaged_studies() else Path(source)
     try:
         return Study.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, IsADirectoryError):
-        raise unknown_name("study file, and no packaged study,", source, packaged_studies()) from None
+        raise unknown_name("study file, and no packaged study,", source, packaged.packaged_studies()) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not a TOML file: {error}") from error
     except ValidationError as error:

@@ -71,9 +71,9 @@ def attack(
     if json:
         print_json(result.as_json())
         return
-    from variate.report.table import print_rows
+    from variate.report.table import print_rows, shown_rows
 
-    print_rows(result.rows, title)
+    print_rows(shown_rows(records, result.claims), title)
     typer.echo(f"every answer: {run / RECORDS}; page: variate report {run}")
 
 

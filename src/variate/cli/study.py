@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from variate.cli.options import Accelerator, DataFolder, Json, Quiet, print_json, this_command
+from variate.packaged import packaged_studies
 
 
 def study(
-    source: Annotated[str, typer.Argument(help="A TOML file, or the name of a packaged study: digits, fashion-mnist.")],
+    source: Annotated[str, typer.Argument(help=f"A TOML file, or one of: {', '.join(packaged_studies())}.")],
     out: Annotated[
         Path, typer.Option(help="Folder for networks, records and report; a stopped study goes on from it.")
     ],

@@ -12,9 +12,7 @@ from variate.registry import network
 
 
 @network(modality=("image",), cite="LeCun et al. 1998")
-def lenet(
-    shape: tuple[int, ...], classes: int, *, mean: Sequence[float] = (0.0,), std: Sequence[float] = (1.0,)
-) -> nn.Module:
+class LeNet(nn.Module):
     """LeNet-5: two 5x5 convolutions (6 and 16 channels), then 120 and 84 units; ReLU, max pooling, padded.
 
     Args:
@@ -23,13 +21,15 @@ def lenet(
         mean: channel means of the training split.
         std: channel standard deviations of the training split.
     """
-    return LeNet(shape, classes, mean, std)
 
-
-class LeNet(nn.Module):
-    """(B, C, H, W) in [0, 1] to (B, K) logits."""
-
-    def __init__(self, shape: tuple[int, ...], classes: int, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        classes: int,
+        *,
+        mean: Sequence[float] = (0.0,),
+        std: Sequence[float] = (1.0,),
+    ) -> None:
         super().__init__()
         channels, height, width = shape
         self.normalize = Normalize(mean, std)

@@ -12,15 +12,8 @@ from variate.registry import network
 
 
 @network(modality=("image",), cite="Rumelhart, Hinton & Williams 1986")
-def mlp(
-    shape: tuple[int, ...],
-    classes: int,
-    *,
-    mean: Sequence[float] = (0.0,),
-    std: Sequence[float] = (1.0,),
-    hidden: int = 256,
-) -> nn.Module:
-    """Two hidden layers with ReLU.
+class MLP(nn.Module):
+    """Two hidden layers with ReLU: (B, C, H, W) in [0, 1] to (B, K) logits.
 
     Args:
         shape: of one input, (C, H, W).
@@ -29,14 +22,15 @@ def mlp(
         std: channel standard deviations of the training split.
         hidden: width of both hidden layers.
     """
-    return MLP(shape, classes, mean, std, hidden)
-
-
-class MLP(nn.Module):
-    """(B, C, H, W) in [0, 1] to (B, K) logits."""
 
     def __init__(
-        self, shape: tuple[int, ...], classes: int, mean: Sequence[float], std: Sequence[float], hidden: int
+        self,
+        shape: tuple[int, ...],
+        classes: int,
+        *,
+        mean: Sequence[float] = (0.0,),
+        std: Sequence[float] = (1.0,),
+        hidden: int = 256,
     ) -> None:
         super().__init__()
         self.normalize = Normalize(mean, std)

@@ -11,27 +11,6 @@ from variate.networks._normalize import Normalize
 from variate.registry import network
 
 
-@network(modality=("image",), cite="He et al. 2016, arXiv:1512.03385")
-def resnet18(
-    shape: tuple[int, ...],
-    classes: int,
-    *,
-    mean: Sequence[float] = (0.0,),
-    std: Sequence[float] = (1.0,),
-    width: int = 64,
-) -> nn.Module:
-    """ResNet-18 with a 3x3 stem and no first pooling, for 3x32x32 and 1x28x28 inputs.
-
-    Args:
-        shape: of one input, (C, H, W).
-        classes: number of logits.
-        mean: channel means of the training split.
-        std: channel standard deviations of the training split.
-        width: channels of the first stage; doubled at each of the three others.
-    """
-    return ResNet18(shape, classes, mean, std, width)
-
-
 class Block(nn.Module):
     """Two 3x3 convolutions with batch norm around a shortcut: (B, C, H, W) to (B, C', H/stride, W/stride)."""
 
@@ -53,11 +32,26 @@ class Block(nn.Module):
         return F.relu(self.bn2(self.conv2(hidden)) + self.shortcut(x))
 
 
+@network(modality=("image",), cite="He et al. 2016, arXiv:1512.03385")
 class ResNet18(nn.Module):
-    """(B, C, H, W) in [0, 1] to (B, K) logits."""
+    """ResNet-18 with a 3x3 stem and no first pooling, for 3x32x32 and 1x28x28 inputs.
+
+    Args:
+        shape: of one input, (C, H, W).
+        classes: number of logits.
+        mean: channel means of the training split.
+        std: channel standard deviations of the training split.
+        width: channels of the first stage; doubled at each of the three others.
+    """
 
     def __init__(
-        self, shape: tuple[int, ...], classes: int, mean: Sequence[float], std: Sequence[float], width: int
+        self,
+        shape: tuple[int, ...],
+        classes: int,
+        *,
+        mean: Sequence[float] = (0.0,),
+        std: Sequence[float] = (1.0,),
+        width: int = 64,
     ) -> None:
         super().__init__()
         self.normalize = Normalize(mean, std)

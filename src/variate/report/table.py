@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich import box
@@ -49,14 +49,20 @@ def heading(row: Row) -> Heading:
 
 
 def study_rows(records: Records, part: str) -> list[Row]:
-    """The rows of one part of the records, in the order in which they were made.
+    """The rows of one part of the records, in the order in which they were made, as a table shows them."""
+    return shown_rows(records, [claim for claim in records.claims.values() if claim.part == part])
+
+
+def shown_rows(records: Records, claims: Iterable[Claim]) -> list[Row]:
+    """The rows of claims as a table shows them.
 
     A deterministic network is the same under every deployment and every number of attack draws: it gets one line, and
     its rate stands under each column that other networks have.
     """
-    claims = [claim for claim in records.claims.values() if claim.part == part and records.examples.get(claim.id)]
     rows = []
     for claim in claims:
+        if not records.examples.get(claim.id):
+            continue
         found = rows_of(records, claim)
         rows += [_with_deployment(found[0], "any")] if _deterministic(claim) else found
     return _spread(rows)

@@ -1,0 +1,68 @@
+"""The documents say what is true: their Python runs, their tables are those of the records, their names exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from variate import registry
+from variate.record import Records
+from variate.report.table import markdown
+
+ROOT = Path(__file__).parent.parent
+PAGES = ["README.md", "docs/how-it-works.md"]
+RESULTS = sorted(ROOT.glob("docs/results/*/records.jsonl.gz"))
+
+
+def given() -> dict[str, object]:
+    """What the blocks take for granted: a module, a loader, and inputs with labels."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    x, y = registry.get("datasets", "digits").load()("test")
+    return {"my_module": module, "loader": list(zip(x.split(50), y.split(50), strict=True)), "x": x[:20], "y": y[:20]}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_python_block_runs(page, capsys):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
+    assert blocks
+    for block in blocks:
+        exec(block, given())
+    if page == "README.md":
+        assert "survive-10" in capsys.readouterr().out
+
+
+def test_the_python_block_begins_within_ten_lines():
+    assert "```python" in "\n".join((ROOT / "README.md").read_text().splitlines()[:10])
+
+
+def test_the_example_runs(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    import own_network
+
+    rows = own_network.main(epochs=2).rows
+    assert {row.attack for row in rows} == {"clean", "fgsm", "pgd"}
+
+
+@pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md", "docs/results/README.md"])
+def test_links_lead_somewhere(page):
+    path = ROOT / page
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+        assert target.startswith("https://") or (path.parent / target).exists(), target
+
+
+def test_the_readme_lists_what_there_is():
+    text = (ROOT / "README.md").read_text()
+    for kind in registry.SINGULAR:
+        for name, entry in registry.entries(kind).items():
+            assert not entry.module.startswith("variate.") or f"`{name}`" in text, (kind, name)
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=[path.parent.name for path in RESULTS])
+def test_published_tables_are_those_of_their_records(path):
+    page = (path.parent / "README.md").read_text()
+    records = Records(path)
+    assert markdown(records) in page
+    assert records.runs[0].command in page
