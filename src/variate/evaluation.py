@@ -86,7 +86,9 @@ def evaluate(
     with left_as_found(network):
         for plan, claim in zip(plans, claims, strict=True):
             store.add([claim])
-            with progress(f"{name}: {claim.attack}", len(x), "examples", show=show_progress) as report:
+            done = len(store.examples.get(claim.id, {}))
+            title = f"{name}: {claim.attack}"
+            with progress(title, len(x), "examples", already=done, show=show_progress) as report:
                 _run(target, plan, claim, x, y, store, batch_size, report)
     return result_of(store, claims)
 

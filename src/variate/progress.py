@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 LOG_SECONDS = 10.0
 
@@ -19,27 +19,27 @@ class Report(Protocol):
 
 
 @contextmanager
-def progress(what: str, total: float, unit: str, *, show: bool = True) -> Iterator[Report]:
+def progress(what: str, total: float, unit: str, *, already: float = 0, show: bool = True) -> Iterator[Report]:
     """Show the progress of ``total`` units of work on standard error.
 
     Args:
         what: the name of the work, such as ``training random-at``.
         total: the number of units.
         unit: the name of a unit, for the rate.
+        already: units that were done before; they do not count for the rate.
         show: with False, nothing is shown.
     """
-    if not show or total <= 0:
+    if not show or total <= already:
         yield lambda done, note="": None
     elif sys.stderr.isatty():
-        with _bar(what, total, unit) as report:
+        with _bar(what, total, unit, already) as report:
             yield report
     else:
-        with _log(what, total, unit) as report:
-            yield report
+        yield _log(what, total, unit, already)
 
 
 @contextmanager
-def _bar(what: str, total: float, unit: str) -> Iterator[Report]:
+def _bar(what: str, total: float, unit: str, already: float) -> Iterator[Report]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -61,33 +61,33 @@ def _bar(what: str, total: float, unit: str) -> Iterator[Report]:
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total, rate="", note="")
+        task = bar.add_task(what, total=total, completed=int(already), rate="", note="")
         started = time.monotonic()
 
         def report(done: float, note: str = "") -> None:
-            bar.update(task, completed=done, rate=_rate(done, started, unit), note=note)
+            fields: dict[str, Any] = {"rate": f"{_rate(done - already, started):.3g} {unit}/s"} | (
+                {"note": note} if note else {}
+            )
+            bar.update(task, completed=done, **fields)
 
         yield report
 
 
-@contextmanager
-def _log(what: str, total: float, unit: str) -> Iterator[Report]:
+def _log(what: str, total: float, unit: str, already: float) -> Report:
     started = said = time.monotonic()
 
     def report(done: float, note: str = "") -> None:
         nonlocal said
-        now = time.monotonic()
-        if now - said < LOG_SECONDS or done <= 0:
+        if time.monotonic() - said < LOG_SECONDS or done <= already:
             return
-        said = now
-        left = (now - started) / done * (total - done)
-        rate = _rate(done, started, unit)
-        sys.stderr.write(f"{what}: {done:g}/{total:g}, {rate}, {left:.0f} s left {note}".rstrip() + "\n")
+        said = time.monotonic()
+        rate = _rate(done - already, started)
+        left = (total - done) / rate
+        sys.stderr.write(f"{what}: {done:.4g}/{total:g}, {rate:.3g} {unit}/s, {left:.0f} s left {note}".rstrip() + "\n")
         sys.stderr.flush()
 
-    yield report
+    return report
 
 
-def _rate(done: float, started: float, unit: str) -> str:
-    seconds = max(time.monotonic() - started, 1e-9)
-    return f"{done / seconds:.3g} {unit}/s"
+def _rate(done: float, started: float) -> float:
+    return done / max(time.monotonic() - started, 1e-9)

@@ -103,7 +103,8 @@ def train(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer.optimizer, max(1, epochs * len(batches)))
     history = History()
     first = _resume(checkpoint, recipe, network, optimizer.optimizer, schedule, stream, history)
-    with progress(f"training {name}", epochs, "epochs", show=show_progress and fabric.is_global_zero) as report:
+    show = show_progress and fabric.is_global_zero
+    with progress(f"training {name}", epochs, "epochs", already=first, show=show) as report:
         for epoch in range(first, epochs):
             with _seeded(recipe, epoch), _drawing(network, stream):
                 mean = _epoch(fabric, wrapped, optimizer, schedule, batches, loss, epoch, report)
