@@ -23,6 +23,7 @@ from variate.randomness import (
 SEEDS = (0, 1, 2**40, -3)
 
 
+@pytest.mark.filterwarnings("ignore:a network that serves")
 def test_streams_are_disjoint_because_the_name_is_in_the_key():
     for name in STREAMS:
         for seed in SEEDS:
@@ -32,6 +33,7 @@ def test_streams_are_disjoint_because_the_name_is_in_the_key():
             assert all(0 <= key < 2**KEY_BITS for key in keys)
 
 
+@pytest.mark.filterwarnings("ignore:a network that serves")
 def test_legacy_seeds_of_two_streams_are_disjoint_and_fit_torch():
     tops = []
     for name in STREAMS:
@@ -95,3 +97,9 @@ def test_what_is_a_key():
 def test_an_unknown_stream_names_the_choices():
     with pytest.raises(UsageError, match="verdict"):
         Stream("test")
+
+
+def test_a_fixed_seed_for_serving_is_warned_of():
+    with pytest.warns(UserWarning, match="predictable"):
+        Stream("serve", 0)
+    Stream("serve")

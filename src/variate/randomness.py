@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import warnings
 from collections.abc import Sequence
 from typing import Literal
 
@@ -29,13 +30,16 @@ class Stream:
 
     Args:
         name: what the keys are for; streams of different names never share a key.
-        seed: any integer; without one the operating system's entropy seeds the stream.
+        seed: any integer; without one the operating system's entropy seeds the stream. A ``serve`` stream with a seed
+            is warned of: an attacker who learns the seed knows every draw.
         index: where to begin.
     """
 
     def __init__(self, name: StreamName, seed: int | None = None, index: int = 0) -> None:
         if name not in STREAMS:
             raise UsageError(f"there is no stream named {name!r}", expected=f"one of {', '.join(STREAMS)}")
+        if name == "serve" and seed is not None:
+            warnings.warn("a network that serves from a fixed seed has predictable draws", stacklevel=2)
         self.name: StreamName = name
         self.seed = seed
         self.index = index
