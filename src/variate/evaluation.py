@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from variate.budget import Budget
 from variate.draws import Kind, kind_of, left_as_found
+from variate.errors import InputError
 from variate.fingerprint import fingerprint
 from variate.inputs import check_classes, check_inputs
 from variate.judge import check_draws, judge
@@ -140,9 +141,18 @@ def _answer(target: Target, plan: Plan, claim: Claim, chosen: list[int], x: Tens
 def _checked_kind(network: nn.Module, x: Tensor, y: Tensor) -> Kind:
     """The network's kind of randomness, after one look at what it returns for two examples."""
     few = x[:2].to(_device(network, x))
+    parameter = next(network.parameters(), few)
+    if parameter.dtype != few.dtype:
+        raise InputError(
+            f"x is {few.dtype}, and the network's parameters are {parameter.dtype}",
+            todo=f"pass x.to({parameter.dtype})",
+        )
     with torch.no_grad(), left_as_found(network):
-        classes = checked_logits(network(few), few).shape[1]
-    check_classes(y, classes)
+        try:
+            outputs = network(few)
+        except RuntimeError as error:
+            raise InputError(f"the network cannot take inputs of shape {tuple(few.shape)}: {error}") from error
+    check_classes(y, checked_logits(outputs, few).shape[1])
     return kind_of(network, few)
 
 

@@ -116,9 +116,8 @@ def _rich(content: Grid, title: str) -> Table:
     table.add_column("network", no_wrap=True)
     table.add_column("deployment", no_wrap=True)
     for attack, detail, budget in content.columns:
-        table.add_column(
-            "\n".join(part for part in (attack, *detail.split(", "), "" if shared else budget) if part), justify="right"
-        )
+        parts = (attack, *detail.split(", "), "" if shared else budget)
+        table.add_column("\n".join(part for part in parts if part), justify="right", overflow="fold")
     previous = None
     for line in content.lines:
         network, deployment = line
