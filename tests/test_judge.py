@@ -96,7 +96,7 @@ def test_a_shared_coin_is_right_or_wrong_on_the_whole_batch(error):
 @pytest.mark.parametrize("name", ["user", "train", "search", "serve", "probe"])
 def test_only_the_verdicts_stream_may_judge(name, net, x, y):
     with pytest.raises(UsageError, match=f"the {name} stream cannot judge"):
-        judge(net, x, y, deployments=WAYS, draws=12, stream=Stream(name, 0), kind="keyed")
+        judge(net, x, y, deployments=WAYS, draws=12, stream=Stream(name), kind="keyed")
 
 
 @pytest.mark.parametrize(("way", "least"), [("single", 2), ("mean-16", 32), ("majority-3", 6), ("survive-10", 11)])
