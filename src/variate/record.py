@@ -2,7 +2,7 @@
 
 A *claim* says what was done (network, attack, budget, draws, seed); an *example* record says how one input fared under
 it, draw by draw, so every rate and interval can be computed again from the file alone. Lines are only ever appended; a
-last line cut short by a crash is dropped when the file is opened again.
+last line cut short by a crash is passed over, and taken away when the file is written to again.
 """
 
 from __future__ import annotations
@@ -134,6 +134,7 @@ class Records:
 
     def __init__(self, path: str | Path | None = None) -> None:
         self.path = Path(path) if path is not None else None
+        self._mended = False
         self.runs: list[Run] = []
         self.networks: dict[str, Network] = {}
         self.scales: list[Scale] = []
@@ -194,6 +195,9 @@ class Records:
             raise RecordError(f"{path} is compressed and can only be read", todo="write to a .jsonl file")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if not self._mended:
+                _cut_incomplete_line(path)
+                self._mended = True
             with path.open("ab", buffering=0) as file:
                 start = file.tell()
                 try:
@@ -209,15 +213,12 @@ class Records:
             ) from error
 
     def _lines(self, path: Path) -> list[bytes]:
-        """The complete lines of a file; an incomplete last line is cut off in the file too."""
+        """The complete lines of a file: an incomplete last one is another process's, or what a crash left."""
         try:
             data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         except (OSError, EOFError) as error:
             raise RecordError(f"cannot read records from {path}: {error}") from error
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data) and path.suffix != ".gz":
-            os.truncate(path, whole)
-        return data[:whole].splitlines()
+        return data[: data.rfind(b"\n") + 1].splitlines()
 
     def _parse(self, line: bytes, number: int) -> Record:
         try:
@@ -240,6 +241,14 @@ def unpack(text: str) -> Bits:
     """The bits of ``pack``."""
     count, _, digits = text.partition(":")
     return np.unpackbits(np.frombuffer(bytes.fromhex(digits), np.uint8), count=int(count)).astype(np.bool_)
+
+
+def _cut_incomplete_line(path: Path) -> None:
+    """Take away what a crash left of a last line, before anything is written behind it."""
+    if path.exists():
+        data = path.read_bytes()
+        if not data.endswith(b"\n"):
+            os.truncate(path, data.rfind(b"\n") + 1)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
