@@ -93,9 +93,9 @@ def test_objectives_add_up_with_their_weights(net, x, y):
     ("text", "message"),
     [
         ("cross-entrpy", "did you mean 'cross-entropy'"),
-        ("snr:x", "is not a number"),
+        ("snr:x", "weight of snr is 'x'"),
         ("adversarial", "needs a budget"),
-        ("", "there is no objective"),
+        ("", "is not an objective"),
     ],
 )
 def test_objectives_that_cannot_be_wired(text, message, net):

@@ -1,5 +1,7 @@
 """Training: it learns, it resumes exactly, and the snr term does what it is for."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -9,6 +11,8 @@ from variate.checkpoint import build
 from variate.datasets._batches import Batches
 from variate.errors import CheckpointError, UsageError
 from variate.network import randomize
+from variate.randomness import Stream
+from variate.recipe import Recipe, wire
 from variate.training import train
 
 
@@ -93,6 +97,19 @@ def test_collapsed_scales_stay_collapsed_under_cross_entropy_alone_and_the_snr_t
     assert relative_noise(kept) > 0.17  # a ratio of 0.2 is where the term becomes zero
 
 
+def test_options_and_weights_of_an_objective_reach_it(digits):
+    network = small(scale=0.2)
+    x, y = digits[0][0][:8], digits[0][1][:8]
+    stream = Stream("train", 0)
+
+    def value(objective: str) -> float:
+        return float(wire(Recipe(objective), network, stream)(network, x, y).detach())
+
+    assert value("snr(target=5)") == pytest.approx(value("snr"))
+    assert value("snr(target=1)") == pytest.approx(math.log(5) ** 2, rel=1e-3)  # snr is 5 at a scale of 0.2
+    assert value("snr(target=1):0.5+snr(target=1)") == pytest.approx(1.5 * value("snr(target=1)"))
+
+
 def test_training_leaves_the_global_random_state_and_the_networks_own_stream(digits):
     network = small(scale=0.2)
     own, before = network.stream, torch.get_rng_state()
@@ -123,7 +140,10 @@ def test_a_dataloader_and_mixed_precision_work(digits):
         ({"objective": "cros-entropy"}, "did you mean 'cross-entropy'"),
         ({"objective": "adversarial"}, "needs a budget"),
         ({"objective": "snr"}, "has none"),
-        ({"objective": "cross-entropy:much"}, "is not a number"),
+        ({"objective": "cross-entropy:much"}, "weight of cross-entropy is 'much'"),
+        ({"objective": "cross-entropy(3"}, "is not an objective"),
+        ({"objective": "cross-entropy+snr(tarhet=3)"}, "did you mean 'target'"),
+        ({"objective": "cross-entropy+snr(target=low)"}, "target of snr is 'low'"),
         ({"epochs": 0}, "0 epochs"),
         ({"precision": "8"}, "no precision"),
         ({"lr": float("inf"), "epochs": 2}, "lower the learning rate"),

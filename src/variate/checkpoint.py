@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,13 +16,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+import variate
 from variate import registry
 from variate.errors import CheckpointError, UsageError
 from variate.fingerprint import fingerprint
 from variate.network import RandomNetwork, randomize
 
 CARD, WEIGHTS = "card.json", "network.safetensors"
-REPORTED = ("variate", "torch", "numpy")
 
 
 class Card(BaseModel):
@@ -50,13 +50,11 @@ class Card(BaseModel):
 
 def versions() -> dict[str, str]:
     """The versions that decide the numbers: Python, Variate, torch, numpy."""
-    found = {"python": platform.python_version()}
-    for package in REPORTED:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed as a package"
-    return found
+    return {
+        "python": platform.python_version(),
+        "variate": variate.__version__,
+        **{package: version(package) for package in ("torch", "numpy")},
+    }
 
 
 def build(architecture: str, shape: tuple[int, ...], classes: int, mean: list[float], std: list[float]) -> nn.Module:

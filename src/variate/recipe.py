@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +15,13 @@ from torch import Tensor, nn
 from variate import registry
 from variate.budget import Budget
 from variate.draws import Kind, kind_of, left_as_found
-from variate.errors import UsageError
+from variate.errors import UsageError, unknown_name
 from variate.network import RandomNetwork
 from variate.oracle import GradientOracle
 from variate.randomness import Stream
 
 Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]
+PART = re.compile(r"([\w-]+)(?:\(([^)]*)\))?(?::(.+))?")  # name(options):weight
 
 
 @dataclass(frozen=True)
@@ -47,22 +50,43 @@ def wire(recipe: Recipe, network: nn.Module, stream: Stream) -> Objective:
 
 
 def _part(text: str, recipe: Recipe, network: nn.Module, stream: Stream) -> tuple[float, Objective]:
-    name, _, weight = text.strip().partition(":")
+    """One part, ``name``, ``name:weight`` or ``name(option=number):weight``: its weight and its function."""
+    match = PART.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"{text!r} is not an objective", expected="name, name:0.5 or name(option=2):0.5, joined by +")
+    name, given, weight = match.groups()
     entry = registry.get("objectives", name)
-    try:
-        factor = float(weight) if weight else 1.0
-    except ValueError:
-        raise UsageError(f"the weight of {text!r} is not a number", expected=f"{name}:0.1, for example") from None
     function = entry.load()
+    options = _options(name, function, given or "")
+    factor = _number(f"the weight of {name}", weight) if weight else 1.0
     if entry.facts["needs"] == "perturb":
-        return factor, partial(function, perturb=_inner_attack(recipe, network, stream, name))
+        options["perturb"] = _inner_attack(recipe, network, stream, name)
     if entry.facts["needs"] == "distribution":
         if not isinstance(network, RandomNetwork):
             raise UsageError(
                 f"{name} is about scales, and this network has none", todo="variate.randomize(network) first"
             )
-        return factor, lambda net, x, y: function(network, x, y)
-    return factor, function
+        return factor, lambda net, x, y: function(network, x, y, **options)
+    return factor, partial(function, **options)
+
+
+def _options(name: str, function: Objective, given: str) -> dict[str, Any]:
+    """The options of one part from ``option=number, ...``."""
+    known = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    options = {}
+    for word in filter(None, map(str.strip, given.split(","))):
+        option, _, value = word.partition("=")
+        if option not in known or option == "perturb":
+            raise unknown_name(f"option of {name}", option, [choice for choice in known if choice != "perturb"])
+        options[option] = _number(f"{option} of {name}", value)
+    return options
+
+
+def _number(what: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{what} is {text!r}", expected="a number, such as 0.5") from None
 
 
 def _inner_attack(recipe: Recipe, network: nn.Module, stream: Stream, name: str) -> Callable[[Tensor, Tensor], Tensor]:

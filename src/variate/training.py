@@ -64,7 +64,7 @@ def train(
     Args:
         network: any module; a ``RandomNetwork`` draws afresh, from the training stream, at every forward.
         loader: batches (x, y); a DataLoader, or anything with a length that can be iterated once per epoch.
-        objective: names joined by ``+``, each with an optional weight: ``adversarial+snr:0.5``.
+        objective: names joined by ``+``, each with optional options and weight: ``adversarial+snr(target=10):0.5``.
         epochs: passes over the data.
         lr: learning rate of AdamW at the start, decayed to zero along a cosine over all steps.
         scale_lr: how many times faster the learned tensors beside the means (the scales) learn.

@@ -19,7 +19,7 @@ def train(
     batch_size: Annotated[int, typer.Option(min=1, help="Examples per step.")] = 128,
     lr: Annotated[float, typer.Option(help="Learning rate of AdamW, decayed along a cosine.")] = 2e-3,
     objective: Annotated[
-        str | None, typer.Option(help="Instead of the defense's own, e.g. adversarial+snr:0.5.")
+        str | None, typer.Option(help="Instead of the defense's own, e.g. adversarial+snr(target=10):0.5.")
     ] = None,
     budget: Annotated[
         str | None, typer.Option(help="Of the inner attack; the data set's usual one without it.")

@@ -1,0 +1,56 @@
+"""How noisy should a random network be? Chosen on the validation split of digits with three seeds.
+
+    python examples/choose_noise.py docs/results/noise/records.jsonl
+
+About ten minutes on two cores. What is recorded already is not trained again.
+"""
+
+import itertools
+import sys
+from pathlib import Path
+
+import torch
+
+from variate import registry
+from variate.checkpoint import build, versions
+from variate.datasets._batches import Batches
+from variate.evaluation import evaluate
+from variate.network import randomize
+from variate.record import Records
+from variate.training import train
+
+NOISE = (0.0, 0.1, 0.2, 0.35, 0.5)  # of each tensor's size; 0 is the deterministic network
+SEEDS = (0, 1, 2)
+BUDGET = "linf:0.1"
+
+
+def objective_of(base: str, noise: float) -> str:
+    """The objective that keeps the noise at its level."""
+    return f"{base}+snr(target={1 / noise:g})" if noise else base
+
+
+def judge(base: str, noise: float, seed: int, records: Records) -> None:
+    """Train one network, and attack it on the validation split with PGD averaged over 10 draws."""
+    entry = registry.get("datasets", "digits")
+    torch.manual_seed(seed)
+    facts = entry.facts
+    network = build("lenet", facts["shape"], facts["classes"], list(facts["mean"]), list(facts["std"]))
+    if noise:
+        network = randomize(network, scale=noise)
+    batches = Batches(*entry.load()("train"), batch_size=128, seed=seed)
+    options = {"budget": BUDGET, "attack_steps": 7, "lr": 3e-3, "seed": seed}
+    objective = objective_of(base, noise)
+    train(network, batches, objective=objective, epochs=40, name=f"noise {noise}", show_progress=True, **options)
+    name = f"{objective}, seed {seed}"
+    pgd = {"name": "pgd", "steps": 20, "draws": 10}
+    x, y = entry.load()("validation")
+    evaluate(network, x, y, budget=BUDGET, attacks=[pgd], deployments=["single"], records=records, name=name)
+
+
+if __name__ == "__main__":
+    store = Records(Path(sys.argv[1]))
+    print(versions())
+    done = {claim.network for claim in store.claims.values() if claim.attack == "pgd" and store.examples.get(claim.id)}
+    for base, noise, seed in itertools.product(("cross-entropy", "adversarial"), NOISE, SEEDS):
+        if f"{objective_of(base, noise)}, seed {seed}" not in done:
+            judge(base, noise, seed, store)
