@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 
 from variate import registry
-from variate.checkpoint import build, versions
+from variate.cell import run_record
+from variate.checkpoint import build
 from variate.datasets._batches import Batches
 from variate.evaluation import evaluate
 from variate.network import randomize
@@ -48,8 +49,12 @@ def judge(base: str, noise: float, seed: int, records: Records) -> None:
 
 
 if __name__ == "__main__":
-    store = Records(Path(sys.argv[1]))
-    print(versions())
+    path = Path(sys.argv[1])
+    store = Records(path)
+    if not store.runs:
+        x, _ = registry.get("datasets", "digits").load()("validation")
+        command, title = f"python examples/choose_noise.py {path}", "How noisy: LeNet on the validation split of digits"
+        store.add([run_record(command=command, title=title, data="digits", seed=0, x=x)])
     done = {claim.network for claim in store.claims.values() if claim.attack == "pgd" and store.examples.get(claim.id)}
     for base, noise, seed in itertools.product(("cross-entropy", "adversarial"), NOISE, SEEDS):
         if f"{objective_of(base, noise)}, seed {seed}" not in done:

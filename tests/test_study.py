@@ -122,6 +122,25 @@ def test_a_file_that_is_no_study_is_named(tmp_path, text, message):
         read_study(str(path))
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (TINY.replace('name = "pgd"', 'name = "pdg"'), "did you mean 'pgd'"),
+        (TINY.replace("steps = 2, draws", "stepps = 2, draws"), "did you mean 'steps'"),
+        (TINY.replace("random-at", "randm-at"), "did you mean 'random-at'"),
+        (TINY.replace('"mlp"', '"mpl"'), "did you mean 'mlp'"),
+        (TINY.replace("verdict_draws = 32", "verdict_draws = 20"), "too few to judge mean-16"),
+        (TINY.replace('"0", "0.1"', '"0", "much"'), "is not a number"),
+    ],
+)
+def test_what_a_study_names_is_checked_before_anything_is_trained(tmp_path, text, message):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        run_study(read_study(str(path)), tmp_path / "out", command="c")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_study_that_does_not_exist_names_the_nearest():
     with pytest.raises(UsageError, match="did you mean 'digits'"):
         read_study("digit")

@@ -46,6 +46,12 @@ class Plan:
         access = "none" if name == CLEAN else registry.get("attacks", name).facts["access"]
         return cls(name, 0 if access == "none" else number, given)
 
+    def check_norm(self, budget: Budget) -> None:
+        """Whether the attack bounds the budget's norm. Raises ``UsageError``."""
+        norms = (budget.norm,) if self.attack == CLEAN else registry.get("attacks", self.attack).facts["norms"]
+        if budget.norm not in norms:
+            raise UsageError(f"{self.attack} has no {budget.norm} version", expected=f"a budget in {', '.join(norms)}")
+
 
 def attack_options(name: str) -> list[str]:
     """The names of an attack's own options."""
@@ -93,10 +99,7 @@ def perturb(target: Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) ->
         Perturbed inputs, shape (B, ...), and the oracle with its counts.
     """
     entry = registry.get("attacks", plan.attack)
-    if budget.norm not in entry.facts["norms"]:
-        raise UsageError(
-            f"{plan.attack} has no {budget.norm} version", expected=f"a budget in {', '.join(entry.facts['norms'])}"
-        )
+    plan.check_norm(budget)
     oracle = ORACLES[entry.facts["access"]](
         target.network,
         draws=max(plan.draws, 1),  # an attack that asks nothing has none

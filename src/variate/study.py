@@ -16,7 +16,10 @@ from variate.cell import Cell, describe, run_record, train_cell
 from variate.checkpoint import load
 from variate.errors import UsageError, unknown_name
 from variate.evaluation import evaluate
+from variate.judge import check_draws
 from variate.network import RandomNetwork
+from variate.plan import Plan
+from variate.rates import Deployment
 from variate.record import RECORDS, Records
 from variate.training import device_of
 
@@ -102,6 +105,20 @@ def read_study(source: str) -> Study:
         raise UsageError(f"{path} is not a study", findings=found) from error
 
 
+def check_study(study: Study) -> None:
+    """Whether everything that a study names exists and fits, before hours are spent. Raises ``UsageError``."""
+    names = [("datasets", study.data), *(("defenses", defense) for defense in study.defenses)]
+    names += [("networks", study.network)] if ":" not in study.network else []
+    for kind, name in names:
+        registry.get(kind, name)
+    budget = Budget.parse(study.budget)
+    for attack in study.evaluation.attacks:
+        Plan.of(attack, study.evaluation.draws).check_norm(budget)
+    check_draws([Deployment.parse(text) for text in study.evaluation.deployments], study.evaluation.verdict_draws)
+    for size in study.curves.sizes:
+        budget.with_size(size)
+
+
 def run_study(
     study: Study,
     out: Path,
@@ -121,9 +138,8 @@ def run_study(
         accelerator: ``auto``, ``cpu``, ``cuda`` and so on, for training and attacks.
         show_progress: show progress bars on standard error.
     """
+    check_study(study)
     cells = {defense: study.cell(defense, data_folder, accelerator) for defense in study.defenses}
-    for cell in cells.values():
-        registry.get("defenses", cell.defense)
     x, y = next(iter(cells.values())).split("test")
     records = Records(out / RECORDS)
     if not records.runs:
@@ -133,7 +149,8 @@ def run_study(
         records.add([run])
     for defense, cell in cells.items():
         card = train_cell(cell, out / defense, show_progress=show_progress)
-        network = load(out / defense, trust_code=True).to(device_of(accelerator))
+        trusted = card.architecture == study.network  # the study names the code itself
+        network = load(out / defense, trust_code=trusted).to(device_of(accelerator))
         records.add(describe(card, network, defense))
         _judge_network(study, network, defense, x, y, records, show_progress)
     return records
