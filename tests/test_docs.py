@@ -1,5 +1,6 @@
 """The documents say what is true: their Python runs, their tables are those of the records, their names exist."""
 
+import json
 import re
 from pathlib import Path
 
@@ -66,3 +67,10 @@ def test_published_tables_are_those_of_their_records(path):
     records = Records(path)
     assert markdown(records) in page
     assert records.runs[0].command in page
+
+
+def test_published_ratios_are_those_of_the_committed_measurement():
+    rows = json.loads((ROOT / "benchmarks/results/overhead.json").read_text())["rows"]
+    page = (ROOT / "docs/how-it-works.md").read_text()
+    for name, row in rows.items():
+        assert f" {row['ratio']:.2f} |" in page, name
