@@ -112,6 +112,17 @@ def test_a_changed_network_budget_or_seed_is_another_claim(pair, tmp_path):
     assert len(Records(path).claims) == 4 + 3  # four attacks; clean once for both budgets
 
 
+def test_the_mode_is_part_of_a_claim(inputs, tmp_path):
+    network = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(16), nn.Linear(16, 3))
+    found = []
+    for mode in (True, False):
+        result = evaluate(
+            network.train(mode), *inputs, budget="linf:0.1", attacks=[], records=tmp_path / "records.jsonl"
+        )
+        found.append(result.claims[0].id)
+    assert found[0] != found[1]
+
+
 def test_a_foreign_random_network_is_judged_over_the_global_generator(inputs):
     torch.manual_seed(0)
     dropout = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(16, 3))

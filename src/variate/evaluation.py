@@ -19,7 +19,7 @@ from variate.judge import check_draws, judge
 from variate.oracle import Queries, checked_logits
 from variate.plan import Plan, Target, perturb
 from variate.progress import Report, progress
-from variate.randomness import Stream
+from variate.randomness import Stream, hash_words
 from variate.rates import Deployment
 from variate.record import Claim, Example, Picture, Record, Records, pack
 from variate.result import CLEAN, Result, result_of
@@ -62,7 +62,8 @@ def evaluate(
         seed: of the search and verdict streams; the same seed gives the same records.
         batch_size: examples at a time; the answers do not depend on it.
         source: the network to transfer from; the mean network of a random one, and the network itself otherwise.
-        records: where every answer is kept: a path (what is there already is not computed again) or ``Records``.
+        records: where every answer is kept: a path or ``Records``. What is there already for the same tensors, mode,
+            inputs and attack is not computed again, so a network whose code has changed needs a new file.
         name: the network's name in the records.
         part: the part of a report that the claims belong to.
         pictures: whether to keep a few adversarial inputs for the report.
@@ -82,7 +83,7 @@ def evaluate(
     check_inputs(x, y)
     kind = _checked_kind(network, x, y)
     store = records if isinstance(records, Records) else Records(records)
-    target = Target(network, kind, source, seed, fingerprint(network.state_dict()), name, pictures)
+    target = Target(network, kind, source, seed, _identity(network), name, pictures)
     claims = [_claim(target, plan, parsed, x, y, ways, verdict_draws, part) for plan in plans]
     with left_as_found(network):
         for plan, claim in zip(plans, claims, strict=True):
@@ -154,6 +155,13 @@ def _checked_kind(network: nn.Module, x: Tensor, y: Tensor) -> Kind:
             raise InputError(f"the network cannot take inputs of shape {tuple(few.shape)}: {error}") from error
     check_classes(y, checked_logits(outputs, few).shape[1])
     return kind_of(network, few)
+
+
+def _identity(network: nn.Module) -> str:
+    """The tensors of a network, and its mode where any part is in train mode: the same claim means the same of both."""
+    tensors = fingerprint(network.state_dict())
+    modes = [module.training for module in network.modules()]
+    return f"{tensors}-{hash_words(*modes):016x}" if any(modes) else tensors
 
 
 def _device(network: nn.Module, x: Tensor) -> torch.device:
