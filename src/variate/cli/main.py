@@ -18,6 +18,8 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
+        if "" not in sys.path:
+            sys.path.append("")  # the user's own module:callable may stand in the present folder; it shadows nothing
         try:
             return super().invoke(ctx)
         except VariateError as error:

@@ -37,7 +37,6 @@ def train(
 
     Example: variate train --data fashion-mnist --network lenet --defense random-at --epochs 10 --out runs/a
     """
-    _here_importable()
     from variate.cell import Cell, train_cell
     from variate.training import is_first_process
 
@@ -68,11 +67,3 @@ def train(
         f"{defense} {network} on {data}: validation accuracy {100 * accuracy:.1f} %, one draw per query; in {out}"
     )
     typer.echo(f"next: variate attack {out} --attack pgd --steps 40 --draws 20")
-
-
-def _here_importable() -> None:
-    """The user's own ``module:callable`` may stand in the present folder."""
-    import sys
-
-    if "" not in sys.path:
-        sys.path.insert(0, "")
