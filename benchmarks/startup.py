@@ -1,6 +1,6 @@
 """How long the command line takes to answer: the median wall time of fresh processes, beside a bare interpreter.
 
-python benchmarks/startup.py
+Usage: ``python benchmarks/startup.py``
 """
 
 from __future__ import annotations

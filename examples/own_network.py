@@ -1,6 +1,6 @@
 """Your own network, made random, trained and judged on digits: about half a minute on two cores.
 
-python examples/own_network.py
+Usage: ``python examples/own_network.py``
 """
 
 import torch

@@ -27,7 +27,7 @@ from variate.training import is_first_process, train
 class Cell:
     """One network to train: everything that decides what comes out.
 
-    ``objective``, ``budget`` and ``scale`` left at None are those of the defense and of the data set.
+    ``objective`` and ``budget`` left at None are those of the defense and of the data set.
     """
 
     data: str

@@ -70,9 +70,10 @@ class Site:
         """The site's family, ready to use."""
         return family_named(self.family)
 
-    def learned_names(self) -> list[str]:
-        """The attribute names of the learned tensors, on the first owner."""
-        return [f"{self.owners[0][1]}_{suffix}" for suffix in self.law.learned]
+    def learned_places(self) -> list[tuple[str, str]]:
+        """(path, attribute) of every learned tensor: beside the mean, on the first owner."""
+        path, attribute = self.owners[0]
+        return [(path, f"{attribute}_{suffix}") for suffix in self.law.learned]
 
 
 @cache

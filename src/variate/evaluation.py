@@ -79,6 +79,8 @@ def evaluate(
     parsed = Budget.parse(budget)
     ways = [Deployment.parse(text) for text in deployments]
     plans = [Plan.of(wanted, draws) for wanted in (CLEAN, *attacks)]
+    for plan in plans:
+        plan.check_norm(parsed)
     check_draws(ways, verdict_draws)
     check_inputs(x, y)
     kind = _checked_kind(network, x, y)

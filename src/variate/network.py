@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 from variate.distribution import Site, draw
 from variate.errors import UsageError
 from variate.randomness import Stream, check_key, check_keys
-from variate.sites import describe_exceptions, find_sites, parameter_at, sizes
+from variate.sites import describe_exceptions, find_sites, parameter_at, qualified, sizes
 
 Averaged = Literal["probabilities", "outputs"]
 NAMES = frozenset(
@@ -68,9 +68,9 @@ def randomize(module: nn.Module, family: str | Mapping[str, str] = "normal", *, 
         mean = parameter_at(net, site.owners[0])
         with torch.no_grad():
             tensors = site.law.initialize(mean.detach(), starts[site.name])
-        for name, tensor in zip(site.learned_names(), tensors, strict=True):
+        for (path, name), tensor in zip(site.learned_places(), tensors, strict=True):
             learned = nn.Parameter(tensor, requires_grad=mean.requires_grad)
-            net.get_submodule(site.owners[0][0]).register_parameter(name, learned)
+            net.get_submodule(path).register_parameter(name, learned)
     net.__class__ = random_class(type(module))  # type: ignore[arg-type]
     random = cast(RandomNetwork, net)
     random.sites = tuple(sites)
@@ -136,8 +136,7 @@ class RandomNetwork(nn.Module):
 
     def scale_parameters(self) -> list[nn.Parameter]:
         """The learned tensors that stand beside the means."""
-        places = [(site.owners[0][0], name) for site in self.sites for name in site.learned_names()]
-        return [parameter_at(self, place) for place in places]
+        return [parameter_at(self, place) for site in self.sites for place in site.learned_places()]
 
     def sizes(self) -> dict[str, Tensor]:
         """The size (root mean square of the mean) of every random parameter, to measure its noise against; detached."""
@@ -151,7 +150,7 @@ class RandomNetwork(nn.Module):
 
     def deterministic_parameters(self) -> list[str]:
         """The names of the parameters that were left deterministic."""
-        learned = {name for site in self.sites for name in self._learned_places(site)}
+        learned = {qualified(place) for site in self.sites for place in site.learned_places()}
         return [name for name in describe_exceptions(self, list(self.sites)) if name not in learned]
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
@@ -172,16 +171,9 @@ class RandomNetwork(nn.Module):
         return draw(key, self.sites, self._tensors())
 
     def _tensors(self) -> list[tuple[Tensor, ...]]:
-        groups = []
-        for site in self.sites:
-            parameters = self.get_submodule(site.owners[0][0])._parameters
-            names = [site.owners[0][1], *site.learned_names()]
-            groups.append(tuple(cast(Tensor, parameters[name]) for name in names))
-        return groups
-
-    def _learned_places(self, site: Site) -> list[str]:
-        path = site.owners[0][0]
-        return [f"{path}.{name}" if path else name for name in site.learned_names()]
+        """(mean, *learned) of every site."""
+        places = [(site.owners[0], *site.learned_places()) for site in self.sites]
+        return [tuple(parameter_at(self, place) for place in group) for group in places]
 
     def _drawn_forward(self, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Draw, put the draw where the modules look for their weights, and run the original forward.
@@ -222,9 +214,8 @@ class RandomNetwork(nn.Module):
         """A copy of the original class with ``values`` in place of the means, where given."""
         plain = copy.deepcopy(self)
         for site in self.sites:
-            owner = plain.get_submodule(site.owners[0][0])
-            for name in site.learned_names():
-                del owner._parameters[name]
+            for path, name in site.learned_places():
+                del plain.get_submodule(path)._parameters[name]
             if site in values:
                 with torch.no_grad():
                     parameter_at(plain, site.owners[0]).copy_(values[site])

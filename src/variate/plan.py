@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -71,6 +71,7 @@ class Target:
     name: str
     pictures: bool = False
 
+    @cached_property
     def source_network(self) -> nn.Module:
         """The network that a transfer attack holds."""
         if self.source is not None:
@@ -86,7 +87,14 @@ class Target:
 
 
 def perturb(target: Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) -> tuple[Tensor, Oracle]:
-    """Run one attack on one batch through an oracle of its access, and hold it to its contract.
+    """``launch``, with the result held to its contract. Raises ``AttackError``."""
+    perturbed, oracle = launch(target, plan, budget, x, y)
+    check_contract(plan.attack, perturbed, x, budget)
+    return perturbed, oracle
+
+
+def launch(target: Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) -> tuple[Tensor, Oracle]:
+    """Run one attack on one batch through an oracle of its access.
 
     Args:
         target: the network.
@@ -99,7 +107,6 @@ def perturb(target: Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) ->
         Perturbed inputs, shape (B, ...), and the oracle with its counts.
     """
     entry = registry.get("attacks", plan.attack)
-    plan.check_norm(budget)
     oracle = ORACLES[entry.facts["access"]](
         target.network,
         draws=max(plan.draws, 1),  # an attack that asks nothing has none
@@ -110,11 +117,10 @@ def perturb(target: Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) ->
     function = entry.load()
     options = dict(plan.options)
     if "source" in inspect.signature(function).parameters:
-        held = GradientOracle(target.source_network(), stream=Stream("search", target.seed), seed=target.seed)
+        held = GradientOracle(target.source_network, stream=Stream("search", target.seed), seed=target.seed)
         options["source"] = partial(registry.get("attacks", "pgd").load(), held)
-    perturbed = cast(Tensor, function(oracle, x, y, budget=budget, **options)).detach()
-    check_contract(plan.attack, perturbed, x, budget)
-    return perturbed, oracle
+    perturbed = cast(Tensor, function(oracle, x, y, budget=budget, **options))
+    return perturbed.detach(), oracle
 
 
 def check_contract(attack: str, perturbed: Tensor, x: Tensor, budget: Budget) -> None:

@@ -127,9 +127,9 @@ def _parameter_findings(module: nn.Module, site: Site, parameter: nn.Parameter) 
     if not parameter.is_floating_point():
         yield f"{site.name} is {parameter.dtype}, and only real floating-point parameters can be random"
     owner = module.get_submodule(site.owners[0][0])
-    for name in site.learned_names():
+    for path, name in site.learned_places():
         if hasattr(owner, name):
-            yield f"{qualified((site.owners[0][0], name))} already exists, where the scale of {site.name} would stand"
+            yield f"{qualified((path, name))} already exists, where the scale of {site.name} would stand"
 
 
 def _storage_findings(places: list[tuple[nn.Parameter, tuple[tuple[str, str], ...]]]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich import box
 from rich.console import Console
@@ -30,7 +30,7 @@ class Grid:
 
 
 def grid(rows: Sequence[Row]) -> Grid:
-    """Arrange rows; a network that every deployment finds the same (it is deterministic) gets one line, ``any``."""
+    """Arrange rows: a line for each network and deployment, a column for each attack."""
     cells: dict[tuple[tuple[str, str], Heading], Row] = {}
     for row in rows:
         cells[(row.network, row.deployment), heading(row)] = row
@@ -64,7 +64,7 @@ def shown_rows(records: Records, claims: Iterable[Claim]) -> list[Row]:
         if not records.examples.get(claim.id):
             continue
         found = rows_of(records, claim)
-        rows += [_with_deployment(found[0], "any")] if _deterministic(claim) else found
+        rows += [replace(found[0], deployment="any")] if _deterministic(claim) else found
     return _spread(rows)
 
 
@@ -137,10 +137,6 @@ def _deterministic(claim: Claim) -> bool:
     return claim.verdict_draws == 1
 
 
-def _with_deployment(row: Row, deployment: str) -> Row:
-    return Row(**{**vars(row), "deployment": deployment})
-
-
 def _spread(rows: list[Row]) -> list[Row]:
     """Show a deterministic network's rate under each number of draws that another network was attacked with."""
     numbers: dict[tuple[str, str], list[int]] = {}
@@ -151,5 +147,5 @@ def _spread(rows: list[Row]) -> list[Row]:
     spread = []
     for row in rows:
         wanted = numbers.get((row.attack, str(row.options)), [row.draws]) if row.deployment == "any" else [row.draws]
-        spread += [Row(**{**vars(row), "draws": draws}) for draws in wanted] if row.draws else [row]
+        spread += [replace(row, draws=draws) for draws in wanted] if row.draws else [row]
     return spread

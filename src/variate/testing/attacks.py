@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from variate import registry
 from variate.budget import Budget
-from variate.draws import left_as_found
+from variate.draws import kind_of, left_as_found
 from variate.errors import AttackError
-from variate.network import RandomNetwork, randomize
-from variate.oracle import ORACLES, GradientOracle, Oracle
-from variate.plan import check_contract
-from variate.randomness import Stream
+from variate.network import randomize
+from variate.oracle import Oracle
+from variate.plan import Plan, Target, check_contract, launch
 from variate.registry import Entry
 from variate.testing.findings import conform
 from variate.testing.linear import LinearModel, margin, worst_margin
@@ -60,14 +57,8 @@ def run_attack(entry: Entry, network: nn.Module, x: Tensor, y: Tensor, budget: B
     Returns:
         Perturbed inputs, shape (B, ...), and the oracle with its counts.
     """
-    oracle = ORACLES[entry.facts["access"]](network, draws=DRAWS, stream=Stream("search", 0))
-    function = entry.load()
-    options = {}
-    if "source" in inspect.signature(function).parameters:
-        held = network.mean() if isinstance(network, RandomNetwork) else network
-        source = GradientOracle(held, stream=Stream("search", 0))
-        options["source"] = partial(registry.get("attacks", "pgd").load(), source)
-    return function(oracle, x, y, budget=budget, **options), oracle
+    target = Target(network, kind_of(network, x), source=None, seed=0, fingerprint="", name=entry.name)
+    return launch(target, Plan(entry.name, DRAWS, {}), budget, x, y)
 
 
 def _findings(entry: Entry, budget: Budget) -> Iterator[str]:

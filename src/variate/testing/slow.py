@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from variate.network import RandomNetwork
+from variate.sites import qualified
 
 
 def slow_forward(network: RandomNetwork, key: int, *args: Any, **kwargs: Any) -> Any:
@@ -29,8 +30,7 @@ def slow_draw(network: RandomNetwork, key: int) -> dict[str, Tensor]:
     own: dict[str, Tensor] = dict(network.named_parameters())
     drawn = {name: own[name] for name in network.deterministic_parameters() if name in own}
     for site in network.sites:
-        path = site.owners[0][0]
-        learned = [own[f"{path}.{name}" if path else name] for name in site.learned_names()]
+        learned = [own[qualified(place)] for place in site.learned_places()]
         noise = site.law.noise(key, site.uid, own[site.name])
         drawn[site.name] = site.law.sample(noise, own[site.name], *learned)
     return drawn
