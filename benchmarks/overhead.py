@@ -23,8 +23,8 @@ from torch.nn import functional as F
 from variate import registry
 from variate.budget import Budget
 from variate.checkpoint import build
-from variate.network import randomize
 from variate.oracle import GradientOracle
+from variate.randomization import randomize
 from variate.randomness import Stream
 
 ROUNDS = 15

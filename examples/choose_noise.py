@@ -16,7 +16,7 @@ from variate.cell import run_record
 from variate.checkpoint import build
 from variate.datasets._batches import Batches
 from variate.evaluation import evaluate
-from variate.network import randomize
+from variate.randomization import randomize
 from variate.record import Records
 from variate.training import train
 

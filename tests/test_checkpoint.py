@@ -8,7 +8,8 @@ import torch
 from variate.checkpoint import Card, build, families_of, load, read_card, save, versions
 from variate.errors import CheckpointError, UsageError
 from variate.fingerprint import fingerprint
-from variate.network import RandomNetwork, randomize
+from variate.network import RandomNetwork
+from variate.randomization import randomize
 
 SHAPE, MEAN, STD = (1, 8, 8), [0.3], [0.4]
 FAMILIES = {"all": "normal", "some": {"*.bias": "fixed"}}

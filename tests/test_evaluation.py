@@ -7,7 +7,8 @@ from torch import nn
 from variate import registry
 from variate.errors import AttackError, InputError, UsageError
 from variate.evaluation import evaluate
-from variate.network import RandomNetwork, randomize
+from variate.network import RandomNetwork
+from variate.randomization import randomize
 from variate.randomness import stream_of
 from variate.record import Records
 from variate.testing.coin import Coin, shared_coin

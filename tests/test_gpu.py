@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from variate.draws import kind_of
 from variate.evaluation import evaluate
-from variate.network import randomize
+from variate.keyed import kind_of
+from variate.randomization import randomize
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU on this machine")
 

@@ -3,9 +3,9 @@ import pytest
 import torch
 from torch import nn
 
-from variate.draws import under
 from variate.errors import InputError, UsageError
 from variate.judge import check_draws, judge
+from variate.keyed import under
 from variate.randomness import Stream
 from variate.rates import Deployment
 from variate.testing.coin import Coin, shared_coin

@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from variate.average import AverageNetwork, mean_log_probabilities
 from variate.errors import UsageError
-from variate.network import AverageNetwork, RandomNetwork, mean_log_probabilities, randomize
+from variate.network import RandomNetwork
+from variate.randomization import randomize
 from variate.randomness import Stream
 from variate.testing.slow import slow_draw, slow_forward
 

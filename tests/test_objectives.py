@@ -6,10 +6,10 @@ from torch.nn import functional as F
 
 from variate import registry
 from variate.errors import UsageError
-from variate.network import randomize
 from variate.objectives.adversarial import adversarial
 from variate.objectives.cross_entropy import cross_entropy
 from variate.objectives.snr import snr
+from variate.randomization import randomize
 from variate.randomness import Stream
 from variate.testing import objectives
 from variate.testing.objectives import check_objective

@@ -3,10 +3,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from variate import draws, evaluation
+from variate import evaluation, keyed
+from variate.average import mean_log_probabilities
 from variate.errors import InputError, RepeatedDrawsError, UsageError
-from variate.network import RandomNetwork, mean_log_probabilities, randomize
+from variate.network import RandomNetwork
 from variate.oracle import ORACLES, PATIENCE, GradientOracle, LabelOracle, Oracle, ScoreOracle
+from variate.randomization import randomize
 from variate.randomness import STREAMS, Stream, stream_of
 from variate.testing.coin import Coin, shared_coin
 
@@ -48,9 +50,9 @@ def still(net):
 def keys_used(monkeypatch):
     """Every key under which any network computes, by whichever road."""
     used = []
-    fixed, under = RandomNetwork.fixed, draws.under
+    fixed, under = RandomNetwork.fixed, keyed.under
     monkeypatch.setattr(RandomNetwork, "fixed", lambda net, key, **o: used.append(key) or fixed(net, key, **o))
-    for place in ("variate.draws.under", "variate.oracle.under", "variate.judge.under"):
+    for place in ("variate.keyed.under", "variate.oracle.under", "variate.judge.under"):
         monkeypatch.setattr(place, lambda module, key: used.append(key) or under(module, key))
     return used
 

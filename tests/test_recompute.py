@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from variate.network import randomize
 from variate.oracle import GradientOracle
+from variate.randomization import randomize
 from variate.randomness import Stream
 
 

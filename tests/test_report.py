@@ -18,7 +18,7 @@ from variate.result import result_of
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
     """A random network and its mean network, under two attacks, with curves, scales and pictures."""
-    from variate.network import randomize
+    from variate.randomization import randomize
 
     torch.manual_seed(0)
     plain = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from variate.errors import RandomizeError, UsageError
-from variate.network import NAMES, RandomNetwork, randomize
+from variate.network import NAMES, RandomNetwork
+from variate.randomization import randomize
 from variate.randomness import hash_words
 
 

@@ -10,7 +10,7 @@ from variate import registry
 from variate.checkpoint import build
 from variate.datasets._batches import Batches
 from variate.errors import CheckpointError, UsageError
-from variate.network import randomize
+from variate.randomization import randomize
 from variate.randomness import Stream
 from variate.recipe import Recipe, wire
 from variate.training import train

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from variate.errors import VariateError as VariateError
     from variate.evaluation import evaluate as evaluate
     from variate.network import RandomNetwork as RandomNetwork
-    from variate.network import randomize as randomize
     from variate.oracle import GradientOracle as GradientOracle
     from variate.oracle import LabelOracle as LabelOracle
     from variate.oracle import ScoreOracle as ScoreOracle
+    from variate.randomization import randomize as randomize
     from variate.randomness import Stream as Stream
     from variate.record import Records as Records
     from variate.result import Result as Result
@@ -37,7 +37,7 @@ _PLACES = {
     "VariateError": "errors",
     "evaluate": "evaluation",
     "load": "checkpoint",
-    "randomize": "network",
+    "randomize": "randomization",
     "train": "training",
 }
 __all__ = ["__version__", *_PLACES]

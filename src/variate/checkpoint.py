@@ -20,7 +20,8 @@ import variate
 from variate import registry
 from variate.errors import CheckpointError, UsageError
 from variate.fingerprint import fingerprint
-from variate.network import RandomNetwork, randomize
+from variate.network import RandomNetwork
+from variate.randomization import randomize
 
 CARD, WEIGHTS = "card.json", "network.safetensors"
 

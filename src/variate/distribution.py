@@ -1,52 +1,110 @@
-"""How one tensor is random: the family of its distribution, and the draw of many tensors in one autograd node."""
+"""How one tensor is random: the family of its distribution, and the site that says which tensor."""
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from variate import registry
+from variate.errors import UsageError, unknown_name
+from variate.samplers import counter
+from variate.samplers.kinds import Kind
+from variate.scaling import Scaling, Share
+from variate.spec import parse, written
+
+Form = Literal["independent", "correlated", "discrete"]
+NETWORK_RHO = "network_rho"
 
 
+@dataclass(frozen=True)
 class Family(ABC):
     """A family of distributions for one parameter tensor.
 
-    The mean is the parameter itself, under its own name. ``learned`` names the unconstrained tensors registered beside
-    it; their values are arguments of every method, in that order. All tensors have the parameter's shape.
+    The mean is the parameter itself, under its own name. Every method is given ``mean``, the positive ``scale``, which
+    broadcasts to it, and the tensors that ``learned`` names. A family is a frozen dataclass: its fields are its
+    options, written ``name(option=value)``.
+
+    Attributes:
+        learned: the names of the tensors learned beside the scale.
+        shares: how the scale may be shared, the default first.
+        relative: the noise multiplies the mean, and the scale is a fraction of it.
+        form: ``independent`` elements, ``correlated`` ones that are linear in Gaussian noise, or ``discrete``.
+        pathwise: whether the gradient of ``sample`` is that of the sample (and not a straight-through estimate).
     """
 
-    learned: ClassVar[tuple[str, ...]]
+    learned: ClassVar[tuple[str, ...]] = ()
+    shares: ClassVar[tuple[Share, ...]] = ("element", "channel", "tensor", "network")
+    relative: ClassVar[bool] = False
+    form: ClassVar[Form] = "independent"
+
+    @property
+    def pathwise(self) -> bool:
+        """Whether the gradient of ``sample`` is that of the sample."""
+        return True
+
+    def initialize(self, mean: Tensor) -> tuple[Tensor, ...]:
+        """The learned tensors beside the scale, at the start."""
+        return ()
 
     @abstractmethod
-    def initialize(self, mean: Tensor, std: float) -> tuple[Tensor, ...]:
-        """The learned tensors that give every element of ``mean`` the standard deviation ``std`` (> 0)."""
+    def noise(self, key: int | Tensor, uid: int, like: Tensor) -> tuple[Tensor, ...]:
+        """Parameter-free noise for a mean like ``like``, its dtype and device: a pure function of (key, uid)."""
 
     @abstractmethod
-    def noise(self, key: int, uid: int, like: Tensor) -> Tensor:
-        """Parameter-free noise of ``like``'s shape, dtype and device: a pure function of (key, uid, element)."""
+    def sample(self, noise: tuple[Tensor, ...], mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
+        """The reparameterized draw, differentiable in ``mean``, ``scale`` and ``learned``."""
 
     @abstractmethod
-    def sample(self, noise: Tensor, mean: Tensor, *learned: Tensor) -> Tensor:
-        """The reparameterized draw, differentiable in ``mean`` and ``learned``."""
+    def std(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
+        """The standard deviation of every element, of the mean's shape, differentiable; linear in ``scale``."""
 
     @abstractmethod
-    def std(self, mean: Tensor, *learned: Tensor) -> Tensor:
-        """The standard deviation of every element, differentiable."""
+    def entropy(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
+        """Entropy in nats of the whole tensor: a scalar, differentiable."""
+
+    def kl(self, mean: Tensor, scale: Tensor, *learned: Tensor, prior_std: float) -> Tensor:
+        """KL(q || N(0, prior_std^2)) in nats of the whole tensor: -entropy - E_q log prior. A scalar."""
+        second = mean.square() + self.std(mean, scale, *learned).square()
+        cross = second / (2 * prior_std**2) + math.log(prior_std * math.sqrt(2 * math.pi))
+        return cross.sum() - self.entropy(mean, scale, *learned)
+
+
+@dataclass(frozen=True)
+class LocationScale(Family):
+    """w = mean + scale * z with independent z of mean 0 and variance 1: the families that a sampler draws in one pass.
+
+    Attributes:
+        kind: the distribution of z.
+    """
+
+    kind: ClassVar[Kind]
+
+    def noise(self, key: int | Tensor, uid: int, like: Tensor) -> tuple[Tensor, ...]:
+        """One z for every element."""
+        return (counter.noise(self.kind, key, uid, like.shape, device=like.device).to(like.dtype),)
+
+    def sample(self, noise: tuple[Tensor, ...], mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
+        """The mean plus scaled noise."""
+        return torch.addcmul(mean, scale, noise[0])
+
+    def std(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
+        """The scale."""
+        return scale.expand_as(mean)
+
+    def entropy(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
+        """That of z, shifted by log scale."""
+        return scale.expand_as(mean).log().sum() + mean.numel() * self.unit_entropy()
 
     @abstractmethod
-    def kl(self, mean: Tensor, *learned: Tensor, prior_std: float) -> Tensor:
-        """KL(q || N(0, prior_std^2)) in nats, summed over all elements: a scalar."""
-
-    @abstractmethod
-    def entropy(self, mean: Tensor, *learned: Tensor) -> Tensor:
-        """Differential entropy in nats, summed over all elements: a scalar."""
+    def unit_entropy(self) -> float:
+        """The differential entropy of z in nats."""
 
 
 @dataclass(frozen=True)
@@ -55,88 +113,66 @@ class Site:
 
     Attributes:
         name: the parameter's first qualified name, such as ``conv1.weight``.
-        family: the name of its family.
+        family: its family with options, such as ``student-t(df=4)``.
         owners: (path of the module, name of the attribute) for every place.
         uid: the tensor's number in the noise counter: a hash of its name, so it does not depend on other parameters.
+        channel: the dimension of its output channels.
     """
 
     name: str
     family: str
     owners: tuple[tuple[str, str], ...]
     uid: int
+    channel: int = 0
 
     @property
     def law(self) -> Family:
         """The site's family, ready to use."""
-        return family_named(self.family)
+        return family_named(self.family)[0]
+
+    @property
+    def scaling(self) -> Scaling:
+        """How the site's scale is made of ``rho``."""
+        return family_named(self.family)[1]
 
     def learned_places(self) -> list[tuple[str, str]]:
-        """(path, attribute) of every learned tensor: beside the mean, on the first owner."""
+        """(path, attribute) of ``rho`` and every other learned tensor: beside the mean, on the first owner."""
         path, attribute = self.owners[0]
-        return [(path, f"{attribute}_{suffix}") for suffix in self.law.learned]
+        rho = ("", NETWORK_RHO) if self.scaling.share == "network" else (path, f"{attribute}_rho")
+        return [rho, *((path, f"{attribute}_{name}") for name in self.law.learned)]
 
 
 @cache
-def family_named(name: str) -> Family:
-    """The family with a registered name."""
-    return cast(Family, registry.get("families", name).load()())
+def _class_named(name: str) -> type[Family]:
+    return cast("type[Family]", registry.get("families", name).load())
 
 
-def draw(key: int, sites: Sequence[Site], tensors: Sequence[tuple[Tensor, ...]]) -> list[Tensor]:
-    """One draw of every site under ``key``; ``tensors[i]`` is (mean, *learned) of ``sites[i]``.
-
-    The noise is not kept for the backward pass: one autograd node over all sites makes it again from the key.
-    """
-    flat = [tensor for group in tensors for tensor in group]
-    if not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in flat)):
-        return [_sample(key, site, group) for site, group in zip(sites, tensors, strict=True)]
-    return list(_Draw.apply(key, tuple(sites), *flat))  # type: ignore[no-untyped-call]
-
-
-def _sample(key: int, site: Site, group: Sequence[Tensor]) -> Tensor:
-    with torch.no_grad():
-        noise = site.law.noise(key, site.uid, group[0])
-    return site.law.sample(noise, *group)
-
-
-class _Draw(torch.autograd.Function):
-    """All sites drawn in one node; the backward regenerates the noise from the key, one site at a time."""
-
-    @staticmethod
-    def forward(ctx: Any, key: int, sites: tuple[Site, ...], *flat: Tensor) -> tuple[Tensor, ...]:
-        ctx.key, ctx.sites = key, sites
-        ctx.save_for_backward(*flat)
-        return tuple(_sample(key, site, group) for site, group in zip(sites, _grouped(sites, flat), strict=True))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        wanted = ctx.needs_input_grad[2:]
-        found: list[Tensor | None] = []
-        for site, group, grad in zip(ctx.sites, _grouped(ctx.sites, ctx.saved_tensors), grads, strict=True):
-            need = wanted[len(found) : len(found) + len(group)]
-            found += _site_gradient(ctx.key, site, group, grad, need)
-        return None, None, *found
+@cache
+def family_named(text: str) -> tuple[Family, Scaling]:
+    """The family and the scaling of ``name(option=value, ...)``. Raises ``UsageError``."""
+    name, options = parse(text, "a family")
+    entry = registry.get("families", name)
+    kind = _class_named(name)
+    scale_fields = [field.name for field in dataclasses.fields(Scaling)] if entry.facts["random"] else []
+    own_fields = [field.name for field in dataclasses.fields(kind)]
+    for option in options:
+        if option not in (*own_fields, *scale_fields):
+            raise unknown_name(f"option of {name}", option, [*own_fields, *scale_fields])
+    law = kind(**{option: options[option] for option in own_fields if option in options})
+    given = {option: options[option] for option in scale_fields if option in options}
+    scaling = Scaling(**{"share": kind.shares[0], **given})  # type: ignore[arg-type]
+    if scaling.share not in kind.shares:
+        raise UsageError(f"{name} cannot share its scale per {scaling.share}", expected=f"{', '.join(kind.shares)}")
+    return law, scaling
 
 
-def _site_gradient(
-    key: int, site: Site, group: Sequence[Tensor], grad: Tensor, need: Sequence[bool]
-) -> list[Tensor | None]:
-    leaves = [tensor.detach().requires_grad_(wanted) for tensor, wanted in zip(group, need, strict=True)]
-    asked = [leaf for leaf in leaves if leaf.requires_grad]
-    if not asked:
-        return [None] * len(leaves)
-    with torch.enable_grad():
-        gradients = iter(torch.autograd.grad(_sample(key, site, leaves), asked, grad))
-    return [next(gradients) if leaf.requires_grad else None for leaf in leaves]
-
-
-def _grouped(sites: Sequence[Site], flat: Sequence[Tensor]) -> list[Sequence[Tensor]]:
-    """Split a flat list back into (mean, *learned) per site."""
-    groups: list[Sequence[Tensor]] = []
-    start = 0
-    for site in sites:
-        end = start + 1 + len(site.law.learned)
-        groups.append(flat[start:end])
-        start = end
-    return groups
+def with_defaults(text: str, share: Share, floor: float, snr: float) -> str:
+    """A family's text with the options that hold for all, where it does not say otherwise and can have them."""
+    name, options = parse(text, "a family")
+    if not registry.get("families", name).facts["random"]:
+        return text
+    shares = _class_named(name).shares
+    defaults = {"share": share if share in shares else shares[0], "floor": floor, "snr": snr}
+    unsaid = {"share": shares[0], "floor": 0.0, "snr": 0.0}
+    missing = {o: v for o, v in defaults.items() if o not in options and v != unsaid[o]}
+    return written(name, {**options, **missing})

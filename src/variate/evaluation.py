@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from variate.budget import Budget
-from variate.draws import Kind, kind_of, left_as_found
 from variate.errors import InputError
 from variate.fingerprint import fingerprint
 from variate.inputs import check_classes, check_inputs
 from variate.judge import check_draws, judge
+from variate.keyed import Kind, kind_of, left_as_found
 from variate.oracle import Queries, checked_logits
 from variate.plan import Plan, Target, perturb
 from variate.progress import Report, progress

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from variate.draws import Kind, left_as_found, under
+from variate.average import mean_log_probabilities
 from variate.errors import UsageError
-from variate.network import mean_log_probabilities
+from variate.keyed import Kind, left_as_found, under
 from variate.oracle import checked_logits
 from variate.randomness import Stream
 from variate.rates import Bits, Deployment
@@ -35,7 +35,7 @@ def judge(
         deployments: how the network will be used.
         draws: n, the number of fresh draws; a group of S draws uses S of them, so n must be at least 2 S.
         stream: the verdict's stream.
-        kind: what ``draws.kind_of`` says of the network; a deterministic one is asked once.
+        kind: what ``keyed.kind_of`` says of the network; a deterministic one is asked once.
 
     Returns:
         Right or wrong by ``Deployment.source``: (n, B) for single draws, (n // S, B) for groups, (1, B) if

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from variate.draws import Kind, kind_of, under
+from variate.average import mean_log_probabilities
 from variate.errors import InputError, RepeatedDrawsError, UsageError
 from variate.fingerprint import fingerprint
-from variate.network import RandomNetwork, mean_log_probabilities
+from variate.keyed import Kind, kind_of, under
+from variate.network import RandomNetwork
 from variate.randomness import Stream, hash_words
 from variate.registry import Access
 from variate.samplers import counter
@@ -52,7 +53,7 @@ class Oracle:
         network: any module; its mode is left as it is.
         draws: K, the number of draws that each answer averages over; 1 for a network that is not random.
         stream: where the keys come from: the search stream, or the training stream inside training.
-        kind: what ``draws.kind_of`` says of the network, if it is known already.
+        kind: what ``keyed.kind_of`` says of the network, if it is known already.
         seed: the seed of the attacker's own coins.
     """
 

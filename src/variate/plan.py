@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.budget import Budget
-from variate.draws import Kind
 from variate.errors import AttackError, UsageError, unknown_name
+from variate.keyed import Kind
 from variate.network import RandomNetwork
 from variate.oracle import ORACLES, GradientOracle, Oracle
 from variate.randomness import Stream

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.budget import Budget
-from variate.draws import Kind, kind_of, left_as_found
 from variate.errors import UsageError, unknown_name
+from variate.keyed import Kind, kind_of, left_as_found
 from variate.network import RandomNetwork
 from variate.oracle import GradientOracle
 from variate.randomness import Stream

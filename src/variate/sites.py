@@ -8,30 +8,46 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvTransposeNd
 from torch.nn.parameter import is_lazy
 
 from variate import registry
-from variate.distribution import Site
-from variate.errors import RandomizeError, unknown_name
+from variate.distribution import Site, family_named, with_defaults
+from variate.errors import RandomizeError, UsageError, unknown_name
 from variate.randomness import hash_words
+from variate.scaling import Share
+from variate.spec import parse
 
 
-def find_sites(module: nn.Module, family: str | Mapping[str, str], reserved: set[str]) -> list[Site]:
+def find_sites(
+    module: nn.Module,
+    family: str | Mapping[str, str],
+    reserved: set[str],
+    *,
+    share: Share = "element",
+    floor: float = 0.0,
+    snr: float = 0.0,
+    problems: Sequence[str] = (),
+) -> list[Site]:
     """One site for every parameter of ``module`` that becomes random; tied parameters make one site.
 
     Args:
         module: any module.
-        family: one family for all, or a mapping from name patterns (``fc.*``) to families; the first pattern that
-            matches decides, and a parameter that none matches is ``normal``.
+        family: one family for all, or a mapping from name patterns (``fc.*``) to families, each with options if wished;
+            the first pattern that matches decides, and a parameter that none matches is ``normal``.
         reserved: attribute names that a random network needs for itself.
+        share: who shares a scale, where a family's own options do not say otherwise.
+        floor: the least scale, likewise.
+        snr: the signal-to-noise ratio that is held, likewise.
+        problems: what is wrong with other arguments, to be reported with the rest.
 
     Raises:
         RandomizeError: with everything that forbids it.
-        UsageError: for a family that does not exist.
+        UsageError: if only the arguments are wrong.
     """
     patterns = {"*": family} if isinstance(family, str) else dict(family)
-    for chosen in patterns.values():
-        registry.get("families", chosen)
+    laws, wrong = _laws([*patterns.items(), (None, "normal")], share, floor, snr)
+    wrong += problems
     sites: list[Site] = []
     findings = [*_module_findings(module, reserved)]
     places = parameter_places(module)
@@ -40,24 +56,49 @@ def find_sites(module: nn.Module, family: str | Mapping[str, str], reserved: set
         name = qualified(owners[0])
         pattern = next((p for p in patterns if any(fnmatchcase(qualified(o), p) for o in owners)), None)
         matched.add(pattern)
-        chosen = patterns[pattern] if pattern is not None else "normal"
-        if not registry.get("families", chosen).facts["random"]:
+        law = laws.get(pattern, "normal")  # one that is wrong is reported, and so is what is wrong with its parameters
+        if not registry.get("families", parse(law, "a family")[0]).facts["random"]:
             continue
-        site = Site(name, chosen, owners, uid=hash_words("parameter", name))
+        site = Site(name, law, owners, hash_words("parameter", name), _channel(module, owners[0]))
         findings += _parameter_findings(module, site, parameter)
         sites.append(site)
     findings += _storage_findings(places)
     if not isinstance(family, str):
         findings += [_unmatched(pattern, places) for pattern in patterns if pattern not in matched]
-    if not sites and not findings:
+    if not sites and not findings and not wrong:
         findings.append("it has no parameter that could be random")
     if findings:
         raise RandomizeError(
             f"{type(module).__name__} cannot be made random",
-            findings=findings,
+            findings=[*wrong, *findings],
             todo="mend each finding, or name an exception with family={'pattern': 'fixed'}",
         )
+    if wrong:
+        raise UsageError("the parameters cannot be made random so", findings=wrong)
     return sites
+
+
+def _laws(
+    patterns: Sequence[tuple[str | None, str]], share: Share, floor: float, snr: float
+) -> tuple[dict[str | None, str], list[str]]:
+    """The family of every pattern with its options, and what is wrong with the others. An unknown family is raised."""
+    laws: dict[str | None, str] = {}
+    wrong: list[str] = []
+    for pattern, text in patterns:
+        registry.get("families", parse(text, "a family")[0])
+        try:
+            laws[pattern] = with_defaults(text, share, floor, snr)
+            family_named(laws[pattern])
+        except UsageError as error:
+            laws.pop(pattern, None)
+            wrong += [" ".join(str(error).split())] if " ".join(str(error).split()) not in wrong else []
+    return laws, wrong
+
+
+def _channel(module: nn.Module, owner: tuple[str, str]) -> int:
+    """The dimension of the output channels: the first, but for transposed convolutions."""
+    path, attribute = owner
+    return int(attribute == "weight" and isinstance(module.get_submodule(path), _ConvTransposeNd))
 
 
 def qualified(owner: tuple[str, str]) -> str:

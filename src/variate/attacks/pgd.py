@@ -49,18 +49,18 @@ def pgd(
     if steps < 1:
         raise UsageError(f"pgd cannot take {steps} steps", expected="steps of at least 1")
     length = 2.5 * budget.eps / steps if step_size is None else step_size
-    perturbed = budget.project(x + _in_ball(oracle.uniform(x, "pgd start"), budget), x) if random_start else x
+    perturbed = budget.project(x + _in_ball(oracle, x, budget), x) if random_start else x
     for _ in range(steps):
         _, gradient = oracle.gradient(perturbed, y)
         perturbed = budget.project(perturbed + length * budget.steepest(gradient), x)
     return perturbed
 
 
-def _in_ball(noise: Tensor, budget: Budget) -> Tensor:
-    """A uniform point of the ball from uniform noise in (0, 1): shape (B, ...)."""
+def _in_ball(oracle: GradientOracle, x: Tensor, budget: Budget) -> Tensor:
+    """A uniform point of the ball around 0, the same for an example in any batch: shape (B, ...)."""
+    noise = oracle.uniform(x, "pgd start")
     if budget.norm == "linf":
         return (2 * noise - 1) * budget.eps
     direction = budget.steepest(torch.erfinv(2 * noise - 1))  # a Gaussian vector, scaled to length 1
-    size = noise[0].numel()
-    first = noise.flatten(1)[:, :1].reshape(-1, *[1] * (noise.dim() - 1))  # (B, 1, ...)
-    return direction * budget.eps * first ** (1 / size)
+    radius = oracle.uniform(x, "pgd radius").flatten(1)[:, :1].reshape(-1, *[1] * (x.dim() - 1))  # (B, 1, ...)
+    return direction * budget.eps * radius ** (1 / x[0].numel())

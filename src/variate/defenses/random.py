@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from variate.network import randomize
+from variate.randomization import randomize
 from variate.registry import defense
 
 

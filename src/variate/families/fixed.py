@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,25 +12,21 @@ from variate.registry import family
 
 
 @family(random=False, cite="")
+@dataclass(frozen=True)
 class Fixed(Family):
     """Deterministic: w = mean, nothing beside it, no noise."""
 
-    learned: ClassVar[tuple[str, ...]] = ()
-
-    def initialize(self, mean: Tensor, std: float) -> tuple[Tensor, ...]:
+    def noise(self, key: int | Tensor, uid: int, like: Tensor) -> tuple[Tensor, ...]:
         return ()
 
-    def noise(self, key: int, uid: int, like: Tensor) -> Tensor:
-        return torch.zeros_like(like)
-
-    def sample(self, noise: Tensor, mean: Tensor, *learned: Tensor) -> Tensor:
+    def sample(self, noise: tuple[Tensor, ...], mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
         return mean
 
-    def std(self, mean: Tensor, *learned: Tensor) -> Tensor:
+    def std(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
         return torch.zeros_like(mean)
 
-    def kl(self, mean: Tensor, *learned: Tensor, prior_std: float) -> Tensor:
+    def kl(self, mean: Tensor, scale: Tensor, *learned: Tensor, prior_std: float) -> Tensor:
         return mean.new_zeros(())  # a point mass has no finite divergence from a density: it takes no part
 
-    def entropy(self, mean: Tensor, *learned: Tensor) -> Tensor:
+    def entropy(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
         return mean.new_zeros(())

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.budget import Budget
-from variate.draws import kind_of, left_as_found
 from variate.errors import AttackError
-from variate.network import randomize
+from variate.keyed import kind_of, left_as_found
 from variate.oracle import Oracle
 from variate.plan import Plan, Target, check_contract, launch
+from variate.randomization import randomize
 from variate.registry import Entry
 from variate.testing.findings import conform
 from variate.testing.linear import LinearModel, margin, worst_margin

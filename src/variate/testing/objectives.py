@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from variate import registry
-from variate.network import RandomNetwork, randomize
+from variate.network import RandomNetwork
+from variate.randomization import randomize
 from variate.testing.findings import conform
 
 SMALL = 0.01  # scales so small that a term that guards them must act

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from variate.network import RandomNetwork
+from variate.scaling import one
 from variate.sites import qualified
 
 
@@ -27,10 +28,13 @@ def slow_forward(network: RandomNetwork, key: int, *args: Any, **kwargs: Any) ->
 
 def slow_draw(network: RandomNetwork, key: int) -> dict[str, Tensor]:
     """Every parameter under the draw of ``key`` by its name in the original module, the deterministic ones included."""
-    own: dict[str, Tensor] = dict(network.named_parameters())
+    own: dict[str, Tensor] = dict(network.named_parameters(remove_duplicate=False))
     drawn = {name: own[name] for name in network.deterministic_parameters() if name in own}
+    found = network.sizes()
     for site in network.sites:
-        learned = [own[qualified(place)] for place in site.learned_places()]
-        noise = site.law.noise(key, site.uid, own[site.name])
-        drawn[site.name] = site.law.sample(noise, own[site.name], *learned)
+        mean = own[site.name]
+        rho, *learned = [own[qualified(place)] for place in site.learned_places()]
+        unit = one(mean) if site.law.relative else found[site.name]
+        noise = site.law.noise(key, site.uid, mean)
+        drawn[site.name] = site.law.sample(noise, mean, site.scaling.scale_of(rho, unit), *learned)
     return drawn

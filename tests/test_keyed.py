@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from variate.draws import kind_of, left_as_found, under
-from variate.network import randomize
+from variate.keyed import kind_of, left_as_found, under
+from variate.randomization import randomize
 from variate.randomness import Stream
 from variate.testing.coin import Coin, shared_coin
 

@@ -9,7 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from variate.network import AverageNetwork, RandomNetwork
+from variate.average import AverageNetwork
+from variate.network import RandomNetwork
 from variate.randomness import Stream, legacy_seed, sibling
 
 Kind = Literal["deterministic", "keyed", "unkeyed"]

@@ -1,0 +1,87 @@
+"""Putting a draw where the modules look for their weights, and taking it away again.
+
+A drawn tensor stands in the owning module's ``__dict__``, where Python finds it before the registered parameter. The
+parameter itself is never touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from variate.distribution import Site
+
+
+class Places:
+    """Where the sites of one network are: its modules, looked up once.
+
+    Args:
+        root: the network.
+        sites: its random parameters.
+    """
+
+    def __init__(self, root: nn.Module, sites: Sequence[Site]) -> None:
+        self.root = root
+        self._links: list[tuple[dict[str, Any], str, nn.Module]] = []
+        self._shadows: list[tuple[dict[str, Any], str, int]] = []
+        self._flat: list[tuple[nn.RNNBase, int, str]] = []
+        self._groups: list[list[tuple[nn.Module, str]]] = []
+        seen: set[str] = set()
+        for number, site in enumerate(sites):
+            for path, attribute in site.owners:
+                owner = self._walk(path, seen)
+                self._shadows.append((vars(owner), attribute, number))
+                if isinstance(owner, nn.RNNBase):
+                    self._flat.append((owner, owner._flat_weights_names.index(attribute), attribute))
+            places = [site.owners[0], *site.learned_places()]
+            self._groups.append([(self._walk(path, seen), attribute) for path, attribute in places])
+
+    def hold(self, root: nn.Module) -> bool:
+        """Whether every module is still where it was found: users replace them, and copies have others."""
+        return root is self.root and all(modules.get(name) is child for modules, name, child in self._links)
+
+    def groups(self) -> list[tuple[Tensor, ...]]:
+        """(mean, rho, *learned) of every site, as registered now."""
+        return [tuple([_registered(owner, name) for owner, name in group]) for group in self._groups]
+
+    def put(self, drawn: Sequence[Tensor]) -> None:
+        """Put a draw in front of the parameters."""
+        for namespace, attribute, number in self._shadows:
+            namespace[attribute] = drawn[number]
+        self._refresh()
+
+    def clear(self) -> None:
+        """Take any draw away: the parameters are found again."""
+        for namespace, attribute, _ in self._shadows:
+            namespace.pop(attribute, None)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Recurrent layers keep a list of their weights."""
+        for owner, index, attribute in self._flat:
+            owner._flat_weights[index] = getattr(owner, attribute)
+
+    def _walk(self, path: str, seen: set[str]) -> nn.Module:
+        """The module at a path; the links on the way are noted."""
+        module, so_far = self.root, ""
+        for name in filter(None, path.split(".")):
+            child = module._modules[name]
+            if child is None:
+                raise AttributeError(f"{path} has no module {name}")
+            so_far = f"{so_far}.{name}"
+            if so_far not in seen:
+                seen.add(so_far)
+                self._links.append((module._modules, name, child))
+            module = child
+        return module
+
+
+def _registered(owner: nn.Module, name: str) -> Tensor:
+    parameter = owner._parameters.get(name)
+    if parameter is None:
+        raise AttributeError(
+            f"{type(owner).__name__} has lost its random parameter {name}: randomize the changed module anew"
+        )
+    return parameter

@@ -1,0 +1,82 @@
+"""Noise inside traced graphs (``torch.compile``, ``torch.export``), where the key is data and not a constant.
+
+A compiled graph asks for its key at every run, through an operation that writes to a ticket, so that no two calls in
+one graph are taken for the same; its noise comes from the sampler as one opaque operation. An exported graph must run
+without Variate: its key comes from torch's own generator, and its noise from plain integer operations.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from variate.samplers import eager, threefry
+from variate.samplers.kinds import KINDS, Kind
+
+
+class KeyHolder(Protocol):
+    """What hands out keys: a random network."""
+
+    def take_key(self) -> int:
+        """The key of the next call."""
+        ...
+
+
+_holders: weakref.WeakValueDictionary[int, KeyHolder] = weakref.WeakValueDictionary()
+_numbers = itertools.count()
+
+
+def enlist(holder: KeyHolder) -> int:
+    """A number under which graphs ask ``holder`` for keys, as long as it lives."""
+    number = next(_numbers)
+    _holders[number] = holder
+    return number
+
+
+def key_of(ticket: Tensor, holder: int, fixed: int | None) -> Tensor:
+    """The key of this run of the graph: a tensor of one int64.
+
+    Args:
+        ticket: a tensor of one int64 that belongs to the holder.
+        holder: its number.
+        fixed: the key that is fixed now; an exported graph keeps it, a compiled one asks anew at every run.
+    """
+    if not torch.compiler.is_exporting():
+        key: Tensor = torch.ops.variate.next_key(ticket, holder)
+        return key
+    if fixed is not None:
+        return torch.full((), fixed, dtype=torch.int64)
+    return torch.randint(0, 2**62, ())
+
+
+def noise(kind: Kind, key: Tensor, uid: int, shape: torch.Size, device: torch.device) -> Tensor:
+    """Noise of ``shape``, float32, under a key that is data."""
+    if device.type == "cpu" and not torch.compiler.is_exporting():
+        made: Tensor = torch.ops.variate.noise(key, threefry.signed64(uid), KINDS.index(kind), list(shape))
+        return made
+    return threefry.noise(kind, key, uid, shape.numel(), device=device).view(shape)
+
+
+@torch.library.custom_op("variate::next_key", mutates_args=("ticket",))
+def _next_key(ticket: Tensor, holder: int) -> Tensor:
+    ticket.add_(1)
+    return torch.tensor(_holders[holder].take_key())
+
+
+@_next_key.register_fake
+def _(ticket: Tensor, holder: int) -> Tensor:
+    return torch.empty((), dtype=torch.int64)
+
+
+@torch.library.custom_op("variate::noise", mutates_args=())
+def _noise(key: Tensor, uid: int, kind: int, shape: list[int]) -> Tensor:
+    return eager.noise(KINDS[kind], int(key), uid % 2**64, shape, torch.device("cpu"))
+
+
+@_noise.register_fake
+def _(key: Tensor, uid: int, kind: int, shape: list[int]) -> Tensor:
+    return torch.empty(shape)

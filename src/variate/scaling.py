@@ -1,0 +1,88 @@
+"""The learned scale of a random parameter: who shares it, its floor, and the signal-to-noise ratio it is held at."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from variate.errors import UsageError
+
+Share = Literal["element", "channel", "tensor", "network"]
+SHARES: tuple[Share, ...] = get_args(Share)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How the learned tensor ``rho`` becomes the scale s of a parameter tensor.
+
+    s = softplus(rho) + floor * unit, and, where ``snr`` is given, s * unit / (snr * rms(s)). The unit is the present
+    size of the tensor (the root mean square of its mean, detached), or 1 for a family whose noise multiplies the mean.
+
+    Attributes:
+        share: one scale per ``element``, per output ``channel``, per ``tensor``, or one for the whole ``network``, in
+            units of each tensor's size.
+        floor: the least scale, as a fraction of the tensor's size: noise that no training can take away.
+        snr: the signal-to-noise ratio rms(mean) / rms(scale) at which every tensor is held; the data decide only where
+            in the tensor the noise goes. 0: not held.
+        scale: the starting scale as a fraction of the tensor's size; 0: what ``randomize`` is told for all.
+    """
+
+    share: Share = "element"
+    floor: float = 0.0
+    snr: float = 0.0
+    scale: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.share not in SHARES:
+            raise UsageError(f"a scale cannot be shared per {self.share!r}", expected=f"one of {', '.join(SHARES)}")
+        for name in ("floor", "snr", "scale"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+                raise UsageError(f"{name} is {value!r}", expected="a finite number from 0")
+
+    @property
+    def plain(self) -> bool:
+        """Whether s is softplus(rho), element by element, and nothing else."""
+        return self.share == "element" and not self.needs_unit
+
+    @property
+    def needs_unit(self) -> bool:
+        """Whether s depends on the size of the tensor."""
+        return self.share == "network" or self.floor > 0 or self.snr > 0
+
+    def shape(self, mean: Tensor, channel: int) -> tuple[int, ...]:
+        """The shape of ``rho`` beside ``mean``; ``channel`` is the dimension of the output channels."""
+        if self.share == "element":
+            return tuple(mean.shape)
+        if self.share == "channel" and mean.dim():
+            return tuple(size if i == channel else 1 for i, size in enumerate(mean.shape))
+        return ()
+
+    def initial(self, mean: Tensor, channel: int, scale: float, unit: Tensor) -> Tensor:
+        """The ``rho`` that gives the scale ``scale * unit``; as near as the floor allows."""
+        wanted = max(scale - self.floor, 1e-4 * scale) * (1.0 if self.share == "network" else float(unit))
+        rho = wanted + math.log(-math.expm1(-wanted))  # softplus(rho) = wanted, stable for small and large values
+        return mean.new_full(self.shape(mean, channel), rho)
+
+    def scale_of(self, rho: Tensor, unit: Tensor) -> Tensor:
+        """The scale s, broadcastable to the mean, differentiable in ``rho``; ``unit`` is a scalar without gradient."""
+        scale = F.softplus(rho)
+        if self.needs_unit:
+            unit = unit.to(scale)
+        if self.share == "network":
+            scale = scale * unit
+        if self.floor:
+            scale = scale + self.floor * unit
+        if self.snr:
+            scale = scale * (unit / (self.snr * scale.square().mean().sqrt()))
+        return scale
+
+
+def one(like: Tensor) -> Tensor:
+    """The unit of a tensor whose scale depends on no size."""
+    return torch.ones((), dtype=like.dtype, device=like.device)
