@@ -52,7 +52,7 @@ def keys_used(monkeypatch):
     used = []
     fixed, under = RandomNetwork.fixed, keyed.under
     monkeypatch.setattr(RandomNetwork, "fixed", lambda net, key, **o: used.append(key) or fixed(net, key, **o))
-    for place in ("variate.keyed.under", "variate.oracle.under", "variate.judge.under"):
+    for place in ("variate.keyed.under", "variate.oracle.under"):
         monkeypatch.setattr(place, lambda module, key: used.append(key) or under(module, key))
     return used
 

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from variate.budget import Budget
+from variate.draws import How
 from variate.errors import InputError
 from variate.fingerprint import fingerprint
-from variate.inputs import check_classes, check_inputs
+from variate.inputs import check_classes, check_inputs, checked_logits
 from variate.judge import check_draws, judge
 from variate.keyed import Kind, kind_of, left_as_found
-from variate.oracle import Queries, checked_logits
+from variate.oracle import Queries
 from variate.plan import Plan, Target, perturb
 from variate.progress import Report, progress
 from variate.randomness import Stream, hash_words
@@ -45,6 +46,7 @@ def evaluate(
     name: str = "network",
     part: str = "table",
     pictures: bool = False,
+    how: How = "loop",
     show_progress: bool = False,
 ) -> Result:
     """How often a network is right, without attack and under each attack, for each way to deploy it.
@@ -67,6 +69,8 @@ def evaluate(
         name: the network's name in the records.
         part: the part of a report that the claims belong to.
         pictures: whether to keep a few adversarial inputs for the report.
+        how: how the draws of a random network are made. ``loop`` gives the same records, bit for bit, for a seed;
+            ``auto`` takes the fastest of several ways, whose numbers are equal up to rounding (see ``variate.draws``).
         show_progress: show a progress bar on standard error.
 
     Returns:
@@ -85,7 +89,7 @@ def evaluate(
     check_inputs(x, y)
     kind = _checked_kind(network, x, y)
     store = records if isinstance(records, Records) else Records(records)
-    target = Target(network, kind, source, seed, _identity(network), name, pictures)
+    target = Target(network, kind, source, seed, _identity(network), name, pictures, how)
     claims = [_claim(target, plan, parsed, x, y, ways, verdict_draws, part) for plan in plans]
     with left_as_found(network):
         for plan, claim in zip(plans, claims, strict=True):
@@ -126,6 +130,7 @@ def _answer(target: Target, plan: Plan, claim: Claim, chosen: list[int], x: Tens
         draws=claim.verdict_draws,
         stream=Stream("verdict", target.seed),
         kind=target.kind,
+        how=target.how,
     )
     for j, example in enumerate(chosen):
         yield Example(

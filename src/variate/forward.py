@@ -49,9 +49,7 @@ def _put_back(places: Places, drawn: Sequence[Tensor], gradient: Tensor) -> None
 def _traced(net: RandomNetwork, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """The same in operations that a tracer can follow, under a key that is data."""
     key = traced.key_of(net._ticket, net._holder, net._key)
-    groups = [
-        tuple([parameter_at(net, place) for place in (site.owners[0], *site.learned_places())]) for site in net.sites
-    ]
+    groups = [tuple([parameter_at(net, place) for place in places]) for places in net._draws.places]
     with torch.set_grad_enabled(torch.is_grad_enabled() and net._learn):
         drawn = net._draws.traced(key, groups, net._units())
     shadows = [(owner, number) for number, site in enumerate(net.sites) for owner in site.owners]

@@ -50,3 +50,18 @@ def _about_labels(x: Tensor, y: Tensor) -> Iterator[str]:
         yield f"y has shape {tuple(y.shape)} for inputs of shape {tuple(x.shape)}: one label per example is needed"
     elif y.numel() and int(y.min()) < 0:
         yield f"y has the negative label {int(y.min())}"
+
+
+def checked_logits(logits: object, x: Tensor) -> Tensor:
+    """The network's output, if it is one row of finite logits per example. Raises ``InputError``."""
+    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(x):
+        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise InputError(
+            f"the network returned {found} for {len(x)} inputs",
+            expected=f"logits of shape ({len(x)}, classes)",
+        )
+    if logits.isnan().any():
+        raise InputError(
+            "the network returned NaN logits", todo="look at its weights and its training before judging it"
+        )
+    return logits

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from variate.average import mean_log_probabilities
+from variate.draws import How
 from variate.errors import UsageError
-from variate.keyed import Kind, left_as_found, under
-from variate.oracle import checked_logits
+from variate.keyed import Kind, left_as_found, outputs_under
 from variate.randomness import Stream
 from variate.rates import Bits, Deployment
 
@@ -25,6 +25,7 @@ def judge(
     draws: int,
     stream: Stream,
     kind: Kind,
+    how: How = "loop",
 ) -> dict[str, Bits]:
     """The answers of every draw, or group of draws, to the same inputs.
 
@@ -36,6 +37,7 @@ def judge(
         draws: n, the number of fresh draws; a group of S draws uses S of them, so n must be at least 2 S.
         stream: the verdict's stream.
         kind: what ``keyed.kind_of`` says of the network; a deterministic one is asked once.
+        how: how the draws of a random network are made: see ``variate.draws``.
 
     Returns:
         Right or wrong by ``Deployment.source``: (n, B) for single draws, (n // S, B) for groups, (1, B) if
@@ -46,12 +48,8 @@ def judge(
     if kind != "deterministic":
         check_draws(deployments, draws)
     keys = stream.take(1 if kind == "deterministic" else draws)
-    outputs = []
-    with torch.no_grad(), left_as_found(network):
-        for key in keys:
-            with under(network, key):
-                outputs.append(checked_logits(network(x), x))
-    logits = torch.stack(outputs)  # (n, B, K)
+    with left_as_found(network):
+        logits = outputs_under(network, x, keys, how)  # (n, B, K)
     return {d.source: _right(d, logits, y).cpu().numpy().astype(np.bool_) for d in deployments}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Literal
 
@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from variate.average import AverageNetwork
+from variate.draws import How
+from variate.inputs import checked_logits
 from variate.network import RandomNetwork
 from variate.randomness import Stream, legacy_seed, sibling
 
@@ -31,6 +33,28 @@ def under(module: nn.Module, key: int) -> Iterator[None]:
         for number, network in enumerate(_random_networks(module)):
             stack.enter_context(network.fixed(sibling(key, number), learn=False))
         yield
+
+
+def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], how: How = "loop") -> Tensor:
+    """The logits under every key without gradients, checked: (S, B, K).
+
+    Args:
+        module: any module.
+        x: inputs, shape (B, ...).
+        keys: S keys.
+        how: how the draws of a random network are made; any other module is run key by key.
+
+    Raises:
+        InputError: for outputs that are not one row of logits per example.
+    """
+    if how != "loop" and isinstance(module, RandomNetwork):
+        with under(module, keys[0]):  # a generator that it also draws from is seeded, and put back
+            return torch.stack([checked_logits(logits, x) for logits in module.draws(x, keys, how)])
+    outputs = []
+    for key in keys:
+        with torch.no_grad(), under(module, key):
+            outputs.append(checked_logits(module(x), x))
+    return torch.stack(outputs)
 
 
 @contextmanager

@@ -11,8 +11,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from variate import draws, per_example
 from variate.average import Averaged, AverageNetwork
 from variate.distribution import Site
+from variate.draws import How, Loss, Passes
 from variate.forward import run
 from variate.node import Draws
 from variate.placing import Places
@@ -27,8 +29,11 @@ NAMES = frozenset(
         "average",
         "deterministic_parameters",
         "differs",
+        "draws",
+        "draws_per_example",
         "entropy",
         "fixed",
+        "input_gradient",
         "keys_from",
         "kl",
         "mean",
@@ -114,6 +119,18 @@ class RandomNetwork(nn.Module):
         """The network averaged over the draws of ``keys``, as an ordinary module that shares its parameters."""
         return AverageNetwork(self, keys, of)
 
+    def draws(self, x: Tensor, keys: Sequence[int], how: How = "auto") -> Tensor:
+        """The outputs under every key, without gradients: shape (S, B, ...); see ``variate.draws.draws``."""
+        return draws.draws(self, x, keys, how)
+
+    def input_gradient(self, x: Tensor, loss: Loss, keys: Sequence[int], how: How = "auto") -> Passes:
+        """The loss averaged over draws and its gradient in the inputs; see ``variate.draws.input_gradient``."""
+        return draws.input_gradient(self, x, loss, keys, how)
+
+    def draws_per_example(self, x: Tensor, key: int) -> Tensor:
+        """The outputs, every example under weights of its own; see ``variate.per_example.draws_per_example``."""
+        return per_example.draws_per_example(self, x, key)
+
     def stds(self) -> dict[str, Tensor]:
         """The standard deviation of every random parameter by name, differentiable."""
         return {site.name: site.law.std(*group) for site, group in self._scaled()}
@@ -198,6 +215,13 @@ class RandomNetwork(nn.Module):
 
     def _draw(self, key: int) -> list[Tensor]:
         return self._draws.draw(key, self._found_places().groups(), self._units())
+
+    def _many(self, keys: Sequence[int], chosen: Sequence[int] | None = None) -> list[Tensor]:
+        """The draws of many keys, stacked, of all sites or of those with the given numbers: (S, ...) each."""
+        learn = torch.is_grad_enabled() and self._learn
+        numbers = list(range(len(self.sites))) if chosen is None else list(chosen)
+        with torch.set_grad_enabled(learn):
+            return self._draws.many(keys, self._found_places().groups(), self._units(), numbers)
 
     def _scaled(self) -> Iterator[tuple[Site, tuple[Tensor, ...]]]:
         """Every site with (mean, scale, *learned)."""

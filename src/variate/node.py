@@ -27,17 +27,23 @@ class Memory:
     def __init__(self) -> None:
         self._kept: dict[int, Tensor] = {}
 
-    def take(self, index: int, like: Tensor) -> Tensor:
-        """Memory for a tensor like ``like``: that of the last call with this index, or new if anything holds that."""
+    def take(self, index: int, like: Tensor, copies: int | None = None) -> Tensor:
+        """Memory for a tensor like ``like``, or for ``copies`` of it in a row of their own dimension.
+
+        It is that of the last call with this index, or new if anything still holds that.
+        """
+        shape = like.shape if copies is None else (copies, *like.shape)
         tensor = self._kept.pop(index, None)
-        if tensor is None or tensor.shape != like.shape or not _free(tensor):
-            tensor = torch.empty_like(like, memory_format=torch.contiguous_format, requires_grad=False)
+        if tensor is None or tensor.shape != shape or not _free(tensor):
+            tensor = torch.empty(shape, dtype=like.dtype, device=like.device)
         self._kept[index] = tensor
         return tensor
 
 
 def _free(tensor: Tensor) -> bool:
     """Whether nothing but ``tensor``'s one name refers to it: no module, no graph, no view, no other name."""
+    if tensor.is_inference() and not torch.is_inference_mode_enabled():
+        return False  # what inference mode made cannot be part of a graph
     storage = tensor.untyped_storage()
     return (
         sys.getrefcount(tensor) <= 3  # the caller's name, ours, and getrefcount's argument
@@ -51,15 +57,19 @@ class Draws:
 
     Args:
         sites: what is random; the groups given to the methods are theirs, in order.
+
+    Attributes:
+        places: (path, attribute) of every tensor of every group.
     """
 
     def __init__(self, sites: Sequence[Site]) -> None:
         self.sites = tuple(sites)
         self.laws = [site.law for site in self.sites]
         self.scalings = [site.scaling for site in self.sites]
+        self.places = [(site.owners[0], *site.learned_places()) for site in self.sites]
         self.needs_unit = any(scaling.needs_unit for scaling in self.scalings)
         self._tables: dict[Any, tuple[list[int], Table | None]] = {}
-        self._drawn, self._gradients = Memory(), Memory()
+        self._drawn, self._gradients, self._stacked = Memory(), Memory(), Memory()
 
     def draw(self, key: int, groups: Sequence[Group], units: Sequence[Tensor | None]) -> list[Tensor]:
         """One draw of every site under ``key``: differentiable where grad mode is on, and once more.
@@ -95,6 +105,26 @@ class Draws:
             if drawn[i] is None:
                 drawn[i] = self._composite(i, key, group)
         return drawn
+
+    def many(
+        self, keys: Sequence[int], groups: Sequence[Group], units: Sequence[Tensor | None], chosen: Sequence[int]
+    ) -> list[Tensor]:
+        """The draws of many keys, stacked, of the sites with the numbers ``chosen``: (S, ...) each."""
+        if torch.is_grad_enabled():
+            drawn = [self.draw(key, groups, units) for key in keys]
+            return [torch.stack([draw[n] for draw in drawn]) for n in chosen]
+        every = self._levels(groups, units)
+        levels = [every[n] for n in chosen]
+        fused, table = self._table(levels, tuple(chosen))
+        stacks = [self._stacked.take(n, every[n][0], len(keys)) for n in chosen]
+        for s, key in enumerate(keys):
+            if table is not None:
+                outs = [stacks[i][s] for i in fused]
+                table.run("draw", key, [levels[i][0] for i in fused], [levels[i][1] for i in fused], outs)
+            for i, number in enumerate(chosen):
+                if i not in fused:
+                    stacks[i][s] = self._composite(number, key, levels[i])
+        return stacks
 
     def backward(
         self, key: int, levels: Sequence[Group], grads: Sequence[Tensor | None], wanted: Sequence[Sequence[bool]]

@@ -7,7 +7,7 @@ guided the search takes part in the verdict.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from variate.average import mean_log_probabilities
-from variate.errors import InputError, RepeatedDrawsError, UsageError
+from variate.draws import How, Passes, slope_of
+from variate.errors import RepeatedDrawsError, UsageError
 from variate.fingerprint import fingerprint
-from variate.keyed import Kind, kind_of, under
+from variate.inputs import checked_logits
+from variate.keyed import Kind, kind_of, outputs_under, under
 from variate.network import RandomNetwork
 from variate.randomness import Stream, hash_words
 from variate.registry import Access
@@ -55,10 +57,19 @@ class Oracle:
         stream: where the keys come from: the search stream, or the training stream inside training.
         kind: what ``keyed.kind_of`` says of the network, if it is known already.
         seed: the seed of the attacker's own coins.
+        how: how a random network's draws are made: ``loop``, the reference, or ``vmap``, ``threads`` or ``auto``, which
+            are faster and equal up to rounding (see ``variate.draws``).
     """
 
     def __init__(
-        self, network: nn.Module, *, draws: int = 1, stream: Stream, kind: Kind | None = None, seed: int = 0
+        self,
+        network: nn.Module,
+        *,
+        draws: int = 1,
+        stream: Stream,
+        kind: Kind | None = None,
+        seed: int = 0,
+        how: How = "loop",
     ) -> None:
         if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
             raise UsageError(f"cannot average over {draws!r} draws", expected="a whole number of draws from 1")
@@ -70,6 +81,7 @@ class Oracle:
         self._kind = kind
         self._draws = draws
         self._seed = seed
+        self._how = how
         self._agreed = 0
 
     def uniform(self, x: Tensor, purpose: str) -> Tensor:
@@ -88,16 +100,13 @@ class Oracle:
 
     def _outputs(self, x: Tensor) -> Tensor:
         """The logits of every draw without gradients: (S, B, K)."""
-        outputs = []
         keys = self._keys(x)
-        for key in keys:
-            with torch.no_grad(), under(self.network, key):
-                outputs.append(checked_logits(self.network(x), x))
+        outputs = outputs_under(self.network, x, keys, self._how)
         self.queries.forwards += len(keys)
         self._expect_difference(keys, outputs)
-        return torch.stack(outputs)  # (S, B, K)
+        return outputs
 
-    def _expect_difference(self, keys: Sequence[int], outputs: Sequence[Tensor]) -> None:
+    def _expect_difference(self, keys: Sequence[int], outputs: Tensor) -> None:
         """Averaging is real: draws with different keys must give different networks.
 
         Equal outputs are possible for a network that differs rarely, so a random network of ours is checked at the
@@ -149,50 +158,29 @@ class GradientOracle(ScoreOracle):
             The mean loss, shape (B,), and the gradient, shape (B, ...).
         """
         keys = self._keys(x)
-        total, gradient = x.new_zeros(len(x)), torch.zeros_like(x)
-        outputs = []
-        for logits, value, slope in self._passes(x, y, loss, keys):
-            total += value
-            gradient += slope
-            outputs.append(logits)
+        passes = self._passes(x, y, loss, keys)
         self.queries.forwards += len(keys)
         self.queries.backwards += len(keys)
-        self._expect_difference(keys, outputs)
-        return total / len(keys), gradient / len(keys)
+        self._expect_difference(keys, passes.logits)
+        return passes.loss, passes.gradient
 
-    def _passes(self, x: Tensor, y: Tensor, loss: Loss, keys: Sequence[int]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def _passes(self, x: Tensor, y: Tensor, loss: Loss, keys: Sequence[int]) -> Passes:
+        if self._how != "loop" and isinstance(self.network, RandomNetwork):
+            with under(self.network, keys[0]):  # a generator that it also draws from is seeded, and put back
+                return self.network.input_gradient(
+                    x, lambda logits: loss(checked_logits(logits, x), y), keys, self._how
+                )
+        total, gradient = x.new_zeros(len(x)), torch.zeros_like(x)
+        outputs = []
         for key in keys:
             leaf = x.detach().clone().requires_grad_(True)
             with torch.enable_grad(), under(self.network, key):
                 logits = checked_logits(self.network(leaf), leaf)
                 value = loss(logits, y)
-                slope = _input_gradient(value, leaf)
-            yield logits.detach(), value.detach(), slope
-
-
-def _input_gradient(value: Tensor, leaf: Tensor) -> Tensor:
-    if not value.requires_grad:
-        raise InputError(
-            "the network's output does not depend on its input in a differentiable way",
-            todo="attack it with a black-box attack, or with transfer from a differentiable network",
-        )
-    slope = torch.autograd.grad(value.sum(), leaf, allow_unused=True)[0]
-    return torch.zeros_like(leaf) if slope is None else slope
-
-
-def checked_logits(logits: object, x: Tensor) -> Tensor:
-    """The network's output, if it is one row of finite logits per example. Raises ``InputError``."""
-    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(x):
-        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise InputError(
-            f"the network returned {found} for {len(x)} inputs",
-            expected=f"logits of shape ({len(x)}, classes)",
-        )
-    if logits.isnan().any():
-        raise InputError(
-            "the network returned NaN logits", todo="look at its weights and its training before judging it"
-        )
-    return logits
+                gradient += slope_of(value, leaf)
+            total += value.detach()
+            outputs.append(logits.detach())
+        return Passes(torch.stack(outputs), total / len(keys), gradient / len(keys))
 
 
 ORACLES: dict[Access, type[Oracle]] = {

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.budget import Budget
+from variate.draws import How
 from variate.errors import AttackError, UsageError, unknown_name
 from variate.keyed import Kind
 from variate.network import RandomNetwork
@@ -70,6 +71,7 @@ class Target:
     fingerprint: str
     name: str
     pictures: bool = False
+    how: How = "loop"
 
     @cached_property
     def source_network(self) -> nn.Module:
@@ -113,6 +115,7 @@ def launch(target: Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) -> 
         stream=Stream("search", target.seed),
         kind=target.kind,
         seed=target.seed,
+        how=target.how,
     )
     function = entry.load()
     options = dict(plan.options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,15 @@ import typer
 
 from variate.cli.options import Accelerator, DataFolder, Json, Quiet, Seed, TrustCode, print_json, this_command
 from variate.errors import UsageError
+
+
+class How(StrEnum):
+    """The ways to make draws."""
+
+    loop = "loop"
+    vmap = "vmap"
+    threads = "threads"
+    auto = "auto"
 
 
 def attack(
@@ -23,6 +33,9 @@ def attack(
     ] = None,
     examples: Annotated[int, typer.Option(min=1, help="How many test examples.")] = 1000,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples at a time; changes no answer.")] = 256,
+    how: Annotated[
+        How, typer.Option(help="How draws are made: loop repeats bit for bit, auto takes the fastest way.")
+    ] = How.loop,
     data_folder: DataFolder = None,
     accelerator: Accelerator = "auto",
     trust_code: TrustCode = False,
@@ -66,6 +79,7 @@ def attack(
         records=records,
         name=name,
         pictures=True,
+        how=how.value,
         show_progress=not quiet,
     )
     if json:
