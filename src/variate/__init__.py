@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from variate.budget import Budget as Budget
     from variate.checkpoint import load as load
+    from variate.checks import check as check
     from variate.errors import VariateError as VariateError
     from variate.evaluation import evaluate as evaluate
     from variate.network import RandomNetwork as RandomNetwork
@@ -35,6 +36,7 @@ _PLACES = {
     "ScoreOracle": "oracle",
     "Stream": "randomness",
     "VariateError": "errors",
+    "check": "checks",
     "evaluate": "evaluation",
     "load": "checkpoint",
     "randomize": "randomization",

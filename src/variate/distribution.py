@@ -16,7 +16,7 @@ from variate import registry
 from variate.errors import UsageError, unknown_name
 from variate.samplers import counter
 from variate.samplers.kinds import Kind
-from variate.scaling import Scaling, Share
+from variate.scaling import SHARES, Scaling, Share
 from variate.spec import parse, written
 
 Form = Literal["independent", "correlated", "discrete"]
@@ -172,7 +172,7 @@ def with_defaults(text: str, share: Share, floor: float, snr: float) -> str:
     if not registry.get("families", name).facts["random"]:
         return text
     shares = _class_named(name).shares
-    defaults = {"share": share if share in shares else shares[0], "floor": floor, "snr": snr}
+    defaults = {"share": shares[0] if share in SHARES and share not in shares else share, "floor": floor, "snr": snr}
     unsaid = {"share": shares[0], "floor": 0.0, "snr": 0.0}
     missing = {o: v for o, v in defaults.items() if o not in options and v != unsaid[o]}
     return written(name, {**options, **missing})

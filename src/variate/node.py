@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from variate.distribution import LocationScale, Site
-from variate.samplers import native
-from variate.samplers.native import Row, Table
+from variate.samplers import gpu, native
+from variate.samplers.native import Row
 from variate.scaling import one
 
+Table = native.Table | gpu.Table
 Group = tuple[Tensor, ...]  # (mean, rho, *learned) of one site
 
 
@@ -34,10 +35,14 @@ class Memory:
         """
         shape = like.shape if copies is None else (copies, *like.shape)
         tensor = self._kept.pop(index, None)
-        if tensor is None or tensor.shape != shape or not _free(tensor):
+        if tensor is None or not _fits(tensor, like, shape) or not _free(tensor):
             tensor = torch.empty(shape, dtype=like.dtype, device=like.device)
         self._kept[index] = tensor
         return tensor
+
+
+def _fits(tensor: Tensor, like: Tensor, shape: tuple[int, ...]) -> bool:
+    return tensor.shape == shape and tensor.dtype == like.dtype and tensor.device == like.device
 
 
 def _free(tensor: Tensor) -> bool:
@@ -190,21 +195,23 @@ class Draws:
         ]
 
     def _table(self, levels: Sequence[Group], numbers: tuple[int, ...] | None = None) -> tuple[list[int], Table | None]:
-        """The sites that the compiled sampler can draw, by their place in ``levels``, and its table of them."""
-        if not native.available():
+        """The sites that a compiled sampler can draw, by their place in ``levels``, and its table of them."""
+        device = levels[0][0].device if levels else torch.device("cpu")
+        make = _sampler(device)
+        if make is None:
             return [], None
         fused, shapes = [], []
         for place, group in enumerate(levels):
             number = place if numbers is None else numbers[place]
             mean, level = group[0], group[1]
-            if isinstance(self.laws[number], LocationScale) and _simple(mean) and _simple(level):
+            if isinstance(self.laws[number], LocationScale) and _simple(mean, device) and _simple(level, device):
                 fused.append(place)
                 shapes.append((mean.shape, level.shape))
-        signature = (numbers, tuple(fused), tuple(shapes))
+        signature = (device, numbers, tuple(fused), tuple(shapes))
         known = self._tables.get(signature)
         if known is None:
             rows = [self._row(p if numbers is None else numbers[p], *levels[p][:2]) for p in fused]
-            known = self._tables[signature] = (fused, Table(rows) if rows else None)
+            known = self._tables[signature] = (fused, make(rows) if rows else None)
         return known
 
     def _row(self, number: int, mean: Tensor, level: Tensor) -> Row:
@@ -248,9 +255,17 @@ def _grouped(draws: Draws, flat: Sequence[Any]) -> list[tuple[Any, ...]]:
     return groups
 
 
-def _simple(tensor: Tensor) -> bool:
-    """What the compiled sampler takes: plain memory."""
-    return tensor.dtype is torch.float32 and tensor.is_cpu and tensor.is_contiguous() and not tensor.is_sparse
+def _sampler(device: torch.device) -> type[Table] | None:
+    """The compiled sampler of a device, if there is one."""
+    if device.type == "cpu" and native.available():
+        return native.Table
+    return gpu.Table if device.type == "cuda" and gpu.available() else None
+
+
+def _simple(tensor: Tensor, device: torch.device) -> bool:
+    """Whether it is what a compiled sampler takes: plain memory in a precision that it knows."""
+    known = tensor.dtype is torch.float32 or (device.type == "cuda" and tensor.dtype in gpu.DTYPES)
+    return known and tensor.device == device and not tensor.is_sparse and tensor.is_contiguous()
 
 
 def _unit(unit: Tensor | None, mean: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 import variate
-from variate.cli import attack, list_entries, report, study, train
+from variate.cli import attack, check, doctor, list_entries, report, study, train
 from variate.errors import VariateError
 
 
@@ -43,7 +43,9 @@ app.command("train")(train.train)
 app.command("attack")(attack.attack)
 app.command("study")(study.study)
 app.command("report")(report.report)
+app.command("check")(check.check)
 app.command("list")(list_entries.list_entries)
+app.command("doctor")(doctor.doctor)
 
 
 def _version(asked: bool) -> None:
