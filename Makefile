@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= digits
 
-.PHONY: demo test lint types imports pytest bench clean
+.PHONY: demo test lint types imports pytest native bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/variate study $(DATA) --out runs/$(DATA)
@@ -24,14 +24,20 @@ imports: $(VENV)/installed
 pytest: $(VENV)/installed
 	$(BIN)/pytest
 
+native: $(VENV)/installed
+	$(BIN)/python hatch_build.py
+
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/draws.py
+	$(BIN)/python benchmarks/sampling.py
+	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/startup.py
 
-$(VENV)/installed: pyproject.toml constraints.txt
+$(VENV)/installed: pyproject.toml constraints.txt hatch_build.py src/variate/samplers/noise.c
 	$(PYTHON) -m venv $(VENV)
 	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --disable-pip-version-check --quiet --editable '.[dev]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) runs build dist src/variate/samplers/noise.so .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

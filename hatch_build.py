@@ -11,6 +11,7 @@ import platform
 import shlex
 import shutil
 import subprocess
+import sys
 import sysconfig
 import tempfile
 from pathlib import Path
@@ -81,3 +82,8 @@ def compile_library(source: Path, library: Path) -> str | None:
 
 def _widths(x86: bool) -> dict[int, list[str]]:
     return X86_WIDTHS if x86 else OTHER_WIDTHS
+
+
+if __name__ == "__main__":
+    here = Path(__file__).parent
+    sys.exit(compile_library(here / SOURCE, here / LIBRARY))

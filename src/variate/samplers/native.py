@@ -20,7 +20,7 @@ from torch import Tensor
 from variate.samplers.kinds import KINDS, Kind
 
 LIBRARY = Path(__file__).with_name("noise.so")
-CHUNK = 2**14  # elements that a thread takes at a time: CHUNK in noise.c
+CHUNK = 2**12  # elements that a thread takes at a time: CHUNK in noise.c
 THREADED = 2**16  # elements below which waking a thread costs more than it saves
 OPERATIONS = {"noise": 0, "draw": 1, "gradient": 2}
 SWITCH = "VARIATE_SAMPLER"  # "torch" turns the compiled sampler off

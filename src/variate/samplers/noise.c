@@ -28,7 +28,7 @@ struct job {
     int64_t next;                      /* the next chunk that no thread has taken yet: 0 at the start */
 };
 
-enum { BLOCK = 32, CHUNK = 1 << 14 };
+enum { BLOCK = 32, HALF = 16, CHUNK = 1 << 12 }; /* elements */
 
 #ifdef VARIATE_ENTRY
 
@@ -66,6 +66,15 @@ void variate_sample(struct job *job, int lanes, parallel_fn *parallel, unsigned 
 
 #else /* the worker, for one width */
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#ifndef GROUPS
+#define GROUPS 4
+#endif
+#define STRETCH (2 * GROUPS * LANES > BLOCK ? 2 * GROUPS * LANES : BLOCK) /* elements made at a time */
+
 #define INLINE static inline __attribute__((always_inline))
 #define GLUE(a, b) a##b
 #define NAMED(a, b) GLUE(a, b)
@@ -79,12 +88,29 @@ typedef float FU __attribute__((vector_size(4 * LANES), aligned(4))); /* at any 
 #define TO_INT(f) __builtin_convertvector(f, I)
 #define ALL(x) ((F){0} + (x))
 
+/* What compilers do not find by themselves. LEAST(a, x) is the larger of a and x, and NaN if x is. */
+#if defined(__AVX512F__) && LANES == 16
+#define ROTATE(x, r) ((U)_mm512_rol_epi32((__m512i)(x), r))
+#define LEAST(a, x) ((F)_mm512_max_ps((__m512)ALL(a), (__m512)(x)))
+#elif defined(__AVX2__) && LANES == 8
+#define LEAST(a, x) ((F)_mm256_max_ps((__m256)ALL(a), (__m256)(x)))
+#elif defined(__SSE2__) && LANES == 4
+#define LEAST(a, x) ((F)_mm_max_ps((__m128)ALL(a), (__m128)(x)))
+#endif
+#ifndef ROTATE
+#define ROTATE(x, r) (x << r | x >> (32 - r))
+#endif
+#ifndef LEAST
+#define LEAST(a, x) choose(x < a, ALL(a), x)
+#endif
+
+/* Everything is done to GROUPS vectors in turn, operation by operation: one alone would wait for its own results. */
+#define EACH _Pragma("GCC unroll 8") for (int g = 0; g < GROUPS; g++)
+
 INLINE F choose(I mask, F yes, F no) { return (F)((mask & (I)yes) | (~mask & (I)no)); }
 
-INLINE F square_root(F x) {
-    F y;
-    for (int j = 0; j < LANES; j++) y[j] = sqrtf(x[j]);
-    return y;
+INLINE void square_root(F *x) {
+    EACH for (int j = 0; j < LANES; j++) x[g][j] = sqrtf(x[g][j]);
 }
 
 /* 64 bits to 64 bits (SplitMix64: Steele, Lea & Flood 2014). */
@@ -103,112 +129,163 @@ INLINE struct words words_of(uint64_t key, uint64_t uid) {
     return (struct words){(uint32_t)first, (uint32_t)(first >> 32), (uint32_t)second};
 }
 
-#define ROUND(r) x0 += x1, x1 = x1 << r | x1 >> (32 - r), x1 ^= x0
-#define INJECT(a, b, n) x0 += a, x1 += b + n
+INLINE void mix_round(U *a, U *b, int by) {
+    EACH a[g] += b[g];
+    EACH b[g] = ROTATE(b[g], by);
+    EACH b[g] ^= a[g];
+}
 
-INLINE void threefry(struct words w, uint32_t pair, U *a, U *b) {
+INLINE void inject(U *a, U *b, uint32_t one, uint32_t two) {
+    EACH a[g] += one;
+    EACH b[g] += two;
+}
+
+/* Two words for each of GROUPS * LANES pairs: those of lane j of group g belong to pair first[g] + j. */
+INLINE void threefry(struct words w, const uint32_t *first, U *a, U *b) {
     uint32_t k0 = w.k0, k1 = w.k1, k2 = 0x1BD11BDAu ^ k0 ^ k1;
     U lane;
     for (int j = 0; j < LANES; j++) lane[j] = j;
-    U x0 = lane + (pair + k0), x1 = (U){0} + (w.c1 + k1);
-    ROUND(13), ROUND(15), ROUND(26), ROUND(6), INJECT(k1, k2, 1);
-    ROUND(17), ROUND(29), ROUND(16), ROUND(24), INJECT(k2, k0, 2);
-    ROUND(13), ROUND(15), ROUND(26), ROUND(6), INJECT(k0, k1, 3);
-    ROUND(17);
-    *a = x0, *b = x1;
+    EACH a[g] = lane + (first[g] + k0);
+    EACH b[g] = (U){0} + (w.c1 + k1);
+    mix_round(a, b, 13), mix_round(a, b, 15), mix_round(a, b, 26), mix_round(a, b, 6), inject(a, b, k1, k2 + 1);
+    mix_round(a, b, 17), mix_round(a, b, 29), mix_round(a, b, 16), mix_round(a, b, 24), inject(a, b, k2, k0 + 2);
+    mix_round(a, b, 13), mix_round(a, b, 15), mix_round(a, b, 26), mix_round(a, b, 6), inject(a, b, k0, k1 + 3);
+    mix_round(a, b, 17);
 }
 
-/* -2 ln(n / 2^31) for a float n in [1, 2^31]; the polynomial is minimax, relative error 3e-8. */
-INLINE F minus_two_log(F n) {
-    U shifted = (U)n - 0x3F3504F3u; /* sqrt(1/2) */
-    F e = TO_FLOAT(((I)shifted >> 23) - 31);
-    F m = (F)((shifted & 0x007FFFFFu) + 0x3F3504F3u) - 1.0f;
-    F p = -1.7444486916e-1f * m + 2.8733575344e-1f;
-    p = p * m - 2.9904565215e-1f, p = p * m + 3.3124804497e-1f, p = p * m - 3.9913666248e-1f;
-    p = p * m + 5.0004148483e-1f, p = p * m - 6.6668373346e-1f, p = p * m + 9.9999976158e-1f, p = p * m - 2.0f;
-    return p * m + e * -1.3862943611f;
+/* p * x + c, in place */
+INLINE void step(F *p, const F *x, float c) { EACH p[g] = p[g] * x[g] + c; }
+
+/* From floats n in [1, 2^31] to -2 ln(n / 2^31); the polynomial is minimax, relative error 3e-8. */
+INLINE void minus_two_log(F *n) {
+    F e[GROUPS], m[GROUPS], p[GROUPS];
+    EACH {
+        U shifted = (U)n[g] - 0x3F3504F3u; /* sqrt(1/2) */
+        e[g] = TO_FLOAT(((I)shifted >> 23) - 31);
+        m[g] = (F)((shifted & 0x007FFFFFu) + 0x3F3504F3u) - 1.0f;
+        p[g] = -1.7444486916e-1f * m[g] + 2.8733575344e-1f;
+    }
+    step(p, m, -2.9904565215e-1f), step(p, m, 3.3124804497e-1f), step(p, m, -3.9913666248e-1f);
+    step(p, m, 5.0004148483e-1f), step(p, m, -6.6668373346e-1f), step(p, m, 9.9999976158e-1f), step(p, m, -2.0f);
+    EACH n[g] = p[g] * m[g] + e[g] * -1.3862943611f;
 }
 
 /* The cosine and the sine of word * 2 pi / 2^32, the word read as signed; absolute error 1e-7. */
-INLINE void cos_sin(U word, F *cosine, F *sine) {
-    U quarter = (word + 0x20000000u) >> 30;
-    F r = TO_FLOAT(word - (quarter << 30)) * 1.46291807926716e-9f, z = r * r;
-    F s = ((-1.9504022204e-4f * z + 8.3320364356e-3f) * z - 1.6666650772e-1f) * z * r + r;
-    F c = ((-1.3585909037e-3f * z + 4.1655026376e-2f) * z - 4.9999856949e-1f) * z + 1.0f;
-    I odd = (I)((quarter & 1u) != 0u);
-    *sine = (F)((U)choose(odd, c, s) ^ (quarter & 2u) << 30);
-    *cosine = (F)((U)choose(odd, s, c) ^ ((quarter + 1u) & 2u) << 30);
+INLINE void cos_sin(const U *word, F *cosine, F *sine) {
+    U quarter[GROUPS];
+    F r[GROUPS], z[GROUPS], s[GROUPS], c[GROUPS];
+    EACH quarter[g] = (word[g] + 0x20000000u) >> 30;
+    EACH r[g] = TO_FLOAT(word[g] - (quarter[g] << 30)) * 1.46291807926716e-9f;
+    EACH z[g] = r[g] * r[g];
+    EACH s[g] = -1.9504022204e-4f * z[g] + 8.3320364356e-3f;
+    EACH c[g] = -1.3585909037e-3f * z[g] + 4.1655026376e-2f;
+    step(s, z, -1.6666650772e-1f), step(c, z, -4.9999856949e-1f), step(c, z, 1.0f);
+    EACH s[g] = s[g] * z[g] * r[g] + r[g];
+    EACH {
+        I odd = (I)((quarter[g] & 1u) != 0u);
+        sine[g] = (F)((U)choose(odd, c[g], s[g]) ^ (quarter[g] & 2u) << 30);
+        cosine[g] = (F)((U)choose(odd, s[g], c[g]) ^ ((quarter[g] + 1u) & 2u) << 30);
+    }
 }
 
-/* exp(-|x|), relative error 1e-7. */
-INLINE F exp_minus_abs(F x) {
-    F a = (F)((U)x | 0x80000000u);
-    a = choose(a < -87.0f, ALL(-87.0f), a);
-    F n = (a * 1.44269504f + 12582912.0f) - 12582912.0f; /* to the nearest whole number */
-    F r = a - n * 0.693359375f + n * 2.12194440e-4f;
-    F p = 8.2976520061e-3f * r + 4.1915383190e-2f;
-    p = p * r + 1.6667574644e-1f, p = p * r + 4.9998894334e-1f, p = p * r + 9.9999970198e-1f, p = p * r + 1.0000001192f;
-    return p * (F)((TO_INT(n) + 127) << 23);
+/* From x to exp(-|x|), relative error 1e-7. */
+INLINE void exp_minus_abs(F *x) {
+    F n[GROUPS], r[GROUPS], p[GROUPS];
+    EACH x[g] = LEAST(-87.0f, (F)((U)x[g] | 0x80000000u));
+    EACH n[g] = (x[g] * 1.44269504f + 12582912.0f) - 12582912.0f; /* to the nearest whole number */
+    EACH r[g] = x[g] - n[g] * 0.693359375f + n[g] * 2.12194440e-4f;
+    EACH p[g] = 8.2976520061e-3f * r[g] + 4.1915383190e-2f;
+    step(p, r, 1.6667574644e-1f), step(p, r, 4.9998894334e-1f), step(p, r, 9.9999970198e-1f), step(p, r, 1.0000001192f);
+    EACH x[g] = p[g] * (F)((TO_INT(n[g]) + 127) << 23);
 }
 
-/* ln(1 + exp(x)), relative error 3e-7. */
-INLINE F softplus(F x) {
-    F e = exp_minus_abs(x);
-    F p = 5.2326242439e-3f * e - 2.9504956678e-2f;
-    p = p * e + 7.8225493431e-2f, p = p * e - 1.3663206995e-1f, p = p * e + 1.9105988741e-1f;
-    p = p * e - 2.4842977524e-1f, p = p * e + 3.3319094777e-1f, p = p * e - 4.9999493361e-1f, p = p * e + 9.9999994040e-1f;
-    return choose(x > 0.0f, x, ALL(0.0f)) + p * e;
+/* From x to ln(1 + exp(x)), relative error 3e-7. */
+INLINE void softplus(F *x) {
+    F e[GROUPS], p[GROUPS];
+    EACH e[g] = x[g];
+    exp_minus_abs(e);
+    EACH p[g] = 5.2326242439e-3f * e[g] - 2.9504956678e-2f;
+    step(p, e, 7.8225493431e-2f), step(p, e, -1.3663206995e-1f), step(p, e, 1.9105988741e-1f);
+    step(p, e, -2.4842977524e-1f), step(p, e, 3.3319094777e-1f), step(p, e, -4.9999493361e-1f), step(p, e, 9.9999994040e-1f);
+    EACH x[g] = LEAST(0.0f, x[g]) + p[g] * e[g];
 }
 
-INLINE F sigmoid(F x) {
-    F e = exp_minus_abs(x);
-    return choose(x > 0.0f, ALL(1.0f), e) / (1.0f + e);
+INLINE void sigmoid(F *x) {
+    F e[GROUPS];
+    EACH e[g] = x[g];
+    exp_minus_abs(e);
+    EACH x[g] = choose(x[g] > 0.0f, ALL(1.0f), e[g]) / (1.0f + e[g]);
 }
 
 INLINE F odd31(U word) { return TO_FLOAT(word >> 1 | 1u); } /* 1, 3, ..., 2^31 - 1: times 2^-31 uniform in (0, 1] */
 
-/* One word to one element of noise of unit variance (UNIT: uniform in (0, 1); BITS: the word itself). */
-INLINE F transform(int64_t kind, U word) {
+/* Words to noise of unit variance (UNIT: uniform in (0, 1); BITS: the word itself), one to one. */
+INLINE void transform(int64_t kind, const U *word, F *z) {
+    F rest[GROUPS];
     switch (kind) {
-    case UNIFORM: return TO_FLOAT(word | 1u) * 8.0654887e-10f; /* sqrt(3) / 2^31 */
-    case LAPLACE: {
-        F size = minus_two_log(TO_FLOAT((word & 0x7FFFFFFFu) | 1u)) * 3.5355339e-1f; /* 1 / sqrt(8) */
-        return (F)((U)size ^ (word & 0x80000000u));
-    }
+    case UNIFORM:
+        EACH z[g] = TO_FLOAT(word[g] | 1u) * 8.0654887e-10f; /* sqrt(3) / 2^31 */
+        break;
+    case LAPLACE:
+        EACH z[g] = TO_FLOAT((word[g] & 0x7FFFFFFFu) | 1u);
+        minus_two_log(z);
+        EACH z[g] = (F)((U)(z[g] * 3.5355339e-1f) ^ (word[g] & 0x80000000u)); /* 1 / sqrt(8) */
+        break;
     case LOGISTIC: /* ln u - ln(1 - u), times sqrt(3) / pi */
-        return (minus_two_log(TO_FLOAT(0x80000000u - (word >> 1 | 1u))) - minus_two_log(odd31(word))) * 2.7566445e-1f;
-    case BITS: return (F)word;
-    default: return TO_FLOAT(word >> 8 | 1u) * 5.9604644775e-8f; /* odd numbers / 2^24 */
+        EACH z[g] = odd31(word[g]);
+        EACH rest[g] = TO_FLOAT(0x80000000u - (word[g] >> 1 | 1u));
+        minus_two_log(z), minus_two_log(rest);
+        EACH z[g] = (rest[g] - z[g]) * 2.7566445e-1f;
+        break;
+    case BITS:
+        EACH z[g] = (F)word[g];
+        break;
+    default:
+        EACH z[g] = TO_FLOAT(word[g] >> 8 | 1u) * 5.9604644775e-8f; /* odd numbers / 2^24 */
     }
 }
 
-/* The noise of the block that starts at `element`. */
-INLINE void block_noise(int64_t kind, struct words w, int64_t element, float *z) {
-    for (int j = 0; j < BLOCK / 2; j += LANES) {
-        U a, b;
-        F one, two;
-        threefry(w, (uint32_t)(element / 2 + j), &a, &b);
+/* Lane j of group g makes the elements at[g] + j and at[g] + j + HALF of a stretch, from pair first[g] + j. */
+INLINE void stretch_noise(int64_t kind, struct words w, int64_t element, float *z) {
+    for (int start = 0; start < STRETCH / 2; start += GROUPS * LANES) {
+        uint32_t first[GROUPS];
+        int at[GROUPS];
+        U a[GROUPS], b[GROUPS];
+        F one[GROUPS], two[GROUPS];
+        EACH first[g] = (uint32_t)(element / 2) + (uint32_t)(start + g * LANES);
+        EACH at[g] = (start + g * LANES) / HALF * BLOCK + (start + g * LANES) % HALF;
+        threefry(w, first, a, b);
         if (kind == NORMAL) { /* Box & Muller 1958 */
-            F radius = square_root(minus_two_log(odd31(a)));
-            cos_sin(b, &one, &two);
-            one *= radius, two *= radius;
+            F radius[GROUPS];
+            EACH radius[g] = odd31(a[g]);
+            minus_two_log(radius);
+            square_root(radius);
+            cos_sin(b, one, two);
+            EACH one[g] *= radius[g];
+            EACH two[g] *= radius[g];
         } else {
-            one = transform(kind, a), two = transform(kind, b);
+            transform(kind, a, one), transform(kind, b, two);
         }
-        *(FU *)(z + j) = one;
-        *(FU *)(z + j + BLOCK / 2) = two;
+        EACH *(FU *)(z + at[g]) = one[g];
+        EACH *(FU *)(z + at[g] + HALF) = two[g];
     }
 }
 
-/* One block: `scale` holds its own element's entry. */
+/* One stretch: `scale` holds its own elements' entries. */
 INLINE void apply(int64_t op, int64_t positive, const float *mean, const float *scale, const float *z, float *out) {
-    for (int j = 0; j < BLOCK; j += LANES) {
-        F noise = *(const FU *)(z + j), value = *(const FU *)(mean + j), s = *(const FU *)(scale + j);
-        if (op == DRAW)
-            value += (positive ? softplus(s) : s) * noise;
-        else
-            value *= positive ? sigmoid(s) * noise : noise;
-        *(FU *)(out + j) = value;
+    for (int j = 0; j < STRETCH; j += GROUPS * LANES) {
+        F noise[GROUPS], value[GROUPS], s[GROUPS];
+        EACH noise[g] = *(const FU *)(z + j + g * LANES);
+        EACH value[g] = *(const FU *)(mean + j + g * LANES);
+        EACH s[g] = *(const FU *)(scale + j + g * LANES);
+        if (op == DRAW) {
+            if (positive) softplus(s);
+            EACH value[g] += s[g] * noise[g];
+        } else {
+            if (positive) sigmoid(s);
+            EACH value[g] *= positive ? s[g] * noise[g] : noise[g];
+        }
+        EACH *(FU *)(out + j + g * LANES) = value[g];
     }
 }
 
@@ -217,17 +294,17 @@ struct tensor { int64_t uid, kind, positive, inner, groups; const float *mean, *
 /* The elements from `start` to `end` of one tensor; the constants are known at compile time where it pays. */
 INLINE void run(int64_t op, struct tensor t, int64_t kind, int64_t positive, uint64_t key, int64_t start, int64_t end) {
     struct words w = words_of(key, (uint64_t)t.uid);
-    float z[BLOCK], scale[BLOCK], mean[BLOCK], out[BLOCK];
-    for (int64_t i = start; i < end; i += BLOCK) {
-        int64_t n = end - i < BLOCK ? end - i : BLOCK;
-        block_noise(kind, w, i, z);
+    float z[STRETCH], scale[STRETCH], mean[STRETCH], out[STRETCH];
+    for (int64_t i = start; i < end; i += STRETCH) {
+        int64_t n = end - i < STRETCH ? end - i : STRETCH;
+        stretch_noise(kind, w, i, z);
         if (op == NOISE) {
             memcpy(t.out + i, z, (size_t)n * sizeof(float));
-        } else if (n == BLOCK && t.inner == 0) {
+        } else if (n == STRETCH && t.inner == 0) {
             apply(op, positive, t.mean + i, t.scale + i, z, t.out + i);
-        } else { /* the last block, or a scale that elements share */
+        } else { /* the last stretch, or a scale that elements share */
             for (int64_t j = 0; j < n; j++) scale[j] = t.scale[t.inner ? (i + j) / t.inner % t.groups : i + j];
-            for (int64_t j = n; j < BLOCK; j++) scale[j] = mean[j] = 0;
+            for (int64_t j = n; j < STRETCH; j++) scale[j] = mean[j] = 0;
             memcpy(mean, t.mean + i, (size_t)n * sizeof(float));
             apply(op, positive, mean, scale, z, out);
             memcpy(t.out + i, out, (size_t)n * sizeof(float));
