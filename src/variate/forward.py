@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,15 +28,16 @@ def run(net: RandomNetwork, forward: Callable[..., Any], args: Any, kwargs: Any)
     if torch.compiler.is_compiling():
         return _traced(net, forward, args, kwargs)
     places = net._found_places()
-    with torch.set_grad_enabled(torch.is_grad_enabled() and net._learn):
+    recording = torch.is_grad_enabled()
+    with nullcontext() if net._learn or not recording else torch.no_grad():
         drawn = net._draws.draw(net.take_key(), places.groups(), net._units())
     places.put(drawn)
     try:
         output = forward(net, *args, **kwargs)
     finally:
         places.clear()
-    if torch.is_grad_enabled():
-        for tensor in tree_leaves(output):
+    if recording:
+        for tensor in (output,) if isinstance(output, Tensor) else tree_leaves(output):
             if isinstance(tensor, Tensor) and tensor.grad_fn is not None:
                 tensor.register_hook(functools.partial(_put_back, places, drawn))  # type: ignore[no-untyped-call]
     return output

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, cast
 
 import torch
@@ -50,7 +51,7 @@ class Fusion:
             groups: (mean, level, *learned) of every site, or of those with the given numbers.
             numbers: which sites they are; all without it.
         """
-        tensors = [tensor for group in groups for tensor in group[:2]]
+        tensors = list(chain.from_iterable([group[:2] for group in groups]))
         last = self._last.get(numbers)
         if last is not None and _alike(last, tensors):
             return last.answer
@@ -70,7 +71,7 @@ class Fusion:
             for place, (number, group) in enumerate(zip(numbers, groups, strict=True))
             if isinstance(self._laws[number], LocationScale) and all(_simple(t, device) for t in group[:2])
         ]
-        shapes = [(groups[place][0].shape, groups[place][1].shape) for place in fused]
+        shapes = [(t.shape, t.dtype) for place in fused for t in groups[place][:2]]
         signature = (device, tuple(numbers), tuple(fused), tuple(shapes))
         if signature not in self._tables:
             rows = [self._row(numbers[place], *groups[place][:2]) for place in fused]

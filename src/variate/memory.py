@@ -3,44 +3,44 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 
 class Memory:
-    """Tensors of earlier calls by index, each handed out again as soon as nothing else holds it.
+    """The tensors of the last call, handed out again if nothing else holds any of them.
 
     Fresh memory costs more than the noise that goes into it: every page is faulted in anew.
     """
 
     def __init__(self) -> None:
-        self._kept: dict[int, Tensor] = {}
+        self._kept: tuple[object, list[Tensor]] = (None, [])
 
-    def take(self, index: int, like: Tensor, copies: int | None = None) -> Tensor:
-        """Memory for a tensor like ``like``, or for ``copies`` of it in a row of their own dimension.
+    def take(self, purpose: object, likes: Sequence[Tensor], copies: int | None = None) -> list[Tensor]:
+        """Memory for tensors like ``likes``, or for ``copies`` of each in a row of their own dimension.
 
-        It is that of the last call with this index, or new if anything still holds that.
+        Args:
+            purpose: calls with an equal purpose ask for tensors of equal shapes, dtypes and devices.
+            likes: what the tensors are like.
+            copies: see above.
         """
-        shape = like.shape if copies is None else (copies, *like.shape)
-        tensor = self._kept.pop(index, None)
-        if tensor is None or not _fits(tensor, like, shape) or not _free(tensor):
-            tensor = torch.empty(shape, dtype=like.dtype, device=like.device)
-        self._kept[index] = tensor
-        return tensor
+        (known, kept), self._kept = self._kept, (None, [])  # two threads never get the same
+        if known != (purpose, copies) or not _free(kept):
+            rows = () if copies is None else (copies,)
+            kept = [torch.empty((*rows, *like.shape), dtype=like.dtype, device=like.device) for like in likes]
+        self._kept = ((purpose, copies), kept)
+        return list(kept)
 
 
-def _fits(tensor: Tensor, like: Tensor, shape: tuple[int, ...]) -> bool:
-    return tensor.shape == shape and tensor.dtype == like.dtype and tensor.device == like.device
-
-
-def _free(tensor: Tensor) -> bool:
-    """Whether nothing but ``tensor``'s one name refers to it: no module, no graph, no view, no other name."""
-    if tensor.is_inference() and not torch.is_inference_mode_enabled():
+def _free(tensors: list[Tensor]) -> bool:
+    """Whether only this list refers to its tensors: no module, no graph, no view, no other name."""
+    if tensors and tensors[0].is_inference() and not torch.is_inference_mode_enabled():
         return False  # what inference mode made cannot be part of a graph
-    storage = tensor.untyped_storage()
+    count = torch._C._storage_Use_Count
     return (
-        sys.getrefcount(tensor) <= 3  # the caller's name, ours, and getrefcount's argument
-        and tensor._use_count() == 1  # type: ignore[attr-defined]
-        and torch._C._storage_Use_Count(storage._cdata) <= 2  # the tensor's own, and the one just taken
+        [sys.getrefcount(t) for t in tensors] == [3] * len(tensors)  # the list, t, and getrefcount's argument
+        and [t._use_count() for t in tensors] == [1] * len(tensors)  # type: ignore[attr-defined]
+        and max([count(t.untyped_storage()._cdata) for t in tensors], default=0) <= 2  # t, and what was just made
     )

@@ -225,15 +225,15 @@ class RandomNetwork(nn.Module):
 
     def _scaled(self) -> Iterator[tuple[Site, tuple[Tensor, ...]]]:
         """Every site with (mean, scale, *learned)."""
-        groups = self._found_places().groups()
-        for site, (mean, rho, *learned), unit in zip(self.sites, groups, self._units(), strict=True):
+        groups, units = self._found_places().groups(), self._units() or [None] * len(self.sites)
+        for site, (mean, rho, *learned), unit in zip(self.sites, groups, units, strict=True):
             scale = site.scaling.scale_of(rho, one(mean) if unit is None else unit)
             yield site, (mean, scale, *learned)
 
-    def _units(self) -> list[Tensor | None]:
-        """The size of every site whose scale depends on one."""
+    def _units(self) -> list[Tensor | None] | None:
+        """The size of every site whose scale depends on one; None if none does."""
         if not self._draws.needs_unit:
-            return [None] * len(self.sites)
+            return None
         found = self.sizes()
         return [found[s.name] if s.scaling.needs_unit and not s.law.relative else None for s in self.sites]
 

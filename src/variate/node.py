@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from itertools import accumulate, chain, pairwise
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,6 +13,9 @@ from variate.distribution import Site
 from variate.fusing import Fusion, Group, Table
 from variate.memory import Memory
 from variate.scaling import one
+
+T = TypeVar("T")
+Units = Sequence[Tensor | None] | None
 
 
 class Draws:
@@ -30,47 +34,50 @@ class Draws:
         self.scalings = [site.scaling for site in self.sites]
         self.places = [(site.owners[0], *site.learned_places()) for site in self.sites]
         self.needs_unit = any(scaling.needs_unit for scaling in self.scalings)
+        self._plain = all(scaling.plain for scaling in self.scalings)
+        ends = list(accumulate(2 + len(law.learned) for law in self.laws))
+        self._slices = [slice(start, end) for start, end in pairwise([0, *ends])]
         self._fusion = Fusion(self.sites)
         self._drawn, self._gradients, self._stacked = Memory(), Memory(), Memory()
 
-    def draw(self, key: int, groups: Sequence[Group], units: Sequence[Tensor | None]) -> list[Tensor]:
+    def draw(self, key: int, groups: Sequence[Group], units: Units) -> list[Tensor]:
         """One draw of every site under ``key``: differentiable where grad mode is on, and once more.
 
         Args:
             key: the draw.
             groups: (mean, rho, *learned) of every site.
-            units: the size of every site whose scaling needs one.
+            units: the size of every site whose scaling needs one; None if none does.
         """
         levels = self._levels(groups, units)
         if torch._C._are_functorch_transforms_active():
             return [self._composite(i, key, group) for i, group in enumerate(levels)]
         if torch.is_grad_enabled():
-            flat = [tensor for group in levels for tensor in group]
+            flat = list(chain.from_iterable(levels))
             if any(tensor.requires_grad for tensor in flat):
                 return list(_Draw.apply(self, key, *flat))  # type: ignore[no-untyped-call]
         return self.forward(key, levels)
 
-    def traced(self, key: Tensor, groups: Sequence[Group], units: Sequence[Tensor | None]) -> list[Tensor]:
+    def traced(self, key: Tensor, groups: Sequence[Group], units: Units) -> list[Tensor]:
         """``draw`` in plain operations on a key that is data, for graphs."""
         return [self._composite(i, key, group) for i, group in enumerate(self._levels(groups, units))]
 
     def forward(self, key: int, levels: Sequence[Group], *, alias: bool = False) -> list[Tensor]:
         """The draw without a graph; with ``alias`` every tensor is a new object over the kept memory."""
         fused, table = self._fusion.of(levels)
-        drawn: list[Tensor] = [cast(Tensor, None)] * len(levels)
+        outs: list[Tensor] = []
         if table is not None:
-            outs = [self._drawn.take(i, levels[i][0]) for i in fused]
-            table.run("draw", key, [levels[i][0] for i in fused], [levels[i][1] for i in fused], outs)
-            for i, out in zip(fused, outs, strict=True):
-                drawn[i] = out.detach() if alias else out
-        for i, group in enumerate(levels):
-            if drawn[i] is None:
-                drawn[i] = self._composite(i, key, group)
-        return drawn
+            chosen = levels if len(fused) == len(levels) else [levels[i] for i in fused]
+            means = [group[0] for group in chosen]
+            outs = self._drawn.take(table, means)
+            table.run("draw", key, means, [group[1] for group in chosen], outs)
+            if alias:
+                outs = [out.detach() for out in outs]
+        if len(fused) == len(levels):
+            return outs
+        drawn = dict(zip(fused, outs, strict=True))
+        return [drawn[i] if i in drawn else self._composite(i, key, group) for i, group in enumerate(levels)]
 
-    def many(
-        self, keys: Sequence[int], groups: Sequence[Group], units: Sequence[Tensor | None], chosen: Sequence[int]
-    ) -> list[Tensor]:
+    def many(self, keys: Sequence[int], groups: Sequence[Group], units: Units, chosen: Sequence[int]) -> list[Tensor]:
         """The draws of many keys, stacked, of the sites with the numbers ``chosen``: (S, ...) each."""
         if torch.is_grad_enabled():
             drawn = [self.draw(key, groups, units) for key in keys]
@@ -78,51 +85,61 @@ class Draws:
         every = self._levels(groups, units)
         levels = [every[n] for n in chosen]
         fused, table = self._fusion.of(levels, tuple(chosen))
-        stacks = [self._stacked.take(n, every[n][0], len(keys)) for n in chosen]
+        means, scales = [levels[i][0] for i in fused], [levels[i][1] for i in fused]
+        stacks = dict(zip(fused, self._stacked.take(table, means, len(keys)), strict=True))
         for s, key in enumerate(keys):
             if table is not None:
-                outs = [stacks[i][s] for i in fused]
-                table.run("draw", key, [levels[i][0] for i in fused], [levels[i][1] for i in fused], outs)
-            for i, number in enumerate(chosen):
-                if i not in fused:
-                    stacks[i][s] = self._composite(number, key, levels[i])
-        return stacks
+                table.run("draw", key, means, scales, [stack[s] for stack in stacks.values()])
+        for i, number in enumerate(chosen):
+            if i not in stacks:
+                stacks[i] = torch.stack([self._composite(number, key, levels[i]) for key in keys])
+        return [stacks[i] for i in range(len(chosen))]
 
     def backward(
         self, key: int, levels: Sequence[Group], grads: Sequence[Tensor | None], wanted: Sequence[Sequence[bool]]
-    ) -> list[list[Tensor | None]]:
+    ) -> Sequence[Sequence[Tensor | None]]:
         """The gradients of every group from those of its draw; the noise is made again."""
-        found: list[list[Tensor | None]] = [[None] * len(group) for group in levels]
         again = torch.is_grad_enabled()  # somebody wants the gradient of the gradient
-        arrived = {i: grad.to_dense() if grad.is_sparse else grad for i, grad in enumerate(grads) if grad is not None}
+        arrived = [grad for grad in grads if grad is not None and not grad.is_sparse]
         fused, table = ([], None) if again else self._fusion.of(levels)
-        together = set(fused)
+        if table is not None and len(fused) == len(arrived) == len(levels) and all(chain.from_iterable(wanted)):
+            return list(zip(arrived, self._slopes(key, table, [group[1] for group in levels], arrived), strict=True))
+        return self._separately(key, levels, grads, wanted, again, fused)
+
+    def _separately(
+        self,
+        key: int,
+        levels: Sequence[Group],
+        grads: Sequence[Tensor | None],
+        wanted: Sequence[Sequence[bool]],
+        again: bool,
+        fused: Sequence[int],
+    ) -> list[list[Tensor | None]]:
+        """The same where sites differ: some are not drawn in one pass, some get or want no gradient."""
+        found: list[list[Tensor | None]] = [[None] * len(group) for group in levels]
+        arrived = {i: grad.to_dense() if grad.is_sparse else grad for i, grad in enumerate(grads) if grad is not None}
         for i, grad in arrived.items():
-            if i in together:
+            if i in fused:
                 found[i][0] = grad if wanted[i][0] else None
             elif any(wanted[i]):
                 found[i] = self._site_gradient(i, key, levels[i], grad, wanted[i], again)
         asked = [i for i in fused if i in arrived and wanted[i][1]]
-        if asked != fused:  # some of them only
-            _, table = self._fusion.of([levels[i] for i in asked], tuple(asked))
+        _, table = self._fusion.of([levels[i] for i in asked], tuple(asked))
         if table is not None:
-            self._scale_gradients(key, table, {i: levels[i][1] for i in asked}, arrived, found)
+            slopes = self._slopes(key, table, [levels[i][1] for i in asked], [arrived[i] for i in asked])
+            for i, slope in zip(asked, slopes, strict=True):
+                found[i][1] = slope
         return found
 
-    def _scale_gradients(
-        self,
-        key: int,
-        table: Table,
-        levels: dict[int, Tensor],
-        grads: dict[int, Tensor],
-        found: list[list[Tensor | None]],
-    ) -> None:
-        """Grad * z * ds/drho in one pass; summed over the elements that share a scale."""
-        contiguous = [grads[i].contiguous() for i in levels]
-        outs = [self._gradients.take(i, grad) for i, grad in zip(levels, contiguous, strict=True)]
-        table.run("gradient", key, contiguous, list(levels.values()), outs)
-        for (i, level), out in zip(levels.items(), outs, strict=True):
-            found[i][1] = out.detach() if level.shape == out.shape else out.sum_to_size(level.shape)
+    def _slopes(self, key: int, table: Table, levels: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:
+        """Grad * z * ds/dlevel in one pass; summed over the elements that share a scale."""
+        contiguous = [grad.contiguous() for grad in grads]
+        outs = self._gradients.take(table, contiguous)
+        table.run("gradient", key, contiguous, levels, outs)
+        return [
+            out.detach() if out.shape == level.shape else out.sum_to_size(level.shape)
+            for out, level in zip(outs, levels, strict=True)
+        ]
 
     def _site_gradient(
         self, i: int, key: int, group: Group, grad: Tensor, wanted: Sequence[bool], again: bool
@@ -142,11 +159,17 @@ class Draws:
         scale = torch.nn.functional.softplus(level) if self.scalings[i].plain else level
         return self.laws[i].sample(noise, mean, scale, *learned)
 
-    def _levels(self, groups: Sequence[Group], units: Sequence[Tensor | None]) -> list[Group]:
+    def grouped(self, flat: Sequence[T]) -> list[tuple[T, ...]]:
+        """Split a flat list back into (mean, level, *learned) per site."""
+        return [tuple(flat[part]) for part in self._slices]
+
+    def _levels(self, groups: Sequence[Group], units: Units) -> Sequence[Group]:
         """(mean, level, *learned): the level is rho where the scale is its softplus, and the scale itself otherwise."""
+        if self._plain:
+            return groups
         return [
             group if scaling.plain else (group[0], scaling.scale_of(group[1], _unit(unit, group[0])), *group[2:])
-            for scaling, group, unit in zip(self.scalings, groups, units, strict=True)
+            for scaling, group, unit in zip(self.scalings, groups, units or [None] * len(groups), strict=True)
         ]
 
 
@@ -158,25 +181,14 @@ class _Draw(torch.autograd.Function):
         ctx.draws, ctx.key = draws, key
         ctx.save_for_backward(*flat)
         ctx.set_materialize_grads(False)
-        return tuple(draws.forward(key, _grouped(draws, flat), alias=True))
+        return tuple(draws.forward(key, draws.grouped(flat), alias=True))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         draws: Draws = ctx.draws
-        levels, wanted = _grouped(draws, ctx.saved_tensors), _grouped(draws, ctx.needs_input_grad[2:])
+        levels, wanted = draws.grouped(ctx.saved_tensors), draws.grouped(ctx.needs_input_grad[2:])
         found = draws.backward(ctx.key, levels, grads, wanted)
-        return None, None, *(gradient for group in found for gradient in group)
-
-
-def _grouped(draws: Draws, flat: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Split a flat list back into (mean, level, *learned) per site."""
-    groups = []
-    start = 0
-    for law in draws.laws:
-        end = start + 2 + len(law.learned)
-        groups.append(tuple(flat[start:end]))
-        start = end
-    return groups
+        return None, None, *chain.from_iterable(found)
 
 
 def _unit(unit: Tensor | None, mean: Tensor) -> Tensor:

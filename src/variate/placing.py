@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from variate.distribution import Site
+from variate.errors import RandomizeError
 
 
 class Places:
@@ -27,7 +28,7 @@ class Places:
         self._links: list[tuple[dict[str, Any], str, nn.Module]] = []
         self._shadows: list[tuple[dict[str, Any], str, int]] = []
         self._flat: list[tuple[nn.RNNBase, int, str]] = []
-        self._groups: list[list[tuple[nn.Module, str]]] = []
+        self._groups: list[list[tuple[dict[str, nn.Parameter | None], str]]] = []
         seen: set[str] = set()
         for number, site in enumerate(sites):
             for path, attribute in site.owners:
@@ -36,15 +37,18 @@ class Places:
                 if isinstance(owner, nn.RNNBase):
                     self._flat.append((owner, owner._flat_weights_names.index(attribute), attribute))
             places = [site.owners[0], *site.learned_places()]
-            self._groups.append([(self._walk(path, seen), attribute) for path, attribute in places])
+            self._groups.append([(self._walk(path, seen)._parameters, attribute) for path, attribute in places])
 
     def hold(self, root: nn.Module) -> bool:
         """Whether every module is still where it was found: users replace them, and copies have others."""
         return root is self.root and all(modules.get(name) is child for modules, name, child in self._links)
 
     def groups(self) -> list[tuple[Tensor, ...]]:
-        """(mean, rho, *learned) of every site, as registered now."""
-        return [tuple([_registered(owner, name) for owner, name in group]) for group in self._groups]
+        """(mean, rho, *learned) of every site, as registered now. Raises ``RandomizeError`` for one that is gone."""
+        try:
+            return [tuple([registered[name] for registered, name in group]) for group in self._groups]  # type: ignore[misc]
+        except KeyError as error:
+            raise _lost(str(error.args[0])) from error
 
     def put(self, drawn: Sequence[Tensor]) -> None:
         """Put a draw in front of the parameters."""
@@ -69,7 +73,7 @@ class Places:
         for name in filter(None, path.split(".")):
             child = module._modules[name]
             if child is None:
-                raise AttributeError(f"{path} has no module {name}")
+                raise _lost(path)
             so_far = f"{so_far}.{name}"
             if so_far not in seen:
                 seen.add(so_far)
@@ -78,10 +82,7 @@ class Places:
         return module
 
 
-def _registered(owner: nn.Module, name: str) -> Tensor:
-    parameter = owner._parameters.get(name)
-    if parameter is None:
-        raise AttributeError(
-            f"{type(owner).__name__} has lost its random parameter {name}: randomize the changed module anew"
-        )
-    return parameter
+def _lost(name: str) -> RandomizeError:
+    return RandomizeError(
+        f"a module of the network has lost its random parameter {name!r}", todo="randomize the changed module anew"
+    )

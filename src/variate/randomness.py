@@ -20,6 +20,7 @@ StreamName = Literal["user", "train", "search", "verdict", "serve", "probe"]
 STREAMS: tuple[StreamName, ...] = ("user", "train", "search", "verdict", "serve", "probe")
 KEY_BITS = 63  # keys are non-negative 64-bit integers
 COUNTER_BITS = 56  # the counter below the name's tag
+COUNTER_MASK = (1 << COUNTER_BITS) - 1
 LEGACY_SEED_BITS = 32  # what torch's CPU generator keeps of a seed
 LEGACY_COUNTER_BITS = 29
 STRIDE = 0x9E3779B97F4A7D  # odd, so index * STRIDE mod 2**b is a permutation for every b: no key repeats in a stream
@@ -43,17 +44,21 @@ class Stream:
         self.name: StreamName = name
         self.seed = seed
         self.index = index
-        self._start = secrets.randbits(COUNTER_BITS) if seed is None else hash_words(name, seed) % 2**COUNTER_BITS
+        self._tag: int = STREAMS.index(name) << COUNTER_BITS
+        self._start: int = secrets.randbits(COUNTER_BITS) if seed is None else hash_words(name, seed) % 2**COUNTER_BITS
 
     def next(self) -> int:
         """The next key."""
-        return self.take(1)[0]
+        self.index += 1
+        return self._key(self.index - 1)
 
     def take(self, count: int) -> list[int]:
         """The next ``count`` keys, all different."""
         first, self.index = self.index, self.index + count
-        tag = STREAMS.index(self.name) << COUNTER_BITS
-        return [tag | (self._start + i * STRIDE) % 2**COUNTER_BITS for i in range(first, self.index)]
+        return [self._key(i) for i in range(first, self.index)]
+
+    def _key(self, index: int) -> int:
+        return self._tag | ((self._start + index * STRIDE) & COUNTER_MASK)
 
     def __repr__(self) -> str:
         source = "the operating system's entropy" if self.seed is None else f"seed {self.seed}"

@@ -20,7 +20,8 @@ from torch import Tensor
 from variate.samplers.kinds import KINDS, Kind
 
 LIBRARY = Path(__file__).with_name("noise.so")
-CHUNK = 2**12  # elements that a thread takes at a time: CHUNK in noise.c
+CHUNK, LARGE_CHUNK = 2**12, 2**16  # elements that a thread takes at a time: short ones share small jobs evenly,
+LARGE = 2**20  # long ones let the processor read ahead in jobs of as many elements as this
 THREADED = 2**16  # elements below which waking a thread costs more than it saves
 OPERATIONS = {"noise": 0, "draw": 1, "gradient": 2}
 SWITCH = "VARIATE_SAMPLER"  # "torch" turns the compiled sampler off
@@ -33,7 +34,7 @@ class _Job(ctypes.Structure):
     """``struct job`` of noise.c."""
 
     _fields_ = (
-        *((name, Word) for name in ("op", "sites", "chunks", "key")),
+        *((name, Word) for name in ("op", "sites", "chunks", "key", "chunk")),
         *(
             (name, ctypes.POINTER(Word))
             for name in ("uid", "kind", "count", "first", "mean", "scale", "out", "positive", "inner", "groups")
@@ -71,10 +72,9 @@ class Table:
     """
 
     def __init__(self, rows: Sequence[Row]) -> None:
-        chunks = [-(-row.count // CHUNK) for row in rows]
-        self._sites = len(rows)
-        self._chunks = sum(chunks)
         self._elements = sum(row.count for row in rows)
+        chunk = CHUNK if self._elements < LARGE else LARGE_CHUNK
+        chunks = [-(-row.count // chunk) for row in rows]
         self._fixed = {
             "uid": _column([row.uid - 2**64 if row.uid >= 2**63 else row.uid for row in rows]),
             "kind": _column([KINDS.index(row.kind) for row in rows]),
@@ -84,6 +84,7 @@ class Table:
             "inner": _column([row.inner for row in rows]),
             "groups": _column([row.groups for row in rows]),
         }
+        self._job = _Job(sites=len(rows), chunks=sum(chunks), chunk=chunk, **self._fixed)
 
     def run(
         self, operation: Operation, key: int, means: Sequence[Tensor], scales: Sequence[Tensor], outs: Sequence[Tensor]
@@ -98,19 +99,13 @@ class Table:
             scales: one for each row; its softplus is s where the row is ``positive``.
             outs: one for each row.
         """
-        library = _library()
+        library, lanes, parallel = _library()
         threads = torch.get_num_threads() if self._elements >= THREADED else 1
-        job = _Job(
-            OPERATIONS[operation],
-            self._sites,
-            self._chunks,
-            key,
-            mean=_pointers(means),
-            scale=_pointers(scales),
-            out=_pointers(outs),
-            **self._fixed,
-        )
-        library.variate_sample(ctypes.byref(job), library.variate_lanes(), _parallel(), threads)
+        job = _Job.from_buffer_copy(self._job)  # of this call alone: threads may draw at once
+        job.op, job.key = OPERATIONS[operation], key
+        columns = [_pointers(tensors) for tensors in (means, scales, outs)]
+        job.mean, job.scale, job.out = columns
+        library.variate_sample(ctypes.byref(job), lanes, parallel, threads)
 
 
 def available() -> bool:
@@ -129,8 +124,8 @@ def describe() -> str:
         off = os.environ.get(SWITCH) == "torch"
         why = f"{SWITCH}=torch" if off else "it was built without a C compiler"
         return f"plain torch ({why}): the same noise, several times slower"
-    lanes = _library().variate_lanes()
-    threads = "torch's OpenMP threads" if _parallel() else "one thread"
+    _, lanes, parallel = _library()
+    threads = "torch's OpenMP threads" if parallel else "one thread"
     return f"native, {32 * lanes}-bit vectors, {threads}"
 
 
@@ -145,11 +140,13 @@ def _load() -> Any | None:
     return library
 
 
-def _library() -> Any:
+@cache
+def _library() -> tuple[Any, int, ctypes.c_void_p | None]:
+    """The library, the lanes of its widest worker that runs here, and where its threads come from."""
     library = _load()
     if library is None:
         raise RuntimeError(f"{LIBRARY} is not there")
-    return library
+    return library, library.variate_lanes(), _parallel()
 
 
 @cache

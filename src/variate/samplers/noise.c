@@ -20,6 +20,7 @@ enum kind { NORMAL, UNIFORM, LAPLACE, LOGISTIC, UNIT, BITS };
 /* One tensor an entry in every array. Pointers travel as 64-bit integers. */
 struct job {
     int64_t op, sites, chunks, key;
+    int64_t chunk;                     /* elements that a thread takes at a time: a multiple of BLOCK */
     const int64_t *uid, *kind, *count; /* the tensor's number, its noise, its elements */
     const int64_t *first;              /* the number of its first chunk of work */
     const int64_t *mean, *scale, *out; /* DRAW: out = mean + s * z; GRADIENT: out = mean * z * s'; NOISE: out = z */
@@ -28,7 +29,7 @@ struct job {
     int64_t next;                      /* the next chunk that no thread has taken yet: 0 at the start */
 };
 
-enum { BLOCK = 32, HALF = 16, CHUNK = 1 << 12 }; /* elements */
+enum { BLOCK = 32, HALF = 16 }; /* elements */
 
 #ifdef VARIATE_ENTRY
 
@@ -319,7 +320,7 @@ void NAMED(work_, LANES)(void *argument) {
         int64_t chunk = __atomic_fetch_add(&job->next, 1, __ATOMIC_RELAXED);
         if (chunk >= job->chunks) return;
         while (site + 1 < job->sites && job->first[site + 1] <= chunk) site++;
-        int64_t start = (chunk - job->first[site]) * CHUNK, end = start + CHUNK;
+        int64_t start = (chunk - job->first[site]) * job->chunk, end = start + job->chunk;
         if (end > job->count[site]) end = job->count[site];
         struct tensor t = {job->uid[site], job->kind[site], job->positive[site], job->inner[site], job->groups[site],
                            (const float *)job->mean[site], (const float *)job->scale[site], (float *)job->out[site]};
