@@ -12,7 +12,16 @@ from variate.network import RandomNetwork
 from variate.randomization import randomize
 
 SHAPE, MEAN, STD = (1, 8, 8), [0.3], [0.4]
-FAMILIES = {"all": "normal", "some": {"*.bias": "fixed"}}
+FAMILIES = {
+    "all": "normal",
+    "some": {"*.bias": "fixed"},
+    "mixed": {
+        "*.bias": "student-t(df=4, share=tensor)",
+        "conv1.*": "mixture(floor=0.02)",
+        "*": "lowrank-normal(rank=2)",
+    },
+    "one scale": "laplace(share=network, snr=5)",
+}
 
 
 def card_of(network, architecture="mlp"):

@@ -1,5 +1,8 @@
 """What a random network leaves alone, and what it keeps, on every kind of module of the catalogue."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from catalogue import KEY, MODULES, equal, made, tensors
@@ -130,6 +133,21 @@ class TestMemory:
             net(torch.rand(2, 4))
         net(torch.rand(2, 4)).sum().backward()
         assert net.weight.grad is not None
+
+
+def test_a_network_goes_at_once_when_nothing_holds_it():
+    """Without waiting for the garbage collector: its memory may be all that a GPU has."""
+    gc.disable()
+    try:
+        net = randomize(torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 2)))
+        net(torch.rand(2, 4)).sum().backward()
+        with torch.no_grad():
+            net.draws(torch.rand(2, 4), [1, 2])
+        gone = weakref.ref(net)
+        del net
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_module_that_is_replaced_is_noticed():

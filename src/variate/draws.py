@@ -167,7 +167,9 @@ def _vmap(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> tuple[Tensor, .
 
 def _vmap_gradient(net: RandomNetwork, x: Tensor, keys: Sequence[int], *, loss: Loss) -> tuple[Tensor, ...]:
     leaf = x.detach().clone().requires_grad_(True)
-    logits = batched(net, leaf, net._many(keys))  # (S, B, K)
+    with torch.no_grad():
+        weights = net._many(keys)
+    logits = batched(net, leaf, weights)  # (S, B, K)
     value = torch.stack([loss(one) for one in logits]).mean(0)  # (B,)
     return logits.detach(), value.detach(), slope_of(value, leaf)
 

@@ -6,6 +6,7 @@ parameter itself is never touched.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ class Places:
     """
 
     def __init__(self, root: nn.Module, sites: Sequence[Site]) -> None:
-        self.root = root
+        self._root = weakref.ref(root)  # the network holds this: no cycle, so that its memory goes when it goes
         self._links: list[tuple[dict[str, Any], str, nn.Module]] = []
         self._shadows: list[tuple[dict[str, Any], str, int]] = []
         self._flat: list[tuple[nn.RNNBase, int, str]] = []
@@ -32,16 +33,16 @@ class Places:
         seen: set[str] = set()
         for number, site in enumerate(sites):
             for path, attribute in site.owners:
-                owner = self._walk(path, seen)
+                owner = self._walk(root, path, seen)
                 self._shadows.append((vars(owner), attribute, number))
                 if isinstance(owner, nn.RNNBase):
                     self._flat.append((owner, owner._flat_weights_names.index(attribute), attribute))
             places = [site.owners[0], *site.learned_places()]
-            self._groups.append([(self._walk(path, seen)._parameters, attribute) for path, attribute in places])
+            self._groups.append([(self._walk(root, path, seen)._parameters, attribute) for path, attribute in places])
 
     def hold(self, root: nn.Module) -> bool:
         """Whether every module is still where it was found: users replace them, and copies have others."""
-        return root is self.root and all(modules.get(name) is child for modules, name, child in self._links)
+        return root is self._root() and all(modules.get(name) is child for modules, name, child in self._links)
 
     def groups(self) -> list[tuple[Tensor, ...]]:
         """(mean, rho, *learned) of every site, as registered now. Raises ``RandomizeError`` for one that is gone."""
@@ -67,9 +68,9 @@ class Places:
         for owner, index, attribute in self._flat:
             owner._flat_weights[index] = getattr(owner, attribute)
 
-    def _walk(self, path: str, seen: set[str]) -> nn.Module:
+    def _walk(self, root: nn.Module, path: str, seen: set[str]) -> nn.Module:
         """The module at a path; the links on the way are noted."""
-        module, so_far = self.root, ""
+        module, so_far = root, ""
         for name in filter(None, path.split(".")):
             child = module._modules[name]
             if child is None:
