@@ -48,7 +48,7 @@ def overhead() -> list[str]:
     cases = list(found["cases"])
     lines = ["## Against the deterministic network", "", f"`python benchmarks/overhead.py` ({machine(found)})", ""]
     for kind in found["cases"][cases[0]]:
-        measured = {case: found["cases"][case][kind] for case in cases}
+        measured = {case: found["cases"][case][kind]["sides"] for case in cases}
         names = list(dict.fromkeys(name for case in cases for name in measured[case] if name != PLAIN))
         lines += [f"{kind.capitalize()}, ratio of medians with its 95 % interval:", ""]
         rows = [[name, *(_ratio(measured[case].get(name, {})) for case in cases)] for name in names]
@@ -57,7 +57,7 @@ def overhead() -> list[str]:
     lines += ["A network's excess over 1 in units of ours; 4 was asked:", ""]
     rows = []
     for kind in found["cases"][cases[0]]:
-        measured = {case: found["cases"][case][kind] for case in cases}
+        measured = {case: found["cases"][case][kind]["sides"] for case in cases}
         for name in dict.fromkeys(n for case in cases for n in measured[case] if n not in (PLAIN, OURS)):
             rows.append([f"{name}, {kind}", *(_excess(measured[case].get(name, {})) for case in cases)])
     lines += table(["", *cases], rows)
@@ -65,7 +65,7 @@ def overhead() -> list[str]:
         f"- {name}, {case}: {row.get('cannot') or row['note']}"
         for case in cases
         for kind in found["cases"][case].values()
-        for name, row in kind.items()
+        for name, row in kind["sides"].items()
         if row.get("cannot") or row.get("note")
     }
     lines += ["What the others leave out or cannot do:", "", *sorted(notes), ""]
@@ -107,8 +107,8 @@ def sampling() -> list[str]:
         "",
     ]
     lines[-2] += " at most 2 was asked of ours:"
-    sides = list(next(iter(found["threads"].values())))
-    rows = [[side, *(_sampled(measured[side]) for measured in found["threads"].values())] for side in sides]
+    sides = list(next(iter(found["threads"].values()))["sides"])
+    rows = [[side, *(_sampled(measured["sides"][side]) for measured in found["threads"].values())] for side in sides]
     return lines + table(["", *(f"threads: {threads}" for threads in found["threads"])], rows)
 
 
