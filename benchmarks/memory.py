@@ -3,14 +3,16 @@
     python benchmarks/memory.py [--json FILE] [--repeats N] [--no-peers]
 
 Every number is the peak resident memory (VmHWM, so Linux only) of a process of its own that makes the network and does
-four steps of SGD without momentum. Every process imports the same modules. The difference of medians to the
-deterministic network is also given in units of one float tensor for each parameter. Other libraries are measured too
-where they are installed (``pip install --no-deps -r benchmarks/peers.txt``).
+four steps of SGD without momentum. Every process imports the same modules, and gives every tensor back to the system
+when it is freed (MALLOC_MMAP_THRESHOLD_): the habits of glibc would vary by more than what is measured. The difference
+of medians to the deterministic network is also given in units of one float tensor for each parameter. Other libraries
+are measured too where they are installed (``pip install --no-deps -r benchmarks/peers.txt``).
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -61,7 +63,9 @@ def peak() -> int:
 def fresh(side: str) -> int:
     """The peak of a new process that trains one side."""
     words = [sys.executable, __file__, "--side", side]
-    return int(subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()[-1])
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**16)}
+    done = subprocess.run(words, check=True, capture_output=True, text=True, env=environment)
+    return int(done.stdout.split()[-1])
 
 
 def measure(sides: list[str], repeats: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -28,7 +28,7 @@ class Places:
         self._root = weakref.ref(root)  # the network holds this: no cycle, so that its memory goes when it goes
         self._links: list[tuple[dict[str, Any], str, nn.Module]] = []
         self._shadows: list[tuple[dict[str, Any], str, int]] = []
-        self._flat: list[tuple[nn.RNNBase, int, str]] = []
+        self._flat: list[tuple[nn.RNNBase, int, str, int]] = []
         self._groups: list[list[tuple[dict[str, nn.Parameter | None], str]]] = []
         seen: set[str] = set()
         for number, site in enumerate(sites):
@@ -36,7 +36,8 @@ class Places:
                 owner = self._walk(root, path, seen)
                 self._shadows.append((vars(owner), attribute, number))
                 if isinstance(owner, nn.RNNBase):
-                    self._flat.append((owner, owner._flat_weights_names.index(attribute), attribute))
+                    index = owner._flat_weights_names.index(attribute)
+                    self._flat.append((owner, index, attribute, number))
             places = [site.owners[0], *site.learned_places()]
             self._groups.append([(self._walk(root, path, seen)._parameters, attribute) for path, attribute in places])
 
@@ -55,18 +56,15 @@ class Places:
         """Put a draw in front of the parameters."""
         for namespace, attribute, number in self._shadows:
             namespace[attribute] = drawn[number]
-        self._refresh()
+        for owner, index, _, number in self._flat:
+            _list(owner, index, drawn[number])
 
     def clear(self) -> None:
         """Take any draw away: the parameters are found again."""
         for namespace, attribute, _ in self._shadows:
             namespace.pop(attribute, None)
-        self._refresh()
-
-    def _refresh(self) -> None:
-        """Recurrent layers keep a list of their weights."""
-        for owner, index, attribute in self._flat:
-            owner._flat_weights[index] = getattr(owner, attribute)
+        for owner, index, attribute, _ in self._flat:
+            _list(owner, index, owner._parameters[attribute])
 
     def _walk(self, root: nn.Module, path: str, seen: set[str]) -> nn.Module:
         """The module at a path; the links on the way are noted."""
@@ -81,6 +79,13 @@ class Places:
                 self._links.append((module._modules, name, child))
             module = child
         return module
+
+
+def _list(owner: nn.RNNBase, index: int, weight: Tensor | None) -> None:
+    """Recurrent layers keep a list of their weights, and weak references that tell them when to make it anew."""
+    if weight is not None:
+        owner._flat_weights[index] = weight
+        owner._flat_weight_refs[index] = weakref.ref(cast(nn.Parameter, weight))
 
 
 def _lost(name: str) -> RandomizeError:
