@@ -143,8 +143,8 @@ def page() -> str:
         "# What randomness costs",
         "",
         "Every number is a ratio measured in one run, its sides in turns; `python benchmarks/page.py` prints this page",
-        "from `benchmarks/results/`. Where a target was set it stands beside the number, met or not. An interval is that of",
-        "one process: where its memory happens to lie moves a forward pass by a few percent from process to process.",
+        "from `benchmarks/results/`. Where a target was set it stands beside the number, met or not. An interval is",
+        "that of one process: where its memory happens to lie moves a forward pass by a few percent.",
         "",
     ]
     return "\n".join([*head, *overhead(), *draws(), *sampling(), *memory()]).rstrip() + "\n"
