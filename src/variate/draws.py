@@ -105,7 +105,7 @@ def _run(
     if problem is None:
         try:
             return ways[how](net, x, keys)
-        except (RuntimeError, NotImplementedError) as error:
+        except RuntimeError as error:
             if how == "loop":
                 raise
             problem = str(error).splitlines()[0]
@@ -162,26 +162,25 @@ def _averaged(passes: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
 
 
 def _vmap(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> tuple[Tensor, ...]:
-    return (batched(net, x, net._many(keys)),)
+    return (_batched(net, x, net._many(keys)),)
 
 
 def _vmap_gradient(net: RandomNetwork, x: Tensor, keys: Sequence[int], *, loss: Loss) -> tuple[Tensor, ...]:
     leaf = x.detach().clone().requires_grad_(True)
     with torch.no_grad():
         weights = net._many(keys)
-    logits = batched(net, leaf, weights)  # (S, B, K)
+    logits = _batched(net, leaf, weights)  # (S, B, K)
     value = torch.stack([loss(one) for one in logits]).mean(0)  # (B,)
     return logits.detach(), value.detach(), slope_of(value, leaf)
 
 
-def batched(net: RandomNetwork, x: Tensor, weights: Sequence[Tensor], x_dim: int | None = None) -> Tensor:
+def _batched(net: RandomNetwork, x: Tensor, weights: Sequence[Tensor]) -> Tensor:
     """The original forward under weights with one more, first dimension, as one computation: (S, ...).
 
     Args:
         net: the random network.
-        x: inputs, the same for all draws, or, with ``x_dim=0``, one batch for each.
+        x: inputs, the same for all draws.
         weights: drawn tensors of every site, each of shape (S, ...).
-        x_dim: the dimension of ``x`` that belongs to the draws.
     """
     places = net._found_places()
 
@@ -194,7 +193,7 @@ def batched(net: RandomNetwork, x: Tensor, weights: Sequence[Tensor], x_dim: int
         return output
 
     with for_vmap():
-        return torch.func.vmap(one, in_dims=(0, x_dim))(tuple(weights), x)
+        return torch.func.vmap(one, in_dims=(0, None))(tuple(weights), x)
 
 
 @contextmanager

@@ -65,7 +65,7 @@ def draws_per_example(net: RandomNetwork, x: Tensor, key: int) -> Tensor:
     step = max(1, min(len(x), LIMIT // max(size, 1)))
     try:
         parts = [_batch(net, x[i : i + step], keys[i : i + step], key, i, rows, drawn) for i in range(0, len(x), step)]
-    except (RuntimeError, NotImplementedError):  # an operation without a batching rule, such as a recurrent layer
+    except RuntimeError:  # an operation without a batching rule, such as a recurrent layer
         parts = [_alone(net, x[i : i + 1], one) for i, one in enumerate(keys)]
     return torch.cat(parts)
 
