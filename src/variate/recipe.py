@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -19,9 +19,10 @@ from variate.keyed import Kind, kind_of, left_as_found
 from variate.network import RandomNetwork
 from variate.oracle import GradientOracle
 from variate.randomness import Stream
+from variate.spec import Value, parse
 
 Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]
-PART = re.compile(r"([\w-]+)(?:\(([^)]*)\))?(?::(.+))?")  # name(options):weight
+PART = re.compile(r"([\w-]+(?:\([^)]*\))?)(?::(.+))?")  # name(options):weight
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,11 @@ def _part(text: str, recipe: Recipe, network: nn.Module, stream: Stream) -> tupl
     match = PART.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"{text!r} is not an objective", expected="name, name:0.5 or name(option=2):0.5, joined by +")
-    name, given, weight = match.groups()
+    named, weight = match.groups()
+    name, given = parse(named, "an objective")
     entry = registry.get("objectives", name)
     function = entry.load()
-    options = _options(name, function, given or "")
+    options = _options(name, function, given)
     factor = _number(f"the weight of {name}", weight) if weight else 1.0
     if entry.facts["needs"] == "perturb":
         options["perturb"] = _inner_attack(recipe, network, stream, name)
@@ -70,15 +72,14 @@ def _part(text: str, recipe: Recipe, network: nn.Module, stream: Stream) -> tupl
     return factor, partial(function, **options)
 
 
-def _options(name: str, function: Objective, given: str) -> dict[str, Any]:
-    """The options of one part from ``option=number, ...``."""
+def _options(name: str, function: Objective, given: Mapping[str, Value]) -> dict[str, Any]:
+    """The options of one part, all of them numbers."""
     known = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
     options = {}
-    for word in filter(None, map(str.strip, given.split(","))):
-        option, _, value = word.partition("=")
+    for option, value in given.items():
         if option not in known or option == "perturb":
             raise unknown_name(f"option of {name}", option, [choice for choice in known if choice != "perturb"])
-        options[option] = _number(f"{option} of {name}", value)
+        options[option] = _number(f"{option} of {name}", str(value))
     return options
 
 
