@@ -29,6 +29,7 @@ native: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/floor.py
 	$(BIN)/python benchmarks/draws.py
 	$(BIN)/python benchmarks/sampling.py
 	$(BIN)/python benchmarks/memory.py

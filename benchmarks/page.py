@@ -83,6 +83,19 @@ def _excess(row: dict[str, Any]) -> str:
     return f"{row['excess']['value']:.1f}" if row.get("excess", {}).get("value") is not None else "-"
 
 
+def floor() -> list[str]:
+    """How far down a training step could go."""
+    found = read("floor")
+    lines = ["## How far down it could go", "", f"`python benchmarks/floor.py` ({machine(found)})", ""]
+    lines += [
+        "The floor is the deterministic training step with two bare calls of the sampler and an optimiser of as many",
+        "tensors more. Where it lies above what was asked, no further work around the sampler could reach that:",
+        "",
+    ]
+    rows = [[case, interval(sides["floor"]["ratio"]), _ratio(sides[OURS])] for case, sides in found["cases"].items()]
+    return lines + table(["training step, ratio to deterministic", "floor", OURS], rows)
+
+
 def draws() -> list[str]:
     """Many draws at once."""
     found = read("draws")
@@ -147,7 +160,7 @@ def page() -> str:
         "that of one process: where its memory happens to lie moves a forward pass by a few percent.",
         "",
     ]
-    return "\n".join([*head, *overhead(), *draws(), *sampling(), *memory()]).rstrip() + "\n"
+    return "\n".join([*head, *overhead(), *floor(), *draws(), *sampling(), *memory()]).rstrip() + "\n"
 
 
 if __name__ == "__main__":
