@@ -276,10 +276,10 @@ def test_noise_of_different_tensors_never_repeats():
 
 
 def test_uniform_noise_is_uniform_and_by_row():
-    rows = counter.uniform([1, 2, 3], UID, N)
+    rows = counter.rows("unit", [1, 2, 3], UID, N)
     assert rows.shape == (3, N)
     for row in rows:
         assert stats.kstest(row.numpy(), "uniform").pvalue > FALSE_ALARM
         assert 0 < float(row.min()) < float(row.max()) < 1
     assert abs(correlation_z(rows[0], rows[1])) < Z
-    assert torch.equal(counter.uniform([3, 1], UID, 10), rows[[2, 0], :10])
+    assert torch.equal(counter.rows("unit", [3, 1], UID, 10), rows[[2, 0], :10])

@@ -3,13 +3,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from variate import evaluation, keyed
+from variate import evaluation, keyed, losses
 from variate.average import mean_log_probabilities
+from variate.differing import PATIENCE
 from variate.errors import InputError, RepeatedDrawsError, UsageError
 from variate.network import RandomNetwork
-from variate.oracle import ORACLES, PATIENCE, GradientOracle, LabelOracle, Oracle, ScoreOracle
+from variate.oracle import ORACLES, GradientOracle, LabelOracle, Oracle, ScoreOracle
 from variate.randomization import randomize
 from variate.randomness import STREAMS, Stream, stream_of
+from variate.splitting import footprint, pieces
 from variate.testing.coin import Coin, shared_coin
 
 
@@ -115,10 +117,12 @@ def test_counts_are_exact(count, kind, passes, net, mlp, x, y):
         (lambda: oracle.gradient(x, y), 1, 1),
         (lambda: oracle.scores(x), 2, 1),
         (lambda: oracle.labels(x), 3, 1),
-        (lambda: oracle.uniform(x, "start"), 3, 1),
+        (lambda: oracle.coins(x), 3, 1),
     ):
         ask()
-        assert (oracle.queries.forwards, oracle.queries.backwards) == (passes * forwards, passes * backwards)
+        assert oracle.queries.forwards.tolist() == [passes * forwards] * len(x)
+        assert oracle.queries.backwards.tolist() == [passes * backwards] * len(x)
+        assert oracle.queries.points.tolist() == [forwards] * len(x)
     assert len(asked) == 3 * passes
 
 
@@ -222,13 +226,14 @@ def test_an_output_beside_the_input_has_a_gradient_of_zero(net, x, y):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_the_attackers_coins_depend_on_the_example_not_on_the_batch(dtype, net, x):
     x = x.to(dtype)
-    oracle = Oracle(net, stream=search(), seed=3)
-    noise = oracle.uniform(x, "start")
+    coins = Oracle(net, stream=search(), seed=3).coins(x)
+    noise = coins.uniform("start", x.shape[1:])
     assert (noise.shape, noise.dtype) == (x.shape, dtype)
-    assert torch.equal(noise[[3, 1]], oracle.uniform(x[[3, 1]], "start"))
+    few = Oracle(net, stream=search(), seed=3).coins(x[[3, 1]])
+    assert torch.equal(noise[[3, 1]], few.uniform("start", x.shape[1:]))
     for other in (
-        oracle.uniform(x, "restart"),
-        Oracle(net, stream=search(), seed=4).uniform(x, "start"),
+        coins.uniform("restart", x.shape[1:]),
+        Oracle(net, stream=search(), seed=4).coins(x).uniform("start", x.shape[1:]),
         noise.roll(1, 0),
     ):
         assert not torch.equal(noise, other)
@@ -244,3 +249,135 @@ def test_the_target_is_left_as_it_was(x, y):
     assert net.training
     assert x.grad is None
     assert all(p.grad is None and p.requires_grad for p in net.parameters())
+
+
+def logits_of(net, x, count):
+    with torch.no_grad():
+        return torch.stack([net.at(key)(x) for key in search().take(count)])  # (S, B, K)
+
+
+def margin_of(logits, y):
+    return losses.margin(logits, y)
+
+
+AVERAGED = {
+    "loss": lambda logits, y: torch.stack([margin_of(one, y) for one in logits]).mean(0),
+    "logits": lambda logits, y: margin_of(logits.mean(0), y),
+    "probability": lambda logits, y: margin_of(logits.softmax(-1).mean(0).log(), y),
+}
+
+
+@pytest.mark.parametrize("average", AVERAGED)
+def test_what_is_averaged_is_chosen_and_differentiated(average, net, x, y):
+    oracle = GradientOracle(net, draws=4, stream=search(), average=average)
+    value, slope = oracle.gradient(x, y, losses.margin)
+    leaf = x.clone().requires_grad_()
+    by_hand = AVERAGED[average](torch.stack([net.at(key)(leaf) for key in search().take(4)]), y)
+    by_hand.sum().backward()
+    assert torch.allclose(value, by_hand, atol=1e-5)
+    assert torch.allclose(slope, leaf.grad, atol=1e-5)
+    assert set(oracle.queries.forwards) == {4 if average == "loss" else 8}  # twice: the mean is known first
+    assert set(oracle.queries.backwards) == {4}
+    again = ScoreOracle(net, draws=4, stream=search(), average=average).loss(x, y, losses.margin)
+    assert torch.allclose(again, by_hand, atol=1e-5)
+
+
+def test_votes_and_errors_are_shares_of_draws(net, x, y):
+    answers = logits_of(net, x, 9).argmax(-1)  # (S, B)
+    oracle = ScoreOracle(net, draws=9, stream=search(), average="majority")
+    shares = torch.stack([(answers == k).float().mean(0) for k in range(3)], 1)
+    others = shares.scatter(1, y[:, None], -1).amax(1)
+    assert torch.allclose(oracle.loss(x, y), others - shares.gather(1, y[:, None])[:, 0])
+    wrong = ScoreOracle(net, draws=9, stream=search()).wrong(x, y)
+    assert torch.allclose(wrong, (answers != y).float().mean(0))
+    assert torch.allclose(ScoreOracle(net, draws=9, stream=search(), average="zero-one").loss(x, y), wrong)
+    assert torch.equal(
+        ScoreOracle(net, draws=9, stream=search(), average="majority").scores(x).exp().sum(1).round(decimals=5),
+        torch.ones(len(x)),
+    )
+
+
+@pytest.mark.parametrize("average", ["majority", "zero-one"])
+def test_counted_answers_have_no_gradient(average, net, x, y):
+    with pytest.raises(UsageError, match="has no gradient"):
+        GradientOracle(net, draws=2, stream=search(), average=average).gradient(x, y)
+
+
+def test_fixed_draws_answer_alike_and_one_draw_is_one(net, x, keys_used):
+    fixed = ScoreOracle(net, draws=3, stream=search(), keys="fixed")
+    assert torch.equal(fixed.scores(x), fixed.scores(x))
+    assert set(fixed.queries.draws) == {3}
+    assert set(fixed.queries.forwards) == {6}
+    keys_used.clear()
+    one = ScoreOracle(net, draws=3, stream=search(), keys="one")
+    assert not torch.equal(one.scores(x), one.scores(x))
+    assert len(set(keys_used)) == 2
+    assert set(one.queries.draws) == {2}
+
+
+@pytest.mark.parametrize(("option", "value"), [("average", "mean"), ("keys", "some")])
+def test_unknown_choices_are_named(option, value, net):
+    with pytest.raises(UsageError, match=value):
+        Oracle(net, stream=search(), **{option: value})
+
+
+def test_rows_say_whose_the_inputs_are(net, x, y):
+    oracle = GradientOracle(net, draws=2, stream=search(), examples=len(x))
+    rows = torch.tensor([1, 1, 3])
+    oracle.scores(x[rows], rows=rows)
+    oracle.gradient(x[3:4], y[3:4], rows=rows[2:])
+    oracle.labels(x[:0], rows=rows[:0])
+    points = [0, 2, 0, 2] + [0] * (len(x) - 4)
+    assert oracle.queries.points.tolist() == points
+    assert oracle.queries.forwards.tolist() == [2 * n for n in points]
+    assert oracle.queries.backwards.tolist() == [0, 0, 0, 2] + [0] * (len(x) - 4)
+    assert oracle.stream.index == 3 * 2  # an empty query takes its keys too: the next draws are the same in any batch
+
+
+def test_held_keys_give_the_same_draws_and_each_draw_stands_alone(net, x, y):
+    oracle = GradientOracle(net, draws=3, stream=search())
+    keys = oracle.take_keys(x)
+    value, slope = oracle.gradient(x, y, keys=keys)
+    values, slopes, logits = oracle.each(x, y, losses.cross_entropy, keys)
+    assert torch.allclose(values.mean(0), value, atol=1e-6)
+    assert torch.allclose(slopes.mean(0), slope, atol=1e-6)
+    assert torch.allclose(logits, logits_of(net, x, 3), atol=1e-6)
+
+
+@pytest.mark.parametrize("how", ["loop", "vmap"])
+@pytest.mark.parametrize("ask", ["gradient", "scores"])
+def test_a_limit_of_memory_changes_no_answer_and_holds(how, ask, net, x, y):
+    net.eval()
+    needed = footprint(net, x)
+    free = GradientOracle(net, draws=5, stream=search(), how=how)
+    seen = []
+    net.register_forward_pre_hook(lambda _module, inputs: seen.append(len(inputs[0])))
+    for passes in (1, 2, 7):
+        bound = GradientOracle(net, draws=5, stream=search(), how=how, memory=passes * needed)
+        free.stream = search()
+        one, other = [o.gradient(x, y)[1] if ask == "gradient" else o.scores(x) for o in (free, bound)]
+        assert torch.allclose(one, other, atol=1e-5)
+        assert bound.queries.forwards.tolist() == [5] * len(x)
+        seen.clear()
+        GradientOracle(net, draws=5, stream=search(), how="loop", kind="keyed", memory=passes * needed).scores(x)
+        assert max(seen) == max(2, passes) if passes < len(x) else len(x)  # two where the footprint is measured
+    with pytest.raises(UsageError, match="bytes are too few"):
+        GradientOracle(net, draws=5, stream=search(), memory=needed - 1).scores(x)
+
+
+def test_the_footprint_is_what_autograd_saves():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 4), nn.Tanh())
+    found = footprint(network, torch.rand(5, 1, 4, 4))
+    assert 4 * (8 + 4) <= found <= 4 * (16 + 16 + 8 + 8 + 4 + 4 + 16)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 11])
+@pytest.mark.parametrize(("room", "at_once"), [(1, 1), (3, 1), (4, 6), (7, 3), (100, 6)])
+def test_pieces_cover_everything_once_and_fit(rows, room, at_once):
+    keys = list(range(6))
+    seen = []
+    for part, group in pieces(rows, keys, room, at_once):
+        size = part.stop - part.start
+        assert size * min(len(group), at_once) <= max(room, 1)
+        seen += [(row, key) for row in range(part.start, part.stop) for key in group]
+    assert sorted(seen) == [(row, key) for row in range(rows) for key in keys]

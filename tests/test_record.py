@@ -10,7 +10,8 @@ import torch
 
 from variate.errors import RecordError
 from variate.fingerprint import fingerprint
-from variate.record import Claim, Example, Picture, Records, Run, Scale, pack, unpack
+from variate.lines import Claim, Example, Picture, Run, Scale
+from variate.record import Records, pack, unpack
 
 CLAIM = Claim(
     network="net",

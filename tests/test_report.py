@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from variate.evaluation import evaluate
-from variate.record import Network, Records, Scale
+from variate.lines import Network, Scale
+from variate.record import Records
 from variate.report.page import write_page
 from variate.report.sentences import verdict
 from variate.report.table import grid, markdown, print_study, study_rows

@@ -50,3 +50,21 @@ class AverageNetwork(nn.Module):
 def mean_log_probabilities(logits: Tensor) -> Tensor:
     """The log of the mean over draws of the softmax: (S, B, K) to (B, K)."""
     return logits.log_softmax(-1).logsumexp(0) - torch.log(torch.tensor(float(logits.shape[0]))).to(logits)
+
+
+class EnsembleNetwork(nn.Module):
+    """Several networks as one: the log of their mean probability.
+
+    Args:
+        networks: any modules from inputs to logits, shared, not copied.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        if not networks:
+            raise UsageError("an ensemble needs a network", expected="one or more")
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Inputs of shape (B, ...) to log probabilities of shape (B, K)."""
+        return mean_log_probabilities(torch.stack([network(x) for network in self.networks]))

@@ -11,8 +11,10 @@ from variate.errors import UsageError, unknown_name
 if TYPE_CHECKING:
     from torch import Tensor
 
-NORMS = ("linf", "l2")
-TOLERANCE = 1e-5  # float32 rounding of x + delta, relative to eps, plus one unit in the last place of x
+NORMS = ("linf", "l2", "l1", "l0")
+ORDERS = {"linf": float("inf"), "l2": 2.0, "l1": 1.0, "l0": 0.0}
+TOLERANCE = 1e-5  # float32 rounding of x + delta, relative to eps
+ULP = 6e-8  # one unit in the last place of a value of x
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Budget:
 
     Attributes:
         text: what the user wrote, unchanged.
-        norm: ``linf`` or ``l2``.
+        norm: ``linf``, ``l2``, ``l1``, or ``l0``, the number of changed values.
         size: the size as an exact fraction.
     """
 
@@ -35,7 +37,7 @@ class Budget:
         if isinstance(text, Budget):
             return text
         norm, colon, size = str(text).partition(":")
-        expected = "NORM:SIZE, such as linf:8/255, linf:0.1 or l2:1.5"
+        expected = "NORM:SIZE, such as linf:8/255, linf:0.1, l2:1.5, l1:12 or l0:20"
         if not colon:
             raise UsageError(f"the budget {text!r} has no size", expected=expected)
         if norm not in NORMS:
@@ -47,6 +49,8 @@ class Budget:
             raise UsageError(f"the size of the budget {text!r} is not a number", expected=expected) from None
         if exact < 0:
             raise UsageError(f"the size of the budget {text!r} is negative", expected="a size of 0 or more")
+        if norm == "l0" and exact.denominator != 1:
+            raise UsageError(f"the budget {text!r} is no number of values", expected="a whole number, such as l0:20")
         return cls(text, norm, exact)
 
     @property
@@ -64,24 +68,38 @@ class Budget:
     def distance(self, perturbed: Tensor, x: Tensor) -> Tensor:
         """The size of each example's perturbation in this budget's norm. Shapes: (B, ...) and (B, ...) to (B,)."""
         delta = (perturbed - x).flatten(1)  # (B, D)
-        return delta.abs().amax(1) if self.norm == "linf" else delta.norm(dim=1)
+        distances: Tensor = delta.norm(p=ORDERS[self.norm], dim=1)
+        return distances
 
     def project(self, perturbed: Tensor, x: Tensor) -> Tensor:
         """The nearest point to ``perturbed`` inside the budget around ``x``, then inside [0, 1]. Shape (B, ...).
 
-        Both sets are convex and contain ``x``; clipping to [0, 1] never lengthens the perturbation.
+        Clipping to [0, 1] never lengthens the perturbation. ``l0`` keeps the largest changes.
         """
         delta = perturbed - x
         if self.norm == "linf":
             delta = delta.clamp(-self.eps, self.eps)
+        elif self.norm == "l1":
+            delta = _onto_l1(delta.flatten(1), self.eps).view_as(x)
+        elif self.norm == "l0":
+            delta = _largest(delta.flatten(1), int(self.size)).view_as(x)
         else:
             delta = delta * self._per_example((self.eps / self._norms(delta)).clamp(max=1.0), delta)
         return (x + delta).clamp(0.0, 1.0)
 
     def steepest(self, gradient: Tensor) -> Tensor:
-        """The unit step of this norm that raises a linear function most: sign, or the normalized gradient."""
+        """The unit step of this norm that raises a linear function most: sign, normalized gradient, largest value.
+
+        Raises ``UsageError`` for ``l0``, which has no such step.
+        """
         if self.norm == "linf":
             return gradient.sign()
+        if self.norm == "l1":
+            flat = gradient.flatten(1)
+            best = flat.abs().argmax(1, keepdim=True)
+            return flat.new_zeros(flat.shape).scatter(1, best, flat.gather(1, best).sign()).view_as(gradient)
+        if self.norm == "l0":
+            raise UsageError("a budget in l0 has no steepest step", expected="linf, l2 or l1")
         largest = gradient.flatten(1).abs().amax(1)  # (B,)
         scaled = gradient / self._per_example(largest.where(largest > 0, 1.0), gradient)  # so that no square underflows
         unit: Tensor = scaled / self._per_example(self._norms(scaled), scaled)
@@ -89,8 +107,9 @@ class Budget:
 
     def contains(self, perturbed: Tensor, x: Tensor) -> Tensor:
         """Whether each example is inside the budget and inside [0, 1], up to float rounding. Shape (B,)."""
-        near = self.distance(perturbed, x) <= self.eps * (1 + TOLERANCE) + 1e-6
         flat = perturbed.flatten(1)
+        values = {"linf": 1.0, "l2": flat.shape[1] ** 0.5, "l1": float(flat.shape[1]), "l0": 0.0}[self.norm]
+        near = self.distance(perturbed, x) <= self.eps * (1 + TOLERANCE) + 1e-6 + ULP * values
         inside: Tensor = near & (flat >= 0).all(1) & (flat <= 1).all(1)
         return inside
 
@@ -104,3 +123,23 @@ class Budget:
     def _per_example(values: Tensor, like: Tensor) -> Tensor:
         shaped: Tensor = values.reshape(-1, *[1] * (like.dim() - 1))  # (B, 1, ...)
         return shaped
+
+
+def _onto_l1(delta: Tensor, eps: float) -> Tensor:
+    """The nearest point of the l1 ball: (B, D) to (B, D). Duchi et al. 2008, figure 1."""
+    sizes = delta.abs()
+    sorted_sizes = sizes.sort(1, descending=True).values
+    counts = sorted_sizes.new_ones(sorted_sizes.shape).cumsum(1)
+    excess = (sorted_sizes.cumsum(1) - eps) / counts  # what every one of the j largest would lose
+    last = (sorted_sizes > excess).sum(1, keepdim=True).clamp(min=1) - 1
+    shrink = excess.gather(1, last).clamp(min=0)
+    shrunk = (sizes - shrink).clamp(min=0) * delta.sign()
+    return shrunk.where(sizes.sum(1, keepdim=True) > eps, delta)
+
+
+def _largest(delta: Tensor, count: int) -> Tensor:
+    """The ``count`` largest changes, the others taken back: (B, D) to (B, D)."""
+    if count >= delta.shape[1]:
+        return delta
+    kept = delta.abs().topk(count, dim=1).indices
+    return delta.new_zeros(delta.shape).scatter(1, kept, delta.gather(1, kept))

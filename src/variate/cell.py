@@ -17,9 +17,9 @@ from variate.checkpoint import CARD, Card, build, families_of, read_card, save, 
 from variate.datasets._batches import Batches
 from variate.errors import UsageError
 from variate.fingerprint import fingerprint
+from variate.lines import Network, Record, Run, Scale
 from variate.network import RandomNetwork
 from variate.randomness import hash_words
-from variate.record import Network, Record, Run, Scale
 from variate.training import is_first_process, train
 
 

@@ -17,12 +17,13 @@ from variate.fingerprint import fingerprint
 from variate.inputs import check_classes, check_inputs, checked_logits
 from variate.judge import check_draws, judge
 from variate.keyed import Kind, kind_of, left_as_found
-from variate.oracle import Queries
+from variate.lines import Claim, Example, Picture, Record
 from variate.plan import Plan, Target, perturb
 from variate.progress import Report, progress
+from variate.queries import Queries
 from variate.randomness import Stream, hash_words
 from variate.rates import Deployment
-from variate.record import Claim, Example, Picture, Record, Records, pack
+from variate.record import Records, pack
 from variate.result import CLEAN, Result, result_of
 
 DEPLOYMENTS = ("single", "mean-16", "majority-16", "survive-10")
@@ -41,7 +42,8 @@ def evaluate(
     verdict_draws: int = 160,
     seed: int = 0,
     batch_size: int = 256,
-    source: nn.Module | None = None,
+    source: nn.Module | Mapping[str, nn.Module] | None = None,
+    memory: int | None = None,
     records: Records | str | Path | None = None,
     name: str = "network",
     part: str = "table",
@@ -63,7 +65,9 @@ def evaluate(
         verdict_draws: fresh draws of the verdict, which no attack has seen.
         seed: of the search and verdict streams; the same seed gives the same records.
         batch_size: examples at a time; the answers do not depend on it.
-        source: the network to transfer from; the mean network of a random one, and the network itself otherwise.
+        source: networks to transfer from, by name: a deterministic twin, a copy that was trained independently. Without
+            any, the mean network of a random one, and the network itself otherwise.
+        memory: the most bytes that an attack's inputs and draws may take at once in the network.
         records: where every answer is kept: a path or ``Records``. What is there already for the same tensors, mode,
             inputs and attack is not computed again, so a network whose code has changed needs a new file.
         name: the network's name in the records.
@@ -89,7 +93,8 @@ def evaluate(
     check_inputs(x, y)
     kind = _checked_kind(network, x, y)
     store = records if isinstance(records, Records) else Records(records)
-    target = Target(network, kind, source, seed, _identity(network), name, pictures, how)
+    sources = {"source": source} if isinstance(source, nn.Module) else dict(source or {})
+    target = Target(network, kind, seed, _identity(network), name, sources, pictures, how, memory)
     claims = [_claim(target, plan, parsed, x, y, ways, verdict_draws, part) for plan in plans]
     with left_as_found(network):
         for plan, claim in zip(plans, claims, strict=True):
@@ -118,7 +123,7 @@ def _run(
 def _answer(target: Target, plan: Plan, claim: Claim, chosen: list[int], x: Tensor, y: Tensor) -> Iterator[Record]:
     """Attack and judge one batch: a record for each of its examples, and pictures of the first few."""
     budget = Budget.parse(claim.budget) if claim.budget else None
-    perturbed, queries, distance = x, Queries(), x.new_zeros(len(x))
+    perturbed, queries, distance = x, Queries(len(x)), x.new_zeros(len(x))
     if budget is not None:
         perturbed, oracle = perturb(target, plan, budget, x, y)
         queries, distance = oracle.queries, budget.distance(perturbed, x)
@@ -139,8 +144,8 @@ def _answer(target: Target, plan: Plan, claim: Claim, chosen: list[int], x: Tens
             label=int(y[j]),
             answers={source: pack(bits[:, j]) for source, bits in right.items()},
             distance=round(float(distance[j]), 7),
-            forwards=queries.forwards,
-            backwards=queries.backwards,
+            forwards=int(queries.forwards[j]),
+            backwards=int(queries.backwards[j]),
         )
         if target.pictures and budget is not None and x.dim() == 4 and example < PICTURES:
             yield _picture(claim, example, int(y[j]), x[j], perturbed[j])
@@ -187,9 +192,10 @@ def _claim(
     part: str,
 ) -> Claim:
     random = target.kind != "deterministic"
-    options = dict(plan.options)
-    if plan.attack == "transfer" and target.source is not None:
-        options["source"] = fingerprint(target.source.state_dict())
+    options = plan.choices()
+    if plan.attack == "transfer" and target.sources:
+        held = target.held(plan.source)
+        options["source"] = f"{plan.source or 'all'} {fingerprint(held.state_dict())}"
     return Claim(
         network=target.name,
         fingerprint=target.fingerprint,

@@ -1,135 +1,32 @@
 """Records: one line of JSON per example and claim, and the few facts that a report needs beside them.
 
-A *claim* says what was done (network, attack, budget, draws, seed); an *example* record says how one input fared under
-it, draw by draw, so every rate and interval can be computed again from the file alone. Lines are only ever appended; a
-last line cut short by a crash is passed over, and taken away when the file is written to again.
+Lines are only ever appended; a last line cut short by a crash is passed over, and taken away when the file is written
+to again.
 """
 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import os
 from collections.abc import Iterable
-from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from variate.errors import RecordError
+from variate.lines import READ, Claim, Convergence, Example, Gradient, Network, Picture, Record, Run, Scale
 from variate.rates import Bits
 
 RECORDS = "records.jsonl"  # its name in a folder
-
-
-class _Line(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Run(_Line):
-    """How the records were made."""
-
-    kind: Literal["run"] = "run"
-    command: str
-    date: str
-    machine: str
-    versions: dict[str, str]
-    seed: int
-    data: str
-    shape: list[int]
-    examples: int
-    title: str
-
-
-class Network(_Line):
-    """A network that was judged: how it was built and trained."""
-
-    kind: Literal["network"] = "network"
-    network: str
-    architecture: str
-    defense: str
-    objective: str
-    parameters: int
-    random: bool
-    epochs: int
-    seed: int
-    fingerprint: str
-    training: dict[str, Any]
-    validation: float | None
-    seconds: float
-
-
-class Scale(_Line):
-    """The learned distribution of one parameter: sizes of its means and of its standard deviations."""
-
-    kind: Literal["scale"] = "scale"
-    network: str
-    parameter: str
-    elements: int
-    mean_rms: float
-    std_rms: float
-    std_min: float
-    std_max: float
-
-
-class Claim(_Line):
-    """What was done to the examples: an attack (or none) on a network within a budget."""
-
-    kind: Literal["claim"] = "claim"
-    network: str
-    fingerprint: str
-    inputs: str
-    attack: str
-    options: dict[str, Any]
-    budget: str | None
-    draws: int
-    verdict_draws: int
-    deployments: list[str]
-    seed: int
-    part: str = "table"
-
-    @cached_property
-    def id(self) -> str:
-        """A name for the claim: a hash of everything it says."""
-        return hashlib.blake2b(self.model_dump_json().encode(), digest_size=8).hexdigest()
-
-
-class Example(_Line):
-    """One input under one claim: the answers of every draw as bits (1 is right), packed into hexadecimal."""
-
-    kind: Literal["example"] = "example"
-    claim: str
-    example: int
-    label: int
-    answers: dict[str, str]
-    distance: float
-    forwards: int
-    backwards: int
-
-
-class Picture(_Line):
-    """An original and its adversarial input for the report: 8-bit pixels in hexadecimal, shape (C, H, W)."""
-
-    kind: Literal["picture"] = "picture"
-    claim: str
-    example: int
-    label: int
-    shape: list[int]
-    original: str
-    adversarial: str
-
-
-Record = Annotated[Run | Network | Scale | Claim | Example | Picture, Field(discriminator="kind")]
-_READ: TypeAdapter[Run | Network | Scale | Claim | Example | Picture] = TypeAdapter(Record)
 
 
 class Records:
     """A file of records, opened for reading and appending; without a path they are kept in memory only.
 
     Attributes:
-        runs, networks, scales, claims, examples, pictures: what the file says so far; ``examples`` by claim.
+        runs, networks, scales, claims, examples, pictures, gradients, convergences: what the file says so far;
+            ``examples`` by claim, ``gradients`` by (fingerprint, inputs, example).
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
@@ -141,6 +38,8 @@ class Records:
         self.claims: dict[str, Claim] = {}
         self.examples: dict[str, dict[int, Example]] = {}
         self.pictures: list[Picture] = []
+        self.gradients: dict[tuple[str, str, int], Gradient] = {}
+        self.convergences: list[Convergence] = []
         if self.path is not None and self.path.exists():
             for number, line in enumerate(self._lines(self.path), 1):
                 self._keep(self._parse(line, number))
@@ -170,6 +69,10 @@ class Records:
                 return record in self.scales
             case Picture():
                 return record in self.pictures
+            case Gradient():
+                return (record.fingerprint, record.inputs, record.example) in self.gradients
+            case Convergence():
+                return record in self.convergences
             case Run():
                 return record in self.runs
 
@@ -186,6 +89,10 @@ class Records:
                 self.scales.append(record)
             case Picture():
                 self.pictures.append(record)
+            case Gradient():
+                self.gradients[record.fingerprint, record.inputs, record.example] = record
+            case Convergence():
+                self.convergences.append(record)
             case Run():
                 self.runs.append(record)
 
@@ -222,7 +129,7 @@ class Records:
 
     def _parse(self, line: bytes, number: int) -> Record:
         try:
-            return _READ.validate_json(line)
+            return READ.validate_json(line)
         except ValidationError as error:
             first = error.errors()[0]
             raise RecordError(

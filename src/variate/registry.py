@@ -23,6 +23,7 @@ from variate.errors import UsageError, unknown_name
 T = TypeVar("T")
 Access = Literal["none", "labels", "scores", "gradient"]
 
+DEFAULTS: dict[str, dict[str, Any]] = {"attacks": {"targeted": False, "minimal": False, "quick": {}}}
 SINGULAR = {
     "attacks": "attack",
     "datasets": "dataset",
@@ -61,9 +62,30 @@ def _mark(kind: str, facts: dict[str, Any]) -> Callable[[T], T]:
     return decorate
 
 
-def attack(*, access: Access, norms: tuple[str, ...], modality: tuple[str, ...], cite: str) -> Callable[[T], T]:
-    """Register an attack: what it asks of the network, the norms it bounds, the modalities it works on, its source."""
-    return _mark("attacks", {"access": access, "norms": norms, "modality": modality, "cite": cite})
+def attack(
+    *,
+    access: Access,
+    norms: tuple[str, ...],
+    modality: tuple[str, ...],
+    cite: str,
+    targeted: bool = False,
+    minimal: bool = False,
+    quick: Mapping[str, Any] | None = None,
+) -> Callable[[T], T]:
+    """Register an attack.
+
+    Args:
+        access: what it asks of the network.
+        norms: what it bounds.
+        modality: what it works on.
+        cite: its source.
+        targeted: whether it takes ``target``, the labels to reach.
+        minimal: whether it looks for the smallest perturbation, rather than the worst one within a budget.
+        quick: options with which it takes a second or two on a small batch, for tests and first looks.
+    """
+    facts = {"access": access, "norms": norms, "modality": modality, "cite": cite}
+    more = {"targeted": targeted, "minimal": minimal, "quick": quick or {}}
+    return _mark("attacks", {**facts, **more})
 
 
 def dataset(
@@ -160,7 +182,7 @@ def _read(kind: str, module: str, path: Path) -> Entry:
         for call in node.decorator_list:
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == decorator_name:
                 try:
-                    facts = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+                    facts = DEFAULTS.get(kind, {}) | {str(w.arg): ast.literal_eval(w.value) for w in call.keywords}
                 except ValueError:
                     break
                 summary = (ast.get_docstring(node) or "").partition("\n")[0]

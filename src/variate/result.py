@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from variate.lines import Claim
 from variate.rates import Deployment, rate_of
-from variate.record import Claim, Records
+from variate.record import Records
 
 CLEAN = "clean"  # the attack that does nothing
 

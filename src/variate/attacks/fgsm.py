@@ -5,27 +5,33 @@ from __future__ import annotations
 from torch import Tensor
 
 from variate.budget import Budget
+from variate.losses import aimed, cross_entropy
 from variate.oracle import GradientOracle
 from variate.registry import attack
 
 
 @attack(
     access="gradient",
-    norms=("linf", "l2"),
+    norms=("linf", "l2", "l1"),
     modality=("image",),
     cite="Goodfellow et al. 2015, arXiv:1412.6572, section 4",
+    targeted=True,
 )
-def fgsm(oracle: GradientOracle, x: Tensor, y: Tensor, *, budget: Budget) -> Tensor:
+def fgsm(oracle: GradientOracle, x: Tensor, y: Tensor, *, budget: Budget, target: Tensor | None = None) -> Tensor:
     """One step of the full budget along the gradient: x + eps * sign(g) for linf, x + eps * g / ||g|| for l2.
+
+    In l1 the step goes to the one value with the largest gradient.
 
     Args:
         oracle: gives the gradient g of the mean loss over its draws.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size eps.
+        target: the labels to reach, shape (B,); None to leave ``y``.
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
     """
-    _, gradient = oracle.gradient(x, y)
+    loss, labels = aimed(cross_entropy, y, target)
+    _, gradient = oracle.gradient(x, labels, loss)
     return budget.project(x + budget.eps * budget.steepest(gradient), x)

@@ -5,17 +5,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from variate.attacks._starts import in_ball
 from variate.budget import Budget
 from variate.errors import UsageError
+from variate.losses import aimed, cross_entropy
 from variate.oracle import GradientOracle
 from variate.registry import attack
+
+SPARSITY = 0.01  # of the values, moved in one step of an l1 attack
 
 
 @attack(
     access="gradient",
-    norms=("linf", "l2"),
+    norms=("linf", "l2", "l1"),
     modality=("image",),
-    cite="Madry et al. 2018, arXiv:1706.06083, section 2.1",
+    cite="Madry et al. 2018, arXiv:1706.06083, section 2.1; l1: Tramer & Boneh 2019, arXiv:1904.13000, section 2",
+    targeted=True,
 )
 def pgd(
     oracle: GradientOracle,
@@ -23,44 +28,63 @@ def pgd(
     y: Tensor,
     *,
     budget: Budget,
+    target: Tensor | None = None,
     steps: int = 40,
     step_size: float | None = None,
     random_start: bool = True,
+    restarts: int = 1,
 ) -> Tensor:
     """Repeated steps along the gradient of the loss averaged over fresh draws, each projected back into the budget.
 
-    x <- project(x + step_size * steepest(g)); the last iterate is returned, so no lucky draw is selected.
+    x <- project(x + step_size * steepest(g)); the last iterate is returned, so no lucky draw is selected. Of several
+    restarts the one with the highest averaged loss is returned, all put to the same fresh draws. In l1 a step moves
+    the 1 % of the values with the largest gradient that can still move.
 
     Args:
-        oracle: gives the gradient g of the mean loss over its draws.
+        oracle: gives the gradient g of the averaged loss over its draws.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size eps.
+        target: the labels to reach, shape (B,); None to leave ``y``.
         steps: number of gradient steps, from 1.
         step_size: length of a step in the budget's norm; 2.5 * eps / steps without one.
         random_start: begin at a point uniform in the ball, the same for an example in any batch.
+        restarts: how often to begin anew, from 1.
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
 
     Raises:
-        UsageError: for fewer than one step.
+        UsageError: for fewer than one step or restart.
     """
-    if steps < 1:
-        raise UsageError(f"pgd cannot take {steps} steps", expected="steps of at least 1")
+    if steps < 1 or restarts < 1:
+        what = f"{steps} steps" if steps < 1 else f"{restarts} restarts"
+        raise UsageError(f"pgd cannot take {what}", expected="at least 1")
     length = 2.5 * budget.eps / steps if step_size is None else step_size
-    perturbed = budget.project(x + _in_ball(oracle, x, budget), x) if random_start else x
-    for _ in range(steps):
-        _, gradient = oracle.gradient(perturbed, y)
-        perturbed = budget.project(perturbed + length * budget.steepest(gradient), x)
-    return perturbed
+    loss, labels = aimed(cross_entropy, y, target)
+    coins = oracle.coins(x)
+    found = []
+    for restart in range(restarts):
+        perturbed = budget.project(x + in_ball(coins, x, budget, f"start {restart}"), x) if random_start else x
+        for _ in range(steps):
+            _, gradient = oracle.gradient(perturbed, labels, loss)
+            perturbed = budget.project(perturbed + length * _direction(gradient, perturbed, budget), x)
+        found.append(perturbed)
+    if restarts == 1:
+        return found[0]
+    rows = torch.arange(len(x)).repeat(restarts)
+    values = oracle.loss(torch.cat(found), labels.repeat(restarts), loss, rows=rows).view(restarts, -1)  # (R, B)
+    return torch.stack(found)[values.argmax(0), torch.arange(len(x), device=x.device)]
 
 
-def _in_ball(oracle: GradientOracle, x: Tensor, budget: Budget) -> Tensor:
-    """A uniform point of the ball around 0, the same for an example in any batch: shape (B, ...)."""
-    noise = oracle.uniform(x, "pgd start")
-    if budget.norm == "linf":
-        return (2 * noise - 1) * budget.eps
-    direction = budget.steepest(torch.erfinv(2 * noise - 1))  # a Gaussian vector, scaled to length 1
-    radius = oracle.uniform(x, "pgd radius").flatten(1)[:, :1].reshape(-1, *[1] * (x.dim() - 1))  # (B, 1, ...)
-    return direction * budget.eps * radius ** (1 / x[0].numel())
+def _direction(gradient: Tensor, perturbed: Tensor, budget: Budget) -> Tensor:
+    """A step of length 1 in the budget's norm; in l1 spread over the most useful values that are not at their end."""
+    if budget.norm != "l1":
+        return budget.steepest(gradient)
+    flat, values = gradient.flatten(1), perturbed.flatten(1)
+    stuck = ((values <= 0) & (flat < 0)) | ((values >= 1) & (flat > 0))
+    sizes = flat.abs().masked_fill(stuck, 0.0)  # (B, D)
+    count = max(1, round(SPARSITY * flat.shape[1]))
+    kept = sizes.topk(count, dim=1)
+    signs = flat.gather(1, kept.indices).sign() * (kept.values > 0)
+    return torch.zeros_like(flat).scatter(1, kept.indices, signs / count).view_as(gradient)

@@ -11,7 +11,13 @@ from variate.oracle import Oracle
 from variate.registry import attack
 
 
-@attack(access="none", norms=("linf", "l2"), modality=("image",), cite="Papernot et al. 2016, arXiv:1605.07277")
+@attack(
+    access="none",
+    norms=("linf", "l2", "l1"),
+    modality=("image",),
+    cite="Papernot et al. 2016, arXiv:1605.07277",
+    targeted=True,
+)
 def transfer(
     oracle: Oracle,
     x: Tensor,
@@ -19,19 +25,24 @@ def transfer(
     *,
     budget: Budget,
     source: Callable[..., Tensor],
+    target: Tensor | None = None,
     steps: int = 40,
 ) -> Tensor:
-    """PGD on a source network that the attacker holds, by default the mean network; the target is never asked.
+    """PGD on a source network that the attacker holds; the network under attack is never asked.
+
+    The source is the mean network of a random one, the deterministic twin, a copy that was trained independently, or
+    an ensemble of them: ``transfer(source=NAME)`` of those that the evaluation was given.
 
     Args:
-        oracle: the target; unused, by design.
+        oracle: of the network under attack; unused, by design.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size eps.
-        source: the white-box attack on the source network, from (x, y, budget, steps); wired by the evaluation.
+        source: the white-box attack on the source network, from (x, y, budget, target, steps); wired by the evaluation.
+        target: the labels to reach, shape (B,); None to leave ``y``.
         steps: number of gradient steps on the source.
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
     """
-    return source(x, y, budget=budget, steps=steps)
+    return source(x, y, budget=budget, target=target, steps=steps)

@@ -10,7 +10,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from variate.budget import Budget
-from variate.record import Records, Scale
+from variate.lines import Scale
+from variate.record import Records
 from variate.result import Row, rows_of
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito 2008

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from variate.record import Claim, Picture, Records, unpack
+from variate.lines import Claim, Picture
+from variate.record import Records, unpack
 from variate.result import CLEAN
 
 

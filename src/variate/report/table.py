@@ -9,7 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from variate.record import Claim, Records
+from variate.lines import Claim
+from variate.record import Records
 from variate.result import CLEAN, Row, rows_of
 
 TABLES = {

@@ -32,6 +32,6 @@ def noise(
     return eager.noise(kind, key, uid, shape, torch.device(device))
 
 
-def uniform(keys: Sequence[int], uid: int, count: int, *, device: torch.device | str = "cpu") -> Tensor:
-    """Uniform noise in (0, 1), float32, one row per key: shape (len(keys), count)."""
-    return torch.stack([noise("unit", key, uid, (count,), device=device) for key in keys])
+def rows(kind: Kind, keys: Sequence[int], uid: int, count: int, *, device: torch.device | str = "cpu") -> Tensor:
+    """Noise of one tensor under several keys, float32, one row per key: shape (len(keys), count)."""
+    return torch.stack([noise(kind, key, uid, (count,), device=device) for key in keys])

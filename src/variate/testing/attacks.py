@@ -16,18 +16,22 @@ from variate.plan import Plan, Target, check_contract, launch
 from variate.randomization import randomize
 from variate.registry import Entry
 from variate.testing.findings import conform
-from variate.testing.linear import LinearModel, margin, worst_margin
+from variate.testing.linear import LinearModel, margin, smallest_distance, worst_margin
 
-SIZES = {"linf": "8/255", "l2": "0.2"}  # small enough that inputs in [0.3, 0.7] stay inside [0, 1]
+SIZES = {"linf": "8/255", "l2": "0.2", "l1": "0.25", "l0": "3"}  # inputs in [0.3, 0.7] stay inside [0, 1]
+LARGE = {"linf": "0.3", "l2": "1.2", "l1": "4.8", "l0": "16"}  # enough for any attack on the easy linear model
 DRAWS = 2
 SHORTFALL = 0.05  # of the reachable loss of margin: what an iterative attack may leave
+SURPLUS = 1.1  # times the smallest distance: what an attack of minimal norm may take
+TAKEN = 0.02  # of the margin, taken by the least attack on the easy model: it does something
 
 
 def check_attack(name: str) -> None:
     """Whether a registered attack keeps its promises. Raises ``AssertionError`` with everything it does not keep.
 
-    It is run in every norm of its facts, on a deterministic network, on a random one, and on a linear model
-    whose worst margin is known in closed form (which an attack with gradient access must reach).
+    It is run in every norm of its facts, with the options of its ``quick``, on a deterministic network, on a random
+    one, and on linear models whose optimum is known in closed form: an attack within a budget must reach the worst
+    margin if it has gradients, one of minimal norm the smallest distance, and any that asks must do something.
 
     Args:
         name: of the attack; its facts ``access`` and ``norms`` decide what is expected.
@@ -44,7 +48,9 @@ def check_attack(name: str) -> None:
     conform(f"attack {name}", findings)
 
 
-def run_attack(entry: Entry, network: nn.Module, x: Tensor, y: Tensor, budget: Budget) -> tuple[Tensor, Oracle]:
+def run_attack(
+    entry: Entry, network: nn.Module, x: Tensor, y: Tensor, budget: Budget, *, aim: str | None = None
+) -> tuple[Tensor, Oracle]:
     """One attack as an evaluation runs it: through an oracle of its declared access, on the search stream.
 
     Args:
@@ -53,12 +59,13 @@ def run_attack(entry: Entry, network: nn.Module, x: Tensor, y: Tensor, budget: B
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size.
+        aim: the label to reach, as in ``variate.plan``; None to leave ``y``.
 
     Returns:
         Perturbed inputs, shape (B, ...), and the oracle with its counts.
     """
-    target = Target(network, kind_of(network, x), source=None, seed=0, fingerprint="", name=entry.name)
-    return launch(target, Plan(entry.name, DRAWS, {}), budget, x, y)
+    target = Target(network, kind_of(network, x), name=entry.name)
+    return launch(target, Plan(entry.name, DRAWS, dict(entry.facts["quick"]), target=aim), budget, x, y)
 
 
 def _findings(entry: Entry, budget: Budget) -> Iterator[str]:
@@ -69,8 +76,14 @@ def _findings(entry: Entry, budget: Budget) -> Iterator[str]:
         return
     for check in (_ignores_batch, _counts, _nothing_for_nothing, _leaves_no_trace):
         yield from check(entry, budget)
-    if entry.facts["access"] == "gradient":
+    if entry.facts["access"] == "gradient" and not entry.facts["minimal"]:
         yield from _reaches_worst_margin(entry, budget)
+    if entry.facts["access"] == "gradient" and entry.facts["minimal"]:
+        yield from _reaches_smallest_distance(entry, budget)
+    if entry.facts["access"] != "none":
+        yield from _does_something(entry, budget)
+    if entry.facts["targeted"]:
+        yield from _reaches_its_target(entry, budget)
 
 
 def _stays_inside(entry: Entry, budget: Budget) -> Iterator[str]:
@@ -103,9 +116,10 @@ def _counts(entry: Entry, budget: Budget) -> Iterator[str]:
     """An attack asks exactly if its access says so, and takes gradients exactly if its access says so."""
     for network in _networks():
         _, oracle = run_attack(entry, network, *_batch(0.0, 1.0), budget)
-        access, queries = entry.facts["access"], oracle.queries
-        if (queries.forwards > 0) != (access != "none") or (queries.backwards > 0) != (access == "gradient"):
-            yield f"its access is {access}, and it made {queries.forwards} forward, {queries.backwards} backward passes"
+        access = entry.facts["access"]
+        forwards, backwards = oracle.queries.forwards, oracle.queries.backwards
+        if any((forwards > 0) != (access != "none")) or any((backwards > 0) != (access == "gradient")):
+            yield f"its access is {access}, and it made {forwards} forward, {backwards} backward passes"
 
 
 def _nothing_for_nothing(entry: Entry, budget: Budget) -> Iterator[str]:
@@ -127,7 +141,7 @@ def _leaves_no_trace(entry: Entry, budget: Budget) -> Iterator[str]:
         with left_as_found(network):
             run_attack(entry, network, *_batch(0.0, 1.0), budget)
             if not torch.equal(random_state, torch.get_rng_state()):
-                yield "it draws from torch's global generator instead of oracle.uniform"
+                yield "it draws from torch's global generator instead of oracle.coins"
         if [module.training for module in network.modules()] != modes:
             yield "it changes the network's mode"
         changed = [name for name, tensor in _state(network).items() if not torch.equal(tensor, before[name])]
@@ -152,6 +166,53 @@ def _reaches_worst_margin(entry: Entry, budget: Budget) -> Iterator[str]:
     share = float(((start - found) / (start - best)).min())
     if not share > 1 - SHORTFALL:
         yield f"on a linear model it takes only {share:.1%} of the margin that the best attack takes"
+
+
+def _reaches_smallest_distance(entry: Entry, budget: Budget) -> Iterator[str]:
+    """On a linear model the nearest input that is answered otherwise is known; it is sought within a wide budget."""
+    model, x, y = _easy()
+    perturbed, _ = run_attack(entry, model, x, y, budget.with_size(LARGE[budget.norm]))
+    with torch.no_grad():
+        left = int((model(perturbed).argmax(1) == y).sum())
+    if left:
+        yield f"on a linear model, where every example can be broken, it leaves {left} of {len(x)}"
+        return
+    most = float((budget.distance(perturbed, x) / smallest_distance(model, x, y, budget.norm)).max())
+    if not most <= SURPLUS:
+        yield f"on a linear model it goes {most:.3f} times as far as the nearest input that is answered otherwise"
+
+
+def _does_something(entry: Entry, budget: Budget) -> Iterator[str]:
+    """With a wide budget on an easy model, every attack that asks takes something of the margin."""
+    model, x, y = _easy()
+    perturbed, _ = run_attack(entry, model, x, y, budget.with_size(LARGE[budget.norm]))
+    with torch.no_grad():
+        start, found = margin(model(x), y), margin(model(perturbed), y)
+    share = float((1 - found / start).mean())
+    if not share > TAKEN:
+        yield f"on an easy linear model it takes only {share:.1%} of the margin to the nearest other answer"
+
+
+def _reaches_its_target(entry: Entry, budget: Budget) -> Iterator[str]:
+    """With a wide budget on an easy model the chosen label comes nearer."""
+    model, x, y = _easy(classes=4)
+    perturbed, _ = run_attack(entry, model, x, y, budget.with_size(LARGE[budget.norm]), aim="next")
+    goal = (y + 1) % 4
+    with torch.no_grad():
+        nearer = margin(model(perturbed), goal) - margin(model(x), goal)
+    if not float(nearer.mean()) > 0:
+        yield f"aimed at another label, it takes the model {-float(nearer.mean()):.3g} away from it"
+
+
+def _easy(classes: int = 2) -> tuple[LinearModel, Tensor, Tensor]:
+    """A linear model with nearby boundaries, and four inputs with the labels that it gives them."""
+    generator = torch.Generator().manual_seed(2)
+    weight = torch.randn(classes, 16, generator=generator, dtype=torch.float64)
+    x = 0.4 + 0.2 * torch.rand(4, 1, 4, 4, generator=generator, dtype=torch.float64)
+    bias = -(weight @ x.flatten(1).T).mean(1)  # the boundaries pass between the inputs
+    model = LinearModel(weight, bias)
+    with torch.no_grad():
+        return model, x, model(x).argmax(1)
 
 
 def _batch(low: float, high: float) -> tuple[Tensor, Tensor]:

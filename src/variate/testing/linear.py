@@ -7,7 +7,11 @@ from torch import Tensor, nn
 
 from variate.budget import Budget
 
-DUAL = {"linf": 1.0, "l2": 2.0}  # the order of the dual norm: max over ||d|| <= 1 of g.d is ||g|| in the dual norm
+DUAL = {
+    "linf": 1.0,
+    "l2": 2.0,
+    "l1": float("inf"),
+}  # the order of the dual norm: max over ||d|| <= 1 of g.d is ||g|| in the dual norm
 
 
 class LinearModel(nn.Module):
@@ -44,7 +48,7 @@ def worst_margin(model: LinearModel, x: Tensor, y: Tensor, budget: Budget) -> Te
         model: the linear model.
         x: inputs, shape (B, ...).
         y: labels, shape (B,).
-        budget: the norm and the size eps; the dual of linf is l1, that of l2 is l2.
+        budget: the norm and the size eps; the dual of linf is l1, that of l2 is l2, that of l1 is linf.
 
     Returns:
         The worst margin, shape (B,).
@@ -55,3 +59,33 @@ def worst_margin(model: LinearModel, x: Tensor, y: Tensor, budget: Budget) -> Te
         slopes = (model.weight[y][:, None] - model.weight).norm(p=DUAL[budget.norm], dim=2)  # (B, K)
         worst: Tensor = (gaps - budget.eps * slopes).scatter(1, y[:, None], torch.inf).amin(1)  # (B,)
     return worst
+
+
+def smallest_distance(model: LinearModel, x: Tensor, y: Tensor, norm: str) -> Tensor:
+    """The distance to the nearest input that is not answered with ``y``: min over j != y of gap_j / ||w_y - w_j||_dual.
+
+    In l0 it is the least number of values that, each moved to 0 or 1, close a gap, and exact. In the other norms it is
+    exact as long as the nearest input lies inside [0, 1].
+
+    Args:
+        model: the linear model.
+        x: inputs that are answered with ``y``, shape (B, ...).
+        y: labels, shape (B,).
+        norm: linf, l2, l1 or l0.
+
+    Returns:
+        Distances, shape (B,).
+    """
+    with torch.no_grad():
+        logits = model(x)  # (B, K)
+        gaps = logits.gather(1, y[:, None]) - logits  # (B, K)
+        slopes = model.weight[y][:, None] - model.weight  # (B, K, D)
+        if norm == "l0":
+            flat = x.flatten(1)[:, None]  # (B, 1, D)
+            gains = torch.maximum(slopes * flat, slopes * (flat - 1))  # what moving a value to 0 or to 1 takes away
+            closed = gains.sort(2, descending=True).values.cumsum(2)  # (B, K, D)
+            distances = (closed < gaps[..., None]).sum(2).to(gaps) + 1
+        else:
+            distances = gaps / slopes.norm(p=DUAL[norm], dim=2)
+        smallest: Tensor = distances.scatter(1, y[:, None], torch.inf).amin(1)  # (B,)
+    return smallest

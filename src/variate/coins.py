@@ -1,0 +1,54 @@
+"""The attacker's own coins: a pure function of the seed, the purpose and the example's content.
+
+An example meets the same coins alone and in any batch, and torch's global generator is left alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from variate.fingerprint import fingerprint
+from variate.randomness import hash_words
+from variate.samplers import counter
+from variate.samplers.kinds import Kind
+
+
+class Coins:
+    """Coins for the examples of one batch.
+
+    Args:
+        seed: of the attacker.
+        x: the original inputs, shape (B, ...): what they are decides their coins.
+    """
+
+    def __init__(self, seed: int, x: Tensor) -> None:
+        self._keys = [hash_words("coins", seed, fingerprint([row])) % 2**63 for row in x]
+        self._like = x
+
+    def uniform(self, purpose: str, shape: Sequence[int]) -> Tensor:
+        """Uniform in (0, 1): shape (B, *shape), in the inputs' precision. Another purpose has other coins."""
+        return self._made("unit", purpose, shape)
+
+    def normal(self, purpose: str, shape: Sequence[int]) -> Tensor:
+        """Standard normal: shape (B, *shape), in the inputs' precision."""
+        return self._made("normal", purpose, shape)
+
+    def integers(self, purpose: str, shape: Sequence[int], below: int | Tensor) -> Tensor:
+        """Integers from 0 to below - 1, int64: shape (B, *shape); ``below`` may be a tensor that broadcasts to it."""
+        drawn = (self.uniform(purpose, shape).double() * below).long()
+        return torch.minimum(drawn, torch.as_tensor(below, device=drawn.device) - 1)
+
+    def signs(self, purpose: str, shape: Sequence[int]) -> Tensor:
+        """-1 or 1, in the inputs' precision: shape (B, *shape)."""
+        return (self.uniform(purpose, shape) < 0.5).to(self._like) * 2 - 1
+
+    def _made(self, kind: Kind, purpose: str, shape: Sequence[int]) -> Tensor:
+        if not self._keys:
+            return self._like.new_zeros((0, *shape))
+        uid, count = hash_words(purpose), math.prod(shape)
+        drawn = counter.rows(kind, self._keys, uid, count, device=self._like.device)  # (B, count)
+        return drawn.view(-1, *shape).to(self._like.dtype)

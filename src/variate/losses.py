@@ -1,0 +1,85 @@
+"""Losses that an attacker raises: one number per example, the higher the closer to a wrong answer.
+
+Each takes logits (B, K) and labels (B,) and returns (B,). ``aimed`` turns any of them towards a target label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+TINY = 1e-12  # a difference of logits below it is none
+
+
+def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    """The cross-entropy.
+
+    Written as softplus(logsumexp of the other logits - own logit): the usual form rounds its gradient to zero, or to
+    the wrong direction, once the margin passes 17 in float32, which makes confident networks look robust.
+    """
+    own = _of(logits, y)  # (B,)
+    return F.softplus(_without(logits, y).logsumexp(1) - own)
+
+
+def margin(logits: Tensor, y: Tensor) -> Tensor:
+    """The largest other logit less the own: above 0 is wrong (Carlini & Wagner 2017, arXiv:1608.04644, f6)."""
+    return _without(logits, y).amax(1) - _of(logits, y)
+
+
+def dlr(logits: Tensor, y: Tensor) -> Tensor:
+    """The difference of logits ratio: margin / (largest - third largest logit), free of shift and scale.
+
+    Croce & Hein 2020 (arXiv:2003.01690, equation 6). Two classes leave no third: the margin stands alone.
+    """
+    if logits.shape[1] < 3:
+        return margin(logits, y)
+    top = logits.topk(3, dim=1).values  # (B, 3)
+    return margin(logits, y) / (top[:, 0] - top[:, 2] + TINY)
+
+
+def dlr_targeted(logits: Tensor, y: Tensor, *, target: Tensor) -> Tensor:
+    """The targeted difference of logits ratio (Croce & Hein 2020, equation 7); below four classes the bare difference.
+
+    Args:
+        logits: shape (B, K).
+        y: labels, shape (B,).
+        target: the labels to reach, shape (B,).
+    """
+    gap = _of(logits, target) - _of(logits, y)
+    if logits.shape[1] < 4:
+        return gap
+    top = logits.topk(4, dim=1).values  # (B, 4)
+    return gap / (top[:, 0] - (top[:, 2] + top[:, 3]) / 2 + TINY)
+
+
+def aimed(loss: Loss, y: Tensor, target: Tensor | None) -> tuple[Loss, Tensor]:
+    """What to raise, and the labels that it is of: the loss of ``y``, or the negative loss of the target.
+
+    Args:
+        loss: a loss of this file.
+        y: labels, shape (B,).
+        target: the labels to reach, shape (B,); None to leave ``y``.
+    """
+    return (loss, y) if target is None else (partial(_negative, loss), target)
+
+
+def reached(labels: Tensor, y: Tensor, target: Tensor | None) -> Tensor:
+    """Whether answers are what the attacker wants: not ``y``, or the target. Shapes (..., B) and (B,) to (..., B)."""
+    return labels != y if target is None else labels == target
+
+
+def _negative(loss: Loss, logits: Tensor, y: Tensor) -> Tensor:
+    return -loss(logits, y)
+
+
+def _of(logits: Tensor, y: Tensor) -> Tensor:
+    return logits.gather(1, y[:, None])[:, 0]
+
+
+def _without(logits: Tensor, y: Tensor) -> Tensor:
+    return logits.scatter(1, y[:, None], -torch.inf)
