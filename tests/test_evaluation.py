@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from variate import registry
+from variate import answering, registry
 from variate.errors import AttackError, InputError, UsageError
 from variate.evaluation import evaluate
 from variate.network import RandomNetwork
@@ -87,7 +87,7 @@ def test_what_was_computed_is_kept_and_not_computed_again(pair, tmp_path, monkey
     whole, path = tmp_path / "whole.jsonl", tmp_path / "stopped.jsonl"
     expected = evaluate(*pair, budget="linf:0.1", attacks=["pgd"], draws=2, records=whole, batch_size=8)
     judged = []
-    judge = evaluate.__globals__["judge"]
+    judge = answering.judge
 
     def stopping(network, x, *rest, **options):
         judged.append(len(x))
@@ -95,7 +95,7 @@ def test_what_was_computed_is_kept_and_not_computed_again(pair, tmp_path, monkey
             raise KeyboardInterrupt
         return judge(network, x, *rest, **options)
 
-    monkeypatch.setitem(evaluate.__globals__, "judge", stopping)
+    monkeypatch.setattr(answering, "judge", stopping)
     with pytest.raises(KeyboardInterrupt):
         evaluate(*pair, budget="linf:0.1", attacks=["pgd"], draws=2, records=path, batch_size=8)
     again = evaluate(*pair, budget="linf:0.1", attacks=["pgd"], draws=2, records=path, batch_size=8)

@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from variate.answering import answers
 from variate.budget import Budget
+from variate.convergence import converge
 from variate.draws import How
-from variate.errors import InputError
+from variate.errors import InputError, UsageError
 from variate.fingerprint import fingerprint
 from variate.inputs import check_classes, check_inputs, checked_logits
-from variate.judge import check_draws, judge
+from variate.judge import check_draws
 from variate.keyed import Kind, kind_of, left_as_found
-from variate.lines import Claim, Example, Picture, Record
-from variate.plan import Plan, Target, perturb
+from variate.lines import Claim
+from variate.network import RandomNetwork
+from variate.plan import ENSEMBLE, MEAN, Plan, Target
 from variate.progress import Report, progress
-from variate.queries import Queries
-from variate.randomness import Stream, hash_words
+from variate.randomness import hash_words
 from variate.rates import Deployment
-from variate.record import Records, pack
+from variate.record import Records
 from variate.result import CLEAN, Result, result_of
+from variate.suites import Suite, suite_of
 
 DEPLOYMENTS = ("single", "mean-16", "majority-16", "survive-10")
-PICTURES = 6
+PILOT = "apgd-ce"  # tells how many draws are enough
+Draws = int | Literal["auto"]
+
+
+@dataclass(frozen=True)
+class _Batches:
+    """Which examples this process takes, how many at a time, until when."""
+
+    size: int
+    shard: tuple[int, int]
+    deadline: float
+
+    def mine(self, total: int) -> list[int]:
+        number, count = self.shard
+        return [i for i in range(total) if i // self.size % count == number]
+
+    @property
+    def late(self) -> bool:
+        return time.monotonic() > self.deadline
 
 
 def evaluate(
@@ -37,7 +60,9 @@ def evaluate(
     *,
     budget: str | Budget,
     attacks: Sequence[str | Mapping[str, Any]] = ("pgd",),
-    draws: int = 20,
+    suite: str | None = None,
+    target: str | None = None,
+    draws: Draws = 20,
     deployments: Sequence[str] = DEPLOYMENTS,
     verdict_draws: int = 160,
     seed: int = 0,
@@ -49,6 +74,8 @@ def evaluate(
     part: str = "table",
     pictures: bool = False,
     how: How = "loop",
+    time_limit: float | None = None,
+    shard: tuple[int, int] = (0, 1),
     show_progress: bool = False,
 ) -> Result:
     """How often a network is right, without attack and under each attack, for each way to deploy it.
@@ -60,7 +87,12 @@ def evaluate(
         y: integer labels, shape (B,).
         budget: such as ``linf:8/255`` or ``l2:0.5``.
         attacks: names, or mappings with options: ``{"name": "pgd", "steps": 100, "draws": 1}``.
-        draws: how many draws each query of an attack averages over.
+        suite: ``quick``, ``standard`` or ``full``, beside the attacks: its attacks run one after another on what is
+            not broken yet, and the worst input of each example is judged (see ``variate.cascade``).
+        target: what the suite aims at: ``next``, ``random``, ``least-likely`` or a label. An attack of its own aims by
+            its option ``target``. Under an aimed attack every answer but the target counts as right.
+        draws: how many draws each query of an attack averages over; ``auto`` raises them on the first examples until
+            the accuracy is flat (see ``variate.convergence``).
         deployments: ``single``, ``mean-S``, ``majority-S``, ``survive-N``.
         verdict_draws: fresh draws of the verdict, which no attack has seen.
         seed: of the search and verdict streams; the same seed gives the same records.
@@ -75,6 +107,8 @@ def evaluate(
         pictures: whether to keep a few adversarial inputs for the report.
         how: how the draws of a random network are made. ``loop`` gives the same records, bit for bit, for a seed;
             ``auto`` takes the fastest of several ways, whose numbers are equal up to rounding (see ``variate.draws``).
+        time_limit: seconds after which no further batch is begun; the same call goes on from there.
+        shard: (number, count): this process takes every count-th batch, beginning with its number.
         show_progress: show a progress bar on standard error.
 
     Returns:
@@ -86,69 +120,105 @@ def evaluate(
     """
     parsed = Budget.parse(budget)
     ways = [Deployment.parse(text) for text in deployments]
-    plans = [Plan.of(wanted, draws) for wanted in (CLEAN, *attacks)]
-    for plan in plans:
-        plan.check_norm(parsed)
     check_draws(ways, verdict_draws)
     check_inputs(x, y)
+    _planned(attacks, suite, parsed, 1 if draws == "auto" else draws, [], target)  # mistakes come before any work
     kind = _checked_kind(network, x, y)
     store = records if isinstance(records, Records) else Records(records)
     sources = {"source": source} if isinstance(source, nn.Module) else dict(source or {})
-    target = Target(network, kind, seed, _identity(network), name, sources, pictures, how, memory)
-    claims = [_claim(target, plan, parsed, x, y, ways, verdict_draws, part) for plan in plans]
+    aim = Target(network, kind, seed, _identity(network), name, sources, pictures, how, memory)
+    batches = _Batches(batch_size, shard, time.monotonic() + (float("inf") if time_limit is None else time_limit))
     with left_as_found(network):
+        number = _enough(aim, parsed, x, y, store, show_progress) if draws == "auto" else draws
+        plans = _planned(attacks, suite, parsed, number, _transfers(aim), target)
+        claims = [_claim(aim, plan, parsed, x, y, ways, verdict_draws, part) for plan in plans]
         for plan, claim in zip(plans, claims, strict=True):
-            store.add([claim])
-            done = len(store.examples.get(claim.id, {}))
-            title = f"{name}: {claim.attack}"
-            with progress(title, len(x), "examples", already=done, show=show_progress) as report:
-                _run(target, plan, claim, x, y, store, batch_size, report)
+            if not batches.late:
+                store.add([claim])
+                _run(aim, plan, claim, x, y, store, batches, show_progress)
     return result_of(store, claims)
 
 
+def _planned(
+    attacks: Sequence[str | Mapping[str, Any]],
+    suite: str | None,
+    budget: Budget,
+    draws: int,
+    transfers: Sequence[str],
+    target: str | None,
+) -> list[Plan | Suite]:
+    """No attack, the attacks, and the suite."""
+    plans = [Plan.of(wanted, draws) for wanted in (CLEAN, *attacks)]
+    for plan in plans:
+        plan.check_norm(budget)
+    if suite is None:
+        if target is not None:
+            raise UsageError("a target needs a suite", todo="give each attack an option target of its own")
+        return [*plans]
+    return [*plans, suite_of(suite, budget, draws=draws, transfers=transfers, target=target)]
+
+
 def _run(
-    target: Target, plan: Plan, claim: Claim, x: Tensor, y: Tensor, store: Records, batch_size: int, report: Report
+    target: Target,
+    plan: Plan | Suite,
+    claim: Claim,
+    x: Tensor,
+    y: Tensor,
+    store: Records,
+    batches: _Batches,
+    show: bool,
 ) -> None:
     """Attack and judge the examples that the records do not hold yet, batch by batch."""
-    done = store.examples.get(claim.id, {})
-    todo = [i for i in range(len(x)) if i not in done]
+    mine = batches.mine(len(x))
+    todo = [i for i in mine if i not in store.examples.get(claim.id, {})]
+    attacks = len(plan.plans) if isinstance(plan, Suite) else 1
     device = _device(target.network, x)
-    for start in range(0, len(todo), batch_size):
-        chosen = todo[start : start + batch_size]
-        index = torch.tensor(chosen, device=x.device)
-        store.add(_answer(target, plan, claim, chosen, x[index].to(device), y[index].long().to(device)))
-        report(len(x) - len(todo) + start + len(chosen))
+    title, done = f"{target.name}: {claim.attack}", len(mine) - len(todo)
+    with progress(title, len(mine) * attacks, "examples", already=done * attacks, show=show) as report:
+        for start in range(0, len(todo), batches.size):
+            if batches.late:
+                return
+            chosen = todo[start : start + batches.size]
+            index = torch.tensor(chosen, device=x.device)
+            told = _Told(report, done * attacks, len(chosen))
+            store.add(answers(target, plan, claim, chosen, x[index].to(device), y[index].long().to(device), told))
+            done += len(chosen)
+            report(done * attacks)
 
 
-def _answer(target: Target, plan: Plan, claim: Claim, chosen: list[int], x: Tensor, y: Tensor) -> Iterator[Record]:
-    """Attack and judge one batch: a record for each of its examples, and pictures of the first few."""
-    budget = Budget.parse(claim.budget) if claim.budget else None
-    perturbed, queries, distance = x, Queries(len(x)), x.new_zeros(len(x))
-    if budget is not None:
-        perturbed, oracle = perturb(target, plan, budget, x, y)
-        queries, distance = oracle.queries, budget.distance(perturbed, x)
-    right = judge(
-        target.network,
-        perturbed,
-        y,
-        deployments=[Deployment.parse(text) for text in claim.deployments],
-        draws=claim.verdict_draws,
-        stream=Stream("verdict", target.seed),
-        kind=target.kind,
-        how=target.how,
-    )
-    for j, example in enumerate(chosen):
-        yield Example(
-            claim=claim.id,
-            example=example,
-            label=int(y[j]),
-            answers={source: pack(bits[:, j]) for source, bits in right.items()},
-            distance=round(float(distance[j]), 7),
-            forwards=int(queries.forwards[j]),
-            backwards=int(queries.backwards[j]),
-        )
-        if target.pictures and budget is not None and x.dim() == 4 and example < PICTURES:
-            yield _picture(claim, example, int(y[j]), x[j], perturbed[j])
+class _Told:
+    """Says, before each attack of a suite on one batch, how far the whole is."""
+
+    def __init__(self, report: Report, done: int, size: int) -> None:
+        self._report, self._done, self._size = report, done, size
+
+    def __call__(self, attack: str, examples: int, passes: int) -> None:
+        self._report(self._done, f"{attack}, {examples} not broken, {passes:,} passes")
+        self._done += self._size
+
+
+def _enough(target: Target, budget: Budget, x: Tensor, y: Tensor, store: Records, show: bool) -> int:
+    """The number of draws from which on more of them change nothing, by what the records say or a pilot."""
+    if target.kind == "deterministic":
+        return 1
+    inputs = fingerprint([x, y])
+    pilot = Plan.of(PILOT if budget.norm != "l0" else "fmn", 1)
+    asked = (target.fingerprint, inputs, pilot.attack, budget.text, target.seed)
+    known = [c for c in store.convergences if (c.fingerprint, c.inputs, c.attack, c.budget, c.seed) == asked]
+    if not known:
+        device = _device(target.network, x)
+        with progress(f"{target.name}: how many draws", 1, "pilots", show=show) as report:
+            few, labels = x[:256].to(device), y[:256].long().to(device)
+            known = [converge(target, pilot, budget, few, labels, inputs, lambda draws: report(0, f"{draws} draws"))]
+        store.add(known)
+    return known[0].chosen
+
+
+def _transfers(target: Target) -> list[str]:
+    """What transfer attacks can hold: the mean network, every source, all together."""
+    held = [MEAN] if isinstance(target.network, RandomNetwork) else []
+    held += [*target.sources]
+    return held + [ENSEMBLE] * (len(held) > 1)
 
 
 def _checked_kind(network: nn.Module, x: Tensor, y: Tensor) -> Kind:
@@ -183,7 +253,7 @@ def _device(network: nn.Module, x: Tensor) -> torch.device:
 
 def _claim(
     target: Target,
-    plan: Plan,
+    plan: Plan | Suite,
     budget: Budget,
     x: Tensor,
     y: Tensor,
@@ -193,9 +263,11 @@ def _claim(
 ) -> Claim:
     random = target.kind != "deterministic"
     options = plan.choices()
-    if plan.attack == "transfer" and target.sources:
-        held = target.held(plan.source)
-        options["source"] = f"{plan.source or 'all'} {fingerprint(held.state_dict())}"
+    if isinstance(plan, Suite) and target.sources:
+        options["sources"] = {name: fingerprint(held.state_dict()) for name, held in target.sources.items()}
+    elif plan.attack == "transfer" and target.sources:
+        held = target.held(plan.source)  # type: ignore[union-attr]
+        options["source"] = f"{plan.source or 'all'} {fingerprint(held.state_dict())}"  # type: ignore[union-attr]
     return Claim(
         network=target.name,
         fingerprint=target.fingerprint,
@@ -208,18 +280,4 @@ def _claim(
         deployments=[str(way) for way in ways],
         seed=target.seed,
         part=part,
-    )
-
-
-def _picture(claim: Claim, example: int, label: int, original: Tensor, perturbed: Tensor) -> Picture:
-    def pixels(image: Tensor) -> str:
-        return (image.detach().cpu() * 255).round().byte().numpy().tobytes().hex()
-
-    return Picture(
-        claim=claim.id,
-        example=example,
-        label=label,
-        shape=list(original.shape),
-        original=pixels(original),
-        adversarial=pixels(perturbed),
     )

@@ -22,7 +22,12 @@ def check_inputs(x: Tensor, y: Tensor) -> None:
 
 
 def check_classes(y: Tensor, classes: int) -> None:
-    """Whether every label is one of the network's classes. Raises ``InputError``."""
+    """Whether there are classes to choose from, and every label is one of them. Raises ``InputError``."""
+    if classes < 2:
+        raise InputError(
+            "the network has one class: its answer is always right, and nothing can change it",
+            expected="logits of two classes or more",
+        )
     if int(y.max()) >= classes:
         raise InputError(
             f"y has the label {int(y.max())}, and the network has {classes} classes",

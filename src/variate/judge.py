@@ -26,6 +26,7 @@ def judge(
     stream: Stream,
     kind: Kind,
     how: How = "loop",
+    target: Tensor | None = None,
 ) -> dict[str, Bits]:
     """The answers of every draw, or group of draws, to the same inputs.
 
@@ -38,6 +39,7 @@ def judge(
         stream: the verdict's stream.
         kind: what ``keyed.kind_of`` says of the network; a deterministic one is asked once.
         how: how the draws of a random network are made: see ``variate.draws``.
+        target: the labels that an aimed attack wanted, shape (B,): any other answer counts as right.
 
     Returns:
         Right or wrong by ``Deployment.source``: (n, B) for single draws, (n // S, B) for groups, (1, B) if
@@ -50,7 +52,8 @@ def judge(
     keys = stream.take(1 if kind == "deterministic" else draws)
     with left_as_found(network):
         logits = outputs_under(network, x, keys, how)  # (n, B, K)
-    return {d.source: _right(d, logits, y).cpu().numpy().astype(np.bool_) for d in deployments}
+    right = {d.source: _right(d, logits, y if target is None else target) for d in deployments}
+    return {name: (bits if target is None else ~bits).cpu().numpy().astype(np.bool_) for name, bits in right.items()}
 
 
 def check_draws(deployments: Sequence[Deployment], draws: int) -> None:

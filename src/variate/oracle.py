@@ -27,6 +27,7 @@ from variate.queries import Queries
 from variate.randomness import Stream
 from variate.registry import Access
 from variate.splitting import pieces, room_for
+from variate.trace import Trace
 
 Reuse = Literal["fresh", "fixed", "one"]
 
@@ -87,6 +88,7 @@ class Oracle:
         self._memory = memory
         self._room: int | None = None
         self._watch = Watch(network)
+        self.trace = Trace()
         self._classes = 0
 
     def coins(self, x: Tensor) -> Coins:
@@ -166,7 +168,10 @@ class ScoreOracle(LabelOracle):
 
 
 class GradientOracle(ScoreOracle):
-    """Labels, scores and the gradient of the averaged loss (expectation over transformation, Athalye et al. 2018)."""
+    """Labels, scores and the gradient of the averaged loss (expectation over transformation, Athalye et al. 2018).
+
+    ``trace`` keeps the losses that came with the gradients of whole batches.
+    """
 
     def take_keys(self, x: Tensor) -> list[int]:
         """The keys of one query, to be given to several: who knows the weights may hold a draw and look at it twice."""
@@ -202,6 +207,7 @@ class GradientOracle(ScoreOracle):
         if self.average == "loss":
             value, gradient = self._mean_loss(x, y, loss, keys)
             self._count(x, rows, keys, forwards=1, backwards=1)
+            self.trace.note(value, loss, rows)
             return value, gradient
         value, slopes = pull_back(self._logits(x, keys), y, loss, self.average)
         gradient = torch.zeros_like(x)
@@ -210,6 +216,7 @@ class GradientOracle(ScoreOracle):
                 inner = partial(_along, slope[part])
                 gradient[part] += self._pass(x[part], y[part], inner, key)[2]
         self._count(x, rows, keys, forwards=2, backwards=1)
+        self.trace.note(value, loss, rows)
         return value, gradient
 
     def each(

@@ -48,3 +48,9 @@ class Queries:
             fresh = set(np.flatnonzero(asked).tolist()) - known
             known |= fresh
             self.draws[list(fresh)] += 1
+
+    def merge(self, others: Queries, rows: Tensor) -> None:
+        """Add what was asked about the examples ``rows`` of this batch, as if by draws of their own."""
+        index = rows.cpu().numpy()
+        for name in ("points", "forwards", "backwards", "draws"):
+            getattr(self, name)[index] += getattr(others, name)

@@ -24,13 +24,19 @@ RECORDS = "records.jsonl"  # its name in a folder
 class Records:
     """A file of records, opened for reading and appending; without a path they are kept in memory only.
 
+    Args:
+        path: the file; one that ends in ``.gz`` is only read.
+        shard: the number of one of several processes that write at once: it reads the file, and appends to one of its
+            own beside it, which ``variate.shards.merge`` brings together.
+
     Attributes:
         runs, networks, scales, claims, examples, pictures, gradients, convergences: what the file says so far;
             ``examples`` by claim, ``gradients`` by (fingerprint, inputs, example).
     """
 
-    def __init__(self, path: str | Path | None = None) -> None:
-        self.path = Path(path) if path is not None else None
+    def __init__(self, path: str | Path | None = None, *, shard: int | None = None) -> None:
+        whole = Path(path) if path is not None else None
+        self.path = whole if whole is None or shard is None else shard_of(whole, shard)
         self._mended = False
         self.runs: list[Run] = []
         self.networks: dict[str, Network] = {}
@@ -40,9 +46,10 @@ class Records:
         self.pictures: list[Picture] = []
         self.gradients: dict[tuple[str, str, int], Gradient] = {}
         self.convergences: list[Convergence] = []
-        if self.path is not None and self.path.exists():
-            for number, line in enumerate(self._lines(self.path), 1):
-                self._keep(self._parse(line, number))
+        for file in dict.fromkeys((whole, self.path)):
+            if file is not None and file.exists():
+                for number, line in enumerate(self._lines(file), 1):
+                    self._keep(self._parse(line, file, number))
 
     def add(self, records: Iterable[Record]) -> None:
         """Append records, all or none: what is already in the file is not written twice. Raises ``RecordError``."""
@@ -127,16 +134,21 @@ class Records:
             raise RecordError(f"cannot read records from {path}: {error}") from error
         return data[: data.rfind(b"\n") + 1].splitlines()
 
-    def _parse(self, line: bytes, number: int) -> Record:
+    def _parse(self, line: bytes, file: Path, number: int) -> Record:
         try:
             return READ.validate_json(line)
         except ValidationError as error:
             first = error.errors()[0]
             raise RecordError(
-                f"line {number} of {self.path} is not a record of this version of Variate",
+                f"line {number} of {file} is not a record of this version of Variate",
                 findings=[f"{'.'.join(map(str, first['loc'])) or 'line'}: {first['msg']}"],
                 todo="give a records.jsonl that `variate attack` or `variate study` wrote",
             ) from error
+
+
+def shard_of(path: Path, number: int) -> Path:
+    """Where one of several processes writes what will be part of ``path``."""
+    return path.with_name(f"{path.stem}.{number}{path.suffix}")
 
 
 def pack(bits: Bits) -> str:

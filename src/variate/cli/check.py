@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from variate.cli.judging import build
 from variate.cli.options import Json, print_json
 from variate.errors import RandomizeError, UsageError
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from variate.checks import Check
 
 
@@ -39,24 +38,6 @@ def check(
         show(found)
     if found.findings:
         raise RandomizeError(f"{found.module} cannot be made random", findings=found.findings)
-
-
-def build(path: str) -> nn.Module:
-    """The module that the user's callable returns. Raises ``UsageError``."""
-    from torch import nn
-
-    from variate import registry
-
-    function = registry.import_callable(path)
-    try:
-        made = function()
-    except TypeError as error:
-        raise UsageError(
-            f"{path} cannot be called without arguments: {error}", expected="a callable that needs none"
-        ) from error
-    if not isinstance(made, nn.Module):
-        raise UsageError(f"{path} returned {type(made).__name__}", expected="a torch.nn.Module")
-    return made
 
 
 def families(words: list[str]) -> str | dict[str, str]:

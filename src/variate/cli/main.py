@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 import variate
-from variate.cli import attack, check, doctor, list_entries, report, study, train
+from variate.cli import attack, audit, check, doctor, evaluate, list_entries, report, study, train
 from variate.errors import VariateError
 
 
@@ -41,6 +41,8 @@ app = typer.Typer(
 )
 app.command("train")(train.train)
 app.command("attack")(attack.attack)
+app.command("evaluate")(evaluate.evaluate)
+app.command("audit")(audit.audit)
 app.command("study")(study.study)
 app.command("report")(report.report)
 app.command("check")(check.check)

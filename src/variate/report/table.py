@@ -18,6 +18,7 @@ TABLES = {
     "twins": "Deterministic twins of the random networks",
 }
 LEGEND = "Right answers in percent, with the 95 % interval over examples and draws."
+HIDDEN = ("source", "sources", "attacks")  # options that a heading has no room for
 Heading = tuple[str, str, str]  # attack, what it averages over, budget
 
 
@@ -44,7 +45,7 @@ def heading(row: Row) -> Heading:
     """What stands above a column: the attack, the number of draws it averages over, the budget."""
     if row.attack == CLEAN:
         return (CLEAN, "", "")
-    options = ", ".join(f"{value} {name}" for name, value in row.options.items() if name != "source")
+    options = ", ".join(f"{value} {name}" for name, value in row.options.items() if name not in HIDDEN)
     draws = f"{row.draws} draw{'s' * (row.draws != 1)}" if row.draws else "no queries"
     return (row.attack, f"{options}, {draws}" if options else draws, row.budget or "")
 

@@ -1,0 +1,120 @@
+"""One batch of one claim: attacked, judged on fresh draws, and written down example by example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from variate.budget import Budget
+from variate.cascade import cascade
+from variate.judge import judge
+from variate.lines import Claim, Example, Picture, Record
+from variate.oracle import GradientOracle
+from variate.plan import Plan, Target, perturb, targets_of
+from variate.queries import Queries
+from variate.randomness import Stream
+from variate.rates import Deployment
+from variate.record import pack
+from variate.suites import Suite
+
+PICTURES = 6
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """What an attack or a suite made of a batch."""
+
+    perturbed: Tensor
+    queries: Queries
+    rising: list[float | None]
+    chosen: list[str | None]
+    shares: list[dict[str, float]]
+
+
+def answers(
+    target: Target,
+    plan: Plan | Suite,
+    claim: Claim,
+    numbers: list[int],
+    x: Tensor,
+    y: Tensor,
+    told: Callable[[str, int, int], None],
+) -> Iterator[Record]:
+    """Attack and judge one batch: a record for each of its examples, and pictures of the first few.
+
+    Args:
+        target: the network.
+        plan: what is run.
+        claim: what the records say of it.
+        numbers: of the examples in the whole set.
+        x: their inputs, shape (B, ...).
+        y: their labels, shape (B,).
+        told: called before each attack of a suite.
+    """
+    budget = Budget.parse(claim.budget) if claim.budget else None
+    made = _attacked(target, plan, budget, x, y, told)
+    right = judge(
+        target.network,
+        made.perturbed,
+        y,
+        deployments=[Deployment.parse(text) for text in claim.deployments],
+        draws=claim.verdict_draws,
+        stream=Stream("verdict", target.seed),
+        kind=target.kind,
+        how=target.how,
+        target=None if plan.target is None else targets_of(target, plan.target, x, y),
+    )
+    distance = x.new_zeros(len(x)) if budget is None else budget.distance(made.perturbed, x)
+    for j, example in enumerate(numbers):
+        yield Example(
+            claim=claim.id,
+            example=example,
+            label=int(y[j]),
+            answers={source: pack(bits[:, j]) for source, bits in right.items()},
+            distance=round(float(distance[j]), 7),
+            forwards=int(made.queries.forwards[j]),
+            backwards=int(made.queries.backwards[j]),
+            points=int(made.queries.points[j]),
+            rising=made.rising[j],
+            chosen=made.chosen[j],
+            shares=made.shares[j],
+        )
+        if target.pictures and budget is not None and x.dim() == 4 and example < PICTURES:
+            yield _picture(claim, example, int(y[j]), x[j], made.perturbed[j])
+
+
+def _attacked(
+    target: Target,
+    plan: Plan | Suite,
+    budget: Budget | None,
+    x: Tensor,
+    y: Tensor,
+    told: Callable[[str, int, int], None],
+) -> Attacked:
+    nothing: list[None] = [None] * len(x)
+    none_each: list[dict[str, float]] = [{} for _ in nothing]
+    if budget is None:
+        return Attacked(x, Queries(len(x)), [*nothing], [*nothing], none_each)
+    if isinstance(plan, Suite):
+        outcome = cascade(target, plan, budget, x, y, told)
+        return Attacked(outcome.perturbed, outcome.queries, [*nothing], [*outcome.chosen], outcome.shares)
+    perturbed, oracle = perturb(target, plan, budget, x, y)
+    rising = oracle.trace.rising() if isinstance(oracle, GradientOracle) else None
+    moved = [*nothing] if rising is None else [round(value, 4) for value in rising.tolist()]
+    return Attacked(perturbed, oracle.queries, moved, [*nothing], none_each)
+
+
+def _picture(claim: Claim, example: int, label: int, original: Tensor, perturbed: Tensor) -> Picture:
+    def pixels(image: Tensor) -> str:
+        return (image.detach().cpu() * 255).round().byte().numpy().tobytes().hex()
+
+    return Picture(
+        claim=claim.id,
+        example=example,
+        label=label,
+        shape=list(original.shape),
+        original=pixels(original),
+        adversarial=pixels(perturbed),
+    )

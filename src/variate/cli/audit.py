@@ -1,0 +1,92 @@
+"""``variate audit``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from variate.cli import judging
+from variate.cli.options import Accelerator, DataFolder, Json, Quiet, Seed
+
+
+class Mode(StrEnum):
+    """The mode in which a network is judged."""
+
+    as_is = "as-is"
+    eval = "eval"
+    train = "train"
+
+
+def audit(
+    module: Annotated[str, typer.Argument(help="module:callable that returns a torch.nn.Module, weights loaded.")],
+    data: Annotated[str, typer.Option(help="A data set, a file.npz with x and y, or module:callable for both.")],
+    out: Annotated[Path, typer.Option(help="Folder for the records; a stopped audit goes on from it.")],
+    mode: Annotated[
+        Mode, typer.Option(help="as-is judges the network in the mode in which your callable returns it.")
+    ] = Mode.as_is,
+    suite: judging.SuiteOption = "standard",
+    attack: judging.Attack = None,
+    budget: judging.Budget = None,
+    target: judging.Target = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="module:callable of a network to transfer from. Repeatable.")
+    ] = None,
+    draws: judging.DrawsWord = "auto",
+    verdict_draws: judging.VerdictDraws = 160,
+    deployment: judging.Deployments = None,
+    examples: judging.Examples = 1000,
+    batch_size: judging.BatchSize = 128,
+    how: judging.HowOption = judging.How.loop,
+    memory: judging.Memory = None,
+    time_limit: judging.TimeLimit = None,
+    devices: judging.Devices = 1,
+    layers: Annotated[bool, typer.Option("--layers", help="Tell whose noise buys the robustness, too.")] = False,
+    doubts: judging.Doubts = True,
+    data_folder: DataFolder = None,
+    accelerator: Accelerator = "auto",
+    seed: Seed = 0,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Evaluate a network of your own, random or not: dropout left on, noise layers, layers of another library.
+
+    A network that draws from torch's global generator is judged over its draws too: the keys seed that generator. It is
+    judged in the mode in which your callable returns it, so that noise which is on stays on; a new torch module is in
+    train mode. Inputs lie in [0, 1]: normalization belongs inside the network.
+
+    Example: variate audit mine:network --data digits --budget linf:0.1 --out runs/mine
+    """
+    if judging.spread(devices):
+        return
+    setting = judging.of_module(
+        module,
+        data,
+        out,
+        mode=mode.value,
+        examples=examples,
+        budget=budget,
+        data_folder=data_folder,
+        accelerator=accelerator,
+        sources=source or [],
+    )
+    records, result = judging.judged(
+        setting,
+        attacks=attack or [],
+        suite=suite,
+        target=target,
+        draws=draws,
+        verdict_draws=verdict_draws,
+        deployments=deployment,
+        batch_size=batch_size,
+        how=how,
+        seed=seed,
+        memory=memory,
+        time_limit=time_limit,
+        layers=layers,
+        doubts=doubts,
+        quiet=quiet,
+    )
+    judging.show(setting, records, result, json=json)

@@ -1,0 +1,75 @@
+"""``variate evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from variate.cli import judging
+from variate.cli.options import Accelerator, DataFolder, Json, Quiet, Seed, TrustCode
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Folder that `variate train` wrote.")],
+    suite: judging.SuiteOption = "standard",
+    attack: judging.Attack = None,
+    budget: judging.Budget = None,
+    target: judging.Target = None,
+    source: Annotated[
+        list[Path] | None, typer.Option(help="Folder of another trained network to transfer from. Repeatable.")
+    ] = None,
+    draws: judging.DrawsWord = "auto",
+    verdict_draws: judging.VerdictDraws = 160,
+    deployment: judging.Deployments = None,
+    examples: judging.Examples = 1000,
+    batch_size: judging.BatchSize = 128,
+    how: judging.HowOption = judging.How.loop,
+    memory: judging.Memory = None,
+    time_limit: judging.TimeLimit = None,
+    devices: judging.Devices = 1,
+    layers: Annotated[bool, typer.Option("--layers", help="Tell whose noise buys the robustness, too.")] = False,
+    doubts: judging.Doubts = True,
+    data_folder: DataFolder = None,
+    accelerator: Accelerator = "auto",
+    trust_code: TrustCode = False,
+    seed: Seed = 0,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Evaluate a trained network: a suite of attacks, a verdict on fresh draws, and red flags that doubt it.
+
+    Every answer is added to RUN/records.jsonl; what is there already is not computed again.
+
+    Example: variate evaluate runs/a --suite standard --budget linf:0.1 --examples 500
+    """
+    if judging.spread(devices):
+        return
+    setting = judging.of_run(
+        run,
+        examples=examples,
+        budget=budget,
+        data_folder=data_folder,
+        accelerator=accelerator,
+        trust_code=trust_code,
+        sources=source or [],
+    )
+    records, result = judging.judged(
+        setting,
+        attacks=attack or [],
+        suite=suite,
+        target=target,
+        draws=draws,
+        verdict_draws=verdict_draws,
+        deployments=deployment,
+        batch_size=batch_size,
+        how=how,
+        seed=seed,
+        memory=memory,
+        time_limit=time_limit,
+        layers=layers,
+        doubts=doubts,
+        quiet=quiet,
+    )
+    judging.show(setting, records, result, json=json)

@@ -1,0 +1,301 @@
+"""What `attack`, `evaluate` and `audit` have in common: a network and its inputs, judged, shown and doubted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from variate.cli.options import print_json, this_command
+from variate.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from variate.evaluation import Draws
+    from variate.lines import Record
+    from variate.record import Records
+    from variate.result import Result
+
+
+class How(StrEnum):
+    """The ways to make draws."""
+
+    loop = "loop"
+    vmap = "vmap"
+    threads = "threads"
+    auto = "auto"
+
+
+Budget = Annotated[str | None, typer.Option(help="NORM:SIZE, such as linf:8/255, l2:0.5, l1:12 or l0:20.")]
+Attack = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME or NAME(option=value), such as 'pgd(steps=100)': see `variate list attacks`. Repeatable."),
+]
+DrawsWord = Annotated[
+    str, typer.Option(help="Draws that every query of an attack averages over; auto: until the accuracy is flat.")
+]
+VerdictDraws = Annotated[int, typer.Option(min=1, help="Fresh draws of the verdict.")]
+Deployments = Annotated[
+    list[str] | None, typer.Option("--deployment", help="single, mean-16, majority-16, survive-10. Repeatable.")
+]
+Examples = Annotated[int, typer.Option(min=1, help="How many test examples.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Examples at a time; changes no answer.")]
+HowOption = Annotated[
+    How, typer.Option(help="How draws are made: loop repeats bit for bit, auto takes the fastest way.")
+]
+SuiteOption = Annotated[str | None, typer.Option(help="quick, standard or full.")]
+Target = Annotated[
+    str | None, typer.Option(help="What the suite aims at: next, random, least-likely or a label; nothing without it.")
+]
+Memory = Annotated[int | None, typer.Option(min=1, help="Megabytes that an attack may take at once in the network.")]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(min=0, help="Seconds after which no batch is begun; the same command goes on."),
+]
+Devices = Annotated[int, typer.Option(min=1, help="Processes on this machine; torchrun starts them on several.")]
+Doubts = Annotated[bool, typer.Option(help="Measure what the red flags need, beside the attacks.")]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A network with labelled inputs, and where its records go."""
+
+    network: nn.Module
+    x: Tensor
+    y: Tensor
+    budget: str
+    data: str
+    name: str
+    title: str
+    folder: Path
+    lines: Sequence[Record] = ()
+    sources: Mapping[str, nn.Module] = field(default_factory=dict)
+
+
+def of_run(
+    run: Path,
+    *,
+    examples: int,
+    budget: str | None,
+    data_folder: Path | None,
+    accelerator: str,
+    trust_code: bool,
+    sources: Sequence[Path] = (),
+) -> Setting:
+    """The network that `variate train` wrote, and the test split of its data."""
+    from variate import registry
+    from variate.cell import describe
+    from variate.checkpoint import load, read_card
+    from variate.reading import labelled
+
+    card = read_card(run)
+    device = _device(accelerator)
+    network = load(run, trust_code=trust_code).to(device)
+    x, y = labelled(card.data, folder=data_folder)
+    name = f"{card.defense} {card.architecture}"
+    return Setting(
+        network,
+        x[:examples],
+        y[:examples],
+        budget or registry.get("datasets", card.data).facts["budget"],
+        card.data,
+        name,
+        f"{name} on {card.data}",
+        run,
+        describe(card, network, name),
+        {source.name: load(source, trust_code=trust_code).to(device) for source in sources},
+    )
+
+
+def of_module(
+    path: str,
+    data: str,
+    folder: Path,
+    *,
+    mode: str,
+    examples: int,
+    budget: str | None,
+    data_folder: Path | None,
+    accelerator: str,
+    sources: Sequence[str] = (),
+) -> Setting:
+    """A network of the user's own, and labelled inputs from wherever they are. Raises ``UsageError``."""
+    from variate import registry
+    from variate.reading import labelled
+
+    device = _device(accelerator)
+    network = build(path).to(device)
+    if mode != "as-is":
+        network.train(mode == "train")
+    x, y = labelled(data, folder=data_folder)
+    known = registry.entries("datasets").get(data)
+    if budget is None and known is None:
+        raise UsageError(f"there is no usual budget for {data}", todo="say --budget, such as linf:8/255")
+    held = {source: build(source).to(device).eval() for source in sources}
+    chosen = budget or known.facts["budget"]  # type: ignore[union-attr]
+    return Setting(network, x[:examples], y[:examples], chosen, data, path, f"{path} on {data}", folder, sources=held)
+
+
+def build(path: str) -> nn.Module:
+    """The module that the user's callable returns. Raises ``UsageError``."""
+    from torch import nn
+
+    from variate import registry
+
+    function = registry.import_callable(path)
+    try:
+        made = function()
+    except TypeError as error:
+        raise UsageError(
+            f"{path} cannot be called without arguments: {error}", expected="a callable that needs none"
+        ) from error
+    if not isinstance(made, nn.Module):
+        raise UsageError(f"{path} returned {type(made).__name__}", expected="a torch.nn.Module")
+    return made
+
+
+def spread(devices: int) -> bool:
+    """Whether the work went to several processes, and is done. Raises ``VariateError`` if one of them failed."""
+    import sys
+
+    from variate.shards import spawn
+
+    if devices == 1:
+        return False
+    words, kept = iter(sys.argv[1:]), []
+    for word in words:
+        if word == "--devices":
+            next(words, None)
+        elif not word.startswith("--devices="):
+            kept.append(word)
+    spawn(kept, devices)
+    return True
+
+
+def judged(
+    setting: Setting,
+    *,
+    attacks: Sequence[str | Mapping[str, Any]],
+    suite: str | None = None,
+    target: str | None = None,
+    draws: str = "20",
+    verdict_draws: int,
+    deployments: Sequence[str] | None,
+    batch_size: int,
+    how: How,
+    seed: int,
+    memory: int | None = None,
+    time_limit: float | None = None,
+    layers: bool = False,
+    doubts: bool = False,
+    quiet: bool,
+) -> tuple[Records, Result]:
+    """Evaluate a setting as one of the processes that do: the whole records, and the rates of what was asked."""
+    from variate.cell import run_record
+    from variate.evaluation import DEPLOYMENTS, evaluate
+    from variate.record import RECORDS, Records
+    from variate.result import result_of
+    from variate.shards import leave, merge, this_shard, wait_for_all
+
+    number, count = shard = this_shard()
+    path = setting.folder / RECORDS
+    records = Records(path, shard=number if count > 1 else None)
+    records.add([run_record(command=this_command(), title=setting.title, data=setting.data, seed=seed, x=setting.x)])
+    records.add(setting.lines)
+    common: dict[str, Any] = {
+        "budget": setting.budget, "seed": seed, "batch_size": batch_size, "records": records, "how": how.value,
+        "shard": shard, "show_progress": not quiet,
+    }  # fmt: skip
+    result = evaluate(
+        setting.network, setting.x, setting.y, attacks=attacks, suite=suite, target=target, draws=draws_of(draws),
+        deployments=deployments or DEPLOYMENTS, verdict_draws=verdict_draws, source=setting.sources,
+        memory=None if memory is None else memory * 1_000_000, name=setting.name, pictures=True,
+        time_limit=time_limit, **common,
+    )  # fmt: skip
+    if doubts:
+        from variate.doubts import doubt
+
+        doubt(setting.network, setting.x, setting.y, name=setting.name, verdict_draws=verdict_draws, **common)
+    if layers:
+        _by_layer(setting, verdict_draws, common)
+    wait_for_all(shard)
+    if count > 1 and number == 0:
+        records = merge(path, count)
+    wait_for_all(shard)
+    leave(shard)
+    return records, result_of(records, result.claims)
+
+
+def show(setting: Setting, records: Records, result: Result, *, json: bool) -> None:
+    """The table, the red flags and where the rest is; or all of it as JSON."""
+    from variate.raised import raised
+    from variate.record import RECORDS
+    from variate.report.table import print_rows, shown_rows, study_rows
+    from variate.shards import this_shard
+
+    if this_shard()[0] > 0:
+        return
+    flags = raised(records)
+    if json:
+        print_json({"rates": result.as_json(), "flags": [flag.as_json() for flag in flags]})
+        return
+    print_rows(shown_rows(records, result.claims), setting.title)
+    rows = study_rows(records, "layers")
+    if rows:
+        print_rows(rows, "noise by layer")
+    for flag in flags:
+        typer.echo(f"{flag.level}: {flag.flag}, {flag.network}")
+        for line in (*flag.findings, f"do: {flag.remedy}"):
+            typer.echo(f"  {line}")
+    typer.echo(f"every answer: {setting.folder / RECORDS}; page: variate report {setting.folder}")
+
+
+def draws_of(word: str) -> Draws:
+    """``auto`` or a number. Raises ``UsageError``."""
+    if word == "auto":
+        return "auto"
+    if not word.isdecimal() or int(word) < 1:
+        raise UsageError(f"cannot average over {word!r} draws", expected="auto, or a whole number from 1")
+    return int(word)
+
+
+def _device(accelerator: str) -> torch.device:
+    """The device of this process: one for each, where several share a machine."""
+    import torch
+
+    from variate.training import device_of
+
+    device = device_of(accelerator)
+    local = os.environ.get("LOCAL_RANK")
+    if device.type == "cuda" and local is not None:
+        return torch.device("cuda", int(local) % torch.cuda.device_count())
+    return device
+
+
+def _by_layer(setting: Setting, verdict_draws: int, common: Mapping[str, Any]) -> None:
+    """Clean and robust accuracy with each layer's noise off and alone on, beside the network and its mean."""
+    from variate.evaluation import evaluate
+    from variate.layers import variations
+    from variate.network import RandomNetwork
+
+    if not isinstance(setting.network, RandomNetwork):
+        raise UsageError(
+            f"{setting.name} has no layers with noise of their own", expected="a network of variate.randomize"
+        )
+    networks = {
+        "all noise": setting.network,
+        "mean network": setting.network.mean(),
+        **dict(variations(setting.network)),
+    }
+    for name, network in networks.items():
+        evaluate(
+            network, setting.x, setting.y, attacks=[{"name": "pgd", "steps": 20}], deployments=["single"],
+            verdict_draws=verdict_draws, name=f"{setting.name}, {name}", part="layers", **common,
+        )  # fmt: skip
