@@ -31,6 +31,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/floor.py
 	$(BIN)/python benchmarks/draws.py
+	$(BIN)/python benchmarks/attacks.py
 	$(BIN)/python benchmarks/sampling.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/startup.py

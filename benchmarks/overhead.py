@@ -1,4 +1,4 @@
-"""What randomness costs: random networks against the deterministic one, an averaged attack against a plain loop.
+"""What randomness costs: random networks against the deterministic one, and against other libraries.
 
     python benchmarks/overhead.py [--json FILE] [--cases lenet lstm] [--rounds N] [--no-peers]
 
@@ -11,7 +11,6 @@ installed (``pip install --no-deps -r benchmarks/peers.txt``). Everything takes 
 from __future__ import annotations
 
 import argparse
-import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,14 +23,9 @@ from peers import Cannot, Converted, converted, installed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from variate import registry
-from variate.budget import Budget
-from variate.oracle import GradientOracle
 from variate.randomization import randomize
-from variate.randomness import Stream
 
 SECONDS = 40  # for all rounds of one measurement, if it does not need more
-ATTACKED = 7  # rounds of an attack: one takes a second or two
 PLAIN, OURS = "deterministic", "variate"
 TARGETS = {
     "forward": dict(zip(CASES, (1.04, 1.03, 1.01, 1.01, 1.04), strict=True)),
@@ -63,27 +57,6 @@ def step(network: nn.Module, x: Tensor, y: Tensor) -> Callable[[], object]:
 
 
 KINDS = {"forward": forward, "training step": step}
-
-
-def plain_pgd(network: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, draws: int) -> Tensor:
-    """The loop that anyone would write: PGD from the input, averaging the gradients of fresh forwards."""
-    perturbed = x.clone()
-    for _ in range(steps):
-        total = torch.zeros_like(x)
-        for _ in range(draws):
-            leaf = perturbed.detach().requires_grad_()
-            total += torch.autograd.grad(F.cross_entropy(network(leaf), y), leaf)[0]
-        moved = perturbed + 2.5 * eps / steps * total.sign()
-        perturbed = (x + (moved - x).clamp(-eps, eps)).clamp(0, 1)
-    return perturbed
-
-
-def our_pgd(network: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, draws: int) -> Tensor:
-    """The same attack through the oracle."""
-    pgd = registry.get("attacks", "pgd").load()
-    oracle = GradientOracle(network, draws=draws, stream=Stream("search", 0))
-    result: Tensor = pgd(oracle, x, y, budget=Budget.parse(f"linf:{eps}"), steps=steps, random_start=False)
-    return result
 
 
 def sides(case: Case, peers: bool) -> tuple[dict[str, Converted], dict[str, str]]:
@@ -155,27 +128,6 @@ def explain(able: Mapping[str, Converted], unable: Mapping[str, str]) -> None:
     print(flush=True)
 
 
-def attacks(case: str, rounds: int) -> dict[str, Any]:
-    """PGD through the oracle against a plain loop."""
-    plain, x, y = CASES[case]()
-    arguments = (x, y, 0.1, 10)
-    found = {}
-    for label, network, draws in (
-        ("deterministic", plain.eval(), 1),
-        ("random, 10 draws", randomize(plain).eval(), 10),
-    ):
-        runs = {
-            "oracle": functools.partial(our_pgd, network, *arguments, draws),
-            "loop": functools.partial(plain_pgd, network, *arguments, draws),
-        }
-        timed = measuring.interleaved(runs, seconds=SECONDS, rounds=rounds)
-        found[label] = {name: round(timed.median(name), 2) for name in runs} | {"ratio": timed.ratio("oracle", "loop")}
-        measuring.warn(timed)
-    rows = [(label, f"{row['oracle']:.1f}", f"{row['loop']:.1f}", str(row["ratio"])) for label, row in found.items()]
-    measuring.table((f"{case}, PGD with 10 steps", "oracle ms", "plain loop ms", "ratio"), rows)
-    return found
-
-
 def chosen(words: list[str]) -> list[str]:
     """The cases whose name contains one of the words; all, if there are none."""
     found = [case for case in CASES if not words or any(word.lower() in case.lower() for word in words)]
@@ -198,8 +150,6 @@ def main() -> None:
     found: dict[str, Any] = {
         "cases": {case: measure(case, not options.no_peers, options.rounds) for case in cases},
     }
-    if "LeNet b128" in cases:
-        found["attacks"] = {"LeNet b128": attacks("LeNet b128", min(options.rounds or ATTACKED, ATTACKED))}
     measuring.write(options.json, machine, found)
 
 

@@ -69,9 +69,6 @@ def overhead() -> list[str]:
         if row.get("cannot") or row.get("note")
     }
     lines += ["What the others leave out or cannot do:", "", *sorted(notes), ""]
-    for case, rows_of in found.get("attacks", {}).items():
-        rows = [[name, f"{row['ratio']['value']:.3f}"] for name, row in rows_of.items()]
-        lines += [f"PGD through the oracle against a plain loop, {case}:", "", *table(["", "ratio"], rows)]
     return lines
 
 
@@ -109,6 +106,24 @@ def draws() -> list[str]:
     lines += table(["", "loop", "vmap", "threads", "auto", "auto took", "asked of auto"], rows)
     lines += ["Per-example draws, against one deterministic forward pass:", ""]
     return lines + table(["", "ratio"], [[c, _ratio(s["per example"])] for c, s in found["per example"].items()])
+
+
+def attacks() -> list[str]:
+    """Attacks and verdicts, against plain loops and other libraries."""
+    found = read("attacks")
+    lines = ["## Attacks and verdicts", "", f"`python benchmarks/attacks.py` ({machine(found)})", ""]
+    measured = {
+        "PGD with 10 steps on the deterministic LeNet, batch 128": found["deterministic"],
+        **{f"PGD with 5 steps and 20 averaged draws, random {case}": one for case, one in found["random"].items()},
+        "The judge at 100 draws, LeNet, batch 256": found["judge"],
+        "One gradient over 5 draws, ResNet-18, batch 32": found["oracle"],
+    }
+    for title, one in measured.items():
+        rows = [
+            [side, _ratio(row), f"{row['asked']:.2f}" if "asked" in row else ""] for side, row in one["sides"].items()
+        ]
+        lines += [f"{title}:", "", *table(["", f"ratio to {one['against']}", "asked"], rows)]
+    return lines
 
 
 def sampling() -> list[str]:
@@ -160,7 +175,7 @@ def page() -> str:
         "that of one process: where its memory happens to lie moves a forward pass by a few percent.",
         "",
     ]
-    return "\n".join([*head, *overhead(), *floor(), *draws(), *sampling(), *memory()]).rstrip() + "\n"
+    return "\n".join([*head, *overhead(), *floor(), *draws(), *attacks(), *sampling(), *memory()]).rstrip() + "\n"
 
 
 if __name__ == "__main__":

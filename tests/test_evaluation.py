@@ -240,3 +240,43 @@ def test_the_result_prints_every_row_and_pictures_are_kept_on_request(pair, tmp_
     assert first.low <= first.rate <= first.high
     assert len(Records(path).pictures) == 6
     assert [row["deployment"] for row in result.as_json()[:4]] == ["single", "mean-16", "majority-16", "survive-10"]
+
+
+class Constant(nn.Module):
+    """Answers 0 whatever it is asked, and its gradient is zero everywhere."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.answer = nn.Parameter(torch.eye(1, classes))
+
+    def forward(self, x):
+        return self.answer + 0 * x.flatten(1).sum(1, keepdim=True)
+
+
+@pytest.mark.parametrize("attack", registry.entries("attacks"))
+def test_a_constant_network_is_always_right_and_no_attack_stumbles(attack, inputs):
+    entry = registry.get("attacks", attack)
+    for norm in entry.facts["norms"]:
+        size = "3" if norm == "l0" else "0.5"
+        options = {"name": attack, **entry.facts["quick"]}
+        x, y = inputs[0][:4], inputs[1][:4]
+        result = evaluate(Constant(4), x, y, budget=f"{norm}:{size}", attacks=[options])
+        assert {row.rate for row in result.rows} == {1.0}
+
+
+def test_a_network_of_one_class_has_nothing_to_attack(inputs):
+    with pytest.raises(InputError, match="one class"):
+        evaluate(Constant(1), *inputs, budget="linf:0.1")
+
+
+@pytest.mark.parametrize("attack", registry.entries("attacks"))
+def test_a_budget_of_zero_changes_nothing_and_the_whole_range_is_one(attack, pair):
+    net, x, y = pair
+    entry = registry.get("attacks", attack)
+    options = {"name": attack, **entry.facts["quick"]}
+    for norm in entry.facts["norms"]:
+        nothing = evaluate(net, x[:6], y[:6], budget=f"{norm}:0", attacks=[options], draws=2, verdict_draws=32)
+        rates_of = {row.attack: row.rate for row in nothing.rows if row.deployment == "single"}
+        assert rates_of[attack] == rates_of["clean"]
+        everything = str(x[0].numel()) if norm in ("l1", "l0") else "4" if norm == "l2" else "1"
+        evaluate(net, x[:6], y[:6], budget=f"{norm}:{everything}", attacks=[options], draws=2, verdict_draws=32)

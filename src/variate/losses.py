@@ -42,16 +42,16 @@ def dlr(logits: Tensor, y: Tensor) -> Tensor:
     return margin(logits, y) / (top[:, 0] - top[:, 2] + TINY)
 
 
-def dlr_targeted(logits: Tensor, y: Tensor, *, target: Tensor) -> Tensor:
+def dlr_targeted(logits: Tensor, pairs: Tensor) -> Tensor:
     """The targeted difference of logits ratio (Croce & Hein 2020, equation 7); below four classes the bare difference.
 
     Args:
         logits: shape (B, K).
-        y: labels, shape (B,).
-        target: the labels to reach, shape (B,).
+        pairs: of labels and the labels to reach, as ``y * K + target``, shape (B,).
     """
-    gap = _of(logits, target) - _of(logits, y)
-    if logits.shape[1] < 4:
+    classes = logits.shape[1]
+    gap = _of(logits, pairs % classes) - _of(logits, pairs // classes)
+    if classes < 4:
         return gap
     top = logits.topk(4, dim=1).values  # (B, 4)
     return gap / (top[:, 0] - (top[:, 2] + top[:, 3]) / 2 + TINY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from variate import packaged, registry
 from variate.budget import Budget
 from variate.cell import Cell, describe, run_record, train_cell
 from variate.checkpoint import load
+from variate.doubts import doubt
 from variate.errors import UsageError, unknown_name
 from variate.evaluation import evaluate
 from variate.judge import check_draws
@@ -21,6 +23,7 @@ from variate.network import RandomNetwork
 from variate.plan import Plan
 from variate.rates import Deployment
 from variate.record import RECORDS, Records
+from variate.suites import suite_of
 from variate.training import device_of
 
 FROZEN_KEY = 0  # the draw of the frozen twin
@@ -45,7 +48,10 @@ class Evaluation(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     attacks: list[dict[str, Any]]
+    suite: str | None = None
+    doubts: bool = False
     examples: int | None = Field(None, ge=1)
+    batch_size: int = Field(256, ge=1)
     draws: int = Field(20, ge=1)
     verdict_draws: int = Field(160, ge=2)
     deployments: list[str] = ["single", "mean-16", "majority-16", "survive-10"]
@@ -114,6 +120,8 @@ def check_study(study: Study) -> None:
     budget = Budget.parse(study.budget)
     for attack in study.evaluation.attacks:
         Plan.of(attack, study.evaluation.draws).check_norm(budget)
+    if study.evaluation.suite is not None:
+        suite_of(study.evaluation.suite, budget, draws=study.evaluation.draws, transfers=[])
     check_draws([Deployment.parse(text) for text in study.evaluation.deployments], study.evaluation.verdict_draws)
     for size in study.curves.sizes:
         budget.with_size(size)
@@ -147,25 +155,41 @@ def run_study(
             command=command, title=study.title, data=study.data, seed=study.seed, x=x[: study.evaluation.examples]
         )
         records.add([run])
+    networks: dict[str, nn.Module] = {}
     for defense, cell in cells.items():
         card = train_cell(cell, out / defense, show_progress=show_progress)
         trusted = card.architecture == study.network  # the study names the code itself
-        network = load(out / defense, trust_code=trusted).to(device_of(accelerator))
-        records.add(describe(card, network, defense))
-        _judge_network(study, network, defense, x, y, records, show_progress)
+        networks[defense] = load(out / defense, trust_code=trusted).to(device_of(accelerator))
+        records.add(describe(card, networks[defense], defense))
+    for defense, network in networks.items():
+        others = {name: other for name, other in networks.items() if name != defense} if study.evaluation.suite else {}
+        _judge_network(study, network, defense, x, y, records, others, show_progress)
     return records
 
 
 def _judge_network(
-    study: Study, network: nn.Module, name: str, x: Tensor, y: Tensor, records: Records, show_progress: bool
+    study: Study, network: nn.Module, name: str, x: Tensor, y: Tensor, records: Records, sources: Mapping[str, nn.Module], show_progress: bool
 ) -> None:
     """The whole test split unattacked, then the table, the twins and the curves of one network."""
     plan, curves = study.evaluation, study.curves
     judged = partial(evaluate, seed=study.seed, records=records, show_progress=show_progress)
     judged(network, x, y, budget=study.budget, attacks=[], verdict_draws=CLEAN_DRAWS, name=name, part="test split")
     few = slice(plan.examples)
-    table = partial(judged, attacks=plan.attacks, draws=plan.draws, verdict_draws=plan.verdict_draws)
-    table(network, x[few], y[few], budget=study.budget, deployments=plan.deployments, name=name, pictures=True)
+    table = partial(
+        judged,
+        attacks=plan.attacks,
+        draws=plan.draws,
+        verdict_draws=plan.verdict_draws,
+        batch_size=plan.batch_size,
+        source=sources,
+    )
+    whole = {"deployments": plan.deployments, "name": name, "suite": plan.suite, "pictures": True}
+    table(network, x[few], y[few], budget=study.budget, **whole)
+    if plan.doubts:
+        doubt(
+            network, x[few], y[few], budget=study.budget, records=records, name=name, seed=study.seed,
+            draws=plan.draws, verdict_draws=plan.verdict_draws, show_progress=show_progress,
+        )  # fmt: skip
     if isinstance(network, RandomNetwork):
         twins = {f"{name}, mean network": network.mean(), f"{name}, one frozen draw": network.at(FROZEN_KEY)}
         for twin, module in twins.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from variate.attacks._ranking import best_of, ranked
 from variate.attacks._starts import in_ball
 from variate.budget import Budget
 from variate.errors import UsageError
@@ -37,8 +38,8 @@ def pgd(
     """Repeated steps along the gradient of the loss averaged over fresh draws, each projected back into the budget.
 
     x <- project(x + step_size * steepest(g)); the last iterate is returned, so no lucky draw is selected. Of several
-    restarts the one with the highest averaged loss is returned, all put to the same fresh draws. In l1 a step moves
-    the 1 % of the values with the largest gradient that can still move.
+    restarts the one that most draws answer wrongly is returned, then the one with the highest loss, all under the same
+    fresh draws. In l1 a step moves the 1 % of the values with the largest gradient that can still move.
 
     Args:
         oracle: gives the gradient g of the averaged loss over its draws.
@@ -72,9 +73,9 @@ def pgd(
         found.append(perturbed)
     if restarts == 1:
         return found[0]
-    rows = torch.arange(len(x)).repeat(restarts)
-    values = oracle.loss(torch.cat(found), labels.repeat(restarts), loss, rows=rows).view(restarts, -1)  # (R, B)
-    return torch.stack(found)[values.argmax(0), torch.arange(len(x), device=x.device)]
+    candidates = torch.stack(found)  # (R, B, ...)
+    best = best_of(oracle, candidates, labels, ranked(loss, aimed=target is not None))
+    return candidates[best, torch.arange(len(x), device=x.device)]
 
 
 def _direction(gradient: Tensor, perturbed: Tensor, budget: Budget) -> Tensor:

@@ -225,7 +225,12 @@ def _networks() -> tuple[nn.Module, nn.Module]:
     """A deterministic network in eval mode, and its random version."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        layers = [nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 3)]
+        convolution = [
+            nn.Conv2d(1, 2, 3, padding=1),
+            nn.BatchNorm2d(2),
+            nn.Tanh(),
+        ]  # takes a batch of one in train mode
+        layers = [*convolution, nn.Flatten(), nn.Linear(32, 3)]
         network = nn.Sequential(*layers).double().eval()
     return network, randomize(network, scale=0.3)
 

@@ -1,0 +1,53 @@
+"""Auto-PGD on the difference of logits ratio, which no scale of the logits can flatten."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from variate.attacks._apgd import auto_pgd
+from variate.budget import Budget
+from variate.losses import dlr
+from variate.oracle import GradientOracle
+from variate.registry import attack
+
+
+@attack(
+    access="gradient",
+    norms=("linf", "l2"),
+    modality=("image",),
+    cite="Croce & Hein 2020, arXiv:2003.01690, algorithm 1 and equation 6",
+    targeted=True,
+    quick={"steps": 50},
+)
+def apgd_dlr(
+    oracle: GradientOracle,
+    x: Tensor,
+    y: Tensor,
+    *,
+    budget: Budget,
+    target: Tensor | None = None,
+    steps: int = 100,
+    restarts: int = 1,
+) -> Tensor:
+    """Auto-PGD on the difference of logits ratio, which no scale of the logits can flatten.
+
+    The step size starts at 2 * eps and is halved, from the best point, where the loss stops rising. On a random network
+    the best point is chosen at checkpoints by the share of wrong draws and then by the loss, over fresh draws that are
+    the same for all candidates, because the largest of a hundred noisy losses is a lucky one.
+
+    Args:
+        oracle: gives the averaged loss and its gradient.
+        x: inputs in [0, 1], shape (B, ...).
+        y: labels, shape (B,).
+        budget: the norm and the size eps.
+        target: the labels to reach, shape (B,); None to leave ``y``.
+        steps: number of gradient steps, from 1.
+        restarts: number of random starts, from 1.
+
+    Returns:
+        Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
+
+    Raises:
+        UsageError: for fewer than one step or restart.
+    """
+    return auto_pgd(oracle, x, y, dlr, budget=budget, target=target, steps=steps, restarts=restarts)
