@@ -36,7 +36,7 @@ def test_train_attack_report(trained):
     options = ["--examples", 30, "--verdict-draws", 32, "--json", "--quiet"]
     done = run(*attack, *options)
     assert done.exit_code == 0, done.output
-    rows = json.loads(done.stdout)
+    rows = json.loads(done.stdout)["rates"]
     assert {row["attack"] for row in rows} == {"clean", "pgd"}
     assert {row["deployment"] for row in rows} == {"single", "mean-16", "majority-16", "survive-10"}
     assert rows[-1]["budget"] == "linf:8/255"

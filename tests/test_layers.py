@@ -57,5 +57,5 @@ def test_every_layer_is_turned_off_and_left_alone(three):
 
 def test_one_layer_has_no_variations_and_wrong_names_are_named(three):
     assert list(variations(randomize(nn.Linear(3, 2)))) == []
-    with pytest.raises(UsageError, match="5.weight"):
+    with pytest.raises(UsageError, match=r"5\.weight"):
         with_noise_in(three, ["5.weight"])

@@ -61,7 +61,7 @@ def test_a_killed_process_loses_nothing_and_counts_nothing_twice(whole, tmp_path
             time.sleep(0.002)
         process.wait()
         before = path.read_bytes()
-        assert before and len(before) < total, "it ended before it could be killed"
+        assert 0 < len(before) < total, "it ended before it could be killed"
         with path.open("ab") as file:
             file.write(b'{"kind":"example","claim":"cut sh')  # what a machine that loses power leaves
     assert start(path).wait() == 0

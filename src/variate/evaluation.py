@@ -20,12 +20,11 @@ from variate.errors import InputError, UsageError
 from variate.fingerprint import fingerprint
 from variate.inputs import check_classes, check_inputs, checked_logits
 from variate.judge import check_draws
-from variate.keyed import Kind, kind_of, left_as_found
+from variate.keyed import Kind, identity, kind_of, left_as_found
 from variate.lines import Claim
 from variate.network import RandomNetwork
 from variate.plan import ENSEMBLE, MEAN, Plan, Target
 from variate.progress import Report, progress
-from variate.randomness import hash_words
 from variate.rates import Deployment
 from variate.record import Records
 from variate.result import CLEAN, Result, result_of
@@ -126,7 +125,7 @@ def evaluate(
     kind = _checked_kind(network, x, y)
     store = records if isinstance(records, Records) else Records(records)
     sources = {"source": source} if isinstance(source, nn.Module) else dict(source or {})
-    aim = Target(network, kind, seed, _identity(network), name, sources, pictures, how, memory)
+    aim = Target(network, kind, seed, identity(network), name, sources, pictures, how, memory)
     batches = _Batches(batch_size, shard, time.monotonic() + (float("inf") if time_limit is None else time_limit))
     with left_as_found(network):
         number = _enough(aim, parsed, x, y, store, show_progress) if draws == "auto" else draws
@@ -237,13 +236,6 @@ def _checked_kind(network: nn.Module, x: Tensor, y: Tensor) -> Kind:
             raise InputError(f"the network cannot take inputs of shape {tuple(few.shape)}: {error}") from error
     check_classes(y, checked_logits(outputs, few).shape[1])
     return kind_of(network, few)
-
-
-def _identity(network: nn.Module) -> str:
-    """The tensors of a network, and its mode where any part is in train mode: the same claim means the same of both."""
-    tensors = fingerprint(network.state_dict())
-    modes = [module.training for module in network.modules()]
-    return f"{tensors}-{hash_words(*modes):016x}" if any(modes) else tensors
 
 
 def _device(network: nn.Module, x: Tensor) -> torch.device:

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from variate.average import AverageNetwork
 from variate.draws import How
+from variate.fingerprint import fingerprint
 from variate.inputs import checked_logits
 from variate.network import RandomNetwork
-from variate.randomness import Stream, legacy_seed, sibling
+from variate.randomness import Stream, hash_words, legacy_seed, sibling
 
 Kind = Literal["deterministic", "keyed", "unkeyed"]
 
@@ -100,6 +101,13 @@ def kind_of(module: nn.Module, x: Tensor) -> Kind:
     if _differ(one, again):
         return "unkeyed"
     return "keyed" if consumed or _differ(one, other) else "deterministic"
+
+
+def identity(module: nn.Module) -> str:
+    """A name for the tensors of a module, and for its mode where any part is in train mode: the same means the same."""
+    tensors = fingerprint(module.state_dict())
+    modes = [part.training for part in module.modules()]
+    return f"{tensors}-{hash_words(*modes):016x}" if any(modes) else tensors
 
 
 def _differ(one: Tensor, other: Tensor) -> bool:

@@ -129,7 +129,7 @@ class Gradient(_Line):
 
     Attributes:
         zero: share of the draws whose gradient is zero everywhere.
-        snr: norm of the mean gradient / root mean square norm of a draw's deviation from it.
+        snr: norm of the mean gradient / root mean square norm of a draw's deviation from it; None if none deviates.
         cosine: between the mean gradients of two halves of the draws.
         draws: how many.
     """
@@ -140,7 +140,7 @@ class Gradient(_Line):
     inputs: str
     example: int
     zero: float
-    snr: float
+    snr: float | None
     cosine: float
     draws: int
 

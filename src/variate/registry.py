@@ -29,6 +29,7 @@ SINGULAR = {
     "datasets": "dataset",
     "defenses": "defense",
     "families": "family",
+    "flags": "flag",
     "networks": "network",
     "objectives": "objective",
 }
@@ -111,6 +112,14 @@ def defense(*, random: bool, adversarial: bool, cite: str) -> Callable[[T], T]:
 def family(*, random: bool, cite: str) -> Callable[[T], T]:
     """Register a family of distributions for one parameter tensor."""
     return _mark("families", {"random": random, "cite": cite})
+
+
+def flag(
+    *, level: Literal["warning", "note"], trigger: str, explanation: str, remedy: str, cite: str
+) -> Callable[[T], T]:
+    """Register a red flag: how serious it is, when it is raised, why it matters, what to do, and who found it out."""
+    texts = {"trigger": trigger, "explanation": explanation, "remedy": remedy, "cite": cite}
+    return _mark("flags", {"level": level, **texts})
 
 
 def network(*, modality: tuple[str, ...], cite: str) -> Callable[[T], T]:

@@ -168,7 +168,14 @@ def run_study(
 
 
 def _judge_network(
-    study: Study, network: nn.Module, name: str, x: Tensor, y: Tensor, records: Records, sources: Mapping[str, nn.Module], show_progress: bool
+    study: Study,
+    network: nn.Module,
+    name: str,
+    x: Tensor,
+    y: Tensor,
+    records: Records,
+    sources: Mapping[str, nn.Module],
+    show_progress: bool,
 ) -> None:
     """The whole test split unattacked, then the table, the twins and the curves of one network."""
     plan, curves = study.evaluation, study.curves

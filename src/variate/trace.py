@@ -24,10 +24,14 @@ class Trace:
         self._losses.append(value)
 
     def rising(self) -> Tensor | None:
-        """How far the best loss moved in the last 10 steps, as a share of its range: (B,); None if it was too short."""
-        if len(self._losses) <= LAST:
+        """How far the best loss moved in the last steps, as a share of its range: (B,); None if it was too short.
+
+        The last steps are ten, or a quarter of fewer than forty.
+        """
+        last = min(LAST, len(self._losses) // 4)
+        if last < 2:
             return None
         losses = torch.stack(self._losses).double()  # (T, B)
         best = losses.cummax(0).values
         span = best[-1] - losses.amin(0)
-        return torch.where(span > 0, (best[-1] - best[-1 - LAST]) / span.where(span > 0, 1.0), 0.0)
+        return torch.where(span > 0, (best[-1] - best[-1 - last]) / span.where(span > 0, 1.0), 0.0)

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from variate.attacks._ranking import best_of, ranked
 from variate.attacks._starts import in_ball
+from variate.attacks._steps import check_steps
 from variate.budget import Budget
-from variate.errors import UsageError
 from variate.losses import Loss, aimed
 from variate.oracle import GradientOracle
 
@@ -62,7 +62,7 @@ def auto_pgd(
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
     """
-    check_counts(steps=steps, restarts=restarts)
+    check_steps("Auto-PGD", steps=steps, restarts=restarts)
     raised, labels = aimed(loss, y, target)
     rank, coins = ranked(raised, aimed=target is not None), oracle.coins(x)
     found = []
@@ -73,13 +73,6 @@ def auto_pgd(
         return found[0]
     candidates = torch.stack(found)  # (R, B, ...)
     return candidates[best_of(oracle, candidates, labels, rank), torch.arange(len(x), device=x.device)]
-
-
-def check_counts(**counts: int) -> None:
-    """Whether every count is 1 or more. Raises ``UsageError``."""
-    for name, count in counts.items():
-        if count < 1:
-            raise UsageError(f"Auto-PGD cannot take {count} {name}", expected="at least 1")
 
 
 def ascend(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacks._apgd import ascend, check_counts
+from variate.attacks._apgd import ascend
 from variate.attacks._ranking import best_of, ranked
 from variate.attacks._starts import in_ball
+from variate.attacks._steps import check_steps
 from variate.budget import Budget
 from variate.losses import dlr_targeted, margin
 from variate.oracle import GradientOracle
@@ -53,7 +54,7 @@ def apgd_targeted(
     Raises:
         UsageError: for fewer than one step or class.
     """
-    check_counts(steps=steps, classes=classes)
+    check_steps("apgd-targeted", steps=steps, classes=classes)
     scores, coins = oracle.scores(x), oracle.coins(x)
     known = scores.shape[1]
     wrong = scores.scatter(1, y[:, None], -torch.inf)

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from variate.attacks._ranking import best_of, ranked
 from variate.attacks._starts import in_ball
+from variate.attacks._steps import check_steps
 from variate.budget import Budget
-from variate.errors import UsageError
 from variate.losses import aimed, cross_entropy
 from variate.oracle import GradientOracle
 from variate.registry import attack
@@ -58,9 +58,7 @@ def pgd(
     Raises:
         UsageError: for fewer than one step or restart.
     """
-    if steps < 1 or restarts < 1:
-        what = f"{steps} steps" if steps < 1 else f"{restarts} restarts"
-        raise UsageError(f"pgd cannot take {what}", expected="at least 1")
+    check_steps("pgd", steps=steps, restarts=restarts)
     length = 2.5 * budget.eps / steps if step_size is None else step_size
     loss, labels = aimed(cross_entropy, y, target)
     coins = oracle.coins(x)

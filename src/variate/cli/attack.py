@@ -7,23 +7,23 @@ from typing import Annotated, Any
 
 import typer
 
-from variate.cli import judging
+from variate.cli import judging, options
 from variate.cli.options import Accelerator, DataFolder, Json, Quiet, Seed, TrustCode
 from variate.errors import UsageError
 
 
 def attack(
     run: Annotated[Path, typer.Argument(help="Folder that `variate train` wrote.")],
-    attack: judging.Attack,
-    budget: judging.Budget = None,
+    attack: options.Attack,
+    budget: options.Budget = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps, for attacks that have them.")] = None,
-    draws: judging.DrawsWord = "20",
-    verdict_draws: judging.VerdictDraws = 160,
-    deployment: judging.Deployments = None,
-    examples: judging.Examples = 1000,
-    batch_size: judging.BatchSize = 256,
-    how: judging.HowOption = judging.How.loop,
-    memory: judging.Memory = None,
+    draws: options.DrawsWord = "20",
+    verdict_draws: options.VerdictDraws = 160,
+    deployment: options.Deployments = None,
+    examples: options.Examples = 1000,
+    batch_size: options.BatchSize = 256,
+    how: options.HowOption = options.How.loop,
+    memory: options.Memory = None,
     data_folder: DataFolder = None,
     accelerator: Accelerator = "auto",
     trust_code: TrustCode = False,
@@ -64,9 +64,9 @@ def _plan(text: str, steps: int | None) -> dict[str, Any]:
     from variate import spec
     from variate.plan import attack_options
 
-    name, options = spec.parse(text, "an attack")
+    name, given = spec.parse(text, "an attack")
     if steps is None:
-        return {"name": name, **options}
+        return {"name": name, **given}
     if "steps" not in attack_options(name):
         raise UsageError(f"{name} has no steps", todo=f"leave --steps out, or run {name} in a command of its own")
-    return {"name": name, **options, "steps": steps}
+    return {"name": name, **given, "steps": steps}

@@ -7,30 +7,30 @@ from typing import Annotated
 
 import typer
 
-from variate.cli import judging
+from variate.cli import judging, options
 from variate.cli.options import Accelerator, DataFolder, Json, Quiet, Seed, TrustCode
 
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder that `variate train` wrote.")],
-    suite: judging.SuiteOption = "standard",
-    attack: judging.Attack = None,
-    budget: judging.Budget = None,
-    target: judging.Target = None,
+    suite: options.SuiteOption = "standard",
+    attack: options.Attack = None,
+    budget: options.Budget = None,
+    target: options.Target = None,
     source: Annotated[
         list[Path] | None, typer.Option(help="Folder of another trained network to transfer from. Repeatable.")
     ] = None,
-    draws: judging.DrawsWord = "auto",
-    verdict_draws: judging.VerdictDraws = 160,
-    deployment: judging.Deployments = None,
-    examples: judging.Examples = 1000,
-    batch_size: judging.BatchSize = 128,
-    how: judging.HowOption = judging.How.loop,
-    memory: judging.Memory = None,
-    time_limit: judging.TimeLimit = None,
-    devices: judging.Devices = 1,
+    draws: options.DrawsWord = "auto",
+    verdict_draws: options.VerdictDraws = 160,
+    deployment: options.Deployments = None,
+    examples: options.Examples = 1000,
+    batch_size: options.BatchSize = 128,
+    how: options.HowOption = options.How.loop,
+    memory: options.Memory = None,
+    time_limit: options.TimeLimit = None,
+    devices: options.Devices = 1,
     layers: Annotated[bool, typer.Option("--layers", help="Tell whose noise buys the robustness, too.")] = False,
-    doubts: judging.Doubts = True,
+    doubts: options.Doubts = True,
     data_folder: DataFolder = None,
     accelerator: Accelerator = "auto",
     trust_code: TrustCode = False,

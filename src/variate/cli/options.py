@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,45 @@ Accelerator = Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")]
 TrustCode = Annotated[
     bool, typer.Option("--trust-code", help="Allow a saved network that names code of its own (module:callable).")
 ]
+
+
+class How(StrEnum):
+    """The ways to make draws."""
+
+    loop = "loop"
+    vmap = "vmap"
+    threads = "threads"
+    auto = "auto"
+
+
+Budget = Annotated[str | None, typer.Option(help="NORM:SIZE, such as linf:8/255, l2:0.5, l1:12 or l0:20.")]
+Attack = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME or NAME(option=value), such as 'pgd(steps=100)': see `variate list attacks`. Repeatable."),
+]
+DrawsWord = Annotated[
+    str, typer.Option(help="Draws that every query of an attack averages over; auto: until the accuracy is flat.")
+]
+VerdictDraws = Annotated[int, typer.Option(min=1, help="Fresh draws of the verdict.")]
+Deployments = Annotated[
+    list[str] | None, typer.Option("--deployment", help="single, mean-16, majority-16, survive-10. Repeatable.")
+]
+Examples = Annotated[int, typer.Option(min=1, help="How many test examples.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Examples at a time; changes no answer.")]
+HowOption = Annotated[
+    How, typer.Option(help="How draws are made: loop repeats bit for bit, auto takes the fastest way.")
+]
+SuiteOption = Annotated[str | None, typer.Option(help="quick, standard or full.")]
+Target = Annotated[
+    str | None, typer.Option(help="What the suite aims at: next, random, least-likely or a label; nothing without it.")
+]
+Memory = Annotated[int | None, typer.Option(min=1, help="Megabytes that an attack may take at once in the network.")]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(min=0, help="Seconds after which no batch is begun; the same command goes on."),
+]
+Devices = Annotated[int, typer.Option(min=1, help="Processes on this machine; torchrun starts them on several.")]
+Doubts = Annotated[bool, typer.Option(help="Measure what the red flags need, beside the attacks.")]
 
 
 def print_json(value: Any) -> None:

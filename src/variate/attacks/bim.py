@@ -1,0 +1,57 @@
+"""The basic iterative method."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from variate.attacks._steps import check_steps
+from variate.budget import Budget
+from variate.losses import aimed, cross_entropy
+from variate.oracle import GradientOracle
+from variate.registry import attack
+
+
+@attack(
+    access="gradient",
+    norms=("linf", "l2", "l1"),
+    modality=("image",),
+    cite="Kurakin et al. 2017, arXiv:1607.02533, section 2.2",
+    targeted=True,
+)
+def bim(
+    oracle: GradientOracle,
+    x: Tensor,
+    y: Tensor,
+    *,
+    budget: Budget,
+    target: Tensor | None = None,
+    steps: int = 10,
+    step_size: float | None = None,
+) -> Tensor:
+    """Repeated small steps from the input itself: x <- project(x + step_size * steepest(g)).
+
+    In l1 each step goes to the one value with the largest gradient.
+
+    Args:
+        oracle: gives the gradient g of the averaged loss over its draws.
+        x: inputs in [0, 1], shape (B, ...).
+        y: labels, shape (B,).
+        budget: the norm and the size eps.
+        target: the labels to reach, shape (B,); None to leave ``y``.
+        steps: number of gradient steps, from 1.
+        step_size: length of a step in the budget's norm; eps / steps without one, so that the last can reach the end.
+
+    Returns:
+        Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
+
+    Raises:
+        UsageError: for fewer than one step.
+    """
+    check_steps("bim", steps=steps)
+    length = budget.eps / steps if step_size is None else step_size
+    loss, labels = aimed(cross_entropy, y, target)
+    perturbed = x
+    for _ in range(steps):
+        _, gradient = oracle.gradient(perturbed, labels, loss)
+        perturbed = budget.project(perturbed + length * budget.steepest(gradient), x)
+    return perturbed

@@ -1,0 +1,57 @@
+"""The momentum iterative fast gradient method."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from variate.attacks._steps import check_steps
+from variate.budget import Budget
+from variate.losses import aimed, cross_entropy
+from variate.oracle import GradientOracle
+from variate.registry import attack
+
+
+@attack(
+    access="gradient",
+    norms=("linf", "l2"),
+    modality=("image",),
+    cite="Dong et al. 2018, arXiv:1710.06081, algorithm 1",
+    targeted=True,
+)
+def mi_fgsm(
+    oracle: GradientOracle,
+    x: Tensor,
+    y: Tensor,
+    *,
+    budget: Budget,
+    target: Tensor | None = None,
+    steps: int = 10,
+    decay: float = 1.0,
+) -> Tensor:
+    """Steps of eps / steps along an accumulated gradient: g <- decay * g + gradient / ||gradient||_1.
+
+    Args:
+        oracle: gives the gradient of the averaged loss over its draws.
+        x: inputs in [0, 1], shape (B, ...).
+        y: labels, shape (B,).
+        budget: the norm and the size eps.
+        target: the labels to reach, shape (B,); None to leave ``y``.
+        steps: number of gradient steps, from 1.
+        decay: of the accumulated gradient, mu in the paper.
+
+    Returns:
+        Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
+
+    Raises:
+        UsageError: for fewer than one step.
+    """
+    check_steps("mi-fgsm", steps=steps)
+    loss, labels = aimed(cross_entropy, y, target)
+    perturbed, accumulated = x, torch.zeros_like(x)
+    for _ in range(steps):
+        _, gradient = oracle.gradient(perturbed, labels, loss)
+        size = gradient.flatten(1).abs().sum(1).view(-1, *[1] * (x.dim() - 1))  # (B, 1, ...)
+        accumulated = decay * accumulated + gradient / size.where(size > 0, 1.0)
+        perturbed = budget.project(perturbed + budget.eps / steps * budget.steepest(accumulated), x)
+    return perturbed

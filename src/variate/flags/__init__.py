@@ -1,0 +1,1 @@
+"""Red flags: what makes an evaluation doubtful, one file each."""

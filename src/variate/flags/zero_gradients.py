@@ -1,0 +1,30 @@
+"""The gradient is zero."""
+
+from __future__ import annotations
+
+from variate.evidence import Evidence
+from variate.registry import flag
+
+MOST = 0.05  # of the draws and inputs
+
+
+@flag(
+    level="warning",
+    trigger="The gradient is zero everywhere in more than 5 % of the draws and inputs.",
+    explanation=(
+        "An attacker who follows the gradient cannot move where it is zero. The network is not robust for "
+        "that: it hides its gradient (gradient masking)."
+    ),
+    remedy=(
+        "Believe black-box attacks, transfer and a loss on logits (apgd-dlr, cw) rather than gradient "
+        "attacks; look for saturation, rounding and detached outputs."
+    ),
+    cite="Athalye et al. 2018, arXiv:1802.00420, section 3; Pintor et al. 2022, arXiv:2106.09947, I1",
+)
+def zero_gradients(evidence: Evidence) -> list[str]:
+    """The gradient is zero."""
+    lines = evidence.gradients
+    share = sum(line.zero for line in lines) / max(len(lines), 1)
+    if share <= MOST:
+        return []
+    return [f"the gradient of the loss is zero everywhere in {share:.0%} of the draws at {len(lines)} inputs"]

@@ -1,0 +1,58 @@
+"""The pages on red flags, from what each flag says of itself.
+
+python -c "from variate.report.flag_pages import write; write('docs/flags')"
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from variate import registry
+from variate.registry import Entry
+
+KIND = "flags"
+
+
+def flag_page(entry: Entry) -> str:
+    """The page of one flag, in Markdown."""
+    facts = entry.facts
+    return "\n".join(
+        [
+            f"# {entry.name}",
+            "",
+            f"*{facts['level']}.* {entry.summary}",
+            "",
+            f"**Why it matters.** {facts['explanation']}",
+            "",
+            f"**What to do.** {facts['remedy']}",
+            "",
+            f"**When it is raised.** {facts['trigger']}",
+            "",
+            f"Source: {facts['cite']}.",
+            "",
+        ]
+    )
+
+
+def flag_index() -> str:
+    """The list of all flags, in Markdown."""
+    rows = [f"| [{e.name}]({e.name}.md) | {e.facts['level']} | {e.summary} |" for e in registry.entries(KIND).values()]
+    head = ["# Red flags", "", INTRODUCTION, "", "| flag | level | raised when |", "|:--|:--|:--|"]
+    return "\n".join([*head, *rows, ""])
+
+
+def write(folder: str | Path) -> None:
+    """Write all pages into a folder."""
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    for entry in registry.entries(KIND).values():
+        (place / f"{entry.name}.md").write_text(flag_page(entry), encoding="utf-8")
+    (place / "README.md").write_text(flag_index(), encoding="utf-8")
+
+
+INTRODUCTION = (
+    "Every evaluation is searched for signs that its numbers mean less than they say. A flag is computed from the "
+    "records alone; `variate evaluate` and `variate audit` measure what the flags need on the first 64 examples "
+    "(`--no-doubts` leaves that out). No flag is a proof, and no flag raised is none either: the usual checklist is "
+    "not sufficient for random networks (Popovic et al. 2022)."
+)
