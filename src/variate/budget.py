@@ -76,16 +76,21 @@ class Budget:
 
         Clipping to [0, 1] never lengthens the perturbation. ``l0`` keeps the largest changes.
         """
-        delta = perturbed - x
+        return (x + self.nearest(perturbed - x)).clamp(0.0, 1.0)
+
+    def nearest(self, delta: Tensor, sizes: Tensor | None = None) -> Tensor:
+        """The nearest perturbations of this norm's size, or of ``sizes``, shape (B,), one for each: shape (B, ...)."""
+        flat = delta.flatten(1)
+        eps = flat.new_full((len(flat), 1), self.eps) if sizes is None else sizes[:, None].to(flat)  # (B, 1)
         if self.norm == "linf":
-            delta = delta.clamp(-self.eps, self.eps)
+            inside = flat.clamp(-eps, eps)
         elif self.norm == "l1":
-            delta = _onto_l1(delta.flatten(1), self.eps).view_as(x)
+            inside = _onto_l1(flat, eps)
         elif self.norm == "l0":
-            delta = _largest(delta.flatten(1), int(self.size)).view_as(x)
+            inside = _largest(flat, eps)
         else:
-            delta = delta * self._per_example((self.eps / self._norms(delta)).clamp(max=1.0), delta)
-        return (x + delta).clamp(0.0, 1.0)
+            inside = flat * (eps / self._norms(flat)[:, None]).clamp(max=1.0)
+        return inside.view_as(delta)
 
     def steepest(self, gradient: Tensor) -> Tensor:
         """The unit step of this norm that raises a linear function most: sign, normalized gradient, largest value.
@@ -125,8 +130,8 @@ class Budget:
         return shaped
 
 
-def _onto_l1(delta: Tensor, eps: float) -> Tensor:
-    """The nearest point of the l1 ball: (B, D) to (B, D). Duchi et al. 2008, figure 1."""
+def _onto_l1(delta: Tensor, eps: Tensor) -> Tensor:
+    """The nearest points of l1 balls: (B, D) and sizes (B, 1) to (B, D). Duchi et al. 2008, figure 1."""
     sizes = delta.abs()
     sorted_sizes = sizes.sort(1, descending=True).values
     counts = sorted_sizes.new_ones(sorted_sizes.shape).cumsum(1)
@@ -137,9 +142,9 @@ def _onto_l1(delta: Tensor, eps: float) -> Tensor:
     return shrunk.where(sizes.sum(1, keepdim=True) > eps, delta)
 
 
-def _largest(delta: Tensor, count: int) -> Tensor:
-    """The ``count`` largest changes, the others taken back: (B, D) to (B, D)."""
-    if count >= delta.shape[1]:
-        return delta
-    kept = delta.abs().topk(count, dim=1).indices
-    return delta.new_zeros(delta.shape).scatter(1, kept, delta.gather(1, kept))
+def _largest(delta: Tensor, counts: Tensor) -> Tensor:
+    """The largest changes, as many as ``counts`` (B, 1) says, the others taken back: (B, D) to (B, D)."""
+    order = delta.abs().sort(dim=1, descending=True, stable=True).indices
+    places = order.argsort(1)  # the place of every value among the largest
+    kept: Tensor = delta * (places < counts)
+    return kept
