@@ -8,6 +8,7 @@ for proportions with small expected number of positive counts estimated from sur
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, cast
@@ -15,9 +16,9 @@ from typing import Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from scipy.special import comb
 
 from variate.errors import UsageError, unknown_name
+from variate.survival import CURVE, all_right, sizes_up_to
 
 Bits = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -87,7 +88,7 @@ def rate_of(deployment: Deployment, answers: Bits, *, level: float = 0.95) -> Ra
     if deployment.rule == "survive" and len(matrix) > 1:
         return _survive(matrix, deployment.size, level)
     by_draw = float(np.var(matrix.mean(1), ddof=1)) / len(matrix) if len(matrix) > 1 else 0.0
-    return _interval(matrix.mean(0), by_draw, _residual(matrix), len(matrix), draws, level)
+    return _interval(matrix.mean(0), by_draw, residual(matrix), len(matrix), draws, level)
 
 
 def _survive(matrix: Floats, size: int, level: float) -> Rate:
@@ -98,14 +99,26 @@ def _survive(matrix: Floats, size: int, level: float) -> Rate:
             f"survive-{size} cannot be estimated from {n} draws", todo=f"judge with more than {size} draws"
         )
     right = matrix.sum(0)  # (B,)
-    per_example = comb(right, size) / comb(n, size)
-    without = (comb(right - matrix, size) / comb(n - 1, size)).mean(1)  # (n,): the rate without each draw in turn
+    per_example = all_right(right, n, size)
+    without = all_right(right - matrix, n - 1, size).mean(1)  # (n,): the rate without each draw in turn
     by_draw = (n - 1) / n * float(np.square(without - without.mean()).sum())
     return _interval(per_example, by_draw, 0.0, n, n, level)
 
 
-def _residual(matrix: Floats) -> float:
-    """The part of the variance that both the draws' and the examples' component contain."""
+def survive_curve(answers: Bits, sizes: Sequence[int] = CURVE, *, level: float = 0.95) -> dict[int, Rate]:
+    """How often N answers are all right, for every N that the draws can tell of.
+
+    Args:
+        answers: right or wrong, shape (n, B); one row of a deterministic network, which is the same for every N.
+        sizes: N, each from 1.
+        level: confidence of each interval.
+    """
+    possible = sizes if len(answers) == 1 else sizes_up_to(len(answers), sizes)
+    return {size: rate_of(Deployment("survive", size), answers, level=level) for size in possible}
+
+
+def residual(matrix: Floats) -> float:
+    """The part of the variance of a mean that both the draws' and the examples' component contain."""
     groups, examples = matrix.shape
     if groups < 2 or examples < 2:
         return 0.0

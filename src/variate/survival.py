@@ -1,0 +1,41 @@
+"""The persistent attacker: how often N answers to the same input are all right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+from variate.errors import UsageError
+
+Floats = NDArray[np.float64]
+CURVE = tuple(range(1, 101))
+
+
+def all_right(right: Floats, draws: int, size: int) -> Floats:
+    """P(N answers are all right), without bias: C(c, N) / C(n, N) for c right answers of n draws.
+
+    The U-statistic of order N (as pass@k of Chen et al. 2021, arXiv:2107.03374, equation 1), by logarithms of
+    factorials, so that thousands of draws do not overflow.
+
+    Args:
+        right: c, any shape.
+        draws: n.
+        size: N, at most n.
+
+    Raises:
+        UsageError: for more questions than draws.
+    """
+    if size > draws:
+        raise UsageError(f"survive-{size} cannot be estimated from {draws} draws", todo=f"judge with {size} or more")
+    enough = right >= size
+    c = np.where(enough, right, size)
+    logs = gammaln(c + 1) - gammaln(c - size + 1) + gammaln(draws - size + 1) - gammaln(draws + 1)
+    return np.where(enough, np.exp(np.minimum(logs, 0.0)), 0.0)
+
+
+def sizes_up_to(draws: int, sizes: Sequence[int] = CURVE) -> list[int]:
+    """The numbers of questions of a curve that ``draws`` draws can tell of, their interval included."""
+    return [size for size in sizes if size < draws]
