@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from variate.errors import InputError, UsageError
-from variate.judge import check_draws, judge
+from variate.judge import check_draws, judge, judge_until
 from variate.keyed import under
 from variate.randomness import Stream
 from variate.rates import Deployment
@@ -138,3 +138,19 @@ def test_verdict_draws_equal_those_under_the_same_keys(x):
     for key, bits in zip(Stream("verdict", 0).take(12), found, strict=True):
         with under(network, key):
             assert np.array_equal(bits, (network(x).argmax(1) == y).numpy())
+
+
+def test_judging_goes_on_until_the_interval_is_narrow(x):
+    coin, inputs = shared_coin(0.1), torch.rand(30, 1, 4, 4)
+    labels = torch.zeros(30, dtype=torch.long)
+    narrow = judge_until(coin, inputs, labels, width=0.1)
+    wide = judge_until(coin, inputs, labels, width=0.4)
+    assert narrow.reached
+    assert narrow.rate.low <= 0.9 <= narrow.rate.high
+    assert narrow.rate.high - narrow.rate.low <= 0.1
+    assert wide.draws < narrow.draws
+    assert not judge_until(coin, inputs, labels, width=0.01, most=64).reached
+    survived = judge_until(coin, inputs, labels, width=0.3, deployment="survive-5")
+    assert survived.rate.low <= 0.9**5 <= survived.rate.high
+    same = judge_until(nn.Sequential(nn.Flatten(), nn.Linear(16, 2)).eval(), inputs, labels, width=0.5)
+    assert same.draws == 1

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from variate.budget import Budget as Budget
     from variate.checkpoint import load as load
     from variate.checks import check as check
+    from variate.compare import compare as compare
     from variate.errors import VariateError as VariateError
     from variate.evaluation import evaluate as evaluate
+    from variate.judge import judge_until as judge_until
     from variate.network import RandomNetwork as RandomNetwork
     from variate.oracle import GradientOracle as GradientOracle
     from variate.oracle import LabelOracle as LabelOracle
@@ -37,7 +39,9 @@ _PLACES = {
     "Stream": "randomness",
     "VariateError": "errors",
     "check": "checks",
+    "compare": "compare",
     "evaluate": "evaluation",
+    "judge_until": "judge",
     "load": "checkpoint",
     "randomize": "randomization",
     "train": "training",

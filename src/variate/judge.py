@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from variate.average import mean_log_probabilities
 from variate.draws import How
 from variate.errors import UsageError
-from variate.keyed import Kind, left_as_found, outputs_under
+from variate.keyed import Kind, kind_of, left_as_found, outputs_under
 from variate.randomness import Stream
-from variate.rates import Bits, Deployment
+from variate.rates import Bits, Deployment, rate_of
+from variate.sequential import Sequential, until
 
 
 def judge(
@@ -54,6 +55,46 @@ def judge(
         logits = outputs_under(network, x, keys, how)  # (n, B, K)
     right = {d.source: _right(d, logits, y if target is None else target) for d in deployments}
     return {name: (bits if target is None else ~bits).cpu().numpy().astype(np.bool_) for name, bits in right.items()}
+
+
+def judge_until(
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    width: float,
+    deployment: str = "single",
+    most: int = 4096,
+    level: float = 0.95,
+    seed: int = 0,
+    how: How = "loop",
+) -> Sequential:
+    """Judge given inputs with more and more fresh draws, until the interval is narrower than ``width``.
+
+    Args:
+        network: any module, in the mode it will be used in.
+        x: inputs, shape (B, ...), adversarial or not.
+        y: labels, shape (B,).
+        width: of the interval, from end to end, in (0, 1).
+        deployment: ``single`` or ``survive-N``.
+        most: draws after which it gives up.
+        level: confidence of the interval, whenever it stops (see ``variate.sequential``).
+        seed: of the verdict's stream.
+        how: how the draws of a random network are made: see ``variate.draws``.
+    """
+    way = Deployment.parse(deployment)
+    kind, stream = kind_of(network, x[:2]), Stream("verdict", seed)
+
+    def more(count: int) -> Bits:
+        keys = stream.take(count)
+        with left_as_found(network):
+            logits = outputs_under(network, x, keys, how)  # (n, B, K)
+        return np.asarray((logits.argmax(-1) == y).cpu().numpy(), dtype=np.bool_)
+
+    if kind == "deterministic":
+        rate = rate_of(way, more(1), level=level)
+        return Sequential(rate, 1, rate.high - rate.low <= width, rate.high - rate.low)
+    return until(more, width=width, deployment=deployment, most=most, level=level)
 
 
 def check_draws(deployments: Sequence[Deployment], draws: int) -> None:

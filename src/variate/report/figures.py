@@ -10,9 +10,10 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from variate.budget import Budget
-from variate.lines import Scale
+from variate.lines import Claim, Scale
+from variate.rates import survive_curve
 from variate.record import Records
-from variate.result import Row, rows_of
+from variate.result import CLEAN, Row, rows_of
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito 2008
 STYLE: dict[Any, Any] = {
@@ -37,6 +38,53 @@ def accuracy_against_draws(records: Records) -> str | None:
     return _curves(
         records, "draws", lambda row: float(row.draws), "draws averaged in each step of the attack", log=True
     )
+
+
+def survival(records: Records) -> str | None:
+    """Accuracy against N, the answers to one input that must all be right; None without a random network."""
+    shown = [(network, _least(records, network)) for network in records.networks]
+    shown = [(network, claims) for network, claims in shown if claims]
+    if not shown:
+        return None
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.5, 4.2), layout="constrained")
+        axes = figure.subplots()
+        for network, claims in shown:
+            for claim in claims:
+                curve = survive_curve(records.answers(claim, "single"))
+                style = "--" if claim.attack == CLEAN else "-"
+                label = f"{network}, {claim.attack}"
+                rates = [100 * rate.rate for rate in curve.values()]
+                axes.plot(list(curve), rates, style, color=_color(records, network), label=label)
+                if claim.attack != CLEAN:
+                    low, high = ([100 * getattr(rate, end) for rate in curve.values()] for end in ("low", "high"))
+                    axes.fill_between(list(curve), low, high, color=_color(records, network), alpha=0.15, linewidth=0)
+        axes.set_xscale("log")
+        axes.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
+        axes.minorticks_off()
+        axes.set_ylim(0, 101)
+        axes.set_xlabel("answers to the same input, N")
+        axes.set_ylabel("all N answers right, %")
+        axes.legend(frameon=False)
+        return _svg(figure)
+
+
+def _least(records: Records, network: str) -> list[Claim]:
+    """The clean claim of a random network, and that of the attack in the table that leaves the fewest right."""
+    claims = [
+        claim
+        for claim in records.claims.values()
+        if claim.network == network
+        and claim.part == "table"
+        and claim.verdict_draws > 1
+        and records.examples.get(claim.id)
+    ]
+    attacked = [claim for claim in claims if claim.attack != CLEAN]
+    if not attacked:
+        return []
+    worst = min(attacked, key=lambda claim: rows_of(records, claim)[0].rate)
+    clean = [claim for claim in claims if claim.attack == CLEAN and claim.inputs == worst.inputs]
+    return [*clean[:1], worst]
 
 
 def learned_scales(records: Records) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from variate.errors import RecordError
+from variate.raised import raised
 from variate.record import Records
 from variate.report import figures
 from variate.report.pictures import pairs
@@ -24,6 +25,12 @@ FIGURES = (
         "Accuracy against the number of attack draws",
         "PGD at the table's budget. While a curve still falls, the attack has not averaged enough.",
         figures.accuracy_against_draws,
+    ),
+    (
+        "Accuracy against the number of questions",
+        "How often all answers to the same input are right when an attacker asks N times: solid under the attack that "
+        "leaves the least, dashed without attack.",
+        figures.survival,
     ),
     (
         "Learned scales",
@@ -57,6 +64,7 @@ def section(records: Records) -> dict[str, Any]:
         "title": records.runs[0].title if records.runs else "Records",
         "runs": records.runs,
         "verdict": verdict(records),
+        "flags": raised(records),
         "tables": [{"name": name, "grid": content} for name, content in tables(records)],
         "networks": [(network, test_accuracy(records, network.network)) for network in records.networks.values()],
         "figures": [{"name": name, "text": text, "svg": svg} for name, text, svg in drawn if svg],
