@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file
 from typer.testing import CliRunner
@@ -188,3 +189,73 @@ def test_a_stopped_training_keeps_its_epochs_and_goes_on(tmp_path):
     done = run(*words, "--quiet")
     assert done.exit_code == 0, done.output
     assert not state.exists()
+
+
+OWN = """
+import torch
+from torch import nn
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Dropout(0.3))
+
+def data():
+    return torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 10
+"""
+BRIEF = ["--examples", 12, "--draws", 2, "--verdict-draws", 32, "--deployment", "single", "--quiet"]
+
+
+def test_evaluate_goes_on_from_what_is_there_and_tells_its_doubts(trained):
+    words = ["evaluate", trained, "--suite", "quick", "--attack", "pgd(steps=2)", "--layers", *BRIEF]
+    done = run(*words, "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert {row["attack"] for row in found["rates"]} == {"clean", "pgd", "quick"}
+    assert all({"flag", "findings", "remedy", "page"} <= set(flag) for flag in found["flags"])
+    before = (trained / "records.jsonl").read_bytes()
+    table = run(*words)
+    assert table.exit_code == 0, table.output
+    assert (trained / "records.jsonl").read_bytes() == before
+    assert "noise by layer" in table.stdout
+    assert "all noise" in table.stdout
+
+
+def test_audit_takes_any_network_in_the_mode_it_is_in(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "audited.py").write_text(OWN)
+    words = ["audit", "audited:network", "--data", "audited:data", "--budget", "linf:0.1", "--suite", "quick"]
+    source = ["--source", "audited:network"]
+    done = run(*words, *source, "--out", tmp_path / "a", *BRIEF, "--json")
+    assert done.exit_code == 0, done.output
+    rows = {row["attack"]: row for row in json.loads(done.stdout)["rates"]}
+    assert rows["quick"]["draws"] == 2  # dropout is on, so it is judged over draws
+    quiet = run(*words, "--mode", "eval", "--out", tmp_path / "b", *BRIEF, "--json")
+    assert {flag["flag"] for flag in json.loads(quiet.stdout)["flags"]} >= {"not-random"}
+    x, y = np.random.default_rng(0).random((5, 1, 8, 8), np.float32), np.arange(5)
+    np.savez(tmp_path / "own.npz", x=x, y=y)
+    words[3] = str(tmp_path / "own.npz")
+    done = run(*words, "--out", tmp_path / "c", "--no-doubts", *BRIEF)
+    assert done.exit_code == 0, done.output
+
+
+AUDITS = {
+    "no budget": (["--data", "audited:data"], 2, "say --budget"),
+    "no arrays": (["--data", "{tmp}/empty.npz", "--budget", "linf:0.1"], 1, "has no array"),
+    "no file": (["--data", "{tmp}/none.npz", "--budget", "linf:0.1"], 1, "cannot read"),
+    "no pair": (["--data", "audited:network", "--budget", "linf:0.1"], 2, "expected: a pair"),
+    "no such suite": (["--data", "audited:data", "--budget", "linf:0.1", "--suite", "quik"], 2, "did you mean 'quick'"),
+    "no such draws": (["--data", "audited:data", "--budget", "linf:0.1", "--draws", "many"], 2, "auto, or a whole"),
+}
+
+
+@pytest.mark.parametrize("case", AUDITS)
+def test_mistakes_of_an_audit_end_in_a_message(case, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "audited.py").write_text(OWN)
+    np.savez(tmp_path / "empty.npz", z=np.zeros(1))
+    words, code, message = AUDITS[case]
+    words = [word.replace("{tmp}", str(tmp_path)) for word in words]
+    done = run("audit", "audited:network", "--out", tmp_path / "a", *words)
+    assert done.exit_code == code, done.output
+    assert message in done.stderr
+    assert "Traceback" not in done.output

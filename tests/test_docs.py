@@ -9,10 +9,11 @@ from torch import nn
 
 from variate import registry
 from variate.record import Records
+from variate.report.attack_page import attack_page
 from variate.report.table import markdown
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/how-it-works.md"]
+PAGES = ["README.md", "docs/how-it-works.md", "docs/evaluate.md"]
 RESULTS = sorted(ROOT.glob("docs/results/*/records.jsonl.gz"))
 
 
@@ -46,7 +47,9 @@ def test_the_example_runs(monkeypatch):
     assert {row.attack for row in rows} == {"clean", "fgsm", "pgd"}
 
 
-@pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md", "docs/results/README.md", "docs/what-can-be-random.md"])
+@pytest.mark.parametrize(
+    "page", [*PAGES, "CONTRIBUTING.md", "docs/results/README.md", "docs/what-can-be-random.md", "docs/flags/README.md"]
+)
 def test_links_lead_somewhere(page):
     path = ROOT / page
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
@@ -73,3 +76,7 @@ def test_the_page_of_costs_is_that_of_the_committed_measurements(monkeypatch):
     import page
 
     assert (ROOT / "docs/what-it-costs.md").read_text() == page.page()
+
+
+def test_the_page_of_attacks_is_that_of_the_registry():
+    assert (ROOT / "docs/attacks.md").read_text() == attack_page()
