@@ -12,7 +12,8 @@ from variate.doubts import doubt
 from variate.evaluation import evaluate
 from variate.evidence import DOUBTS, Evidence
 from variate.flags.unbounded_survives import UNBOUNDED
-from variate.lines import Claim, Convergence, Example, Network, Run
+from variate.lines import Claim, Convergence, Example, Network, Run, Scale
+from variate.oracle import GradientOracle
 from variate.raised import raised
 from variate.randomization import randomize
 from variate.record import Records, pack
@@ -146,9 +147,10 @@ def made(rates, *, draws=60, examples=100, network=NAME, random=True, **changes)
             network=network, fingerprint="f", inputs="i", attack=attack, options=options, budget=budget, draws=5,
             verdict_draws=draws if random else 1, deployments=["single"], seed=0, part=part,
         )  # fmt: skip
+        claim = Claim(**claim.model_dump() | changes)
         lines = [
             Example(
-                claim=claim.id, example=i, label=0, distance=0.0, forwards=1, backwards=1,
+                claim=claim.id, example=i, label=0, distance=0.0, forwards=1, backwards=attack not in BLACK,
                 answers={"single": pack([i < right or (random and s == 0 and i == right) for s in range(max(draws, 1))])
                          if random else pack([i < right])},
             )
@@ -156,6 +158,9 @@ def made(rates, *, draws=60, examples=100, network=NAME, random=True, **changes)
         ]  # fmt: skip
         records.add([claim, *lines])
     return records
+
+
+BLACK = ("noise", "transfer")
 
 
 def names(records):
@@ -182,20 +187,91 @@ def test_what_should_not_be_lower_raises_its_flag_and_equals_do_not(other, flag,
     assert flag not in names(made([(PGD, 60), (other, 59)], random=random))  # one of a hundred is chance
 
 
+@pytest.mark.parametrize("examples", range(2, 9))
+def test_a_few_examples_prove_nothing(examples):
+    """Even if all of them differ: the sign test needs eight for 99.5 %."""
+    records = made([(PGD, examples), (("fgsm", DOUBTS, "linf:0.1", {}), 0)], examples=examples, random=False)
+    assert ("one-step-stronger" in names(records)) == (examples == 8)
+
+
+def both(*parts):
+    records = Records()
+    for part in parts:
+        records.add(part.claims.values())
+        records.add(line for lines in part.examples.values() for line in lines.values())
+    return records
+
+
+def test_only_what_can_be_compared_is_compared():
+    fgsm = ("fgsm", DOUBTS, "linf:0.1", {})
+    assert names(both(made([(PGD, 60)]), made([(fgsm, 40)]))) == {"one-step-stronger"}
+    for other in ({"fingerprint": "g"}, {"inputs": "j"}, {"seed": 1}):
+        assert names(both(made([(PGD, 60)]), made([(fgsm, 40)], **other))) == set()
+    norms = [(("pgd", "table", "linf:0.1", {}), 30), (("pgd", "table", "l2:0.5", {}), 80)]
+    assert names(made(norms)) == set()  # 0.5 is more than 0.1, and l2 is another norm
+
+
+def test_a_white_box_attack_on_other_inputs_hides_nothing():
+    same = made([(PGD, 60), (("noise", DOUBTS, "linf:0.1", {}), 40)])
+    assert names(both(same, made([(PGD, 30)], inputs="j"))) == {"black-box-stronger"}
+
+
+def test_an_attack_that_nobody_registered_is_known_by_its_passes():
+    assert names(made([(PGD, 60), (("plugged", DOUBTS, "linf:0.1", {}), 40)])) == set()  # it took gradients
+
+
+def suite(shares, examples=100):
+    claim = Claim(
+        network=NAME, fingerprint="f", inputs="i", attack="standard", options={"attacks": [{"name": "pgd"}]},
+        budget="linf:0.1", draws=5, verdict_draws=1, deployments=["single"], seed=0,
+    )  # fmt: skip
+    line = {"claim": claim.id, "label": 0, "distance": 0.0, "forwards": 1, "backwards": 1}
+    line["answers"] = {"single": pack([1])}
+    records = Records()
+    records.add([claim, *(Example(**line, example=i, shares=shares(i)) for i in range(examples))])
+    return records
+
+
+@pytest.mark.parametrize(("white", "black", "count", "is_raised"), [
+    (1.0, 0.0, 20, True), (1.0, 0.0, 7, False), (0.55, 0.45, 100, False), (0.0, 0.0, 100, False),
+])  # fmt: skip
+def test_what_a_black_box_attack_adds_to_a_suite(white, black, count, is_raised):
+    added = names(suite(lambda i: {"pgd": white, "transfer from mean": black if i < count else white}))
+    assert ("black-box-stronger" in added) == is_raised
+
+
 @pytest.mark.parametrize(("left", "is_raised"), [(30, True), (0, False)])
 def test_an_unbounded_attack_must_break_everything(left, is_raised):
     found = names(made([(("pgd", UNBOUNDED, "linf:1", {"steps": 40}), left)], random=False))
     assert ("unbounded-survives" in found) == is_raised
 
 
+def published(rates, data="cifar10", architecture="wide", examples=1000):
+    run = {"command": "c", "date": "d", "machine": "m", "versions": {}, "seed": 0, "shape": [3], "examples": 1}
+    records = made(rates, examples=examples)
+    records.add([Run(**run, data=data, title="t"), described(architecture=architecture, random=False)])
+    return "above-published" in names(records)
+
+
 @pytest.mark.parametrize(("budget", "data", "is_raised"), [
-    ("linf:8/255", "cifar10", True), ("linf:8/255", "digits", False), ("linf:4/255", "cifar10", False),
+    ("linf:8/255", "cifar10", True), ("linf:0.031", "cifar10", True), ("linf:16/255", "cifar10", True),
+    ("linf:8/255", "digits", False), ("linf:4/255", "cifar10", False), ("l2:0.5", "cifar10", False),
 ])  # fmt: skip
 def test_a_claim_above_what_was_published(budget, data, is_raised):
-    records = made([(("pgd", "table", budget, {}), 95)])
-    run = {"command": "c", "date": "d", "machine": "m", "versions": {}, "seed": 0, "shape": [3], "examples": 1}
-    records.add([Run(**run, data=data, title="t")])
-    assert ("above-published" in names(records)) == is_raised
+    assert published([(("pgd", "table", budget, {}), 850)], data) == is_raised
+
+
+@pytest.mark.parametrize(("architecture", "right", "is_raised"), [
+    ("wide", 650, False), ("resnet18", 650, True), ("resnet18", 560, False), ("wide", 790, True), ("wide", 740, False),
+])  # fmt: skip
+def test_a_small_network_is_held_to_what_small_networks_reach(architecture, right, is_raised):
+    assert published([(("pgd", "table", "linf:8/255", {}), right)], architecture=architecture) == is_raised
+
+
+def test_a_weak_attack_beside_a_strong_one_claims_nothing():
+    weak, strong = ("transfer", "table", "linf:8/255", {}), ("pgd", "table", "linf:8/255", {})
+    assert published([(weak, 900)])
+    assert not published([(weak, 900), (strong, 450)])
 
 
 @pytest.mark.parametrize("flat", [True, False])
@@ -206,12 +282,98 @@ def test_draws_that_have_not_converged(flat):
     assert ("draws-not-converged" in names(records)) != flat
 
 
-def test_a_network_that_was_made_random_and_is_not():
-    records = made([(PGD, 60)], random=False)
+@pytest.mark.parametrize(("most", "is_raised"), [(60, True), (80, False)])
+def test_a_curve_that_still_falls_at_its_end(most, is_raised):
+    """Whatever it did before: 1 to 5 draws always helps."""
+
+    parts = []
+    for draws, right in ((1, 95), (20, 80), (100, most)):
+        records = made([(("pgd", "draws", "linf:0.1", {"steps": 20}), right)])
+        (old,) = records.claims.values()
+        new = Claim(**old.model_dump() | {"draws": draws})
+        moved = Records()
+        moved.add([new, *(line.model_copy(update={"claim": new.id}) for line in records.examples[old.id].values())])
+        parts.append(moved)
+    assert ("draws-not-converged" in names(both(*parts))) == is_raised
+
+
+@pytest.mark.parametrize(("right", "broken", "left", "is_raised"), [
+    (50, 0.5, 0.0, False),  # that a broken example's loss still rose does not matter
+    (50, 0.0, 0.5, True), (12, 0.0, 0.5, True), (9, 0.0, 0.5, False), (50, 0.0, 0.04, False), (50, None, None, False),
+])  # fmt: skip
+def test_only_examples_that_stay_right_tell_of_an_unfinished_attack(right, broken, left, is_raised):
+    records = made([(("pgd", "table", "linf:0.1", {"steps": 40}), right)], random=False)
+    (claim,) = records.claims.values()
+    lines = records.examples[claim.id].values()
+    moved = Records()
+    moved.add([claim, *(e.model_copy(update={"rising": left if e.example < right else broken}) for e in lines)])
+    assert ("unfinished-attack" in names(moved)) == is_raised
+
+
+def described(**changes):
     facts = {"architecture": "a", "defense": "random", "objective": "o", "parameters": 1, "epochs": 1, "seed": 0}
-    records.add([Network(network=NAME, random=True, fingerprint="f", training={}, validation=None, seconds=1, **facts)])
-    (flag,) = [flag for flag in raised(records) if flag.flag == "not-random"]
-    assert "although it was made random" in flag.findings[0]
+    facts |= {"random": True, "fingerprint": "f", "training": {}, "validation": None, "seconds": 1}
+    return Network(network=NAME, **facts | changes)
+
+
+def not_random(records):
+    return [flag for flag in raised(records) if flag.flag == "not-random"]
+
+
+@pytest.mark.parametrize(("random", "level"), [(True, "warning"), (False, "note")])
+def test_a_network_that_was_made_random_and_is_not(random, level):
+    records = made([(PGD, 60)], random=False)
+    records.add([described(random=random)])
+    (flag,) = not_random(records)
+    assert flag.level == level
+    assert ("although it was made random" in flag.findings[0]) == random
+
+
+@pytest.mark.parametrize(("std", "is_raised"), [(0.001, True), (0.0009, True), (0.02, False)])
+def test_noise_that_has_collapsed(std, is_raised):
+    """What PNI learns without attacks is below 1 %; a parameter that was never random does not count."""
+    records = made([(PGD, 60)])
+    scale = {"network": NAME, "elements": 10, "mean_rms": 1.0}
+    records.add([
+        described(),
+        Scale(**scale, parameter="weight", std_rms=std, std_min=std, std_max=std),
+        Scale(**scale | {"elements": 10**6}, parameter="fixed", std_rms=0.0, std_min=0.0, std_max=0.0),
+    ])  # fmt: skip
+    flags = not_random(records)
+    assert bool(flags) == is_raised
+    assert all(flag.level == "warning" and f"{100 * std:.2g} %" in flag.findings[0] for flag in flags)
+
+
+@pytest.mark.parametrize(("scale", "is_raised"), [(0.1, False), (1e-4, True)])
+def test_draws_that_agree_only_because_everything_is_broken(scale, is_raised, ordinary, data):
+    found, records = flags_of(randomize(ordinary, scale=scale), data, budget="linf:0.6")
+    attacked = [claim for claim in records.claims.values() if claim.attack == "pgd"]
+    assert all(not records.answers(claim, "single").any() for claim in attacked)  # nothing that could disagree
+    assert ("not-random" in found) == is_raised
+
+
+@pytest.mark.parametrize("budget", ["l2:1", "l1:5", "l0:3"])
+def test_an_ordinary_random_network_raises_nothing_in_other_norms(budget, ordinary, data):
+    found, _ = flags_of(randomize(ordinary, scale=0.3), data, budget=budget)
+    assert {name: flag.findings for name, flag in found.items()} == {}
+
+
+@pytest.mark.parametrize("size", [3, 8])
+def test_gradients_are_measured_batch_by_batch(size, ordinary, data, monkeypatch):
+    """Under the same draws whatever the size of a batch."""
+    widths, each = [], GradientOracle.each
+
+    def watched(oracle, x, *rest, **options):
+        widths.append((len(x), tuple(rest[2])))
+        return each(oracle, x, *rest, **options)
+
+    monkeypatch.setattr(GradientOracle, "each", watched)
+    records = Records()
+    common = {"budget": BUDGET, "records": records, "name": NAME, "steps": 1, "draws": 4, "verdict_draws": 10}
+    doubt(randomize(ordinary, scale=0.3), data[0][:8], data[1][:8], batch_size=size, **common)
+    assert [width for width, _ in widths] == ([3, 3, 2] if size == 3 else [8])
+    assert len({keys for _, keys in widths}) == 1
+    assert [line.example for line in records.gradients.values()] == list(range(8))
 
 
 def test_aimed_attacks_are_not_compared_with_others():

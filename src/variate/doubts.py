@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from variate.evaluation import evaluate
 from variate.evidence import DOUBTS
 from variate.fingerprint import fingerprint
 from variate.flags.unbounded_survives import UNBOUNDED
-from variate.keyed import Kind, identity, kind_of, left_as_found
+from variate.keyed import identity, kind_of, left_as_found
 from variate.lines import Gradient
 from variate.losses import cross_entropy
 from variate.network import RandomNetwork
@@ -23,6 +24,7 @@ from variate.oracle import GradientOracle
 from variate.randomness import Stream, hash_words
 from variate.record import Records
 
+BATCH = 64  # examples whose gradients are taken at once, unless told otherwise
 BLACK_BOX: tuple[dict[str, Any], ...] = (
     {"name": "noise", "queries": 100},
     {"name": "square", "queries": 300, "draws": 5},
@@ -66,8 +68,13 @@ def doubt(
     x, y = x[:examples], y[:examples].long()
     with left_as_found(network):
         kind = kind_of(network, x[:2].to(_place(network, x)))
-        seed, shard = int(common.get("seed", 0)), common.get("shard", (0, 1))
-        sees = _gradients(network, x, y, kind, records, name, seed, draws, shard)
+        stream = Stream("search", hash_words("gradients", int(common.get("seed", 0))))
+        memory = common.get("memory")
+        oracle = GradientOracle(network, draws=draws, stream=stream, examples=len(x), kind=kind, memory=memory)
+        lines = _gradients(oracle, x, y, name, int(common.get("batch_size", BATCH)))
+        if common.get("shard", (0, 1))[0] == 0:
+            records.add(lines)
+        sees = any(line.zero < 1 for line in lines)
     judged = {"deployments": ("single",), "records": records, "name": name, "source": source, "draws": draws, **common}
     white = "fmn" if parsed.norm == "l0" else "pgd"
     many, twice = {"name": white, "steps": steps}, {"name": white, "steps": 2 * steps}
@@ -82,49 +89,38 @@ def doubt(
         return
     for size in _sizes(parsed):
         evaluate(network, x, y, budget=parsed.with_size(size), attacks=[many], part=DOUBTS, **judged)
-    whole = {"linf": "1", "l2": f"{x[0].numel() ** 0.5:.6g}"}.get(parsed.norm, str(x[0].numel()))
-    evaluate(network, x, y, budget=parsed.with_size(whole), attacks=[twice], part=UNBOUNDED, **judged)
+    climbing = {"name": "pgd", "steps": 2 * steps}
+    evaluate(network, x, y, budget=_whole_range(parsed, x), attacks=[climbing], part=UNBOUNDED, **judged)
 
 
-def _gradients(
-    network: nn.Module,
-    x: Tensor,
-    y: Tensor,
-    kind: Kind,
-    records: Records,
-    name: str,
-    seed: int,
-    draws: int,
-    shard: tuple[int, int],
-) -> bool:
-    """Record what the gradient at each input is worth; whether there is one at all."""
-    prints = identity(network), fingerprint([x, y])
-    stream = Stream("search", hash_words("gradients", seed))
-    oracle = GradientOracle(network, draws=draws, stream=stream, kind=kind)
-    device = _place(network, x)
-    x, y = x.to(device), y.to(device)
-    try:
-        _, slopes, _ = oracle.each(x, y, cross_entropy, oracle.take_keys(x))  # (S, B, ...)
-    except InputError:
-        slopes = torch.zeros(1, *x.shape)
+def _gradients(oracle: GradientOracle, x: Tensor, y: Tensor, name: str, batch_size: int) -> list[Gradient]:
+    """What the gradient at each input is worth, batch by batch under the same draws."""
+    prints = identity(oracle.network), fingerprint([x, y])
+    device = _place(oracle.network, x)
+    keys = oracle.take_keys(x)
     lines = []
-    for i, slope in enumerate(slopes.unbind(1)):
-        zero, snr, cosine = _worth(slope.flatten(1).double())
-        lines.append(
-            Gradient(
-                network=name,
-                fingerprint=prints[0],
-                inputs=prints[1],
-                example=i,
-                zero=zero,
-                snr=snr,
-                cosine=cosine,
-                draws=len(slopes),
+    for start in range(0, len(x), batch_size):
+        here, labels = (tensor[start : start + batch_size].to(device) for tensor in (x, y))
+        rows = torch.arange(start, start + len(here))
+        try:
+            _, slopes, _ = oracle.each(here, labels, cross_entropy, keys, rows=rows)  # (S, B, ...)
+        except InputError:  # no gradient at all is a finding, not a failure; bad outputs are refused by evaluate
+            slopes = torch.zeros(1, *here.shape)
+        for i, slope in enumerate(slopes.unbind(1), start):
+            zero, snr, cosine = _worth(slope.flatten(1).double())
+            lines.append(
+                Gradient(
+                    network=name,
+                    fingerprint=prints[0],
+                    inputs=prints[1],
+                    example=i,
+                    zero=zero,
+                    snr=snr,
+                    cosine=cosine,
+                    draws=len(slopes),
+                )
             )
-        )
-    if shard[0] == 0:
-        records.add(lines)
-    return any(line.zero < 1 for line in lines)
+    return lines
 
 
 def _worth(slopes: Tensor) -> tuple[float, float | None, float]:
@@ -144,9 +140,21 @@ def _sizes(budget: Budget) -> list[str]:
     return [str(int(half)), str(double)] if budget.norm == "l0" else [str(half), str(double)]
 
 
+def _whole_range(budget: Budget, x: Tensor) -> Budget:
+    """The size from which on every input in [0, 1] is inside, at which pgd climbs.
+
+    In l0 it is the same set in linf: fmn, the attack of l0, looks for the nearest input at which a random network is
+    wrong half the time, and does not go on from there.
+    """
+    values = x[0].numel()
+    if budget.norm in ("linf", "l0"):
+        return Budget.parse("linf:1")
+    return budget.with_size(f"{values**0.5:.6g}" if budget.norm == "l2" else str(values))
+
+
 def _bounds(attack: str, budget: Budget) -> bool:
     return budget.norm in registry.get("attacks", attack).facts["norms"]
 
 
 def _place(network: nn.Module, x: Tensor) -> torch.device:
-    return next((parameter.device for parameter in network.parameters()), x.device)
+    return next((tensor.device for tensor in chain(network.parameters(), network.buffers())), x.device)

@@ -9,7 +9,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from variate.lines import Claim, Convergence, Example, Gradient
+from variate import registry
+from variate.lines import Claim, Convergence, Example, Gradient, Scale
 from variate.lines import Network as NetworkLine
 from variate.rates import Bits, Deployment, Rate, rate_of
 from variate.record import Records
@@ -19,7 +20,7 @@ DOUBTS = "doubts"  # the part of the records that is measured for flags alone
 Z = NormalDist().inv_cdf(0.995)  # a difference is believed from 99 % on
 NOTICED = 0.01  # and from one point on
 SINGLE = Deployment("single", 1)
-GRADIENTS = {"fgsm", "bim", "mi-fgsm", "pgd", "apgd-ce", "apgd-dlr", "apgd-targeted", "cw", "deepfool", "ddn", "fmn"}
+FEWEST = 8  # examples that must differ: fewer, all in one direction, are chance (sign test, 2^-8 < 0.005 < 2^-7)
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,17 @@ class Difference:
     Attributes:
         value: rate of one less rate of the other.
         error: its standard error, over examples and draws.
+        differing: examples on which the two differ at all.
     """
 
     value: float
     error: float
+    differing: int
 
     @property
     def noticed(self) -> bool:
         """Whether it is above zero, by more than a point and more than chance."""
-        return self.value > max(NOTICED, Z * self.error)
+        return self.differing >= FEWEST and self.value > max(NOTICED, Z * self.error)
 
 
 class Evidence:
@@ -63,6 +66,11 @@ class Evidence:
         return any(claim.verdict_draws > 1 for claim in self.claims)
 
     @property
+    def claims_random(self) -> bool:
+        """Whether it was made random, or judged as what is."""
+        return self.random or (self.described is not None and self.described.random)
+
+    @property
     def described(self) -> NetworkLine | None:
         """How it was made, where the records say so."""
         return self.records.networks.get(self.network)
@@ -79,6 +87,11 @@ class Evidence:
         return [line for line in self.records.gradients.values() if line.fingerprint in prints]
 
     @property
+    def scales(self) -> list[Scale]:
+        """What was learned of its noise, without parameters that were never random."""
+        return [line for line in self.records.scales if line.network == self.network and line.std_max > 0]
+
+    @property
     def convergences(self) -> list[Convergence]:
         """The ladders of draws that were climbed."""
         return [line for line in self.records.convergences if line.network == self.network]
@@ -90,6 +103,11 @@ class Evidence:
             for claim in self.claims
             if claim.attack != CLEAN and part in (None, claim.part) and attack in (None, claim.attack)
         ]
+
+    def sees_gradient(self, claim: Claim) -> bool:
+        """Whether its attack takes gradients: as the registry says, or by what it asked if its name is not there."""
+        known = sees_gradient(claim.attack)
+        return known if known is not None else any(line.backwards for line in self.examples(claim).values())
 
     def examples(self, claim: Claim) -> dict[int, Example]:
         """The examples of a claim by their numbers."""
@@ -108,7 +126,7 @@ class Evidence:
 
         Claims of one seed were judged by the same draws, so that draws and examples are both paired.
         """
-        if one.seed != other.seed or one.inputs != other.inputs or one.verdict_draws != other.verdict_draws:
+        if judged_on(one) != judged_on(other):
             return None
         common = sorted(self.examples(one).keys() & self.examples(other).keys())
         if len(common) < 2:
@@ -120,13 +138,24 @@ class Evidence:
         draws, examples = gap.shape
         variance = float(gap.mean(0).var(ddof=1)) / examples
         variance += float(gap.mean(1).var(ddof=1)) / draws if draws > 1 else 0.0
-        return Difference(float(gap.mean()), variance**0.5)
+        return Difference(float(gap.mean()), variance**0.5, int((gap != 0).any(0).sum()))
 
     def _some(self, claim: Claim, numbers: Sequence[int]) -> Bits:
         every = sorted(self.examples(claim))
         columns = [every.index(number) for number in numbers]
         chosen: Bits = self.answers(claim)[:, np.array(columns)]
         return chosen
+
+
+def judged_on(claim: Claim) -> tuple[str, str, int, int]:
+    """What two claims must share to be compared: the very tensors, the inputs, the seed and the number of draws."""
+    return claim.fingerprint, claim.inputs, claim.seed, claim.verdict_draws
+
+
+def sees_gradient(attack: str) -> bool | None:
+    """Whether an attack takes gradients, as the registry says; None for a name that it does not know."""
+    entry = registry.entries("attacks").get(attack)
+    return None if entry is None else bool(entry.facts["access"] == "gradient")
 
 
 def steps_of(claim: Claim) -> int:

@@ -21,6 +21,7 @@ from variate.draws import How, slope_of
 from variate.errors import UsageError, unknown_name
 from variate.inputs import checked_logits
 from variate.keyed import Kind, kind_of, outputs_under, under
+from variate.lent import LentNetwork
 from variate.losses import Loss, cross_entropy
 from variate.network import RandomNetwork
 from variate.queries import Queries
@@ -176,6 +177,13 @@ class GradientOracle(ScoreOracle):
     def take_keys(self, x: Tensor) -> list[int]:
         """The keys of one query, to be given to several: who knows the weights may hold a draw and look at it twice."""
         return self._keys(x)
+
+    def module(self, x: Tensor, *, rows: Tensor | None = None, keys: list[int] | None = None) -> LentNetwork:
+        """The network at fixed draws as a module, for a library that takes one; every pass through it is counted."""
+        keys = self._keys(x) if keys is None else keys
+        self.queries = self.queries if len(self.queries.points) else Queries(len(x))
+        whose = torch.arange(len(x)) if rows is None else rows
+        return LentNetwork(self.network, keys, self.average, x, whose, self.queries, self._watch)
 
     def gradient(
         self,

@@ -83,7 +83,7 @@ class Plan:
     def _with(self, given: Mapping[str, Any]) -> Plan:
         options = attack_options(self.attack)
         for option in given:
-            if option not in options:
+            if option not in options and not _takes_any(self.attack):
                 raise unknown_name(f"option of {self.attack}", option, options)
         return Plan(**{**vars(self), "options": {name: _whole(value) for name, value in given.items()}})
 
@@ -239,6 +239,12 @@ def _source(target: Target, name: str | None, x: Tensor) -> GradientOracle:
 def _keywords(function: Any) -> list[str]:
     parameters = inspect.signature(function).parameters.values()
     return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+
+
+def _takes_any(name: str) -> bool:
+    """Whether an attack takes options of other names too: it hands them on, and checks them itself."""
+    parameters = inspect.signature(registry.get("attacks", name).load()).parameters.values()
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
 
 
 def _whole(value: Any) -> Any:

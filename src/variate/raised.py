@@ -50,6 +50,7 @@ def raised(records: Records) -> list[Raised]:
             findings = entry.load()(evidence)
             if findings:
                 facts = entry.facts
-                texts = (facts["level"], tuple(findings), facts["explanation"], facts["remedy"])
+                level = facts["level"] if evidence.claims_random else facts["deterministic"] or facts["level"]
+                texts = (level, tuple(findings), facts["explanation"], facts["remedy"])
                 found.append(Raised(network, name, *texts, f"{PAGES}/{name}.md"))
     return sorted(found, key=lambda flag: flag.level != "warning")

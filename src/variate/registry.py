@@ -23,7 +23,10 @@ from variate.errors import UsageError, unknown_name
 T = TypeVar("T")
 Access = Literal["none", "labels", "scores", "gradient"]
 
-DEFAULTS: dict[str, dict[str, Any]] = {"attacks": {"targeted": False, "minimal": False, "quick": {}}}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "attacks": {"targeted": False, "minimal": False, "quick": {}},
+    "flags": {"deterministic": None},
+}
 SINGULAR = {
     "attacks": "attack",
     "datasets": "dataset",
@@ -72,6 +75,7 @@ def attack(
     targeted: bool = False,
     minimal: bool = False,
     quick: Mapping[str, Any] | None = None,
+    variants: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Callable[[T], T]:
     """Register an attack.
 
@@ -83,9 +87,10 @@ def attack(
         targeted: whether it takes ``target``, the labels to reach.
         minimal: whether it looks for the smallest perturbation, rather than the worst one within a budget.
         quick: options with which it takes a second or two on a small batch, for tests and first looks.
+        variants: by norm, what its option ``attack`` may name, where it holds the attacks of another library.
     """
     facts = {"access": access, "norms": norms, "modality": modality, "cite": cite}
-    more = {"targeted": targeted, "minimal": minimal, "quick": quick or {}}
+    more = {"targeted": targeted, "minimal": minimal, "quick": quick or {}, "variants": variants or {}}
     return _mark("attacks", {**facts, **more})
 
 
@@ -115,11 +120,26 @@ def family(*, random: bool, cite: str) -> Callable[[T], T]:
 
 
 def flag(
-    *, level: Literal["warning", "note"], trigger: str, explanation: str, remedy: str, cite: str
+    *,
+    level: Literal["warning", "note"],
+    trigger: str,
+    explanation: str,
+    remedy: str,
+    cite: str,
+    deterministic: Literal["warning", "note"] | None = None,
 ) -> Callable[[T], T]:
-    """Register a red flag: how serious it is, when it is raised, why it matters, what to do, and who found it out."""
+    """Register a red flag.
+
+    Args:
+        level: how serious it is.
+        trigger: when it is raised.
+        explanation: why it matters.
+        remedy: what to do.
+        cite: who found it out.
+        deterministic: how serious it is for a network that never claimed to be random, where that differs.
+    """
     texts = {"trigger": trigger, "explanation": explanation, "remedy": remedy, "cite": cite}
-    return _mark("flags", {"level": level, **texts})
+    return _mark("flags", {"level": level, "deterministic": deterministic, **texts})
 
 
 def network(*, modality: tuple[str, ...], cite: str) -> Callable[[T], T]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -25,3 +26,11 @@ def list_entries(
     width = max((len(entry.name) for entry in found), default=0)
     for entry in found:
         typer.echo(f"{entry.name:{width}}  {entry.summary}")
+        for variant, norms in _variants(entry.facts.get("variants", {})).items():
+            typer.echo(f"{'':{width}}  {entry.name}(attack={variant})  {', '.join(norms)}")
+
+
+def _variants(by_norm: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """The norms of every variant, from the variants of every norm."""
+    names = dict.fromkeys(name for variants in by_norm.values() for name in variants)
+    return {name: [norm for norm, variants in by_norm.items() if name in variants] for name in names}

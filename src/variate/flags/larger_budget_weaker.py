@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from itertools import pairwise
 
 from variate.budget import Budget
-from variate.evidence import Evidence
+from variate.evidence import Evidence, judged_on
+from variate.lines import Claim
 from variate.registry import flag
 
 
@@ -24,15 +26,16 @@ from variate.registry import flag
 def larger_budget_weaker(evidence: Evidence) -> list[str]:
     """More budget helps the defense."""
     found = []
-    kinds = {(c.part, c.attack, str(c.options), c.draws) for c in evidence.attacked()}
-    for part, attack, options, draws in sorted(kinds):
-        claims = [
-            c for c in evidence.attacked(part=part, attack=attack) if (str(c.options), c.draws) == (options, draws)
-        ]
+    groups: dict[Hashable, list[Claim]] = {}
+    for claim in evidence.attacked():
+        norm = Budget.parse(claim.budget or "").norm  # sizes of two norms cannot be ordered
+        same = (claim.part, claim.attack, str(claim.options), claim.draws, norm, judged_on(claim))
+        groups.setdefault(same, []).append(claim)
+    for claims in groups.values():
         by_size = sorted(claims, key=lambda claim: Budget.parse(claim.budget or "").size)
         for small, large in pairwise(by_size):
             gap = evidence.difference(large, small)
             if gap is not None and gap.noticed:
                 rates = f"{100 * evidence.rate(small).rate:.1f} % and {100 * evidence.rate(large).rate:.1f} % right"
-                found.append(f"{attack} at {small.budget} and at {large.budget}: {rates}")
+                found.append(f"{small.attack} at {small.budget} and at {large.budget}: {rates}")
     return found

@@ -23,7 +23,7 @@ LEAST = 0.3  # cosine between two halves of the draws
         "Raise --draws until the accuracy is flat, or attack with keys=fixed, and look at arc and at transfer"
         " from the mean network."
     ),
-    cite="Daeubener & Fischer 2022, arXiv:2203.10930",
+    cite="Daeubener & Fischer 2022, arXiv:2204.10839",
 )
 def noisy_gradients(evidence: Evidence) -> list[str]:
     """The gradient is mostly noise."""

@@ -1,34 +1,57 @@
-"""The draws never disagree."""
+"""The draws never disagree, or the learned noise has collapsed."""
 
 from __future__ import annotations
 
-import numpy as np
+from statistics import median
 
 from variate.evidence import Evidence
 from variate.registry import flag
 
+COLLAPSED = 0.01  # noise over mean; PNI's scales fell from .25 to .001-.009 (CVPR 2019, table 1)
+CLEAR = 30.0  # signal to noise of a gradient: below it draws do differ, whatever they answer
+
 
 @flag(
-    level="note",
-    trigger="All draws of the verdict agree on every example, attacked or not.",
+    level="warning",
+    deterministic="note",
+    trigger=(
+        "All draws of the verdict agree on every example, attacked or not, unless the gradients of single draws deviate"
+        " from their mean by more than a thirtieth; or the learned standard deviations are below 1 % of the means, in"
+        " the root mean square over all random elements."
+    ),
     explanation=(
-        "Every draw answers alike, so averaging, votes and repeated questions mean nothing: the network is "
-        "deterministic."
+        "Every draw answers alike, so averaging, votes and repeated questions mean nothing: the network is in effect "
+        "deterministic. Under plain cross-entropy learned scales shrink to nothing."
     ),
     remedy=(
-        "If it should be random, look at its learned scales and at its mode; if not, read its rates as those "
-        "of one network."
+        "If it should be random, look at its learned scales and at its mode, and train with an objective that keeps "
+        "the scales; if not, read its rates as those of one network."
     ),
-    cite="Carlini et al. 2019, arXiv:1902.06705",
+    cite="Carlini et al. 2019, arXiv:1902.06705; He, Rakin & Fan 2019, arXiv:1811.09310, table 1",
 )
 def not_random(evidence: Evidence) -> list[str]:
-    """The draws never disagree."""
-    claims = evidence.claims
-    if any(not np.array_equal(row, answers[0]) for c in claims for answers in [evidence.answers(c)] for row in answers):
+    """The draws never disagree, or the learned noise has collapsed."""
+    return _collapsed(evidence) + _agreeing(evidence)
+
+
+def _collapsed(evidence: Evidence) -> list[str]:
+    noise = sum(line.elements * line.std_rms**2 for line in evidence.scales)
+    means = sum(line.elements * line.mean_rms**2 for line in evidence.scales)
+    if not evidence.scales or means == 0 or noise >= COLLAPSED**2 * means:
         return []
-    made = evidence.described
+    ratio = 100 * (noise / means) ** 0.5
+    return [f"the learned standard deviations are {ratio:.2g} % of the means, in the root mean square"]
+
+
+def _agreeing(evidence: Evidence) -> list[str]:
+    claims = evidence.claims
+    if any((evidence.answers(claim) != evidence.answers(claim)[0]).any() for claim in claims):
+        return []
     if not evidence.random:
-        claimed = " although it was made random" if made is not None and made.random else ""
+        claimed = " although it was made random" if evidence.claims_random else ""
         return [f"it answers the same each time{claimed}"]
+    clear = [line.snr for line in evidence.gradients if line.snr is not None]
+    if clear and median(clear) < CLEAR:
+        return []
     draws = max(claim.verdict_draws for claim in claims)
     return [f"all {draws} draws of the verdict agree on every one of the examples, attacked or not"]

@@ -11,9 +11,9 @@ MOVED, SHARE = 0.05, 0.1  # of the range of the loss; of the examples
 @flag(
     level="warning",
     trigger=(
-        "On a deterministic network, the best loss of more than a tenth of the examples moved by more than 5 % of its "
-        "range in the last ten steps of an attack of the table; on any, twice the steps of pgd leave fewer right "
-        "answers, by more than a point and more than chance (99 %)."
+        "On a deterministic network of which an attack of the table leaves more than a tenth right, the best loss of "
+        "more than a tenth of these examples moved by more than 5 % of its range in the last ten steps; on any, twice "
+        "the steps of pgd leave fewer right answers, by more than a point and more than chance (99 %)."
     ),
     explanation=(
         "The loss still rose in the last steps, or twice the steps find more: the attack ended before it was done."
@@ -25,11 +25,15 @@ def unfinished_attack(evidence: Evidence) -> list[str]:
     """The attack ended while it still rose."""
     found = []
     for claim in evidence.attacked(part="table"):
-        lines = [e for e in evidence.examples(claim).values() if e.rising is not None]
-        rising = [e.rising for e in lines if e.rising is not None and e.rising > MOVED]
-        right = evidence.rate(claim).rate
-        if lines and len(rising) > SHARE * len(lines) and right > SHARE and not evidence.random:
-            share = f"{len(rising) / len(lines):.0%} of the examples"
+        if evidence.random:  # the loss of every step is another average, whose best moves by chance alone
+            break
+        examples = evidence.examples(claim)
+        right = evidence.answers(claim)[0]
+        left = [examples[number].rising for number, survived in zip(sorted(examples), right, strict=True) if survived]
+        known = [rising for rising in left if rising is not None]
+        rising = [moved for moved in known if moved > MOVED]
+        if known and len(rising) > SHARE * len(known) and right.mean() > SHARE:
+            share = f"{len(rising)} of the {len(known)} examples that it did not break"
             found.append(f"the loss of {claim.attack} at {claim.budget} still moved in its last steps on {share}")
     for few in evidence.attacked(attack="pgd"):
         for many in evidence.attacked(attack="pgd", part=few.part):

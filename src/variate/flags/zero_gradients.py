@@ -27,4 +27,5 @@ def zero_gradients(evidence: Evidence) -> list[str]:
     share = sum(line.zero for line in lines) / max(len(lines), 1)
     if share <= MOST:
         return []
-    return [f"the gradient of the loss is zero everywhere in {share:.0%} of the draws at {len(lines)} inputs"]
+    skipped = "" if share < 1 else "; the doubts therefore hold no attack that follows it"
+    return [f"the gradient of the loss is zero everywhere in {share:.0%} of the draws at {len(lines)} inputs{skipped}"]

@@ -20,7 +20,7 @@ def flag_page(entry: Entry) -> str:
         [
             f"# {entry.name}",
             "",
-            f"*{facts['level']}.* {entry.summary}",
+            f"*{_level(entry)}.* {entry.summary}",
             "",
             f"**Why it matters.** {facts['explanation']}",
             "",
@@ -36,9 +36,14 @@ def flag_page(entry: Entry) -> str:
 
 def flag_index() -> str:
     """The list of all flags, in Markdown."""
-    rows = [f"| [{e.name}]({e.name}.md) | {e.facts['level']} | {e.summary} |" for e in registry.entries(KIND).values()]
+    rows = [f"| [{e.name}]({e.name}.md) | {_level(e)} | {e.summary} |" for e in registry.entries(KIND).values()]
     head = ["# Red flags", "", INTRODUCTION, "", "| flag | level | raised when |", "|:--|:--|:--|"]
     return "\n".join([*head, *rows, ""])
+
+
+def _level(entry: Entry) -> str:
+    softer = entry.facts["deterministic"]
+    return f"{entry.facts['level']}{f', {softer} for a network that never claimed to be random' if softer else ''}"
 
 
 def write(folder: str | Path) -> None:

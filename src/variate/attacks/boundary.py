@@ -1,0 +1,94 @@
+"""The Boundary Attack."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from variate.attacks._edge import BEGIN, STEPS, Edge, noise, tiled
+from variate.attacks._votes import Votes, over
+from variate.budget import Budget
+from variate.errors import UsageError
+from variate.oracle import LabelOracle
+from variate.registry import attack
+
+LEAST = 400  # queries
+END = 20  # one query in this many chooses what is returned
+MOVES = 6  # from one place, each asked about at two radii
+SIDES = (4, 8, 16, 0)  # tiles a side in which the moves are constant, in turn; 0: none
+EVERY = 10  # rounds after which the radius is settled anew
+
+
+@attack(
+    access="labels",
+    norms=("l2",),
+    modality=("image",),
+    cite="Brendel et al. 2018, arXiv:1712.04248, algorithm 1",
+    quick={"queries": 400},
+)
+def boundary(
+    oracle: LabelOracle,
+    x: Tensor,
+    y: Tensor,
+    *,
+    budget: Budget,
+    queries: int = 10000,
+    repeats: int = 2,
+    minimal: bool = False,
+) -> Tensor:
+    """Doc."""
+    if queries < LEAST or repeats < 1:
+        what, least = (f"{queries} queries", LEAST) if queries < LEAST else (f"{repeats} repeats", 1)
+        raise UsageError(f"boundary cannot walk with {what}", expected=f"at least {least}")
+    votes, coins = Votes(oracle, x, y), oracle.coins(x)
+    edge = Edge(votes, x, budget)
+    found, delta, radius = edge.begin(noise(coins, x) - x[:, None])
+    walk = _Walk(votes, edge, delta, radius)
+    end = queries // END
+    turn = 2 * (MOVES + 1) * repeats * EVERY + STEPS
+    for number in range((queries - end - BEGIN) // turn):
+        drawn = coins.normal(f"moves {number}", (EVERY, MOVES, *x.shape[1:]))
+        for position, moves in enumerate(drawn.unbind(1)):
+            walk.step(tiled(moves, SIDES[position % len(SIDES)]), repeats)
+        walk.radius = edge.settle(walk.delta, walk.radius)
+    best = edge.closest(walk.delta, walk.radius, end) if minimal else edge.deepest(walk.delta, walk.radius, [], end)
+    return budget.project(best, x).where(over(found, x), x)
+
+
+class _Walk:
+    """A walk along the edge: its place by direction and radius, and the lengths of its steps relative to the radius."""
+
+    def __init__(self, votes: Votes, edge: Edge, delta: Tensor, radius: Tensor) -> None:
+        self._votes, self._edge = votes, edge
+        self.delta, self.radius = delta, radius
+        self._aside, self._inward = torch.full_like(radius, 0.1), torch.full_like(radius, 0.01)
+        self._each = torch.arange(len(delta), device=delta.device)
+
+    def step(self, moves: Tensor, repeats: int) -> None:
+        """Ask about the place and moves from it, (B, M, ...), at the radius and further in; go to the best if better."""
+        turned = torch.cat([self.delta[:, None], _turned(self.delta, moves, self._aside)], 1)  # (B, M + 1, ...)
+        count, inner = turned.shape[1], self.radius * (1 - self._inward)
+        points = self._edge.at(torch.cat([turned, turned], 1), torch.stack([self.radius, inner], 1).repeat_interleave(count, 1))
+        outer_share, inner_share = self._votes.shares(points, repeats).chunk(2, 1)  # (B, M + 1)
+        best = (outer_share + inner_share).argmax(1)  # the place itself where no move is better
+        nearer = inner_share[self._each, best] > 0.5
+        self.delta = turned[self._each, best]
+        self.radius = inner.where(nearer, self.radius)
+        place = outer_share[:, :1]
+        self._aside = _adapted(self._aside, outer_share[:, 1:] >= place, 0.5)
+        self._inward = _adapted(self._inward, inner_share[:, 1:] >= place, 0.25)
+
+
+def _adapted(length: Tensor, kept: Tensor, target: float) -> Tensor:
+    """A longer step where more than the target share of the moves, (B, M), is as often wrong as the place itself."""
+    return (length * (0.3 * (kept.to(length).mean(1) - target)).exp()).clamp(1e-5, 1)
+
+
+def _turned(delta: Tensor, moves: Tensor, aside: Tensor) -> Tensor:
+    """Directions turned by a part of their length, at right angles: (B, ...) and (B, M, ...) to (B, M, ...)."""
+    along = delta[:, None].flatten(2)  # (B, 1, D)
+    along = along / along.norm(dim=2, keepdim=True).clamp(min=1e-12)
+    flat = moves.flatten(2)
+    across = flat - (flat * along).sum(2, keepdim=True) * along
+    across = across / across.norm(dim=2, keepdim=True).clamp(min=1e-12)
+    return (along + aside[:, None, None] * across).view_as(moves)

@@ -1,0 +1,102 @@
+"""The attacks of Foolbox."""
+
+from __future__ import annotations
+
+import inspect
+from types import ModuleType
+from typing import Any
+
+from torch import Tensor, nn
+
+from variate.attacks._libraries import Run, chosen, imported, made, run_apart
+from variate.budget import Budget
+from variate.oracle import GradientOracle
+from variate.registry import attack
+
+USUAL = {
+    "linf": "LinfProjectedGradientDescentAttack",
+    "l2": "L2ProjectedGradientDescentAttack",
+    "l1": "SparseL1DescentAttack",
+    "l0": "L0FMNAttack",
+}
+NO_START = "init_attack failed"  # its words where no start was found: such an example is not broken
+
+
+@attack(
+    access="gradient",
+    norms=("linf", "l2", "l1", "l0"),
+    modality=("image",),
+    cite="Rauber et al. 2020, Journal of Open Source Software 5(53), 2607; and the source of the attack that it names",
+    targeted=True,
+    variants={"linf": (), "l2": (), "l1": (), "l0": ()},
+)
+def foolbox(
+    oracle: GradientOracle,
+    x: Tensor,
+    y: Tensor,
+    *,
+    budget: Budget,
+    target: Tensor | None = None,
+    attack: str = "",
+    one_by_one: bool = True,
+    **options: Any,
+) -> Tensor:
+    """An attack of Foolbox, on the scores averaged over draws that stay the same; judged by us like any other.
+
+    The library sees a deterministic module: the average over K draws. What it finds fits these draws, and the verdict
+    is spoken on others. An attack that looks for the smallest perturbation is run without a bound, and what it finds is
+    projected into the budget.
+
+    Args:
+        oracle: lends the network.
+        x: inputs in [0, 1], shape (B, ...).
+        y: labels, shape (B,).
+        budget: the norm and the size eps.
+        target: the labels to reach, shape (B,); None to leave ``y``.
+        attack: the class, such as ``L2DeepFoolAttack``; projected gradient descent in the budget's norm without one
+            (sparse descent in l1, the fast minimum-norm attack in l0).
+        one_by_one: run each example alone. Several attacks of the library couple the examples of a batch, by one
+            generator or by when they stop; False is faster, and a result then depends on its batch.
+        options: of the class: ``steps=100``.
+
+    Returns:
+        Perturbed inputs inside the budget and inside [0, 1], shape (B, ...); the input itself where nothing was found.
+
+    Raises:
+        UsageError: where Foolbox is not installed, or has no such attack or option; AttackError where it fails.
+    """
+    library = imported("foolbox", "foolbox")
+    name = attack or USUAL[budget.norm]
+    kind = chosen("foolbox", name, budget.norm, attacks_of(library))
+    given = {"distance": getattr(library.distances, budget.norm), "constraint": budget.norm}
+    run = _runs(library, made("foolbox", kind, options, given), budget)
+    return run_apart(
+        oracle, x, y, target, budget=budget, name=f"foolbox's {name}", run=run, one_by_one=one_by_one
+    )
+
+
+def attacks_of(library: ModuleType) -> dict[str, type]:
+    """The attacks that have a norm, by name; several have a short one too."""
+    kinds = (library.attacks.base.FixedEpsilonAttack, library.attacks.base.MinimizationAttack)
+    return {
+        name: kind
+        for name, kind in vars(library.attacks).items()
+        if inspect.isclass(kind) and issubclass(kind, kinds) and not inspect.isabstract(kind)
+    }
+
+
+def _runs(library: ModuleType, attack: Any, budget: Budget) -> Run:
+    smallest = isinstance(attack, library.attacks.base.MinimizationAttack)
+
+    def run(module: nn.Module, x: Tensor, y: Tensor, target: Tensor | None) -> Tensor | None:
+        model = library.PyTorchModel(module, bounds=(0, 1), device=x.device)
+        goal = library.Misclassification(y) if target is None else library.TargetedMisclassification(target)
+        try:
+            found: Tensor = attack(model, x, goal, epsilons=None if smallest else budget.eps)[0]
+        except ValueError as error:
+            if NO_START in str(error):
+                return None
+            raise
+        return found
+
+    return run

@@ -1,0 +1,112 @@
+"""Simultaneous perturbation stochastic approximation."""
+
+from __future__ import annotations
+
+from typing import final
+
+from torch import Tensor
+
+from variate.attacks._differences import ascend, steps_within
+from variate.attacks._score_queries import spread
+from variate.budget import Budget
+from variate.errors import UsageError
+from variate.losses import aimed, margin
+from variate.oracle import ScoreOracle
+from variate.registry import attack
+
+DECAYS = 0.9, 0.999  # of Adam's two averages
+TINY = 1e-12
+
+
+@attack(
+    access="scores",
+    norms=("linf", "l2"),
+    modality=("image",),
+    cite="Uesato et al. 2018, arXiv:1802.05666, algorithm 1",
+    targeted=True,
+    quick={"queries": 200, "samples": 10},
+)
+def spsa(
+    oracle: ScoreOracle,
+    x: Tensor,
+    y: Tensor,
+    *,
+    budget: Budget,
+    target: Tensor | None = None,
+    queries: int = 5000,
+    samples: int = 50,
+    radius: float = 0.01,
+    step_size: float | None = None,
+) -> Tensor:
+    """Adam on a gradient that is estimated from pairs in random directions of signs, projected into the budget.
+
+    x <- project(x + step_size * Adam(g)), where g is the mean of (margin(x + radius * d) - margin(x - radius * d)) * d
+    / (2 * radius) over d of independent signs. An example rests once it is adversarial, but only where its answers
+    repeat; where they are random the point and its neighbors meet the same draws, and averages choose among four
+    snapshots. The paper has linf only, asks about thousands of neighbors, and does not cut them to [0, 1].
+
+    Args:
+        oracle: gives the margin averaged over its draws.
+        x: inputs in [0, 1], shape (B, ...).
+        y: labels, shape (B,).
+        budget: the norm and the size eps.
+        target: the labels to reach, shape (B,); None to leave ``y``.
+        queries: the most inputs to ask about, for each example.
+        samples: neighbors asked about in a step, an even number.
+        radius: delta, the distance of a neighbor to the point in each value.
+        step_size: Adam's learning rate, as the length in the budget's norm of a step of equal values; eps / 10 without.
+
+    Returns:
+        Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
+
+    Raises:
+        UsageError: for samples that make no pairs, queries too few for a step, or a radius that is not above 0.
+    """
+    if samples < 2 or samples % 2:
+        raise UsageError(f"spsa cannot pair {samples} samples", expected="an even number from 2")
+    if radius <= 0:
+        raise UsageError(f"spsa cannot use a radius of {radius}", expected="a radius above 0")
+    steps = steps_within("spsa", queries, samples + 1)
+    length = budget.eps / 10 if step_size is None else step_size
+    if budget.norm == "l2":
+        length /= x.shape[1:].numel() ** 0.5
+    loss, labels = aimed(margin, y, target)
+    coins, pairs = oracle.coins(x), (samples // 2, *x.shape[1:])
+    adam = Adam(x, length)
+    return ascend(
+        oracle,
+        x,
+        labels,
+        loss,
+        budget=budget,
+        queries=queries,
+        steps=steps,
+        radius=radius,
+        directions=lambda number: coins.signs(f"directions {number}", pairs),
+        step=adam.step,
+    )
+
+
+@final
+class Adam:
+    """Adam (Kingma & Ba 2015), with its averages and its count of steps for each example.
+
+    Args:
+        like: the inputs, shape (B, ...).
+        rate: the learning rate.
+    """
+
+    def __init__(self, like: Tensor, rate: float) -> None:
+        self._rate = rate
+        self._mean, self._square = like.new_zeros(like.shape), like.new_zeros(like.shape)
+        self._steps = like.new_zeros(len(like))
+
+    def step(self, points: Tensor, gradient: Tensor, rows: Tensor) -> Tensor:
+        """The points of some examples after a step that raises what the gradient is of: (N, ...)."""
+        first, second = DECAYS
+        self._mean[rows] = first * self._mean[rows] + (1 - first) * gradient
+        self._square[rows] = second * self._square[rows] + (1 - second) * gradient**2
+        self._steps[rows] += 1
+        count = spread(self._steps[rows], gradient)
+        size = (self._square[rows] / (1 - second**count)).sqrt()
+        return points + self._rate * self._mean[rows] / (1 - first**count) / (size + TINY)
