@@ -29,8 +29,8 @@ IN_L2 = [
 SIGMA = 0.3  # of the noise on the margin
 
 
-def oracle_of(model, draws=1, seed=0):
-    return GradientOracle(model, draws=draws, stream=Stream("search", seed))
+def oracle_of(model, draws=1, seed=0, examples=0):
+    return GradientOracle(model, draws=draws, stream=Stream("search", seed), examples=examples)
 
 
 def linear(classes=4, examples=6):
@@ -172,7 +172,7 @@ def test_a_lucky_success_is_not_confirmed():
     smallest, every = Smallest(x, budget, 4, windows=2), torch.ones(len(x), dtype=torch.bool)
     smallest.note(1, x, every)
     smallest.note(2, far, every)
-    found, won = smallest.confirmed(oracle_of(model), y, raised, x, confidence=0.0)
+    found, won = smallest.confirmed(oracle_of(model, examples=len(x)), y, raised, x, confidence=0.0)
     assert torch.allclose(found, far)
     assert bool(won.all())
 
@@ -181,7 +181,7 @@ def test_without_a_success_the_last_point_is_projected():
     model, x, y = linear(classes=2)
     budget = Budget.parse("l2:0.001")
     far = x + 0.6 * budget.steepest((model.weight[1 - y] - model.weight[y]).view_as(x))
-    found, won = Smallest(x, budget, 4).confirmed(oracle_of(model), y, raised, far, confidence=0.0)
+    found, won = Smallest(x, budget, 4).confirmed(oracle_of(model, examples=len(x)), y, raised, far, confidence=0.0)
     assert torch.allclose(found, budget.project(far, x))
     assert not bool(won.any())
 

@@ -1,7 +1,7 @@
 """A network lent to another library: an ordinary module over fixed draws, every pass through it counted.
 
-The library gets scores and input gradients. The network itself is no part of the module, so its mode, its parameters and
-their gradients, and everything else of it are out of the library's reach.
+The library gets scores and input gradients. The network itself is no part of the module, so its mode, its parameters
+and their gradients are out of the library's reach.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class _Pass(torch.autograd.Function):
         return scores.detach().to(x)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
         # kept, since a library may ask for the gradient of each class of one forward pass
         (gradient,) = torch.autograd.grad(ctx.scores, ctx.leaf, slope.to(ctx.scores), retain_graph=True)

@@ -84,9 +84,10 @@ def made(library: str, kind: type, options: Mapping[str, Any], given: Mapping[st
             raise unknown_name(f"option of {library}'s {kind.__name__}", option, names)
     try:
         return kind(**({name: value for name, value in given.items() if name in names} | dict(options)))
-    except (TypeError, ValueError, AssertionError, NotImplementedError) as error:
-        words = ", ".join(f"{name}={value!r}" for name, value in options.items())
-        raise UsageError(f"{library}'s {kind.__name__} cannot be made with {words or 'no options'}: {error}") from error
+    except (TypeError, ValueError, AssertionError, NotImplementedError, ImportError) as error:
+        words = ", ".join(f"{name}={value!r}" for name, value in options.items()) or "no options"
+        what = str(error) or type(error).__name__
+        raise UsageError(f"{library}'s {kind.__name__} cannot be made with {words}: {what}") from error
 
 
 def run_apart(
@@ -126,7 +127,7 @@ def run_apart(
     keys = oracle.take_keys(x)
     seeds: Sequence[int] = oracle.coins(x).integers("library", (1,), SEEDS)[:, 0].tolist()
     found = []
-    for rows in torch.arange(len(x)).split(1 if one_by_one else len(x)):
+    for rows in torch.split(torch.arange(len(x)), 1 if one_by_one else len(x)):
         at = rows.to(x.device)
         goal = None if target is None else target[at]
         module = oracle.module(x[at], rows=rows, keys=keys)
@@ -162,16 +163,16 @@ def _sound(name: str, found: Tensor | None, x: Tensor) -> Tensor:
 def _apart(x: Tensor, seed: int) -> Iterator[None]:
     """Inside, the global generators of torch, numpy and Python are seeded, and no warning is heard; then as before."""
     devices = [x.device.index or 0] if x.is_cuda else []
-    states = np.random.get_state(), random.getstate()  # noqa: NPY002
+    states = np.random.get_state(), random.getstate()
     with torch.random.fork_rng(devices=devices), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU, ours or not
         for device in devices:
             torch.cuda.default_generators[device].manual_seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
+        np.random.seed(seed)
         random.seed(seed)
         try:
             yield
         finally:
-            np.random.set_state(states[0])  # noqa: NPY002
+            np.random.set_state(states[0])
             random.setstate(states[1])

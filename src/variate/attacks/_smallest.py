@@ -16,6 +16,7 @@ from variate.losses import Loss
 from variate.oracle import ScoreOracle
 
 WINDOWS = 4
+REPEATS = 4  # queries that confirm
 STRETCHES = (1.0, 1.03, 1.1, 1.25, 1.5)  # of a perturbation, which may end just inside of the boundary
 
 
@@ -59,7 +60,7 @@ class Smallest:
         """The smallest point that fresh draws confirm: ``smallest_of`` the successes, each also stretched.
 
         Args:
-            oracle: is asked once.
+            oracle: is asked a few times.
             y: labels that the loss is of, shape (B,).
             loss: above the confidence is adversarial.
             last: points to fall back on, where a window has no success, shape (B, ...).
@@ -87,7 +88,7 @@ def smallest_of(
     """Of several points the smallest that is adversarial under the same draws; the highest loss where none is.
 
     Args:
-        oracle: is asked once, about all of them.
+        oracle: is asked a few times about all of them.
         x: the original inputs, shape (B, ...).
         candidates: each of shape (B, ...); they are projected into the budget first.
         y: labels that the loss is of, shape (B,).
@@ -100,7 +101,9 @@ def smallest_of(
     """
     count, inside = len(candidates), torch.stack([budget.project(point, x) for point in candidates])  # (C, B, ...)
     rows = torch.arange(len(x)).repeat(count)
-    values = oracle.loss(inside.flatten(0, 1), y.repeat(count), loss, rows=rows).view(count, -1)  # (C, B)
+    asked, labels = inside.flatten(0, 1), y.repeat(count)  # (C * B, ...), (C * B,)
+    answers = [oracle.loss(asked, labels, loss, rows=rows) for _ in range(REPEATS)]
+    values = torch.stack(answers).mean(0).view(count, -1)  # (C, B)
     sizes = torch.stack([budget.distance(point, x) for point in inside])  # (C, B)
     won = values > confidence
     least = sizes.masked_fill(~won, torch.inf).argmin(0)  # (B,)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from variate.attacks._libraries import Run, chosen, imported, made, run_apart
 from variate.budget import Budget
+from variate.errors import UsageError
 from variate.oracle import GradientOracle
 from variate.registry import attack
 
@@ -20,6 +21,7 @@ USUAL = {
     "l0": "L0FMNAttack",
 }
 NO_START = "init_attack failed"  # its words where no start was found: such an example is not broken
+NO_AIM = "unsupported criterion"  # its words for an attack that cannot aim, or that cannot do without
 
 
 @attack(
@@ -28,7 +30,85 @@ NO_START = "init_attack failed"  # its words where no start was found: such an e
     modality=("image",),
     cite="Rauber et al. 2020, Journal of Open Source Software 5(53), 2607; and the source of the attack that it names",
     targeted=True,
-    variants={"linf": (), "l2": (), "l1": (), "l0": ()},
+    variants={
+        "linf": (
+            "LinfProjectedGradientDescentAttack",
+            "LinfAdamProjectedGradientDescentAttack",
+            "LinfBasicIterativeAttack",
+            "LinfAdamBasicIterativeAttack",
+            "LinfMomentumIterativeFastGradientMethod",
+            "LinfFastGradientAttack",
+            "LinfDeepFoolAttack",
+            "LInfFMNAttack",
+            "HopSkipJumpAttack",
+            "LinfAdditiveUniformNoiseAttack",
+            "LinfRepeatedAdditiveUniformNoiseAttack",
+            "BinarySearchContrastReductionAttack",
+            "GaussianBlurAttack",
+            "InversionAttack",
+            "LinearSearchBlendedUniformNoiseAttack",
+            "LinearSearchContrastReductionAttack",
+            "PointwiseAttack",
+        ),
+        "l2": (
+            "L2ProjectedGradientDescentAttack",
+            "L2AdamProjectedGradientDescentAttack",
+            "L2BasicIterativeAttack",
+            "L2AdamBasicIterativeAttack",
+            "L2MomentumIterativeFastGradientMethod",
+            "L2FastGradientAttack",
+            "L2DeepFoolAttack",
+            "L2FMNAttack",
+            "L2CarliniWagnerAttack",
+            "DDNAttack",
+            "NewtonFoolAttack",
+            "VirtualAdversarialAttack",
+            "BoundaryAttack",
+            "HopSkipJumpAttack",
+            "SaltAndPepperNoiseAttack",
+            "L2ContrastReductionAttack",
+            "L2AdditiveGaussianNoiseAttack",
+            "L2AdditiveUniformNoiseAttack",
+            "L2ClippingAwareAdditiveGaussianNoiseAttack",
+            "L2ClippingAwareAdditiveUniformNoiseAttack",
+            "L2RepeatedAdditiveGaussianNoiseAttack",
+            "L2RepeatedAdditiveUniformNoiseAttack",
+            "L2ClippingAwareRepeatedAdditiveGaussianNoiseAttack",
+            "L2ClippingAwareRepeatedAdditiveUniformNoiseAttack",
+            "BinarySearchContrastReductionAttack",
+            "GaussianBlurAttack",
+            "InversionAttack",
+            "LinearSearchBlendedUniformNoiseAttack",
+            "LinearSearchContrastReductionAttack",
+            "PointwiseAttack",
+        ),
+        "l1": (
+            "L1ProjectedGradientDescentAttack",
+            "L1AdamProjectedGradientDescentAttack",
+            "L1BasicIterativeAttack",
+            "L1AdamBasicIterativeAttack",
+            "L1MomentumIterativeFastGradientMethod",
+            "L1FastGradientAttack",
+            "SparseL1DescentAttack",
+            "L1FMNAttack",
+            "EADAttack",
+            "BinarySearchContrastReductionAttack",
+            "GaussianBlurAttack",
+            "InversionAttack",
+            "LinearSearchBlendedUniformNoiseAttack",
+            "LinearSearchContrastReductionAttack",
+            "PointwiseAttack",
+        ),
+        "l0": (
+            "L0FMNAttack",
+            "BinarySearchContrastReductionAttack",
+            "GaussianBlurAttack",
+            "InversionAttack",
+            "LinearSearchBlendedUniformNoiseAttack",
+            "LinearSearchContrastReductionAttack",
+            "PointwiseAttack",
+        ),
+    },
 )
 def foolbox(
     oracle: GradientOracle,
@@ -70,9 +150,7 @@ def foolbox(
     kind = chosen("foolbox", name, budget.norm, attacks_of(library))
     given = {"distance": getattr(library.distances, budget.norm), "constraint": budget.norm}
     run = _runs(library, made("foolbox", kind, options, given), budget)
-    return run_apart(
-        oracle, x, y, target, budget=budget, name=f"foolbox's {name}", run=run, one_by_one=one_by_one
-    )
+    return run_apart(oracle, x, y, target, budget=budget, name=f"foolbox's {name}", run=run, one_by_one=one_by_one)
 
 
 def attacks_of(library: ModuleType) -> dict[str, type]:
@@ -96,6 +174,9 @@ def _runs(library: ModuleType, attack: Any, budget: Budget) -> Run:
         except ValueError as error:
             if NO_START in str(error):
                 return None
+            if NO_AIM in str(error):
+                ability = "needs a label to reach" if target is None else "cannot aim at a label"
+                raise UsageError(f"foolbox's {type(attack).__name__} {ability}") from error
             raise
         return found
 

@@ -14,7 +14,7 @@ from variate.oracle import ScoreOracle
 from variate.registry import attack
 
 EDGE = 0.25  # the farthest that an input is moved from 0 and 1
-TINY = 1e-12
+TINY = 1e-6
 
 
 @attack(
