@@ -114,7 +114,7 @@ def attacks() -> list[str]:
     lines = ["## Attacks and verdicts", "", f"`python benchmarks/attacks.py` ({machine(found)})", ""]
     measured = {
         "PGD with 10 steps on the deterministic LeNet, batch 128": found["deterministic"],
-        **{f"PGD with 5 steps and 20 averaged draws, random {case}": one for case, one in found["random"].items()},
+        **{f"PGD with 20 averaged draws, random {case}": one for case, one in found["random"].items()},
         "The judge at 100 draws, LeNet, batch 256": found["judge"],
         "One gradient over 5 draws, ResNet-18, batch 32": found["oracle"],
     }

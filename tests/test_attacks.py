@@ -2,6 +2,7 @@ import functools
 
 import pytest
 import torch
+from installed import attacks
 from torch import nn
 
 from variate import registry
@@ -17,11 +18,10 @@ from variate.testing.attacks import check_attack, run_attack
 from variate.testing.coin import Coin, shared_coin
 from variate.testing.linear import LinearModel, margin, worst_margin
 
-NAMES = list(registry.entries("attacks"))
 BUDGETS = ("linf:0.05", "l2:0.2")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", attacks())
 def test_conformance(name):
     check_attack(name)
 
@@ -128,12 +128,15 @@ def test_pgd_without_a_random_start_begins_at_the_inputs(net, x, y):
 
 
 @pytest.mark.parametrize("make", [lambda: Coin(0.3), lambda: shared_coin(0.3)])
-@pytest.mark.parametrize("name", [name for name in NAMES if registry.get("attacks", name).facts["access"] != "none"])
+@pytest.mark.parametrize("name", attacks(asking=True))
 def test_no_attack_changes_the_error_of_a_coin(name, make):
+    facts = registry.get("attacks", name).facts
+    size = {"linf": "0.5", "l2": "1", "l1": "2", "l0": "2"}[facts["norms"][0]]
     x, y = torch.rand(40, 1, 2, 2, generator=torch.Generator().manual_seed(0)), torch.zeros(40, dtype=torch.long)
     result = evaluate(
-        make(), x, y, budget="linf:0.5", attacks=[name], draws=40, deployments=["single"], verdict_draws=200
-    )
+        make(), x, y, budget=f"{facts['norms'][0]}:{size}", attacks=[{"name": name, **facts["quick"]}], draws=10,
+        deployments=["single"], verdict_draws=200,
+    )  # fmt: skip
     for row in result.rows:
         assert row.low - 0.03 < 0.7 < row.high + 0.03
     assert len({row.rate for row in result.rows}) == 1  # the same verdict draws, and answers that nothing moves

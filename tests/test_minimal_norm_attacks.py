@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from variate.attacks._smallest import Smallest
+from variate.attacks._smallest import REPEATS, Smallest
 from variate.attacks.arc import arc
 from variate.attacks.cw import cw
 from variate.attacks.ddn import ddn
@@ -188,11 +188,11 @@ def test_without_a_success_the_last_point_is_projected():
 
 @pytest.mark.parametrize("draws", [1, 3])
 def test_counts(draws, net, x, y):
-    """Steps, and for cw and ddn what is asked at the end: five stretches of the best of each window."""
+    """Steps, and for cw and ddn what is asked at the end: five stretches of the best of each window, repeatedly."""
     budget, many = Budget.parse("l2:0.5"), {"steps": 8}
     expected = [
-        (cw, {**many, "searches": 2}, 2 * (8 + 2 * 5) + 2, 16),
-        (ddn, many, 8 + 4 * 5, 8),
+        (cw, {**many, "searches": 2}, 2 * (8 + REPEATS * 2 * 5) + REPEATS * 2, 16),
+        (ddn, many, 8 + REPEATS * 4 * 5, 8),
     ]
     for attack, options, points, backwards in expected:
         oracle = oracle_of(net, draws)
@@ -211,7 +211,7 @@ def test_counts(draws, net, x, y):
 def test_deepfool_asks_for_the_gaps_of_a_step_under_the_same_draws(net, x, y):
     oracle = oracle_of(net, 3)
     deepfool(oracle, x, y, budget=Budget.parse("l2:0.5"), steps=4)
-    assert oracle.stream.index == 3 * (1 + 4 * 2 + 1)  # the scores, a look and the gaps of each step, the last look
+    assert oracle.stream.index == 3 * (1 + 4 * 2 + REPEATS)  # scores; a look and gaps each step; the end
 
 
 @pytest.mark.parametrize("seed", [0, 1])

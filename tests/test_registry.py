@@ -103,7 +103,7 @@ def test_a_third_party_entry_appears_and_loads(install):
     assert "stay_put" not in sys.modules  # listed from its text alone
     assert (entry.summary, entry.module, entry.attribute) == ("Stays where it is.", "stay_put", "stay")
     told = {"access": "none", "norms": ("linf",), "modality": ("image",), "cite": "us"}
-    assert entry.facts == {**told, "targeted": False, "minimal": False, "quick": {}}
+    assert entry.facts == {**told, "targeted": False, "minimal": False, "quick": {}, "variants": {}}
     assert entry.load()(None, 1, 2, budget=None) == 1
     assert list(registry.entries("attacks"))[-1] == "stay-put"
 

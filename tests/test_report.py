@@ -76,7 +76,7 @@ def test_the_page_needs_nothing_from_elsewhere(page):
 
 def test_the_page_shows_figures_pictures_with_alternatives_and_every_rate(page, records):
     elements = Elements(page).found
-    assert sum(tag == "svg" for tag, _ in elements) == 3
+    assert sum(tag == "svg" for tag, _ in elements) == 4
     images = [attributes for tag, attributes in elements if tag == "img"]
     assert len(images) == 2 * 6 * 2
     assert all(image["alt"] for image in images)

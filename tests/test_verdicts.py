@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from variate.compare import compare
+from variate.comparison import compare
 from variate.errors import UsageError
 from variate.examples import error_rates, verdicts
 from variate.rates import Deployment, rate_of, survive_curve
@@ -48,6 +48,13 @@ def test_a_verdict_is_seldom_wrong_and_abstains_where_draws_are_few():
     assert even.count("abstain") >= 5000 * 0.98
     with pytest.raises(UsageError, match="level"):
         verdicts(np.ones((3, 2), dtype=bool), level=0.4)
+
+
+def test_a_deterministic_network_is_never_in_doubt():
+    answers = np.array([[True, False]])
+    assert verdicts(answers) == ["right", "wrong"]
+    rates = error_rates(answers)
+    assert rates.low.tolist() == rates.high.tolist() == [0.0, 1.0]
 
 
 @pytest.mark.parametrize("size", [1, 2, 20, 60])

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from variate.budget import Budget as Budget
     from variate.checkpoint import load as load
     from variate.checks import check as check
-    from variate.compare import compare as compare
+    from variate.comparison import compare as compare
     from variate.errors import VariateError as VariateError
     from variate.evaluation import evaluate as evaluate
     from variate.judge import judge_until as judge_until
@@ -39,7 +39,7 @@ _PLACES = {
     "Stream": "randomness",
     "VariateError": "errors",
     "check": "checks",
-    "compare": "compare",
+    "compare": "comparison",
     "evaluate": "evaluation",
     "judge_until": "judge",
     "load": "checkpoint",

@@ -35,11 +35,16 @@ class ErrorRates:
 def error_rates(answers: Bits, *, level: float = 0.95) -> ErrorRates:
     """The error rate of every example, with its own interval.
 
+    The answers of a deterministic network are what they are: its rates are 0 or 1, and so are their intervals.
+
     Args:
-        answers: right or wrong, shape (n, B).
-        level: confidence of each interval alone; of B intervals about (1 - level) B miss.
+        answers: right or wrong, shape (n, B); n is 1 for a deterministic network.
+        level: confidence of each interval alone; of B intervals at most about (1 - level) B miss.
     """
     draws = len(answers)
+    if draws == 1:
+        wrong_or_not = (~answers[0]).astype(np.float64)
+        return ErrorRates(wrong_or_not, wrong_or_not, wrong_or_not, draws)
     wrong = draws - answers.sum(0)  # (B,)
     tail = (1 - level) / 2
     low = np.where(wrong > 0, stats.beta.ppf(tail, np.maximum(wrong, 1), draws - wrong + 1), 0.0)

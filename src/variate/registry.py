@@ -24,7 +24,7 @@ T = TypeVar("T")
 Access = Literal["none", "labels", "scores", "gradient"]
 
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "attacks": {"targeted": False, "minimal": False, "quick": {}},
+    "attacks": {"targeted": False, "minimal": False, "quick": {}, "variants": {}},
     "flags": {"deterministic": None},
 }
 SINGULAR = {

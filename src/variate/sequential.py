@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from variate.errors import UsageError
-from variate.rates import Bits, Deployment, Rate, rate_of
+from variate.rates import Bits, Crossed, Deployment, Rate, crossed, interval
 
 GROWTH = 2  # every look has twice the draws of the one before
 
@@ -29,6 +30,13 @@ class Sequential:
     reached: bool
     by_examples: float
 
+    def __str__(self) -> str:
+        text = f"{self.rate} after {self.draws} draws"
+        if self.reached:
+            return text
+        floor = f"{100 * self.by_examples:.1f} points of the width come from the examples and stay however many draws"
+        return f"{text}, wider than asked: about {floor}"
+
 
 def until(
     more: Callable[[int], Bits],
@@ -43,7 +51,8 @@ def until(
 
     Looking again and again would make an interval of 95 % miss more often than in one of twenty cases, because one
     stops where it happens to be narrow. The looks double the draws, so that there are few, and each has an equal share
-    of the error (Bonferroni): the interval holds at the level whenever it stops. The examples are fixed, and with them
+    of the error (Bonferroni): the interval holds at the level whenever it stops (simulated: 98 to 100 % at 95 %, for
+    the looks are alike and it seldom needs them all). The examples are fixed, and with them
     their part of the interval: where that alone is wider than asked, no number of draws helps, and the search stops.
 
     Args:
@@ -69,8 +78,8 @@ def until(
     each = 1 - (1 - level) / looks
     answers = more(first)
     for look in range(looks):
-        rate = rate_of(way, answers, level=each)
-        floor = _by_examples(way, answers, each)
+        mean = crossed(answers, [way.size])[0]
+        rate, floor = interval(mean, level=each), _by_examples(mean, each)
         reached = rate.high - rate.low <= width
         if reached or floor > width or look == looks - 1:
             break
@@ -78,15 +87,7 @@ def until(
     return Sequential(rate, len(answers), reached, floor)
 
 
-def _by_examples(way: Deployment, answers: Bits, level: float) -> float:
-    """The width that would be left with draws without number: the interval's part from examples alone, about."""
-    from scipy import stats
-
-    from variate.survival import all_right
-
-    per_example = all_right(answers.sum(0).astype(float), len(answers), way.size)
-    if len(per_example) < 2:
-        return 0.0
-    noise = float((answers.mean(0) * (1 - answers.mean(0))).mean()) / len(answers) if way.rule == "single" else 0.0
-    variance = max(float(per_example.var(ddof=1)) - noise, 0.0) / len(per_example)
+def _by_examples(mean: Crossed, level: float) -> float:
+    """The width that draws without number would leave, about: what the spread over examples holds beyond noise."""
+    variance = max(mean.by_example - mean.residual, 0.0)
     return float(2 * stats.norm.ppf((1 + level) / 2) * variance**0.5)

@@ -195,7 +195,8 @@ def _judge_network(
     if plan.doubts:
         doubt(
             network, x[few], y[few], budget=study.budget, records=records, name=name, seed=study.seed,
-            draws=plan.draws, verdict_draws=plan.verdict_draws, show_progress=show_progress,
+            draws=plan.draws, verdict_draws=plan.verdict_draws, batch_size=plan.batch_size, source=sources,
+            show_progress=show_progress,
         )  # fmt: skip
     if isinstance(network, RandomNetwork):
         twins = {f"{name}, mean network": network.mean(), f"{name}, one frozen draw": network.at(FROZEN_KEY)}

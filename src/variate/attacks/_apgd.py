@@ -1,39 +1,34 @@
-"""Auto-PGD: gradient ascent whose step size follows from how the loss moves (Croce & Hein 2020, arXiv:2003.01690).
+"""Auto-PGD: gradient ascent whose step size follows from how the loss moves.
 
-On a deterministic network this is algorithm 1 as published. On a random one the loss of a step is a mean over fresh
-draws, so the largest of a hundred is a lucky one. The best point is therefore not kept by its remembered loss: at every
-checkpoint the incumbent, the window's best and the present point are put to the same fresh draws.
+On a deterministic network it is algorithm 1 of Croce & Hein 2020 (arXiv:2003.01690), in l1 the algorithm of Croce & Hein
+2021 (arXiv:2103.01208, section 4) with its three shrinking balls. On a random one the best point is not the one whose
+loss was the largest of all steps, because that is a lucky one: see ``_incumbent``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 
 import torch
 from torch import Tensor
 
+from variate.attacks._incumbent import Climb
+from variate.attacks._l1_box import nearest_in_box
 from variate.attacks._ranking import best_of, ranked
 from variate.attacks._starts import in_ball
 from variate.attacks._steps import check_steps
 from variate.budget import Budget
+from variate.coins import Coins
 from variate.losses import Loss, aimed
 from variate.oracle import GradientOracle
 
-MOMENTUM = 0.75  # alpha, section 3.1
-RISES = 0.75  # rho, the share of a window's steps that must raise the loss, section 3.2
-
-
-@dataclass
-class _Point:
-    """Points with the gradients there: shapes (B, ...) both."""
-
-    x: Tensor
-    gradient: Tensor
-
-    def take(self, chosen: Tensor, other: _Point) -> None:
-        """Replace the points of ``chosen``, shape (B,), by another's."""
-        mask = chosen.view(-1, *[1] * (self.x.dim() - 1))
-        self.x, self.gradient = other.x.where(mask, self.x), other.gradient.where(mask, self.gradient)
+MOMENTUM = 0.75  # alpha, section 3.1 of the first paper
+RISES = 0.75  # rho, the share of a window's steps that must raise the loss, section 3.2 of the first paper
+BALLS = ((3, 0.3), (2, 0.3), (1, 0.4))  # l1: times eps, for a share of the steps; section 4.2 of the second paper
+SPARSE = 0.2  # l1: of the values, moved by the first steps
+SHRINK, LEAST = 1.5, 10  # l1: what sparsity and step are divided by, and the step at most in all
+FEWER = 0.95  # l1: a perturbation with no more than this share of the changes has become sparser
+WINDOW = 0.04  # l1: of the steps, between two looks at the sparsity
 
 
 def auto_pgd(
@@ -65,10 +60,10 @@ def auto_pgd(
     check_steps("Auto-PGD", steps=steps, restarts=restarts)
     raised, labels = aimed(loss, y, target)
     rank, coins = ranked(raised, aimed=target is not None), oracle.coins(x)
-    found = []
-    for restart in range(restarts):
-        start = budget.project(x + in_ball(coins, x, budget, f"start {restart}"), x)
-        found.append(ascend(oracle, x, labels, start, budget=budget, loss=raised, rank=rank, steps=steps))
+    found = [
+        ascend(oracle, x, labels, coins, f"start {restart}", budget=budget, loss=raised, rank=rank, steps=steps)
+        for restart in range(restarts)
+    ]
     if restarts == 1:
         return found[0]
     candidates = torch.stack(found)  # (R, B, ...)
@@ -79,7 +74,8 @@ def ascend(
     oracle: GradientOracle,
     x: Tensor,
     y: Tensor,
-    start: Tensor,
+    coins: Coins,
+    purpose: str,
     *,
     budget: Budget,
     loss: Loss,
@@ -87,13 +83,14 @@ def ascend(
     steps: int,
     rows: Tensor | None = None,
 ) -> Tensor:
-    """The best point on the way up from a start.
+    """The best point on the way up from a random start.
 
     Args:
         oracle: gives the averaged loss and its gradient.
         x: inputs in [0, 1], shape (B, ...).
         y: labels that the loss is of, shape (B,).
-        start: points inside the budget, shape (B, ...).
+        coins: the attacker's, of the oracle's whole batch.
+        purpose: another one gives another start.
         budget: the norm and the size.
         loss: what is raised.
         rank: what the best point is chosen by.
@@ -103,66 +100,95 @@ def ascend(
     Returns:
         Perturbed inputs inside the budget, shape (B, ...).
     """
-    value, gradient = oracle.gradient(start, y, loss, rows=rows)
-    now, before = _Point(start, gradient), start
-    best, top = _Point(start, gradient), _Point(start, gradient)  # of all, and of the present window
-    top_value = value
+    l1 = budget.norm == "l1"
+    away = coins.normal(purpose, x.shape[1:]) if l1 else in_ball(coins, x, budget, purpose)
+    point = x + (away if rows is None else away[rows])
+    if not l1:
+        climb = Climb(oracle, budget.project(point, x), y, loss=loss, rank=rank, rows=rows)
+        return _climb(climb, x, budget, steps)
+    sparsity = x.new_full((len(x),), SPARSE)
+    for factor, count in _balls(steps):
+        eps = factor * budget.eps
+        climb = Climb(oracle, nearest_in_box(point, x, eps), y, loss=loss, rank=rank, rows=rows)
+        point = _climb_l1(climb, x, eps, count, sparsity)
+        sparsity = _changed(point, x) / SHRINK
+    return point
+
+
+def _climb(climb: Climb, x: Tensor, budget: Budget, steps: int) -> Tensor:
+    """Steps with momentum; at checkpoints the step is halved where it brings nothing more. linf and l2."""
+    before = climb.now.x
     size = x.new_full((len(x),), 2 * budget.eps)
     rises = torch.zeros(len(x), device=x.device)
-    halved = torch.ones(len(x), dtype=torch.bool, device=x.device)  # at the checkpoint before, or none was yet
+    halved = torch.ones(len(x), dtype=torch.bool, device=x.device)  # at the checkpoint before, or there was none
     windows = _windows(steps)
     for step in range(1, steps + 1):
-        moved = _move(now, before, size, x, budget, first=step == 1)
-        before, last = now.x, value
-        value, gradient = oracle.gradient(moved, y, loss, rows=rows)
-        now = _Point(moved, gradient)
-        rises += value > last
-        higher = value > top_value
-        top.take(higher, now)
-        top_value = value.where(higher, top_value)
+        now = climb.now.x
+        moved = budget.project(now + _wide(size, x) * budget.steepest(climb.now.gradient), x)
+        if step > 1:
+            moved = budget.project(now + MOMENTUM * (moved - now) + (1 - MOMENTUM) * (now - before), x)
+        before = now
+        rises += climb.step(moved)
         if step not in windows:
             continue
-        improved = _keep_best(oracle, y, rank, rows, best, top, now)
-        stuck = (rises < RISES * windows[step]) | (~halved & ~improved)
-        size = size.where(~stuck, size / 2)
-        now.take(stuck, best)
-        before = _where(stuck, best.x, before)
-        value, top_value = value.where(~stuck, top_value), top_value
-        halved, rises = stuck, torch.zeros_like(rises)
-        top = _Point(best.x, best.gradient)
-    return best.x
+        improved = climb.close_window()
+        halved = (rises < RISES * windows[step]) | (~halved & ~improved)
+        size = size.where(~halved, size / 2)
+        climb.back_to_best(halved)
+        before = climb.best.x.where(_wide(halved, x), before)
+        rises = torch.zeros_like(rises)
+    return climb.best.x
 
 
-def _keep_best(
-    oracle: GradientOracle, y: Tensor, rank: Loss, rows: Tensor | None, best: _Point, top: _Point, now: _Point
-) -> Tensor:
-    """Put three candidates to the same draws, keep the best of them, and say where it is a new one: (B,)."""
-    candidates = torch.stack([best.x, top.x, now.x])  # (3, B, ...)
-    winner = best_of(oracle, candidates, y, rank, rows)
-    for number, point in enumerate((top, now), 1):
-        best.take(winner == number, point)
-    changed: Tensor = (best.x != candidates[0]).flatten(1).any(1)
-    return changed
+def _climb_l1(climb: Climb, x: Tensor, eps: float, steps: int, sparsity: Tensor) -> Tensor:
+    """Steps that move a share ``sparsity`` of the values, (B,); the share follows the best perturbation's."""
+    width = max(1, int(WINDOW * steps))
+    size, changed = x.new_full((len(x),), eps), torch.ones_like(sparsity)
+    for step in range(1, steps + 1):
+        ahead = climb.now.x + _wide(size, x) * _sparse_sign(climb.now.gradient, sparsity)
+        climb.step(nearest_in_box(ahead, x, eps))
+        if step % width and step < steps:
+            continue
+        climb.close_window()
+        changed, old = _changed(climb.best.x, x), changed
+        sparser = changed < FEWER * old
+        sparsity = changed / SHRINK
+        size = torch.where(sparser, eps, (size / SHRINK).clamp(min=eps / LEAST))
+        climb.back_to_best(sparser)
+    return climb.best.x
 
 
-def _move(now: _Point, before: Tensor, size: Tensor, x: Tensor, budget: Budget, *, first: bool) -> Tensor:
-    """One step with momentum, projected twice as published."""
-    shaped = size.view(-1, *[1] * (x.dim() - 1))
-    ahead = budget.project(now.x + shaped * budget.steepest(now.gradient), x)
-    if first:
-        return ahead
-    return budget.project(now.x + MOMENTUM * (ahead - now.x) + (1 - MOMENTUM) * (now.x - before), x)
+def _sparse_sign(gradient: Tensor, sparsity: Tensor) -> Tensor:
+    """The signs of the largest gradients, a share ``sparsity`` of all, (B,), as a step of length 1 in l1."""
+    flat = gradient.flatten(1)
+    sizes = flat.abs()
+    place = (sparsity * flat.shape[1]).long().clamp(1, flat.shape[1]) - 1
+    least = sizes.sort(1, descending=True).values.gather(1, place[:, None])
+    signs = flat.sign() * (sizes >= least)
+    return (signs / signs.abs().sum(1, keepdim=True).clamp(min=1)).view_as(gradient)
+
+
+def _changed(perturbed: Tensor, x: Tensor) -> Tensor:
+    """The share of the values that differ: (B,)."""
+    return (perturbed != x).flatten(1).to(x).mean(1)
+
+
+def _balls(steps: int) -> list[tuple[int, int]]:
+    """How many of the steps each of the shrinking balls gets; the last one gets what the others leave."""
+    first, second = (int(share * steps) for _, share in BALLS[:2])
+    counts = (first, second, steps - first - second)
+    return [(factor, count) for (factor, _), count in zip(BALLS, counts, strict=True) if count]
 
 
 def _windows(steps: int) -> dict[int, int]:
     """The checkpoints, and how many steps lie between each and the one before; the last step is one."""
-    ends, width = [0.0, 0.22], 0.22
+    ends, width = [0.22], 0.22
     while ends[-1] < 1:
         width = max(width - 0.03, 0.06)
         ends.append(ends[-1] + width)
-    marks = sorted({min(steps, -int(-end * steps // 1)) for end in ends if end > 0} | {steps})
+    marks = sorted({min(steps, math.ceil(round(end * steps, 6))) for end in ends} | {steps})
     return {mark: mark - previous for previous, mark in zip([0, *marks], marks, strict=False)}
 
 
-def _where(chosen: Tensor, one: Tensor, other: Tensor) -> Tensor:
-    return one.where(chosen.view(-1, *[1] * (one.dim() - 1)), other)
+def _wide(values: Tensor, like: Tensor) -> Tensor:
+    return values.view(-1, *[1] * (like.dim() - 1))  # (B, 1, ...)

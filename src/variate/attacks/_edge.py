@@ -167,7 +167,7 @@ def resized(deltas: Tensor, radii: Tensor, norm: str) -> Tensor:
 def noise(coins: Coins, x: Tensor) -> Tensor:
     """Inputs of noise to begin from: uniform, at the ends, of one value, and coarse, in turn: (B, STARTS, ...)."""
     uniform = coins.uniform("starts", (STARTS // 5, 5, *x.shape[1:]))
-    fine, ends, level, coarse, tiles = uniform.unbind(2)  # (B, STARTS // 5, ...)
+    fine, ends, level, coarse, tiles = torch.unbind(uniform, 2)  # (B, STARTS // 5, ...)
     level = level.flatten(2)[..., :1].view(*level.shape[:2], *[1] * (x.dim() - 1)).expand_as(fine)
     return torch.stack([tiled(coarse), level, fine, tiled(tiles).round(), ends.round()], 2).flatten(1, 2)
 

@@ -99,7 +99,7 @@ def smallest_of(
     Returns:
         Points inside the budget, shape (B, ...), and whether each is adversarial, shape (B,).
     """
-    count, inside = len(candidates), torch.stack([budget.project(point, x) for point in candidates])  # (C, B, ...)
+    count, inside = len(candidates), torch.stack([_inside(point, x, budget) for point in candidates])  # (C, B, ...)
     rows = torch.arange(len(x)).repeat(count)
     asked, labels = inside.flatten(0, 1), y.repeat(count)  # (C * B, ...), (C * B,)
     answers = [oracle.loss(asked, labels, loss, rows=rows) for _ in range(REPEATS)]
@@ -109,6 +109,12 @@ def smallest_of(
     least = sizes.masked_fill(~won, torch.inf).argmin(0)  # (B,)
     chosen = least.where(won.any(0), values.argmax(0))
     return inside[chosen, torch.arange(len(x), device=x.device)], won.any(0)
+
+
+def _inside(points: Tensor, x: Tensor, budget: Budget) -> Tensor:
+    """The projection into the budget, without the rounding of points that are inside: they may lie at a boundary."""
+    clipped = points.clamp(0, 1)
+    return where(budget.distance(clipped, x) <= budget.eps, clipped, budget.project(points, x))
 
 
 def where(chosen: Tensor, one: Tensor, other: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from variate.coins import Coins
 
 HALVED = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)  # of the queries: where the share of values is halved
 TILES = 5  # of a side, where an attack in l2 or l1 begins
-LEAST = 3  # the least side of a window in l2 or l1
+LEAST = 3  # the least side of a window in l2 or l1, in the authors' code; a tile's where that is smaller
 TINY = 1e-12
 
 
@@ -126,7 +126,8 @@ class Masses:
     def propose(self, points: Tensor, rows: Tensor, tries: Tensor, progress: float) -> Tensor:
         """Height, width, top and left of the window and of the other, how it is halved, and signs: (N, M, 7 + C)."""
         _, height, width = self._plane
-        tall, wide = sides(share_of(self._share, progress), height, width, LEAST)
+        least = min(LEAST, -(-min(height, width) // TILES))
+        tall, wide = sides(share_of(self._share, progress), height, width, least)
         drawn = self._coins[rows[:, None], tries]  # (N, M, 5 + C)
         places = [_place(drawn[..., i], (height - tall, width - wide)[i % 2]) for i in range(4)]
         sizes = [torch.full_like(tries, tall), torch.full_like(tries, wide)]

@@ -66,14 +66,16 @@ class Votes:
         each = torch.arange(examples, device=candidates.device)
         left = torch.arange(count, device=candidates.device).expand(examples, count)
         won = candidates.new_zeros((examples, count))
-        rounds = max(1, math.ceil(math.log2(count)))
+        rounds, unspent = max(1, math.ceil(math.log2(count))), queries
         for number in range(rounds):
             kept = math.ceil(count / 2**number)
             order = won.gather(1, left).sort(dim=1, descending=True, stable=True).indices[:, :kept]
             left = left.gather(1, order.sort(dim=1).values)  # (B, kept), the first of equals still first
             points = candidates[each[:, None], left]  # (B, kept, ...)
-            for _ in range(queries // (rounds * kept)):
+            times = max(queries // (rounds * kept), 1 if number == 0 else 0)
+            for _ in range(min(times, unspent // kept)):
                 won = won.scatter_add(1, left, self.once(points))
+                unspent -= kept
         return candidates[each, left[each, won.gather(1, left).argmax(1)]]
 
 

@@ -13,9 +13,9 @@ from variate.registry import attack
 
 @attack(
     access="gradient",
-    norms=("linf", "l2"),
+    norms=("linf", "l2", "l1"),
     modality=("image",),
-    cite="Croce & Hein 2020, arXiv:2003.01690, algorithm 1",
+    cite="Croce & Hein 2020, arXiv:2003.01690, algorithm 1; l1: Croce & Hein 2021, arXiv:2103.01208, section 4",
     targeted=True,
     quick={"steps": 50},
 )
@@ -31,9 +31,11 @@ def apgd_ce(
 ) -> Tensor:
     """Auto-PGD on the cross-entropy.
 
-    The step size starts at 2 * eps and is halved, from the best point, where the loss stops rising. On a random network
-    the best point is chosen at checkpoints by the share of wrong draws and then by the loss, over fresh draws that are
-    the same for all candidates, because the largest of a hundred noisy losses is a lucky one.
+    In linf and l2 the step starts at 2 * eps and is halved, from the best point, where the loss stops rising. In l1 the
+    share of the values that a step moves follows the best point's, in balls of 3, 2 and 1 times eps. On a random
+    network the best point is chosen by the share of wrong draws and then by the loss, over fresh draws that are the
+    same for all candidates, because the largest of a hundred noisy losses is a lucky one; and it is chosen at
+    checkpoints, so that a point in between that was wrong with a lower loss can be passed by.
 
     Args:
         oracle: gives the averaged loss and its gradient.

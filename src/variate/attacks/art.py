@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from variate.attacks._libraries import Run, chosen, imported, made, run_apart
 from variate.budget import ORDERS, Budget
+from variate.errors import UsageError
 from variate.oracle import GradientOracle
 from variate.registry import attack
 
@@ -23,6 +25,7 @@ USUAL = {
     "l0": "SaliencyMapMethod",
 }
 AIMS = ("SaliencyMapMethod",)  # the labels that it is given are always those to reach; it takes any without
+OWN_STEPS = ("AutoProjectedGradientDescent", "AutoConjugateGradient", "RescalingAutoConjugateGradient")
 STEPS = 2.5  # times eps / max_iter: the length of a step, as in pgd
 
 
@@ -70,12 +73,80 @@ def art(
     Raises:
         UsageError: where ART is not installed, or has no such attack or option; AttackError where it fails.
     """
-    library = imported("art.attacks.evasion", "art")
     name = attack or USUAL[budget.norm]
-    kind = chosen("art", name, budget.norm, attacks_of(library))
-    made("art", kind, {}, {})
+    kind = chosen("art", name, budget.norm, attacks_of(imported("art.attacks.evasion", "art")))
+    run = _runs(kind, options, budget)
+    return run_apart(oracle, x, y, target, budget=budget, name=f"art's {name}", run=run, one_by_one=one_by_one)
+
+
+def attacks_of(library: ModuleType) -> dict[str, type]:
+    """The attacks on classifiers that need nothing but the classifier to be made, by name."""
+    evasion, classifier = imported("art.attacks", "art").EvasionAttack, _classifier()
+    return {
+        name: kind
+        for name, kind in vars(library).items()
+        if inspect.isclass(kind)
+        and issubclass(kind, evasion)
+        and not inspect.isabstract(kind)
+        and _all_in(kind._estimator_requirements, classifier.__mro__)
+        and all(parameter.default is not parameter.empty for parameter in _parameters(kind)[1:])
+    }
+
+
+def _runs(kind: type, options: Mapping[str, Any], budget: Budget) -> Run:
+    names = [parameter.name for parameter in _parameters(kind)]
 
     def run(module: nn.Module, x: Tensor, y: Tensor, target: Tensor | None) -> Tensor | None:
-        ...
+        if target is not None and "targeted" not in names and kind.__name__ not in AIMS:
+            raise UsageError(f"art's {kind.__name__} cannot aim at a label")
+        estimator = _estimator(module, x)
+        given = {
+            names[0]: estimator,
+            "norm": ORDERS[budget.norm],
+            "eps": budget.eps,
+            "eps_step": _step(kind, options, budget.eps),
+            "targeted": target is not None,
+            "batch_size": len(x),
+            "verbose": False,
+        }
+        labels = target if target is not None or kind.__name__ in AIMS else y
+        hot = None if labels is None else F.one_hot(labels, estimator.nb_classes).float().cpu().numpy()
+        found = made("art", kind, options, given).generate(x=x.cpu().numpy().astype(np.float32), y=hot)
+        return None if found is None else torch.as_tensor(found)
 
-    return run_apart(oracle, x, y, target, budget=budget, name=f"art's {name}", run=run, one_by_one=one_by_one)
+    return run
+
+
+def _estimator(module: nn.Module, x: Tensor) -> Any:
+    """ART's view of the network. It must know how many classes there are: that is one question, counted as such."""
+    with torch.no_grad():
+        classes = module(x).shape[1]
+    return _classifier()(
+        module,
+        nn.CrossEntropyLoss(),
+        tuple(x.shape[1:]),
+        classes,
+        clip_values=(0.0, 1.0),
+        device_type="gpu" if x.is_cuda else "cpu",
+    )
+
+
+def _step(kind: type, options: Mapping[str, Any], eps: float) -> float:
+    """The length of a step, where the user gave none."""
+    usual = {parameter.name: parameter.default for parameter in _parameters(kind)}
+    if kind.__name__ in OWN_STEPS or "max_iter" not in usual:
+        return eps
+    return STEPS * eps / max(1, int(options.get("max_iter", usual["max_iter"])))
+
+
+def _classifier() -> Any:
+    return imported("art.estimators.classification", "art").PyTorchClassifier
+
+
+def _parameters(kind: type) -> list[inspect.Parameter]:
+    return list(inspect.signature(kind).parameters.values())
+
+
+def _all_in(requirements: Sequence[Any], classes: Sequence[type]) -> bool:
+    """Whether a classifier is all that an attack requires; a tuple is met by any of its parts."""
+    return all(any(one in classes for one in (part if isinstance(part, tuple) else (part,))) for part in requirements)

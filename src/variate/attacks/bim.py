@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from variate.attacks._l1_box import nearest_in_box, steepest_in_box
 from variate.attacks._steps import check_steps
 from variate.budget import Budget
 from variate.losses import aimed, cross_entropy
@@ -15,7 +16,7 @@ from variate.registry import attack
     access="gradient",
     norms=("linf", "l2", "l1"),
     modality=("image",),
-    cite="Kurakin et al. 2017, arXiv:1607.02533, section 2.2",
+    cite="Kurakin et al. 2017, arXiv:1607.02533, section 2.2; l1: Croce & Hein 2021, arXiv:2103.01208, section 3",
     targeted=True,
 )
 def bim(
@@ -30,7 +31,8 @@ def bim(
 ) -> Tensor:
     """Repeated small steps from the input itself: x <- project(x + step_size * steepest(g)).
 
-    In l1 each step goes to the one value with the largest gradient.
+    In l1 a step moves the values of the largest gradient to the end of [0, 1], one after another, until its length is
+    used up, and the projection is the exact one onto the ball within [0, 1].
 
     Args:
         oracle: gives the gradient g of the averaged loss over its draws.
@@ -53,5 +55,8 @@ def bim(
     perturbed = x
     for _ in range(steps):
         _, gradient = oracle.gradient(perturbed, labels, loss)
-        perturbed = budget.project(perturbed + length * budget.steepest(gradient), x)
+        if budget.norm == "l1":
+            perturbed = nearest_in_box(steepest_in_box(gradient, perturbed, length), x, budget.eps)
+        else:
+            perturbed = budget.project(perturbed + length * budget.steepest(gradient), x)
     return perturbed

@@ -12,7 +12,7 @@ from variate.errors import UsageError
 from variate.oracle import LabelOracle
 from variate.registry import attack
 
-LEAST = 400  # queries
+LEAST = 600  # queries
 END = 20  # one query in this many chooses what is returned
 MOVES = 6  # from one place, each asked about at two radii
 SIDES = (4, 8, 16, 0)  # tiles a side in which the moves are constant, in turn; 0: none
@@ -24,7 +24,7 @@ EVERY = 10  # rounds after which the radius is settled anew
     norms=("l2",),
     modality=("image",),
     cite="Brendel et al. 2018, arXiv:1712.04248, algorithm 1",
-    quick={"queries": 400},
+    quick={"queries": 900},
 )
 def boundary(
     oracle: LabelOracle,
@@ -32,11 +32,38 @@ def boundary(
     y: Tensor,
     *,
     budget: Budget,
+    target: Tensor | None = None,
     queries: int = 10000,
     repeats: int = 2,
     minimal: bool = False,
 ) -> Tensor:
-    """Doc."""
+    """A random walk along the edge of the region of wrong answers, towards the input.
+
+    A move turns the direction from the input by a random part at right angles; the moved point is asked about at the
+    present radius and further in. Both lengths adapt to how many moves stay wrong, aiming at 50 % and 25 %.
+
+    It deviates from the paper, which makes one move at a time and trusts every answer. Six moves and the place itself
+    meet the same draws in several queries; the walk goes to the best of them, and stays if none is better. Moves
+    count as kept where they are wrong as often as the place. They are drawn on coarse grids too (as in Brunner et al.
+    2019, arXiv:1812.09803), since no few draws can tell the effect of one fine move. Every ten rounds the radius is
+    found anew. What is returned goes to the end of the budget. It remains the weakest attack on random networks.
+
+    Args:
+        oracle: gives the label that most of its draws answer.
+        x: inputs in [0, 1], shape (B, ...).
+        y: labels, shape (B,).
+        budget: the size eps in l2.
+        target: not used; it leaves ``y`` only.
+        queries: the most inputs to ask about, for each example, from 600.
+        repeats: how often each move is asked about, from 1.
+        minimal: return the nearest wrong answer that is found instead of using the whole budget.
+
+    Returns:
+        Perturbed inputs inside the budget and inside [0, 1], shape (B, ...); x where no start is found.
+
+    Raises:
+        UsageError: for fewer than 600 queries or one repeat.
+    """
     if queries < LEAST or repeats < 1:
         what, least = (f"{queries} queries", LEAST) if queries < LEAST else (f"{repeats} repeats", 1)
         raise UsageError(f"boundary cannot walk with {what}", expected=f"at least {least}")
@@ -65,10 +92,12 @@ class _Walk:
         self._each = torch.arange(len(delta), device=delta.device)
 
     def step(self, moves: Tensor, repeats: int) -> None:
-        """Ask about the place and moves from it, (B, M, ...), at the radius and further in; go to the best if better."""
+        """Ask about the place and moves from it, (B, M, ...), at two radii; go to the best if it is better."""
         turned = torch.cat([self.delta[:, None], _turned(self.delta, moves, self._aside)], 1)  # (B, M + 1, ...)
         count, inner = turned.shape[1], self.radius * (1 - self._inward)
-        points = self._edge.at(torch.cat([turned, turned], 1), torch.stack([self.radius, inner], 1).repeat_interleave(count, 1))
+        points = self._edge.at(
+            torch.cat([turned, turned], 1), torch.stack([self.radius, inner], 1).repeat_interleave(count, 1)
+        )
         outer_share, inner_share = self._votes.shares(points, repeats).chunk(2, 1)  # (B, M + 1)
         best = (outer_share + inner_share).argmax(1)  # the place itself where no move is better
         nearer = inner_share[self._each, best] > 0.5
@@ -81,7 +110,8 @@ class _Walk:
 
 def _adapted(length: Tensor, kept: Tensor, target: float) -> Tensor:
     """A longer step where more than the target share of the moves, (B, M), is as often wrong as the place itself."""
-    return (length * (0.3 * (kept.to(length).mean(1) - target)).exp()).clamp(1e-5, 1)
+    adapted: Tensor = (length * (0.3 * (kept.to(length).mean(1) - target)).exp()).clamp(1e-5, 1)
+    return adapted
 
 
 def _turned(delta: Tensor, moves: Tensor, aside: Tensor) -> Tensor:
@@ -91,4 +121,5 @@ def _turned(delta: Tensor, moves: Tensor, aside: Tensor) -> Tensor:
     flat = moves.flatten(2)
     across = flat - (flat * along).sum(2, keepdim=True) * along
     across = across / across.norm(dim=2, keepdim=True).clamp(min=1e-12)
-    return (along + aside[:, None, None] * across).view_as(moves)
+    turned: Tensor = along + aside[:, None, None] * across
+    return turned.view_as(moves)

@@ -24,7 +24,7 @@ NORM = 1.0  # epsilon 0, the size of the first sphere
     cite="Rony et al. 2019, arXiv:1811.09600, algorithm 1",
     targeted=True,
     minimal=True,
-    quick={"steps": 200},
+    quick={"steps": 100, "gamma": 0.1},
 )
 def ddn(
     oracle: GradientOracle,

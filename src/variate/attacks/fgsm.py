@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from variate.attacks._l1_box import steepest_in_box
 from variate.budget import Budget
 from variate.losses import aimed, cross_entropy
 from variate.oracle import GradientOracle
@@ -14,13 +15,13 @@ from variate.registry import attack
     access="gradient",
     norms=("linf", "l2", "l1"),
     modality=("image",),
-    cite="Goodfellow et al. 2015, arXiv:1412.6572, section 4",
+    cite="Goodfellow et al. 2015, arXiv:1412.6572, section 4; l1: Croce & Hein 2021, arXiv:2103.01208, proposition 3.1",
     targeted=True,
 )
 def fgsm(oracle: GradientOracle, x: Tensor, y: Tensor, *, budget: Budget, target: Tensor | None = None) -> Tensor:
     """One step of the full budget along the gradient: x + eps * sign(g) for linf, x + eps * g / ||g|| for l2.
 
-    In l1 the step goes to the one value with the largest gradient.
+    In l1 the values of the largest gradient go to the end of [0, 1], one after another, until eps is used up.
 
     Args:
         oracle: gives the gradient g of the mean loss over its draws.
@@ -34,4 +35,6 @@ def fgsm(oracle: GradientOracle, x: Tensor, y: Tensor, *, budget: Budget, target
     """
     loss, labels = aimed(cross_entropy, y, target)
     _, gradient = oracle.gradient(x, labels, loss)
+    if budget.norm == "l1":
+        return steepest_in_box(gradient, x, budget.eps)
     return budget.project(x + budget.eps * budget.steepest(gradient), x)

@@ -9,7 +9,7 @@ from variate.attacks._schedules import cosine
 from variate.attacks._smallest import Smallest
 from variate.attacks._steps import check_steps
 from variate.budget import Budget
-from variate.losses import Loss, aimed, margin
+from variate.losses import aimed, margin
 from variate.oracle import GradientOracle
 from variate.registry import attack
 
@@ -25,7 +25,7 @@ STEP_FIRST, STEP_LAST = 1.0, 0.01  # alpha
     cite="Pintor et al. 2021, arXiv:2102.12827, algorithm 1",
     targeted=True,
     minimal=True,
-    quick={"steps": 200},
+    quick={"steps": 100},
 )
 def fmn(
     oracle: GradientOracle,
@@ -42,10 +42,11 @@ def fmn(
     Steps along the gradient of the margin, each projected onto a ball that shrinks while the point is adversarial and
     grows while it is not. What counts as adversarial is the margin averaged over the draws of a step.
 
-    It deviates from the paper as follows. The ball never outgrows the budget, so that the best inside it is found where
-    the smallest perturbation lies outside. It shrinks to the size of the present success at most, not of the smallest
-    one so far, and the smallest of each quarter of the steps are put to fresh draws in the end: of a hundred successes
-    the smallest is a lucky one.
+    It deviates from the paper as follows. Except in l0 the ball never outgrows the budget, so that the best inside it
+    is found where the smallest perturbation lies outside; in l0 a ball that is small from the start fixes the values
+    that it lets move first. The ball shrinks to the size of the present success at most, not of the smallest one so
+    far, and the smallest of each quarter of the steps are put to fresh draws in the end: of a hundred successes the
+    smallest is a lucky one.
 
     Args:
         oracle: gives the averaged margin and its gradient.
@@ -77,7 +78,7 @@ def fmn(
         radius = _radius(budget, radius, shrink, won, size, ever, confidence - value, gradient)
         length = cosine(STEP_FIRST, STEP_LAST, step, steps)
         moved = budget.nearest(perturbed + length * _unit(gradient) - x, radius)
-        perturbed = budget.project((x + moved).clamp(0, 1), x)
+        perturbed = (x + moved).clamp(0, 1)
     return smallest.confirmed(oracle, labels, loss, perturbed, confidence=confidence)[0]
 
 
@@ -95,7 +96,7 @@ def _radius(
     if budget.norm == "l0":
         larger = torch.maximum(radius + 1, (radius * (1 + shrink)).floor())
         smaller = torch.minimum(torch.minimum(radius, size) - 1, (radius * (1 - shrink)).floor())
-        return smaller.where(won, larger).clamp(1, float(budget.size))
+        return smaller.where(won, larger).clamp(1, gradient[0].numel())
     slope = gradient.flatten(1).norm(p=DUAL[budget.norm], dim=1)
     estimate = size + gap / slope.where(slope > 0, 1.0)
     larger = (radius * (1 + shrink)).where(ever & (radius > 0), estimate)
@@ -107,4 +108,3 @@ def _unit(gradient: Tensor) -> Tensor:
     length = gradient.flatten(1).norm(dim=1).view(-1, *[1] * (gradient.dim() - 1))
     unit: Tensor = gradient / length.where(length > 0, 1.0)
     return unit
-

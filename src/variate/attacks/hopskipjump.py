@@ -15,7 +15,7 @@ from variate.errors import UsageError
 from variate.oracle import LabelOracle
 from variate.registry import attack
 
-LEAST = 400  # queries
+LEAST = 500  # queries
 END = 20  # one query in this many chooses what is returned
 GROUP = 25  # probes that meet the same draws
 FACTORS = (0.5, 0.7, 0.8, 0.88, 0.94, 1.0, 1.06, 1.2)  # of the radius: where the edge is looked for after a step
@@ -30,7 +30,7 @@ MIXED = 0.5  # how mixed the answers of one group should be: 4 * share * (1 - sh
     norms=("l2", "linf"),
     modality=("image",),
     cite="Chen et al. 2020, arXiv:1904.02144, algorithm 2",
-    quick={"queries": 400},
+    quick={"queries": 800},
 )
 def hopskipjump(
     oracle: LabelOracle,
@@ -38,12 +38,13 @@ def hopskipjump(
     y: Tensor,
     *,
     budget: Budget,
+    target: Tensor | None = None,
     queries: int = 10000,
     probes: int = 100,
     momentum: float = 0.8,
     minimal: bool = False,
 ) -> Tensor:
-    """doc."""
+    """Doc."""
     if queries < LEAST:
         raise UsageError(f"hopskipjump cannot search with {queries} queries", expected=f"at least {LEAST}")
     if probes < 1 or not 0 <= momentum < 1:
@@ -59,7 +60,11 @@ def hopskipjump(
         point = edge.at(delta[:, None], radius[:, None])[:, 0]
         direction = momentum * direction + slope.at(point, groups, number)
         step = radius.clamp(min=0.05 * budget.eps) * length
-        moves = over(step, x)[:, None] * budget.steepest(direction)[:, None] * over(torch.tensor(LADDER).to(x)[None], x[:, None])
+        moves = (
+            over(step, x)[:, None]
+            * budget.steepest(direction)[:, None]
+            * over(torch.tensor(LADDER).to(x)[None], x[:, None])
+        )
         deltas = torch.cat([delta[:, None], (point[:, None] + moves).clamp(0, 1) - x[:, None]], 1)  # (B, J, ...)
         delta, radius, chosen = edge.nearest(deltas, radius[:, None] * torch.tensor(FACTORS).to(x), TIMES)
         radius = edge.settle(delta, radius)

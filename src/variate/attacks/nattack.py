@@ -83,7 +83,9 @@ def nattack(
             top, place = values.max(1)
             better = top > value[rows]
             value[rows] = torch.where(better, top, value[rows])
-            best[rows] = torch.where(spread(better, x), points[torch.arange(len(rows)), place], best[rows])
+            best[rows] = torch.where(
+                spread(better, x), points[torch.arange(len(rows), device=x.device), place], best[rows]
+            )
         else:
             wait(oracle, x, labels, loss, 1)
         if is_snapshot(number, steps):

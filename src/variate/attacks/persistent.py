@@ -35,7 +35,32 @@ def persistent(
     candidates: int = 8,
     steps: int = 40,
 ) -> Tensor:
-    """Doc."""
+    """Hold a few candidates inside the budget, ask about them again and again, and keep the one most often wrong.
+
+    The candidates are a PGD point of a source network, uniform points of the ball, and the input itself; the verdict
+    survive-N tells how often N further queries are all right. Queries go to fewer and fewer candidates (successive
+    halving), which deviates from a fixed share for each. Of equals the PGD point comes first, then the random points.
+
+    With more than one draw an answer is that of most draws, which hides how often a single one is wrong: give it
+    ``draws=1`` for a network that is deployed with one draw a query.
+
+    Args:
+        oracle: gives the label that most of its draws answer.
+        x: inputs in [0, 1], shape (B, ...).
+        y: labels, shape (B,).
+        budget: the norm and the size eps.
+        target: the labels to reach, shape (B,); None to leave ``y``.
+        source: the white-box attack on the source network, from (x, y, budget, target, steps); wired by the evaluation.
+        queries: the most inputs to ask about, over all candidates of an example; at least one for each.
+        candidates: how many are held, from 1.
+        steps: number of gradient steps on the source.
+
+    Returns:
+        Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
+
+    Raises:
+        UsageError: for no candidate, or fewer queries than candidates.
+    """
     if candidates < 1 or queries < candidates:
         what = f"{candidates} candidates with {queries} queries"
         raise UsageError(f"persistent cannot ask about {what}", expected="1 or more, and a query for each")

@@ -27,7 +27,7 @@ INSIDE = 0.998  # of the radius: where answers that repeat are still right
     norms=("linf",),
     modality=("image",),
     cite="Chen & Gu 2020, arXiv:2006.12792, algorithm 3",
-    quick={"queries": 500},
+    quick={"queries": 900},
 )
 def rays(
     oracle: LabelOracle,
@@ -35,11 +35,36 @@ def rays(
     y: Tensor,
     *,
     budget: Budget,
+    target: Tensor | None = None,
     queries: int = 10000,
     repeats: int = 3,
     minimal: bool = False,
 ) -> Tensor:
-    """Doc."""
+    """Search among directions of signs for the one whose ray is wrong soonest, flipping blocks of ever fewer values.
+
+    It deviates from the paper, which flips one block after another and trusts every answer. All flips of a level are
+    asked about, in groups that meet the same draws as the direction itself; the flips that are wrong more often than
+    it, the better half of them, and the best alone become three directions, and repeated queries choose among these
+    and the old one. The levels of few blocks, where a flip matters more than a draw, are asked about more often, and
+    after the finest level they begin anew with blocks that start elsewhere. The radius is found by stochastic
+    approximation in place of bisection. What is returned goes to the end of the budget.
+
+    Args:
+        oracle: gives the label that most of its draws answer.
+        x: inputs in [0, 1], shape (B, ...).
+        y: labels, shape (B,).
+        budget: the size eps in linf.
+        target: not used; it leaves ``y`` only.
+        queries: the most inputs to ask about, for each example, from 500.
+        repeats: how often a flip is asked about at least, from 1.
+        minimal: return the nearest wrong answer that is found instead of using the whole budget.
+
+    Returns:
+        Perturbed inputs inside the budget and inside [0, 1], shape (B, ...); x where no start is found.
+
+    Raises:
+        UsageError: for fewer than 500 queries or one repeat.
+    """
     if queries < LEAST or repeats < 1:
         what, least = (f"{queries} queries", LEAST) if queries < LEAST else (f"{repeats} repeats", 1)
         raise UsageError(f"rays cannot search with {what}", expected=f"at least {least}")
@@ -49,7 +74,9 @@ def rays(
     size = x[0].numel() if len(x) else 1
     for number, blocks in enumerate(_schedule(queries - queries // END - BEGIN, repeats, size)):
         offset = coins.integers(f"offset {number}", (1,), size)  # (B, 1)
-        whose = (torch.arange(size, device=x.device) + offset) % size * blocks // size  # (B, D), the block of each value
+        whose = (
+            (torch.arange(size, device=x.device) + offset) % size * blocks // size
+        )  # (B, D), the block of each value
         gains = _gains(votes, edge, signs, INSIDE * radius, whose, blocks, _times(blocks, repeats))
         mixes = torch.cat([signs[:, None], _mixed(signs, gains, whose)], 1)  # (B, MIXES, ...)
         signs, radius, _ = edge.nearest(mixes, radius[:, None] * torch.tensor(FACTORS).to(x), TIMES)
@@ -80,15 +107,15 @@ def _times(blocks: int, repeats: int) -> int:
     return max(repeats, min(16, FLIPS // blocks))
 
 
-def _gains(
-    votes: Votes, edge: Edge, signs: Tensor, radius: Tensor, whose: Tensor, blocks: int, repeats: int
-) -> Tensor:
+def _gains(votes: Votes, edge: Edge, signs: Tensor, radius: Tensor, whose: Tensor, blocks: int, repeats: int) -> Tensor:
     """How much more often a direction is wrong with each block flipped, under the same draws: (B, blocks)."""
     found = []
     for first in range(0, blocks, GROUP):
         numbers = torch.arange(first, min(first + GROUP, blocks), device=signs.device)
         flips = 1 - 2 * (whose[:, None] == numbers[:, None]).to(signs)  # (B, GROUP, D)
-        deltas = signs[:, None] * torch.cat([torch.ones_like(flips[:, :1]), flips], 1).view(len(signs), -1, *signs.shape[1:])
+        deltas = signs[:, None] * torch.cat([torch.ones_like(flips[:, :1]), flips], 1).view(
+            len(signs), -1, *signs.shape[1:]
+        )
         shares = votes.shares(edge.at(deltas, radius[:, None].expand(-1, deltas.shape[1])), repeats)
         found.append(shares[:, 1:] - shares[:, :1])
     return torch.cat(found, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Final, final
 
 import torch
@@ -100,10 +101,10 @@ class Directions:
     ) -> None:
         channels, height, width = plane_of(x.shape[1:])
         self._x, self._budget, self._length, self._cosines = x, budget, length, share is not None
-        tall, wide = (height, width) if share is None else (-(-height * share // 1), -(-width * share // 1))
-        self._grid = channels, int(tall), int(wide)
-        count = channels * int(tall) * int(wide)
-        passes = -(-tries // (2 * count))  # each in an order of its own
+        tall, wide = (height, width) if share is None else (ceil(height * share), ceil(width * share))
+        self._grid = channels, tall, wide
+        count = channels * tall * wide
+        passes = -(-tries // count)  # each in an order of its own; a direction takes one or two tries
         orders = [coins.uniform(f"order {number}", (count,)).argsort(1) for number in range(passes)]
         self._order = torch.cat(orders, 1)  # (B, passes * count)
 
@@ -134,4 +135,5 @@ def _cosine(frequency: Tensor, length: int, like: Tensor) -> Tensor:
     """A row of the orthonormal DCT-II: cos(pi (l + 1/2) f / L), scaled to length 1: (N,) to (N, L)."""
     place = torch.arange(length, device=like.device) + 0.5
     wave = torch.cos(torch.pi / length * place * frequency[:, None]).to(like)
-    return wave / wave.norm(dim=1, keepdim=True)
+    unit: Tensor = wave / wave.norm(dim=1, keepdim=True)
+    return unit

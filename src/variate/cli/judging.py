@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from variate.result import Result
 
 
+DOUBTS = 20  # draws of the measurements for red flags, where those of the attacks are found out
+
+
 @dataclass(frozen=True)
 class Setting:
     """A network with labelled inputs, and where its records go."""
@@ -171,18 +174,21 @@ def judged(
     records.add(setting.lines)
     common: dict[str, Any] = {
         "budget": setting.budget, "seed": seed, "batch_size": batch_size, "records": records, "how": how.value,
-        "shard": shard, "show_progress": not quiet,
+        "shard": shard, "show_progress": not quiet, "memory": None if memory is None else memory * 1_000_000,
     }  # fmt: skip
     result = evaluate(
         setting.network, setting.x, setting.y, attacks=attacks, suite=suite, target=target, draws=draws_of(draws),
         deployments=deployments or DEPLOYMENTS, verdict_draws=verdict_draws, source=setting.sources,
-        memory=None if memory is None else memory * 1_000_000, name=setting.name, pictures=True,
+        name=setting.name, pictures=True,
         time_limit=time_limit, **common,
     )  # fmt: skip
     if doubts:
         from variate.doubts import doubt
 
-        doubt(setting.network, setting.x, setting.y, name=setting.name, verdict_draws=verdict_draws, **common)
+        doubt(
+            setting.network, setting.x, setting.y, name=setting.name, verdict_draws=verdict_draws,
+            source=setting.sources, draws=DOUBTS if draws == "auto" else int(draws), **common,
+        )  # fmt: skip
     if layers:
         _by_layer(setting, verdict_draws, common)
     wait_for_all(shard)
