@@ -11,6 +11,7 @@ from variate.attacks.arc import arc
 from variate.attacks.cw import cw
 from variate.attacks.ddn import ddn
 from variate.attacks.deepfool import deepfool
+from variate.attacks.fmn import fmn
 from variate.attacks.jsma import jsma
 from variate.attacks.pgd import pgd
 from variate.budget import Budget
@@ -175,6 +176,34 @@ def test_a_lucky_success_is_not_confirmed():
     found, won = smallest.confirmed(oracle_of(model, examples=len(x)), y, raised, x, confidence=0.0)
     assert torch.allclose(found, far)
     assert bool(won.all())
+
+
+@pytest.mark.parametrize(
+    ("attack", "options"),
+    [(cw, {"steps": 40, "searches": 5, "step_size": 0.02}), (ddn, {}), (deepfool, {"steps": 20}), (fmn, {})],
+)
+def test_a_lucky_draw_at_the_inputs_does_not_end_the_search(attack, options):
+    """One draw an answer, and the first one wrong about the inputs themselves, which nineteen of twenty get right."""
+    model, y = NoisyBias(), torch.zeros(1, dtype=torch.long)
+    x = torch.full((1, 1, 4, 4), 0.5, dtype=torch.float64)
+    margins = [float(oracle_of(model, seed=seed).loss(x, y, raised)) for seed in range(100)]
+    seed = next(seed for seed, lucky in enumerate(margins) if lucky > 0)
+    found = attack(oracle_of(model, seed=seed), x, y, budget=Budget.parse("l2:1.2"), **options)
+    left = (found - 0.5).flatten(1) @ model.weight + 0.5  # 0.5 at the inputs
+    assert float(left.detach()) < 3 * SIGMA / REPEATS**0.5  # what confirms is a mean over as many draws
+
+
+def test_fmn_finds_few_values_with_a_budget_of_as_many(mlp):
+    """A ball that may not outgrow a small budget fixes the values that move first."""
+    x = torch.rand(60, 1, 4, 4, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        y = mlp(x).argmax(1)
+    wide, budget = (fmn(oracle_of(mlp), x, y, budget=Budget.parse(text)) for text in ("l0:16", "l0:2"))
+    with torch.no_grad():
+        few = (mlp(wide).argmax(1) != y) & ((wide != x).flatten(1).sum(1) <= 2)
+        again = mlp(budget).argmax(1) != y
+    assert int(few.sum()) > 40
+    assert bool(again[few].all())
 
 
 def test_without_a_success_the_last_point_is_projected():

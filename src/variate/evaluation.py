@@ -257,9 +257,9 @@ def _claim(
     options = plan.choices()
     if isinstance(plan, Suite) and target.sources:
         options["sources"] = {name: fingerprint(held.state_dict()) for name, held in target.sources.items()}
-    elif plan.attack == "transfer" and target.sources:
-        held = target.held(plan.source)  # type: ignore[union-attr]
-        options["source"] = f"{plan.source or 'all'} {fingerprint(held.state_dict())}"  # type: ignore[union-attr]
+    elif isinstance(plan, Plan) and plan.holds and target.sources:
+        held = target.held(plan.source)
+        options["source"] = f"{plan.source or 'all'} {fingerprint(held.state_dict())}"
     return Claim(
         network=target.name,
         fingerprint=target.fingerprint,

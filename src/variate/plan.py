@@ -93,6 +93,11 @@ class Plan:
         if budget.norm not in norms:
             raise UsageError(f"{self.attack} has no {budget.norm} version", expected=f"a budget in {', '.join(norms)}")
 
+    @property
+    def holds(self) -> bool:
+        """Whether the attacker may hold another network."""
+        return self.attack != CLEAN and "source" in _keywords(registry.get("attacks", self.attack).load())
+
     def choices(self) -> dict[str, Any]:
         """The options, and whatever else is not as usual, as the records keep it."""
         usual = Plan(self.attack, self.draws, {})
@@ -118,6 +123,11 @@ class Target:
     pictures: bool = False
     how: How = "loop"
     memory: int | None = None
+
+    @property
+    def can_be_held(self) -> bool:
+        """Whether there is any network that an attacker could hold."""
+        return bool(self.sources) or isinstance(self.network, RandomNetwork) or self.kind == "deterministic"
 
     def held(self, name: str | None) -> nn.Module:
         """The network that a transfer holds: all that there is without a name. Raises ``UsageError``."""
@@ -178,7 +188,7 @@ def launch(target: Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) -> 
     )
     function = entry.load()
     options = dict(plan.options)
-    if "source" in _keywords(function):
+    if plan.holds and (target.can_be_held or _required(function, "source")):
         options["source"] = partial(registry.get("attacks", "pgd").load(), _source(target, plan.source, x))
     if plan.target is not None:
         options["target"] = targets_of(target, plan.target, x, y)
@@ -234,6 +244,10 @@ def _source(target: Target, name: str | None, x: Tensor) -> GradientOracle:
     return GradientOracle(
         network, draws=SOURCE_DRAWS, stream=Stream("search", target.seed), kind=kind, seed=target.seed
     )
+
+
+def _required(function: Any, name: str) -> bool:
+    return inspect.signature(function).parameters[name].default is inspect.Parameter.empty
 
 
 def _keywords(function: Any) -> list[str]:

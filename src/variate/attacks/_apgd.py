@@ -1,8 +1,8 @@
 """Auto-PGD: gradient ascent whose step size follows from how the loss moves.
 
-On a deterministic network it is algorithm 1 of Croce & Hein 2020 (arXiv:2003.01690), in l1 the algorithm of Croce & Hein
-2021 (arXiv:2103.01208, section 4) with its three shrinking balls. On a random one the best point is not the one whose
-loss was the largest of all steps, because that is a lucky one: see ``_incumbent``.
+On a deterministic network it is algorithm 1 of Croce & Hein 2020 (arXiv:2003.01690), in l1 the algorithm of Croce &
+Hein 2021 (arXiv:2103.01208) with its three shrinking balls. On a random one the best point is not the one
+whose loss was the largest of all steps, because that is a lucky one: see ``_incumbent``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from variate.oracle import GradientOracle
 
 MOMENTUM = 0.75  # alpha, section 3.1 of the first paper
 RISES = 0.75  # rho, the share of a window's steps that must raise the loss, section 3.2 of the first paper
-BALLS = ((3, 0.3), (2, 0.3), (1, 0.4))  # l1: times eps, for a share of the steps; section 4.2 of the second paper
+BALLS = ((3, 0.3), (2, 0.3), (1, 0.4))  # l1: times eps, for a share of the steps; the second paper
 SPARSE = 0.2  # l1: of the values, moved by the first steps
 SHRINK, LEAST = 1.5, 10  # l1: what sparsity and step are divided by, and the step at most in all
 FEWER = 0.95  # l1: a perturbation with no more than this share of the changes has become sparser

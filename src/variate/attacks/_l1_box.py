@@ -1,7 +1,7 @@
 """The l1 ball around an input, cut by [0, 1]: its nearest point and its steepest step (Croce & Hein 2021).
 
 Clipping to [0, 1] after projecting onto the ball alone gives away a part of the budget wherever a value is at an end
-of its range, as most values of an image on a black background are (arXiv:2103.01208, sections 2 and 3).
+of its range, as most values of an image on a black background are (arXiv:2103.01208).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from torch import Tensor
 def nearest_in_box(perturbed: Tensor, x: Tensor, eps: float) -> Tensor:
     """The point nearest to ``perturbed`` of those within eps of ``x`` in l1 and inside [0, 1]: shape (B, ...).
 
-    Every change loses the same amount s and is then cut at the end of its range, min(max(|d| - s, 0), room); what is
-    left of all changes falls with s in straight pieces, and s is where it meets eps (arXiv:2103.01208, proposition 2.1).
+    Every change loses the same amount s and is then cut at the end of its range, min(max(|d| - s, 0), room). What is
+    left of all changes falls with s in straight pieces, and s is where it meets eps.
 
     Args:
         perturbed: any points, shape (B, ...).
@@ -44,8 +44,7 @@ def nearest_in_box(perturbed: Tensor, x: Tensor, eps: float) -> Tensor:
 def steepest_in_box(gradient: Tensor, x: Tensor, length: float) -> Tensor:
     """The point within ``length`` of ``x`` in l1 and inside [0, 1] that raises a linear function most: (B, ...).
 
-    The values of the largest gradient go to the end of their range, one after another, until the length is used up
-    (arXiv:2103.01208, proposition 3.1).
+    The values of the largest gradient go to the end of their range, one after another, until the length is used up.
 
     Args:
         gradient: of the function, shape (B, ...).

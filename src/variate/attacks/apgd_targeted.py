@@ -42,6 +42,9 @@ def apgd_targeted(
     the largest margin, over fresh draws that are the same for all. An example is left out of the runs that follow once
     every draw of eight further queries is wrong: on a random network one query of few draws would be luck.
 
+    The published loss sets the class against y alone. With ``target`` a third class may therefore come out on top,
+    which ``apgd-ce`` and ``apgd-dlr`` with the same target work against.
+
     Args:
         oracle: gives the averaged loss and its gradient.
         x: inputs in [0, 1], shape (B, ...).

@@ -25,6 +25,7 @@ USUAL = {
     "l0": "SaliencyMapMethod",
 }
 AIMS = ("SaliencyMapMethod",)  # the labels that it is given are always those to reach; it takes any without
+PROBABILITIES = ("NewtonFool", "SimBA", "VirtualAdversarialMethod")  # what these take the outputs for
 OWN_STEPS = ("AutoProjectedGradientDescent", "AutoConjugateGradient", "RescalingAutoConjugateGradient")
 STEPS = 2.5  # times eps / max_iter: the length of a step, as in pgd
 
@@ -79,6 +80,9 @@ def art(
     return run_apart(oracle, x, y, target, budget=budget, name=f"art's {name}", run=run, one_by_one=one_by_one)
 
 
+REQUIREMENTS = "_estimator_requirements"  # of an attack: classes that the classifier must be of
+
+
 def attacks_of(library: ModuleType) -> dict[str, type]:
     """The attacks on classifiers that need nothing but the classifier to be made, by name."""
     evasion, classifier = imported("art.attacks", "art").EvasionAttack, _classifier()
@@ -88,7 +92,7 @@ def attacks_of(library: ModuleType) -> dict[str, type]:
         if inspect.isclass(kind)
         and issubclass(kind, evasion)
         and not inspect.isabstract(kind)
-        and _all_in(kind._estimator_requirements, classifier.__mro__)
+        and _all_in(getattr(kind, "_estimator_requirements", None) or (), classifier.__mro__)
         and all(parameter.default is not parameter.empty for parameter in _parameters(kind)[1:])
     }
 
@@ -99,7 +103,7 @@ def _runs(kind: type, options: Mapping[str, Any], budget: Budget) -> Run:
     def run(module: nn.Module, x: Tensor, y: Tensor, target: Tensor | None) -> Tensor | None:
         if target is not None and "targeted" not in names and kind.__name__ not in AIMS:
             raise UsageError(f"art's {kind.__name__} cannot aim at a label")
-        estimator = _estimator(module, x)
+        estimator = _estimator(nn.Sequential(module, nn.Softmax(1)) if kind.__name__ in PROBABILITIES else module, x)
         given = {
             names[0]: estimator,
             "norm": ORDERS[budget.norm],

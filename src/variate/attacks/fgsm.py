@@ -15,7 +15,7 @@ from variate.registry import attack
     access="gradient",
     norms=("linf", "l2", "l1"),
     modality=("image",),
-    cite="Goodfellow et al. 2015, arXiv:1412.6572, section 4; l1: Croce & Hein 2021, arXiv:2103.01208, proposition 3.1",
+    cite="Goodfellow et al. 2015, arXiv:1412.6572, section 4; l1: Croce & Hein 2021, arXiv:2103.01208",
     targeted=True,
 )
 def fgsm(oracle: GradientOracle, x: Tensor, y: Tensor, *, budget: Budget, target: Tensor | None = None) -> Tensor:

@@ -44,7 +44,35 @@ def hopskipjump(
     momentum: float = 0.8,
     minimal: bool = False,
 ) -> Tensor:
-    """Doc."""
+    """Estimate the normal of the region of wrong answers at its edge, step along it, return to the edge, and again.
+
+    The normal is the sum of (wrong - mean of wrong) * u over random directions u of the probes point + size * u, a step
+    goes to point + length * steepest(normal), and the edge is sought anew on the ray from the input.
+
+    It deviates from the paper, which trusts every answer, where answers are random. Starts are confirmed by several
+    queries. Probes are asked in groups of 25 that meet the same draws, each compared with the mean of its own group, so
+    that a draw that is right or wrong on a whole group says nothing; their size grows until answers in a group are
+    mixed. Normals are averaged over the iterations. Lengths of steps are tried side by side under the same draws. The
+    edge is found by stochastic approximation in place of bisection. At the edge half of the draws are right, so what
+    is returned goes on to the end of the budget, and repeated answers choose among such points.
+
+    Args:
+        oracle: gives the label that most of its draws answer.
+        x: inputs in [0, 1], shape (B, ...).
+        y: labels, shape (B,).
+        budget: the norm and the size eps.
+        target: not used; it leaves ``y`` only.
+        queries: the most inputs to ask about, for each example, from 500.
+        probes: of the first normal, from 1, in whole groups; that of iteration t takes sqrt(t) times as many.
+        momentum: the weight of the earlier normals, in [0, 1); 0 as in the paper.
+        minimal: return the nearest wrong answer that is found instead of using the whole budget.
+
+    Returns:
+        Perturbed inputs inside the budget and inside [0, 1], shape (B, ...); x where no start is found.
+
+    Raises:
+        UsageError: for fewer than 500 queries or one probe, or a momentum outside of [0, 1).
+    """
     if queries < LEAST:
         raise UsageError(f"hopskipjump cannot search with {queries} queries", expected=f"at least {LEAST}")
     if probes < 1 or not 0 <= momentum < 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from variate.attacks._l1_box import nearest_in_box
 from variate.attacks._ranking import best_of, ranked
 from variate.attacks._starts import in_ball
 from variate.attacks._steps import check_steps
@@ -39,7 +40,9 @@ def pgd(
 
     x <- project(x + step_size * steepest(g)); the last iterate is returned, so no lucky draw is selected. Of several
     restarts the one that most draws answer wrongly is returned, then the one with the highest loss, all under the same
-    fresh draws. In l1 a step moves the 1 % of the values with the largest gradient that can still move.
+    fresh draws. In l1 a step moves the 1 % of the values with the largest gradient that can still move, and the
+    projection is onto the ball within [0, 1] (Croce & Hein 2021, arXiv:2103.01208): clipping afterwards, as published,
+    gives away what lies beyond the ends of the range.
 
     Args:
         oracle: gives the gradient g of the averaged loss over its draws.
@@ -67,7 +70,8 @@ def pgd(
         perturbed = budget.project(x + in_ball(coins, x, budget, f"start {restart}"), x) if random_start else x
         for _ in range(steps):
             _, gradient = oracle.gradient(perturbed, labels, loss)
-            perturbed = budget.project(perturbed + length * _direction(gradient, perturbed, budget), x)
+            ahead = perturbed + length * _direction(gradient, perturbed, budget)
+            perturbed = nearest_in_box(ahead, x, budget.eps) if budget.norm == "l1" else budget.project(ahead, x)
         found.append(perturbed)
     if restarts == 1:
         return found[0]
