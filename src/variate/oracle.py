@@ -181,7 +181,8 @@ class GradientOracle(ScoreOracle):
     def module(self, x: Tensor, *, rows: Tensor | None = None, keys: list[int] | None = None) -> LentNetwork:
         """The network at fixed draws as a module, for a library that takes one; every pass through it is counted."""
         keys = self._keys(x) if keys is None else keys
-        self.queries = self.queries if len(self.queries.points) else Queries(len(x))
+        if rows is None and len(self.queries.points) == 0:
+            self.queries = Queries(len(x))
         whose = torch.arange(len(x)) if rows is None else rows
         return LentNetwork(self.network, keys, self.average, x, whose, self.queries, self._watch)
 

@@ -32,13 +32,14 @@ def imported(name: str, extra: str) -> ModuleType:
         name: of the module.
         extra: of this package that installs the library.
     """
-    todo = f"pip install 'variate[{extra}]'"
+    todo, top = f"pip install 'variate[{extra}]'", name.partition(".")[0]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what the library itself imports
+            importlib.import_module(top)
             return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name == name.partition(".")[0]:
+        if error.name == top:
             raise UsageError(f"{extra} needs a library that is not installed", todo=todo) from error
         raise UsageError(f"{extra} cannot be imported: {error}", todo=todo) from error
     except ImportError as error:  # such as a program that it looks for
@@ -125,6 +126,7 @@ def run_apart(
     if not len(x) or budget.eps == 0:  # libraries refuse both
         return x.clone()
     keys = oracle.take_keys(x)
+    oracle.module(x, keys=keys)  # so that passes of single examples are counted in a batch of all
     seeds: Sequence[int] = oracle.coins(x).integers("library", (1,), SEEDS)[:, 0].tolist()
     found = []
     for rows in torch.split(torch.arange(len(x)), 1 if one_by_one else len(x)):

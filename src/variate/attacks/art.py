@@ -21,7 +21,7 @@ from variate.registry import attack
 USUAL = {
     "linf": "ProjectedGradientDescent",
     "l2": "ProjectedGradientDescent",
-    "l1": "ProjectedGradientDescent",
+    "l1": "AutoProjectedGradientDescent",
     "l0": "SaliencyMapMethod",
 }
 AIMS = ("SaliencyMapMethod",)  # the labels that it is given are always those to reach; it takes any without
@@ -36,7 +36,55 @@ STEPS = 2.5  # times eps / max_iter: the length of a step, as in pgd
     modality=("image",),
     cite="Nicolae et al. 2018, arXiv:1807.01069; and the source of the attack that it names",
     targeted=True,
-    variants={"linf": (), "l2": (), "l1": (), "l0": ()},
+    variants={
+        "linf": (
+            "ProjectedGradientDescent",
+            "ProjectedGradientDescentNumpy",
+            "ProjectedGradientDescentPyTorch",
+            "AutoProjectedGradientDescent",
+            "AutoConjugateGradient",
+            "RescalingAutoConjugateGradient",
+            "BasicIterativeMethod",
+            "MomentumIterativeMethod",
+            "FastGradientMethod",
+            "CarliniLInfMethod",
+            "SquareAttack",
+        ),
+        "l2": (
+            "ProjectedGradientDescent",
+            "ProjectedGradientDescentNumpy",
+            "ProjectedGradientDescentPyTorch",
+            "AutoProjectedGradientDescent",
+            "AutoConjugateGradient",
+            "RescalingAutoConjugateGradient",
+            "MomentumIterativeMethod",
+            "FastGradientMethod",
+            "CarliniL2Method",
+            "DeepFool",
+            "NewtonFool",
+            "VirtualAdversarialMethod",
+            "SquareAttack",
+            "SimBA",
+            "SignOPTAttack",
+            "ZooAttack",
+        ),
+        "l1": (
+            "ProjectedGradientDescent",
+            "ProjectedGradientDescentNumpy",
+            "ProjectedGradientDescentPyTorch",
+            "AutoProjectedGradientDescent",
+            "AutoConjugateGradient",
+            "RescalingAutoConjugateGradient",
+            "MomentumIterativeMethod",
+            "FastGradientMethod",
+            "ElasticNet",
+        ),
+        "l0": (
+            "SaliencyMapMethod",
+            "CarliniL0Method",
+            "PixelAttack",
+        ),
+    },
 )
 def art(
     oracle: GradientOracle,
@@ -61,8 +109,9 @@ def art(
         y: labels, shape (B,).
         budget: the norm and the size eps.
         target: the labels to reach, shape (B,); None to leave ``y``.
-        attack: the class, such as ``AutoProjectedGradientDescent``; projected gradient descent without one, in l0 the
-            saliency map.
+        attack: the class, such as ``CarliniL2Method``; projected gradient descent without one (its automatic version
+            in l1, the saliency map in l0). Not listed are those that draw random numbers that no seed reaches
+            (``BoundaryAttack``, ``HopSkipJump``), perturb a whole batch alike, or need more than a classifier.
         one_by_one: run each example alone. Several attacks of the library couple the examples of a batch, by one
             generator or by when they stop; False is faster, and a result then depends on its batch.
         options: of the class: ``max_iter=40``. Without ``eps_step`` a step is 2.5 * eps / max_iter long, eps for
