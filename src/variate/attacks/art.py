@@ -129,9 +129,6 @@ def art(
     return run_apart(oracle, x, y, target, budget=budget, name=f"art's {name}", run=run, one_by_one=one_by_one)
 
 
-REQUIREMENTS = "_estimator_requirements"  # of an attack: classes that the classifier must be of
-
-
 def attacks_of(library: ModuleType) -> dict[str, type]:
     """The attacks on classifiers that need nothing but the classifier to be made, by name."""
     evasion, classifier = imported("art.attacks", "art").EvasionAttack, _classifier()
