@@ -1,14 +1,27 @@
+import copy
 import math
+from contextlib import nullcontext
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 from variate import registry
+from variate.budget import Budget
+from variate.clock import Clock
 from variate.errors import UsageError
+from variate.inner_attack import InnerAttack
+from variate.losses import divergence, margin
 from variate.objectives.adversarial import adversarial
+from variate.objectives.awp import awp
+from variate.objectives.consistency import consistency
 from variate.objectives.cross_entropy import cross_entropy
+from variate.objectives.distillation import distillation
+from variate.objectives.entropy import entropy
+from variate.objectives.margin_variance import margin_variance
+from variate.objectives.mart import mart
 from variate.objectives.snr import snr
+from variate.objectives.trades import trades
 from variate.randomization import randomize
 from variate.randomness import Stream
 from variate.testing import objectives
@@ -54,9 +67,146 @@ def test_adversarial_uses_a_draw_that_the_inner_attack_has_not_seen(net, x, y):
     assert stream.index == 4  # one key for each step, and another for the loss
 
 
-def test_adversarial_is_cross_entropy_at_the_perturbed_inputs(mlp, x, y):
-    found = adversarial(mlp, x, y, perturb=lambda x, y: x / 2)
-    assert torch.equal(found, F.cross_entropy(mlp(x / 2), y))
+@pytest.fixture
+def shifted():
+    """An inner attack that halves its inputs, and notes how it was asked."""
+
+    class Shifted:
+        asked: list[dict]
+
+        def __init__(self):
+            self.asked = []
+
+        def __call__(self, x, y, **options):
+            self.asked.append(options)
+            return x / 2
+
+        def one_draw(self):
+            return nullcontext()
+
+    return Shifted()
+
+
+def test_adversarial_is_cross_entropy_at_the_perturbed_inputs(mlp, x, y, shifted):
+    assert torch.equal(adversarial(mlp, x, y, perturb=shifted), F.cross_entropy(mlp(x / 2), y))
+    adversarial(mlp, x, y, perturb=shifted, draws=3, steps=1, step_size=1.25)
+    assert shifted.asked[1] == {"draws": 3, "steps": 1, "step_size": 1.25}
+
+
+def test_the_inner_attack_raises_the_loss_within_the_budget(mlp, x, y):
+    perturb = InnerAttack(mlp, Stream("train", 0), Budget.parse("linf:0.1"), steps=5, seed=0)
+    found = perturb(x, y)
+    assert float((found - x).abs().max()) <= 0.1 + 1e-6
+    assert F.cross_entropy(mlp(found), y) > F.cross_entropy(mlp(x), y)
+    assert perturb(x, y) is found  # objectives that are summed share it
+    starts = []
+    for _ in range(2):
+        perturb.forget()
+        starts.append(perturb(x, y, steps=1, step_size=0.01))
+    assert not torch.equal(*starts)  # every batch begins elsewhere
+
+
+def test_one_draw_serves_the_attack_and_the_loss(net, x, y):
+    stream = Stream("train", 0)
+    perturb = InnerAttack(net, stream, Budget.parse("linf:0.1"), steps=4, seed=0)
+    key = Stream("train", 0).next()
+    with net.keys_from(stream):
+        with perturb.one_draw():
+            found = perturb(x, y)
+            logits = net(x)
+        assert stream.index == 1
+        assert torch.equal(logits, net.at(key)(x))
+    plain = InnerAttack(net.at(key), Stream("train", 0, index=1), Budget.parse("linf:0.1"), steps=4, seed=0)
+    assert torch.allclose(found, plain(x, y), atol=1e-6)
+
+
+def test_trades_is_the_published_loss(mlp, x, y, shifted):
+    clean, moved = mlp(x), mlp(x / 2)
+    expected = F.cross_entropy(clean, y) + 3 * F.kl_div(moved.log_softmax(1), clean.softmax(1), reduction="batchmean")
+    assert trades(mlp, x, y, perturb=shifted, weight=3).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert shifted.asked[0]["loss"] is divergence
+
+
+def test_trades_attacks_the_divergence_from_the_answers(mlp, x, y):
+    perturb = InnerAttack(mlp, Stream("train", 0), Budget.parse("linf:0.1"), steps=5, seed=0)
+    answers = mlp(x).softmax(1).detach()
+    found = perturb(x, answers, loss=divergence)
+    start = divergence(mlp(x + 0.05), answers)
+    assert bool((divergence(mlp(found), answers) > start).float().mean() > 0.8)
+
+
+def test_mart_is_the_published_loss(mlp, x, y, shifted):
+    clean, moved = mlp(x).softmax(1), mlp(x / 2).softmax(1)
+    rows = torch.arange(len(x))
+    other = moved.clone()
+    other[rows, y] = 0
+    boosted = -moved[rows, y].log() - (1.0001 - other.amax(1)).log()
+    disagreement = (clean * (clean.log() - moved.log())).sum(1)
+    expected = (boosted + 2 * disagreement * (1 - clean[rows, y])).mean()
+    assert mart(mlp, x, y, perturb=shifted, weight=2).item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_awp_has_the_gradient_of_the_worst_weights_nearby(mlp, x, y, shifted):
+    before = [p.detach().clone() for p in mlp.parameters()]
+    value = awp(mlp, x, y, perturb=shifted, size=0.02)
+    assert all(torch.allclose(p, b, atol=1e-7) for p, b in zip(mlp.parameters(), before, strict=True))
+    found = torch.autograd.grad(value, list(mlp.parameters()))
+    worse = copy.deepcopy(mlp)
+    slopes = torch.autograd.grad(F.cross_entropy(mlp(x / 2), y), list(mlp.parameters()))
+    with torch.no_grad():
+        for p, slope in zip(worse.parameters(), slopes, strict=True):
+            p.add_(0.02 * p.norm() * slope / slope.norm())
+    loss = F.cross_entropy(worse(x / 2), y)
+    assert value.item() == pytest.approx(loss.item(), rel=1e-4)
+    assert value > F.cross_entropy(mlp(x / 2), y)
+    for one, other in zip(found, torch.autograd.grad(loss, list(worse.parameters())), strict=True):
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_the_divergence_counts_examples_and_rises(net, x, y):
+    def value(**facts):
+        return wire(Recipe("kl(prior=0.5, rise=0.5)"), net, Stream("train", 0), clock=Clock(**facts))(net, x, y).item()
+
+    whole = net.kl(0.5).item()
+    assert value(examples=10, total=8, step=8) == pytest.approx(whole / 10, rel=1e-5)
+    assert value(examples=10, total=8, step=1) == pytest.approx(whole / 10 / 4, rel=1e-5)
+    assert value(examples=10, total=8, step=0) == 0
+    with net.fixed(1):
+        bound = wire(Recipe("elbo(prior=0.5, weight=0.1)"), net, Stream("train", 0), clock=Clock(10, 1, 1))(net, x, y)
+        assert bound.item() == pytest.approx(F.cross_entropy(net(x), y).item() + 0.1 * whole / 10, rel=1e-5)
+
+
+def test_entropy_is_relative_to_the_size_of_each_tensor(mlp, x, y):
+    values = [entropy(randomize(mlp, scale=scale), x, y).item() for scale in (0.1, 0.2)]
+    assert values[0] - values[1] == pytest.approx(math.log(2), rel=1e-3)
+    assert values[0] == pytest.approx(-0.5 * math.log(2 * math.pi * math.e) - math.log(0.1), abs=0.01)
+
+
+def test_consistency_is_zero_where_nothing_is_random(mlp, x, y, shifted):
+    assert consistency(mlp, x, y, perturb=shifted).item() == pytest.approx(0, abs=1e-6)
+    few, many = (consistency(randomize(mlp, scale=s), x, y, perturb=shifted).item() for s in (0.05, 0.5))
+    assert 0 < few < many
+
+
+def test_margin_variance_is_the_chance_of_a_wrong_draw(mlp, x, y, shifted):
+    value = margin_variance(mlp, x, y, perturb=shifted).item()
+    margins = -margin(mlp(x / 2), y)
+    assert value == pytest.approx(-torch.special.log_ndtr(margins / 0.1).mean().item(), rel=1e-4)
+    net = randomize(mlp, scale=0.5)
+    with net.keys_from(Stream("train", 0)):
+        found = margin_variance(net, x, y, perturb=shifted, verdicts=3).item()
+    draws = torch.stack([-margin(net.at(k)(x / 2), y) for k in Stream("train", 0).take(3)])
+    expected = -torch.special.log_ndtr(draws.mean(0) / (draws.var(0) + 0.01).sqrt()).mean().item()
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_distillation_learns_the_softened_answers(mlp, x, y):
+    teacher = copy.deepcopy(mlp)
+    assert distillation(mlp, x, y, teacher=teacher, temperature=5.0).requires_grad
+    slopes = torch.autograd.grad(distillation(mlp, x, y, teacher=teacher, temperature=5.0), list(mlp.parameters()))
+    assert all(float(slope.abs().max()) < 1e-6 for slope in slopes)  # the teacher itself is the best student
+    with pytest.raises(UsageError, match="needs a teacher"):
+        wire(Recipe("distillation"), mlp, Stream("train", 0))
 
 
 @pytest.mark.parametrize(("scale", "target"), [(0.01, 5.0), (0.05, 10.0), (0.2, 5.0), (1.0, 5.0), (0.1, 20.0)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from variate import registry
-from variate.checkpoint import CARD, Card, build, families_of, read_card, save, versions
+from variate.checkpoint import CARD, Card, build, families_of, load, read_card, save, versions
 from variate.datasets._batches import Batches
+from variate.defended import defended, teacher_of
 from variate.errors import UsageError
 from variate.fingerprint import fingerprint
 from variate.lines import Network, Record, Run, Scale
 from variate.network import RandomNetwork
 from variate.randomness import hash_words
 from variate.training import is_first_process, train
+
+TEACHER = "teacher"  # its folder within the cell's
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,14 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
             todo="choose another --out, or delete the folder",
         )
     facts = registry.get("datasets", cell.data).facts
-    defend = registry.get("defenses", cell.defense).load()
+    taught = teacher_of(cell.defense) if cell.objective is None else None
+    if taught is not None:
+        lesson = replace(cell, defense="deterministic", objective=taught)
+        train_cell(lesson, out / TEACHER, show_progress=show_progress)
     with torch.random.fork_rng():
         torch.manual_seed(hash_words("initialize", cell.seed) % 2**32)
         plain = build(cell.network, facts["shape"], facts["classes"], list(facts["mean"]), list(facts["std"]))
-    network, objective = defend(plain)
+    network, objective = defended(cell.defense, plain)
     x, y = cell.split("train")
     state = out / "training.safetensors"
     started = time.monotonic()
@@ -85,6 +91,7 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
         network,
         Batches(x, y, batch_size=cell.batch_size, seed=cell.seed),
         objective=cell.objective or objective,
+        teacher=load(out / TEACHER, trust_code=True) if taught is not None else None,
         epochs=cell.epochs,
         lr=cell.lr,
         budget=cell.budget or facts["budget"],

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 import variate
 from variate import registry
+from variate.defended import defended
 from variate.errors import CheckpointError, UsageError
 from variate.fingerprint import fingerprint
 from variate.network import RandomNetwork
@@ -117,9 +118,12 @@ def load(folder: str | Path, *, trust_code: bool = False) -> nn.Module:
             f"the card in {folder} names the code {card.architecture!r}, which loading would run",
             todo="pass trust_code=True (--trust-code) if you trust it",
         )
-    network = build(card.architecture, tuple(card.shape), card.classes, card.mean, card.std)
-    if card.families:
-        network = randomize(network, {**card.families, "*": "fixed"} if _has_fixed(network, card) else card.families)
+    facts = card.architecture, tuple(card.shape), card.classes, card.mean, card.std
+    network, _ = defended(card.defense, build(*facts))
+    if families_of(network) != card.families:
+        network = build(*facts)
+        families = {**card.families, "*": "fixed"} if _has_fixed(network, card) else card.families
+        network = randomize(network, families) if card.families else network
     tensors, _ = _read_tensors(Path(folder) / WEIGHTS)
     _load_into(network, tensors, Path(folder) / WEIGHTS)
     if fingerprint(network.state_dict()) != card.fingerprint:

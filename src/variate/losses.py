@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from variate.errors import unknown_name
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 TINY = 1e-12  # a difference of logits below it is none
 
@@ -55,6 +57,24 @@ def dlr_targeted(logits: Tensor, pairs: Tensor) -> Tensor:
         return gap
     top = logits.topk(4, dim=1).values  # (B, 4)
     return gap / (top[:, 0] - (top[:, 2] + top[:, 3]) / 2 + TINY)
+
+
+def divergence(logits: Tensor, probabilities: Tensor) -> Tensor:
+    """The Kullback-Leibler divergence KL(p || softmax(logits)) in nats.
+
+    Args:
+        logits: shape (B, K).
+        probabilities: p, shape (B, K).
+    """
+    return F.kl_div(logits.log_softmax(1), probabilities, reduction="none").sum(1)
+
+
+def loss_named(name: str) -> Loss:
+    """A loss of labels by its name. Raises ``UsageError``."""
+    known: dict[str, Loss] = {"cross-entropy": cross_entropy, "margin": margin, "dlr": dlr}
+    if name not in known:
+        raise unknown_name("loss", name, list(known))
+    return known[name]
 
 
 def aimed(loss: Loss, y: Tensor, target: Tensor | None) -> tuple[Loss, Tensor]:

@@ -5,24 +5,24 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from variate import registry
 from variate.budget import Budget
+from variate.clock import Clock
 from variate.errors import UsageError, unknown_name
-from variate.keyed import Kind, kind_of, left_as_found
+from variate.inner_attack import InnerAttack
 from variate.network import RandomNetwork
-from variate.oracle import GradientOracle
 from variate.randomness import Stream
 from variate.spec import Value, parse
 
 Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]
 PART = re.compile(r"([\w-]+(?:\([^)]*\))?)(?::(.+))?")  # name(options):weight
+SUM = re.compile(r"\+(?![^(]*\))")  # not within an option
 
 
 @dataclass(frozen=True)
@@ -40,45 +40,89 @@ class Recipe:
     precision: str = "32-true"
 
 
-def wire(recipe: Recipe, network: nn.Module, stream: Stream) -> Objective:
-    """The objective of a recipe: the weighted sum of its parts, each given what it needs. Raises ``UsageError``."""
-    parts = [_part(text, recipe, network, stream) for text in recipe.objective.split("+")]
+def wire(
+    recipe: Recipe,
+    network: nn.Module,
+    stream: Stream,
+    *,
+    clock: Clock | None = None,
+    teacher: nn.Module | None = None,
+) -> Objective:
+    """The objective of a recipe: the weighted sum of its parts, each given what it needs. Raises ``UsageError``.
+
+    Args:
+        recipe: with the objective's text, the budget and steps of its inner attack.
+        network: the network in training, as it is; the objective may be called with a wrapper of it.
+        stream: the training's keys.
+        clock: kept at the present step by the training; without one everything is as at the end.
+        teacher: the network that a distillation learns from.
+    """
+    given = Given(clock=clock or Clock(step=1), teacher=teacher)
+    if recipe.budget is not None:
+        budget = Budget.parse(recipe.budget)
+        given.perturb = InnerAttack(network, stream, budget, steps=recipe.attack_steps, seed=recipe.seed)
+    parts = [_part(text.strip(), network, given) for text in SUM.split(recipe.objective)]
 
     def total(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        return torch.stack([weight * part(net, x, y) for weight, part in parts]).sum()
+        if given.perturb is not None:
+            given.perturb.forget()
+        first, *others = (weight * part(net, x, y) for weight, part in parts)
+        return sum(others, first)
 
     return total
 
 
-def _part(text: str, recipe: Recipe, network: nn.Module, stream: Stream) -> tuple[float, Objective]:
+@dataclass
+class Given:
+    """What an objective gets by naming it among its arguments."""
+
+    clock: Clock
+    teacher: nn.Module | None = None
+    perturb: InnerAttack | None = None
+
+
+SUPPLIED = tuple(field.name for field in fields(Given))
+MISSING = {
+    "perturb": ("needs a budget", "pass budget='linf:8/255', for example"),
+    "teacher": ("needs a teacher", "choose a defense that trains one, such as distillation"),
+}
+
+
+def _part(text: str, network: nn.Module, given: Given) -> tuple[float, Objective]:
     """One part, ``name``, ``name:weight`` or ``name(option=number):weight``: its weight and its function."""
-    match = PART.fullmatch(text.strip())
+    match = PART.fullmatch(text)
     if match is None:
         raise UsageError(f"{text!r} is not an objective", expected="name, name:0.5 or name(option=2):0.5, joined by +")
     named, weight = match.groups()
-    name, given = parse(named, "an objective")
+    name, chosen = parse(named, "an objective")
     entry = registry.get("objectives", name)
     function = entry.load()
-    options = _options(name, function, given)
+    options = _options(name, function, chosen)
     factor = _number(f"the weight of {name}", weight) if weight else 1.0
-    if entry.facts["needs"] == "perturb":
-        options["perturb"] = _inner_attack(recipe, network, stream, name)
-    if entry.facts["needs"] == "distribution":
-        if not isinstance(network, RandomNetwork):
-            raise UsageError(
-                f"{name} is about scales, and this network has none", todo="variate.randomize(network) first"
-            )
+    for supplied in SUPPLIED:
+        if supplied in _keywords(function):
+            options[supplied] = getattr(given, supplied)
+            if options[supplied] is None:
+                lacks, todo = MISSING[supplied]
+                raise UsageError(f"the objective {name!r} {lacks}", todo=todo)
+    if entry.facts["needs"] == "distribution" and not isinstance(network, RandomNetwork):
+        raise UsageError(f"{name} is about scales, and this network has none", todo="variate.randomize(network) first")
+    if entry.facts["needs"] in ("distribution", "layers"):
         return factor, lambda net, x, y: function(network, x, y, **options)
     return factor, partial(function, **options)
 
 
+def _keywords(function: Objective) -> list[str]:
+    return [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+
 def _options(name: str, function: Objective, given: Mapping[str, Value]) -> dict[str, Any]:
     """The options of one part, all of them numbers."""
-    known = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    known = [keyword for keyword in _keywords(function) if keyword not in SUPPLIED]
     options = {}
     for option, value in given.items():
-        if option not in known or option == "perturb":
-            raise unknown_name(f"option of {name}", option, [choice for choice in known if choice != "perturb"])
+        if option not in known:
+            raise unknown_name(f"option of {name}", option, known)
         options[option] = _number(f"{option} of {name}", str(value))
     return options
 
@@ -88,21 +132,3 @@ def _number(what: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise UsageError(f"{what} is {text!r}", expected="a number, such as 0.5") from None
-
-
-def _inner_attack(recipe: Recipe, network: nn.Module, stream: Stream, name: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """PGD on the network in training, with a fresh draw at every step; batch-norm statistics do not see it."""
-    if recipe.budget is None:
-        raise UsageError(f"the objective {name!r} needs a budget", todo="pass budget='linf:8/255', for example")
-    budget = Budget.parse(recipe.budget)
-    pgd = registry.get("attacks", "pgd").load()
-    kinds: list[Kind] = []
-
-    def perturb(x: Tensor, y: Tensor) -> Tensor:
-        if not kinds:
-            kinds.append(kind_of(network, x[:2]))
-        oracle = GradientOracle(network, stream=stream, kind=kinds[0], seed=recipe.seed)
-        with left_as_found(network):
-            return cast(Tensor, pgd(oracle, x, y, budget=budget, steps=recipe.attack_steps))
-
-    return perturb

@@ -22,9 +22,12 @@ from variate.errors import UsageError, unknown_name
 
 T = TypeVar("T")
 Access = Literal["none", "labels", "scores", "gradient"]
+Group = Literal["none", "ours", "distillation", "adversarial training", "randomized"]
+Needs = Literal["nothing", "distribution", "layers", "perturb", "teacher"]
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "attacks": {"targeted": False, "minimal": False, "quick": {}, "variants": {}},
+    "defenses": {"differs": "", "teacher": None},
     "flags": {"deterministic": None},
 }
 SINGULAR = {
@@ -109,9 +112,21 @@ def dataset(
     return _mark("datasets", {**facts, "budget": budget, "cite": cite})
 
 
-def defense(*, random: bool, adversarial: bool, cite: str) -> Callable[[T], T]:
-    """Register a defense: whether its network is random and whether it trains on adversarial inputs."""
-    return _mark("defenses", {"random": random, "adversarial": adversarial, "cite": cite})
+def defense(
+    *, random: bool, adversarial: bool, group: Group, cite: str, differs: str = "", teacher: str | None = None
+) -> Callable[[T], T]:
+    """Register a defense.
+
+    Args:
+        random: whether its network is random.
+        adversarial: whether it trains on adversarial inputs.
+        group: the family of defenses that it belongs to; ``ours`` has a distribution for every parameter.
+        cite: its source.
+        differs: what is not as in the source.
+        teacher: the objective of a network of the same architecture that is trained first, and that it learns from.
+    """
+    facts = {"random": random, "adversarial": adversarial, "group": group, "cite": cite}
+    return _mark("defenses", {**facts, "differs": differs, "teacher": teacher})
 
 
 def family(*, random: bool, cite: str) -> Callable[[T], T]:
@@ -147,8 +162,15 @@ def network(*, modality: tuple[str, ...], cite: str) -> Callable[[T], T]:
     return _mark("networks", {"modality": modality, "cite": cite})
 
 
-def objective(*, needs: Literal["nothing", "distribution", "perturb"], cite: str) -> Callable[[T], T]:
-    """Register a training objective: what it needs beside a network and a batch."""
+def objective(*, needs: Needs, cite: str) -> Callable[[T], T]:
+    """Register a training objective.
+
+    Args:
+        needs: what it cannot do without beside a network and a batch: a random network's ``distribution``, ``layers``
+            that its defense has put into the network, an inner attack (``perturb``) or a ``teacher``. What it names
+            among its keyword arguments (``perturb``, ``teacher``, ``clock``) it is given: see ``variate.recipe``.
+        cite: its source.
+    """
     return _mark("objectives", {"needs": needs, "cite": cite})
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from variate.checkpoint import load_training, save_training
+from variate.clock import Clock
 from variate.datasets._batches import Batches
 from variate.errors import UsageError
 from variate.inputs import check_inputs
@@ -52,6 +53,7 @@ def train(
     attack_steps: int = 10,
     seed: int = 0,
     validation: tuple[Tensor, Tensor] | None = None,
+    teacher: nn.Module | None = None,
     devices: int = 1,
     accelerator: str = "auto",
     precision: str = "32-true",
@@ -74,6 +76,7 @@ def train(
         seed: of the key stream, of dropout and the like.
         precision: of lightning-fabric: ``32-true``, ``bf16-mixed``, ``16-mixed`` or ``64-true``.
         validation: inputs and labels whose accuracy is noted after every epoch.
+        teacher: a network that a distillation learns from.
         devices: number of processes (data parallel, through lightning-fabric); more than one needs a script or the
             command line, which is started once per device.
         accelerator: ``auto``, ``cpu``, ``cuda`` and so on.
@@ -93,13 +96,17 @@ def train(
     if validation is not None:
         check_inputs(*validation)
     stream = Stream("train", seed)
-    loss = wire(recipe, network, stream)
+    clock = Clock(examples=_examples(loader))
+    loss = wire(recipe, network, stream, clock=clock, teacher=teacher)
     fabric = _fabric(accelerator, devices=devices, precision=precision)
     if devices > 1:
         fabric.launch()
     optimizer = _optimizer(network, recipe)
     wrapped, optimizer = fabric.setup(network, optimizer)
+    if teacher is not None:
+        teacher.to(fabric.device).eval()
     batches = _share(fabric, loader)
+    clock.total = epochs * len(batches)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer.optimizer, max(1, epochs * len(batches)))
     history = History()
     first = _resume(checkpoint, recipe, network, optimizer.optimizer, schedule, stream, history)
@@ -107,7 +114,7 @@ def train(
     with progress(f"training {name}", epochs, "epochs", already=first, show=show) as report:
         for epoch in range(first, epochs):
             with _seeded(recipe, epoch), _drawing(network, stream):
-                mean = _epoch(fabric, wrapped, optimizer, schedule, batches, loss, epoch, report)
+                mean = _epoch(fabric, wrapped, optimizer, schedule, batches, loss, clock, epoch, report)
             history.losses.append(float(fabric.all_reduce(torch.tensor(mean), reduce_op="mean")))
             if validation is not None:
                 history.validation.append(_accuracy(network, *validation, recipe, epoch))
@@ -119,7 +126,15 @@ def train(
 
 
 def _epoch(
-    fabric: Any, net: Any, optimizer: Any, schedule: Any, batches: Any, loss: Objective, epoch: int, report: Report
+    fabric: Any,
+    net: Any,
+    optimizer: Any,
+    schedule: Any,
+    batches: Any,
+    loss: Objective,
+    clock: Clock,
+    epoch: int,
+    report: Report,
 ) -> float:
     if hasattr(batches, "set_epoch"):
         batches.set_epoch(epoch)
@@ -127,6 +142,7 @@ def _epoch(
     total, count = 0.0, 0
     for x, y in batches:
         x, y = fabric.to_device((x, y))
+        clock.step = epoch * len(batches) + count
         value = loss(net, x, y)
         fabric.backward(value)
         optimizer.step()
@@ -191,6 +207,16 @@ def _share(fabric: Any, loader: Loader) -> Loader:
     if not isinstance(loader, Batches):
         raise UsageError("a list of batches cannot be shared by several processes", todo="pass a DataLoader")
     return loader.share(fabric.global_rank, fabric.world_size)
+
+
+def _examples(loader: Loader) -> int:
+    """How many examples an epoch has; a loader that does not know is taken to have full batches."""
+    data = getattr(loader, "dataset", None)
+    if data is not None:
+        return len(data)
+    if isinstance(loader, Batches):
+        return len(loader.x)
+    return sum(len(x) for x, _ in loader)
 
 
 def is_first_process() -> bool:

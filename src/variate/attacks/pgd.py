@@ -10,7 +10,7 @@ from variate.attacks._ranking import best_of, ranked
 from variate.attacks._starts import in_ball
 from variate.attacks._steps import check_steps
 from variate.budget import Budget
-from variate.losses import aimed, cross_entropy
+from variate.losses import Loss, aimed, loss_named
 from variate.oracle import GradientOracle
 from variate.registry import attack
 
@@ -35,6 +35,7 @@ def pgd(
     step_size: float | None = None,
     random_start: bool = True,
     restarts: int = 1,
+    loss: str | Loss = "cross-entropy",
 ) -> Tensor:
     """Repeated steps along the gradient of the loss averaged over fresh draws, each projected back into the budget.
 
@@ -54,29 +55,30 @@ def pgd(
         step_size: length of a step in the budget's norm; 2.5 * eps / steps without one.
         random_start: begin at a point uniform in the ball, the same for an example in any batch.
         restarts: how often to begin anew, from 1.
+        loss: what to raise: ``cross-entropy``, ``margin`` or ``dlr``, or any function of ``variate.losses``' kind.
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
 
     Raises:
-        UsageError: for fewer than one step or restart.
+        UsageError: for fewer than one step or restart, or a loss that does not exist.
     """
     check_steps("pgd", steps=steps, restarts=restarts)
     length = 2.5 * budget.eps / steps if step_size is None else step_size
-    loss, labels = aimed(cross_entropy, y, target)
+    raised, labels = aimed(loss_named(loss) if isinstance(loss, str) else loss, y, target)
     coins = oracle.coins(x)
     found = []
     for restart in range(restarts):
         perturbed = budget.project(x + in_ball(coins, x, budget, f"start {restart}"), x) if random_start else x
         for _ in range(steps):
-            _, gradient = oracle.gradient(perturbed, labels, loss)
+            _, gradient = oracle.gradient(perturbed, labels, raised)
             ahead = perturbed + length * _direction(gradient, perturbed, budget)
             perturbed = nearest_in_box(ahead, x, budget.eps) if budget.norm == "l1" else budget.project(ahead, x)
         found.append(perturbed)
     if restarts == 1:
         return found[0]
     candidates = torch.stack(found)  # (R, B, ...)
-    best = best_of(oracle, candidates, labels, ranked(loss, aimed=target is not None))
+    best = best_of(oracle, candidates, labels, ranked(raised, aimed=target is not None))
     return candidates[best, torch.arange(len(x), device=x.device)]
 
 

@@ -7,7 +7,7 @@ from torch import nn
 from variate.registry import defense
 
 
-@defense(random=False, adversarial=True, cite="Madry et al. 2018, arXiv:1706.06083")
+@defense(random=False, adversarial=True, group="adversarial training", cite="Madry et al. 2018, arXiv:1706.06083")
 def at(network: nn.Module) -> tuple[nn.Module, str]:
     """Adversarial training with PGD; no randomness.
 

@@ -7,7 +7,7 @@ from torch import nn
 from variate.registry import defense
 
 
-@defense(random=False, adversarial=False, cite="")
+@defense(random=False, adversarial=False, group="none", cite="")
 def deterministic(network: nn.Module) -> tuple[nn.Module, str]:
     """The network as it is, trained with cross-entropy.
 

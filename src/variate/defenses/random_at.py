@@ -10,6 +10,7 @@ from variate.registry import defense
 
 @defense(
     random=True,
+    group="ours",
     adversarial=True,
     cite="paradigm of Khan et al. 2019, arXiv:1905.10906 (abstract); design choices are ours",
 )

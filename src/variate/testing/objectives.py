@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from variate import registry
+from variate.clock import Clock
 from variate.network import RandomNetwork
 from variate.randomization import randomize
+from variate.randomness import Stream
+from variate.recipe import Recipe, wire
 from variate.testing.findings import conform
 
 SMALL = 0.01  # scales so small that a term that guards them must act
-KEY = 1
 
 
 def check_objective(name: str) -> None:
@@ -67,13 +68,9 @@ def _findings(name: str, network: nn.Module, wanted: list[str]) -> Iterator[str]
 
 
 def _value(name: str, network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """The objective on a batch, given what it needs; the inner attack is a constant shift."""
-    entry = registry.get("objectives", name)
-    options: dict[str, Any] = {"perturb": _shift} if entry.facts["needs"] == "perturb" else {}
-    with network.fixed(KEY) if isinstance(network, RandomNetwork) else nullcontext():
-        value: Tensor = entry.load()(network, x, y, **options)
-    return value
-
-
-def _shift(x: Tensor, y: Tensor) -> Tensor:
-    return (x + 0.05).clamp(0, 1)
+    """The objective on a batch, given what it needs, half way through a training."""
+    recipe = Recipe(name, budget="linf:0.05", attack_steps=2)
+    clock = Clock(examples=len(x), total=2, step=1)
+    stream = Stream("train", 0)
+    with network.keys_from(stream) if isinstance(network, RandomNetwork) else nullcontext():
+        return wire(recipe, network, stream, clock=clock, teacher=_network())(network, x, y)
