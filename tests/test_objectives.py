@@ -24,9 +24,9 @@ from variate.objectives.snr import snr
 from variate.objectives.trades import trades
 from variate.randomization import randomize
 from variate.randomness import Stream
+from variate.recipe import Recipe, wire
 from variate.testing import objectives
 from variate.testing.objectives import check_objective
-from variate.training import Recipe, wire
 
 
 @pytest.mark.parametrize("name", registry.entries("objectives"))

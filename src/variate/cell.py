@@ -20,8 +20,9 @@ from variate.errors import UsageError
 from variate.fingerprint import fingerprint
 from variate.lines import Network, Record, Run, Scale
 from variate.network import RandomNetwork
+from variate.processes import is_first_process
 from variate.randomness import hash_words
-from variate.training import is_first_process, train
+from variate.training import train
 
 TEACHER = "teacher"  # its folder within the cell's
 

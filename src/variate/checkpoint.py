@@ -139,20 +139,36 @@ def families_of(network: nn.Module) -> dict[str, str]:
 
 
 def save_training(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, schedule: Any, facts: Mapping[str, Any]
+    path: Path,
+    networks: Mapping[str, Mapping[str, Tensor]],
+    optimizer: torch.optim.Optimizer,
+    facts: Mapping[str, Any],
 ) -> None:
-    """Everything that training needs to go on, in one file that is complete or not there."""
-    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    """Everything that training needs to go on, in one file that is complete or not there.
+
+    Args:
+        path: of the file.
+        networks: the states of ``network``, which is in training, and of others that it keeps, by name.
+        optimizer: whose state is kept too.
+        facts: anything that JSON can hold, with the ``recipe`` among it.
+    """
+    tensors = {f"{name}.{key}": tensor for name, state in networks.items() for key, tensor in state.items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
-    steps = int(schedule.last_epoch)
-    _write_tensors(path, tensors, {"facts": json.dumps({**facts, "steps": steps})})
+    _write_tensors(path, tensors, {"facts": json.dumps(facts)})
 
 
 def load_training(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, schedule: Any, recipe: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Restore what ``save_training`` wrote; the facts. Raises ``CheckpointError`` if it is another recipe's."""
+    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, recipe: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
+    """Restore what ``save_training`` wrote: the network in training and its optimizer.
+
+    Returns:
+        The facts, and the states of the other networks by name.
+
+    Raises:
+        CheckpointError: if it is the state of another recipe or network.
+    """
     tensors, metadata = _read_tensors(path)
     facts: dict[str, Any] = json.loads(metadata.get("facts", "{}"))
     changed = [
@@ -166,18 +182,17 @@ def load_training(
             findings=changed,
             todo="finish that run with its own command, delete the file, or train into another folder",
         )
-    _load_into(network, {n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")}, path)
-    state: dict[int, dict[str, Tensor]] = {}
+    states: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, field = name.split(".", 2)
-            state.setdefault(int(index), {})[field] = tensor
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    schedule.last_epoch = facts["steps"]
-    for group, rate in zip(optimizer.param_groups, schedule._get_closed_form_lr(), strict=True):
-        group["lr"] = rate
-    schedule._last_lr = [group["lr"] for group in optimizer.param_groups]
-    return facts
+        owner, _, key = name.partition(".")
+        states.setdefault(owner, {})[key] = tensor
+    _load_into(network, states.pop("network"), path)
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in states.pop("optimizer", {}).items():
+        index, _, key = name.partition(".")
+        moments.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+    return facts, states
 
 
 def _has_fixed(network: nn.Module, card: Card) -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -21,6 +21,7 @@ from variate.randomness import Stream
 from variate.spec import Value, parse
 
 Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]
+Keep = Literal["last", "best"]
 PART = re.compile(r"([\w-]+(?:\([^)]*\))?)(?::(.+))?")  # name(options):weight
 SUM = re.compile(r"\+(?![^(]*\))")  # not within an option
 
@@ -38,6 +39,21 @@ class Recipe:
     attack_steps: int = 10
     seed: int = 0
     precision: str = "32-true"
+    optimizer: str = "adamw"
+    warmup: float = 0.0
+    accumulate: int = 1
+    ema: float | None = None
+    swa: int = 0
+    patience: int | None = None
+    keep: str = "last"
+    validation_steps: int = 10
+    validation_examples: int = 512
+    augment: str | None = None
+
+    @property
+    def selects(self) -> bool:
+        """Whether epochs are compared by their robust accuracy."""
+        return self.patience is not None or self.keep == "best"
 
 
 def wire(

@@ -21,10 +21,10 @@ from variate.evaluation import evaluate
 from variate.judge import check_draws
 from variate.network import RandomNetwork
 from variate.plan import Plan
+from variate.processes import device_of
 from variate.rates import Deployment
 from variate.record import RECORDS, Records
 from variate.suites import suite_of
-from variate.training import device_of
 
 FROZEN_KEY = 0  # the draw of the frozen twin
 CLEAN_DRAWS = 32  # fresh draws for the unattacked test split

@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, cast
 
-import torch
 from torch import Tensor, nn
 
-from variate.checkpoint import load_training, save_training
 from variate.clock import Clock
-from variate.datasets._batches import Batches
+from variate.curves import curves
 from variate.errors import UsageError
+from variate.history import History
 from variate.inputs import check_inputs
-from variate.network import RandomNetwork
-from variate.progress import Report, progress
-from variate.randomness import Stream, hash_words
-from variate.recipe import Objective, Recipe, wire
-
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
-
-
-class Loader(Protocol):
-    """Batches of inputs and labels; ``set_epoch`` is called if there is one."""
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]: ...
-
-    def __len__(self) -> int: ...
-
-
-@dataclass
-class History:
-    """What happened, by epoch: the mean loss, and the validation accuracy where there was a split."""
-
-    losses: list[float] = field(default_factory=list)
-    validation: list[float] = field(default_factory=list)
+from variate.optimization import optimizer_of, schedule_of
+from variate.processes import Loader, examples_of, fabric_of, share
+from variate.progress import progress
+from variate.randomness import Stream
+from variate.recipe import Recipe, wire
+from variate.refusals import check_log, check_recipe, check_selection
+from variate.training_run import Run, finish, resume, save, settle, train_epoch, validate
+from variate.weight_averaging import WeightAverage
 
 
 def train(
@@ -49,216 +30,151 @@ def train(
     lr: float = 2e-3,
     scale_lr: float = 5.0,
     weight_decay: float = 1e-4,
+    optimizer: str = "adamw",
+    warmup: float = 0.0,
+    accumulate: int = 1,
+    ema: float | None = None,
+    swa: int = 0,
+    augment: str | None = None,
     budget: str | None = None,
     attack_steps: int = 10,
     seed: int = 0,
     validation: tuple[Tensor, Tensor] | None = None,
+    patience: int | None = None,
+    keep: str = "last",
+    validation_steps: int = 10,
+    validation_examples: int = 512,
     teacher: nn.Module | None = None,
     devices: int = 1,
     accelerator: str = "auto",
     precision: str = "32-true",
     checkpoint: str | Path | None = None,
+    log: str | None = None,
+    log_folder: str | Path = "tensorboard",
     name: str = "network",
     show_progress: bool = False,
 ) -> History:
     """Train ``network`` in place; it ends on the accelerator's device, in eval mode.
+
+    To fine-tune, pass a trained network, or ``randomize`` one: its parameters become the means, and the scales begin
+    relative to them.
 
     Args:
         network: any module; a ``RandomNetwork`` draws afresh, from the training stream, at every forward.
         loader: batches (x, y); a DataLoader, or anything with a length that can be iterated once per epoch.
         objective: names joined by ``+``, each with optional options and weight: ``adversarial+snr(target=10):0.5``.
         epochs: passes over the data.
-        lr: learning rate of AdamW at the start, decayed to zero along a cosine over all steps.
+        lr: highest learning rate; it decays to zero along a cosine over all steps.
         scale_lr: how many times faster the learned tensors beside the means (the scales) learn.
         weight_decay: of the means; scales are never decayed.
-        budget: of the inner attack, if the objective has one.
+        optimizer: ``adamw``, or ``sgd`` with Nesterov's momentum of 0.9.
+        warmup: epochs, whole or not, in which the learning rate rises linearly before the cosine begins.
+        accumulate: batches per step of the optimizer; their gradient is that of one batch of all their examples, but
+            every batch has a draw of its own.
+        ema: decay per step of an exponential moving average of all learned parameters and batch-norm statistics, with
+            which the training ends and which validation measures.
+        swa: epochs from the end whose parameters are averaged equally, with the same effect; batch-norm statistics
+            are then recomputed on the training data (Izmailov et al. 2018, arXiv:1803.05407).
+        augment: ``flip``, ``crop`` and ``cutout``, joined by ``+``: see ``variate.augmentation``.
+        budget: of the inner attack, if the objective has one, and of the validation's.
         attack_steps: steps of the inner PGD.
         seed: of the key stream, of dropout and the like.
-        precision: of lightning-fabric: ``32-true``, ``bf16-mixed``, ``16-mixed`` or ``64-true``.
         validation: inputs and labels whose accuracy is noted after every epoch.
+        patience: stop after so many epochs without a better robust accuracy on the validation split, against robust
+            overfitting (Rice et al. 2020, arXiv:2002.11569).
+        keep: ``last``, or ``best``: end with the epoch of the best robust accuracy on the validation split.
+        validation_steps: of the PGD that measures it.
+        validation_examples: how many examples it is measured on, always the same ones.
         teacher: a network that a distillation learns from.
         devices: number of processes (data parallel, through lightning-fabric); more than one needs a script or the
-            command line, which is started once per device.
+            command line, which is started once per device. Batch norm has each process's own statistics in training.
         accelerator: ``auto``, ``cpu``, ``cuda`` and so on.
+        precision: of lightning-fabric: ``32-true``, ``bf16-mixed``, ``16-mixed`` or ``64-true``.
         checkpoint: a file that keeps the state after every epoch; if it exists, training goes on from it.
+        log: ``tensorboard`` writes losses, accuracies and scales by epoch.
+        log_folder: where to.
         name: shown with the progress.
         show_progress: show a progress bar on standard error.
 
     Returns:
-        The losses and validation accuracies by epoch.
+        The losses and validation accuracies by epoch; the robust ones only with ``patience`` or ``keep="best"``.
 
     Raises:
-        UsageError: for an unknown objective, or an adversarial one without a budget.
+        UsageError: for a request that cannot be met, such as an adversarial objective without a budget.
         CheckpointError: if ``checkpoint`` belongs to another training run.
     """
-    recipe = Recipe(objective, epochs, lr, scale_lr, weight_decay, budget, attack_steps, seed, precision)
-    _check(recipe, loader)
-    if validation is not None:
-        check_inputs(*validation)
-    stream = Stream("train", seed)
-    clock = Clock(examples=_examples(loader))
-    loss = wire(recipe, network, stream, clock=clock, teacher=teacher)
-    fabric = _fabric(accelerator, devices=devices, precision=precision)
-    if devices > 1:
-        fabric.launch()
-    optimizer = _optimizer(network, recipe)
-    wrapped, optimizer = fabric.setup(network, optimizer)
-    if teacher is not None:
-        teacher.to(fabric.device).eval()
-    batches = _share(fabric, loader)
-    clock.total = epochs * len(batches)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer.optimizer, max(1, epochs * len(batches)))
-    history = History()
-    first = _resume(checkpoint, recipe, network, optimizer.optimizer, schedule, stream, history)
-    show = show_progress and fabric.is_global_zero
-    with progress(f"training {name}", epochs, "epochs", already=first, show=show) as report:
-        for epoch in range(first, epochs):
-            with _seeded(recipe, epoch), _drawing(network, stream):
-                mean = _epoch(fabric, wrapped, optimizer, schedule, batches, loss, clock, epoch, report)
-            history.losses.append(float(fabric.all_reduce(torch.tensor(mean), reduce_op="mean")))
-            if validation is not None:
-                history.validation.append(_accuracy(network, *validation, recipe, epoch))
-            if checkpoint is not None and fabric.is_global_zero:
-                facts = {"recipe": asdict(recipe), "epoch": epoch + 1, "stream": stream.index, "history": vars(history)}
-                save_training(Path(checkpoint), network, optimizer.optimizer, schedule, facts)
-            report(epoch + 1, f"loss {mean:.3f}")
-    return history
-
-
-def _epoch(
-    fabric: Any,
-    net: Any,
-    optimizer: Any,
-    schedule: Any,
-    batches: Any,
-    loss: Objective,
-    clock: Clock,
-    epoch: int,
-    report: Report,
-) -> float:
-    if hasattr(batches, "set_epoch"):
-        batches.set_epoch(epoch)
-    net.train()
-    total, count = 0.0, 0
-    for x, y in batches:
-        x, y = fabric.to_device((x, y))
-        clock.step = epoch * len(batches) + count
-        value = loss(net, x, y)
-        fabric.backward(value)
-        optimizer.step()
-        optimizer.zero_grad()
-        schedule.step()
-        total, count = total + float(value.detach()), count + 1
-        report(epoch + count / len(batches))
-    net.eval()
-    if not total < float("inf"):
-        raise UsageError(f"the loss is {total / count} in epoch {epoch + 1}", todo="lower the learning rate")
-    return total / max(count, 1)
-
-
-def _accuracy(network: nn.Module, x: Tensor, y: Tensor, recipe: Recipe, epoch: int) -> float:
-    device = next(network.parameters()).device
-    right = 0
-    far = hash_words("validation", epoch) % 2**40  # keys of the same stream that no training step reaches
-    stream = Stream("train", recipe.seed, index=far)
-    with torch.no_grad(), _drawing(network, stream):
-        for start in range(0, len(x), 1000):
-            logits = network(x[start : start + 1000].to(device))
-            right += int((logits.argmax(1).cpu() == y[start : start + 1000].cpu()).sum())
-    return right / len(x)
-
-
-def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW; the learned tensors beside the means have a faster rate and no decay."""
-    scales = network.scale_parameters() if isinstance(network, RandomNetwork) else []
-    known = {id(p) for p in scales}
-    means = [p for p in network.parameters() if p.requires_grad and id(p) not in known]
-    groups: list[dict[str, Any]] = [{"params": means, "lr": recipe.lr, "weight_decay": recipe.weight_decay}]
-    learned = [p for p in scales if p.requires_grad]
-    if learned:
-        groups.append({"params": learned, "lr": recipe.lr * recipe.scale_lr, "weight_decay": 0.0})
-    return torch.optim.AdamW(groups)
-
-
-def device_of(accelerator: str) -> torch.device:
-    """The first device of an accelerator; the best there is for ``auto``."""
-    return cast(torch.device, _fabric(accelerator, devices=1, precision="32-true").device)
-
-
-def _fabric(accelerator: str, *, devices: int, precision: str) -> Any:
-    import warnings
-
-    from lightning_fabric import Fabric
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # fabric advises about accelerators that were not asked for
-        try:
-            return Fabric(accelerator=accelerator, devices=devices, precision=cast(Any, precision))
-        except (RuntimeError, ValueError) as error:  # fabric's words name what is there
-            raise UsageError(f"cannot use the accelerator {accelerator!r}: {error}") from error
-
-
-def _share(fabric: Any, loader: Loader) -> Loader:
-    """This process's share of the batches; all processes draw the same networks."""
-    if isinstance(loader, torch.utils.data.DataLoader):
-        return cast(Loader, fabric.setup_dataloaders(loader))
-    if fabric.world_size == 1:
-        return loader
-    if not isinstance(loader, Batches):
-        raise UsageError("a list of batches cannot be shared by several processes", todo="pass a DataLoader")
-    return loader.share(fabric.global_rank, fabric.world_size)
-
-
-def _examples(loader: Loader) -> int:
-    """How many examples an epoch has; a loader that does not know is taken to have full batches."""
-    data = getattr(loader, "dataset", None)
-    if data is not None:
-        return len(data)
-    if isinstance(loader, Batches):
-        return len(loader.x)
-    return sum(len(x) for x, _ in loader)
-
-
-def is_first_process() -> bool:
-    """Whether this process is the one that writes and speaks; always, where there is only one."""
-    distributed = torch.distributed
-    return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
-
-
-def _drawing(network: nn.Module, stream: Stream) -> AbstractContextManager[None]:
-    return network.keys_from(stream) if isinstance(network, RandomNetwork) else nullcontext()
-
-
-@contextmanager
-def _seeded(recipe: Recipe, epoch: int) -> Iterator[None]:
-    """Dropout and the like depend on seed and epoch only, so a resumed run equals an uninterrupted one."""
-    with torch.random.fork_rng():
-        torch.manual_seed(hash_words("epoch", recipe.seed, epoch) % 2**32)
-        yield
-
-
-def _resume(
-    checkpoint: str | Path | None,
-    recipe: Recipe,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    schedule: Any,
-    stream: Stream,
-    history: History,
-) -> int:
-    """Restore the state after the last complete epoch; the number of epochs done."""
-    if checkpoint is None or not Path(checkpoint).exists():
-        return 0
-    facts = load_training(Path(checkpoint), network, optimizer, schedule, asdict(recipe))
-    stream.index = facts["stream"]
-    history.losses, history.validation = facts["history"]["losses"], facts["history"]["validation"]
-    return int(facts["epoch"])
-
-
-def _check(recipe: Recipe, loader: object) -> None:
-    if recipe.epochs < 1:
-        raise UsageError(f"cannot train for {recipe.epochs} epochs", expected="at least 1")
-    if recipe.precision not in PRECISIONS:
-        raise UsageError(f"there is no precision {recipe.precision!r}", expected=f"one of {', '.join(PRECISIONS)}")
+    recipe = Recipe(
+        objective=objective,
+        epochs=epochs,
+        lr=lr,
+        scale_lr=scale_lr,
+        weight_decay=weight_decay,
+        budget=budget,
+        attack_steps=attack_steps,
+        seed=seed,
+        precision=precision,
+        optimizer=optimizer,
+        warmup=warmup,
+        accumulate=accumulate,
+        ema=ema,
+        swa=swa,
+        patience=patience,
+        keep=keep,
+        validation_steps=validation_steps,
+        validation_examples=validation_examples,
+        augment=augment,
+    )
+    check_recipe(recipe)
+    check_selection(recipe, validated=validation is not None)
+    check_log(log)
     if not hasattr(loader, "__len__"):
         raise UsageError("the loader has no length", expected="a DataLoader, or a list of (x, y) batches")
+    if validation is not None:
+        check_inputs(*validation)
+    fabric = fabric_of(accelerator, devices=devices, precision=precision)
+    stream = Stream("train", seed)
+    clock = Clock(examples=examples_of(loader))
+    loss = wire(recipe, network, stream, clock=clock, teacher=teacher)
+    if devices > 1:
+        fabric.launch()
+    wrapped, stepper = fabric.setup(network, optimizer_of(network, recipe))
+    if teacher is not None:
+        teacher.to(fabric.device).eval()
+    batches = share(fabric, loader)
+    steps = -(-len(batches) // accumulate)
+    clock.total = epochs * steps
+    run = Run(
+        recipe=recipe,
+        fabric=fabric,
+        network=network,
+        wrapped=wrapped,
+        optimizer=stepper,
+        schedule=schedule_of(stepper.optimizer, recipe, steps),
+        loader=loader,
+        batches=batches,
+        steps=steps,
+        loss=loss,
+        clock=clock,
+        stream=stream,
+        average=WeightAverage(network, ema=ema) if ema is not None or swa else None,
+        history=History(),
+    )
+    first = resume(run, checkpoint)
+    show = show_progress and fabric.is_global_zero
+    with (
+        progress(f"training {name}", epochs, "epochs", already=first, show=show) as report,
+        curves(log if fabric.is_global_zero else None, Path(log_folder), done=first) as write,
+    ):
+        for epoch in range(first, epochs):
+            if patience is not None and run.history.waited >= patience:
+                break
+            train_epoch(run, epoch, report)
+            measured = settle(run, epoch)
+            if validation is not None:
+                validate(run, measured, *validation, epoch)
+            if checkpoint is not None and fabric.is_global_zero:
+                save(run, Path(checkpoint))
+            write(run.history, measured)
+            report(epoch + 1, f"loss {run.history.losses[-1]:.3f}")
+    finish(run)
+    return run.history

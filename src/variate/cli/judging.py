@@ -236,7 +236,7 @@ def _device(accelerator: str) -> torch.device:
     """The device of this process: one for each, where several share a machine."""
     import torch
 
-    from variate.training import device_of
+    from variate.processes import device_of
 
     device = device_of(accelerator)
     local = os.environ.get("LOCAL_RANK")

@@ -38,7 +38,7 @@ def train(
     Example: variate train --data fashion-mnist --network lenet --defense random-at --epochs 10 --out runs/a
     """
     from variate.cell import Cell, train_cell
-    from variate.training import is_first_process
+    from variate.processes import is_first_process
 
     cell = Cell(
         data=data,

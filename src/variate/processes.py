@@ -1,0 +1,79 @@
+"""The device that a training runs on, and the processes that share its batches."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from variate.datasets._batches import Batches
+from variate.errors import UsageError
+
+
+class Loader(Protocol):
+    """Batches of inputs and labels; ``set_epoch`` is called if there is one."""
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]: ...
+
+    def __len__(self) -> int: ...
+
+
+def fabric_of(accelerator: str, *, devices: int = 1, precision: str = "32-true") -> Any:
+    """Lightning's fabric on an accelerator. Raises ``UsageError`` where there is none of that kind."""
+    from lightning_fabric import Fabric
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fabric advises about accelerators that were not asked for
+        try:
+            return Fabric(accelerator=accelerator, devices=devices, precision=cast(Any, precision))
+        except (RuntimeError, ValueError) as error:  # fabric's words name what is there
+            raise UsageError(f"cannot use the accelerator {accelerator!r}: {error}") from error
+
+
+def device_of(accelerator: str) -> torch.device:
+    """The first device of an accelerator; the best there is for ``auto``."""
+    return cast(torch.device, fabric_of(accelerator).device)
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that writes and speaks; always, where there is only one."""
+    distributed = torch.distributed
+    return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
+
+
+def share(fabric: Any, loader: Loader) -> Loader:
+    """This process's share of the batches; all processes draw the same networks."""
+    if isinstance(loader, torch.utils.data.DataLoader):
+        return cast(Loader, fabric.setup_dataloaders(loader))
+    if fabric.world_size == 1:
+        return loader
+    if not isinstance(loader, Batches):
+        raise UsageError("a list of batches cannot be shared by several processes", todo="pass a DataLoader")
+    return loader.share(fabric.global_rank, fabric.world_size)
+
+
+def examples_of(loader: Loader) -> int:
+    """How many examples an epoch has; a loader that does not know is asked for all of them."""
+    data = getattr(loader, "dataset", None)
+    if data is not None:
+        return len(data)
+    if isinstance(loader, Batches):
+        return len(loader.x)
+    return sum(len(x) for x, _ in loader)
+
+
+def total(fabric: Any, number: float) -> float:
+    """The sum of a number over all processes."""
+    if fabric.world_size == 1:
+        return number
+    return float(fabric.all_reduce(torch.tensor(number, device=fabric.device), reduce_op="sum"))
+
+
+def agree(fabric: Any, network: nn.Module) -> None:
+    """Give every process the buffers of the first: batch-norm statistics are each process's own until then."""
+    if fabric.world_size > 1:
+        for buffer in network.buffers():
+            torch.distributed.broadcast(buffer, 0)
