@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from variate import cell, registry, study
+from variate import cell, work
 from variate.cell import Cell, train_cell
 from variate.errors import UsageError
 from variate.packaged import packaged_studies
 from variate.record import Records
-from variate.study import read_study, run_study
+from variate.study import check_study, run_study
+from variate.study_file import read_study
 
 TINY = """
 title = "Tiny"
@@ -69,7 +70,7 @@ def test_a_stopped_study_goes_on_to_the_same_records(tiny, tmp_path, monkeypatch
     whole = tmp_path / "whole"
     run_study(tiny, whole, command="c")
     trained, judged = [], []
-    original_train, original_evaluate = cell.train, study.evaluate
+    original_train, original_evaluate = cell.train, work.evaluate
 
     def training(*args, **options):
         trained.append(options["name"])
@@ -82,7 +83,7 @@ def test_a_stopped_study_goes_on_to_the_same_records(tiny, tmp_path, monkeypatch
         return original_evaluate(*args, **options)
 
     monkeypatch.setattr(cell, "train", training)
-    monkeypatch.setattr(study, "evaluate", stopping)
+    monkeypatch.setattr(work, "evaluate", stopping)
     out = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
         run_study(tiny, out, command="c")
@@ -97,13 +98,7 @@ def test_a_stopped_study_goes_on_to_the_same_records(tiny, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("name", packaged_studies())
 def test_packaged_studies_name_things_that_exist(name):
-    packaged = read_study(name)
-    registry.get("datasets", packaged.data)
-    registry.get("networks", packaged.network)
-    for defense in packaged.defenses:
-        registry.get("defenses", defense)
-    for attack in packaged.evaluation.attacks:
-        registry.get("attacks", attack["name"])
+    check_study(read_study(name))
 
 
 @pytest.mark.parametrize(

@@ -90,15 +90,26 @@ def merge(path: Path, count: int) -> Records:
     if count < 1:
         raise UsageError("there is nothing to merge", expected="one process or more")
     whole = Records(path)
-    for part in parts:
-        whole.add(chain(part.runs, part.networks.values(), part.scales, part.convergences))
-    for claim in parts[0].claims.values():
-        whole.add([claim, *_examples(parts, claim)])
-    gradients = {place: line for part in parts for place, line in part.gradients.items()}
-    whole.add(gradients[place] for place in sorted(gradients))
+    gather(parts, whole)
     for number in range(count):
         shard_of(path, number).unlink(missing_ok=True)
     return whole
+
+
+def gather(parts: Sequence[Records], whole: Records) -> None:
+    """Add what several files hold to one, in an order that does not depend on which was written first.
+
+    Args:
+        parts: in the order in which the whole shall name networks and claims; a claim may be in several of them.
+        whole: where all of it goes.
+    """
+    for part in parts:
+        whole.add(chain(part.runs, part.networks.values(), part.scales, part.convergences))
+    for claim in {claim.id: claim for part in parts for claim in part.claims.values()}.values():
+        holding = [part for part in parts if claim.id in part.claims]
+        whole.add([claim, *_examples(holding, claim)])
+    gradients = {place: line for part in parts for place, line in part.gradients.items()}
+    whole.add(gradients[place] for place in sorted(gradients))
 
 
 def _examples(parts: Sequence[Records], claim: Claim) -> list[Record]:

@@ -1,130 +1,120 @@
-"""Studies: networks of one architecture trained, attacked and judged alike, every answer in one file of records."""
+"""Studies: a grid of networks that are trained, attacked and judged alike, every answer in one file of records.
+
+Each network has a folder with records of its own, so the places of the grid can be worked at in any order, in any
+process and on any machine; the records of the whole are those of the places, in the order of the grid.
+"""
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch import Tensor, nn
+import torch
 
-from variate import packaged, registry
+from variate import registry
 from variate.budget import Budget
-from variate.cell import Cell, describe, run_record, train_cell
-from variate.checkpoint import load
-from variate.doubts import doubt
-from variate.errors import UsageError, unknown_name
-from variate.evaluation import evaluate
+from variate.cell import run_record
+from variate.checkpoint import build
+from variate.defended import defended, teacher_of
+from variate.engines.local import Outcome, run_here, run_in_processes
+from variate.errors import UsageError, VariateError
+from variate.grid import Place, adopt, fits, folder_of, is_judged, is_trained, merge, name_of, places, state
 from variate.judge import check_draws
-from variate.network import RandomNetwork
+from variate.lines import Run
 from variate.plan import Plan
-from variate.processes import device_of
+from variate.progress import progress
+from variate.randomness import Stream
 from variate.rates import Deployment
+from variate.recipe import Recipe, wire
 from variate.record import RECORDS, Records
+from variate.study_file import Defense, Study
 from variate.suites import suite_of
+from variate.work import Order, Step, Task
 
-FROZEN_KEY = 0  # the draw of the frozen twin
-CLEAN_DRAWS = 32  # fresh draws for the unattacked test split
-
-
-class Training(BaseModel):
-    """The ``[training]`` table of a study: the same for every network."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    epochs: int = Field(10, ge=1)
-    batch_size: int = Field(128, ge=1)
-    lr: float = Field(2e-3, gt=0)
-    attack_steps: int = Field(7, ge=1)
-    precision: str = "32-true"
+Engine = Literal["local", "ray"]
 
 
-class Evaluation(BaseModel):
-    """The ``[evaluation]`` table of a study."""
+@dataclass(frozen=True)
+class Where:
+    """Where the tasks of a study run.
 
-    model_config = ConfigDict(extra="forbid")
+    Attributes:
+        engine: ``local``: in this process, or in ``workers`` processes of this machine; ``ray``: on a Ray cluster.
+        workers: processes on this machine.
+        address: of the Ray cluster; without one, ``RAY_ADDRESS``, or this machine.
+        cpus, gpus: of each task on the cluster.
+    """
 
-    attacks: list[dict[str, Any]]
-    suite: str | None = None
-    doubts: bool = False
-    examples: int | None = Field(None, ge=1)
-    batch_size: int = Field(256, ge=1)
-    draws: int = Field(20, ge=1)
-    verdict_draws: int = Field(160, ge=2)
-    deployments: list[str] = ["single", "mean-16", "majority-16", "survive-10"]
-
-
-class Curves(BaseModel):
-    """The ``[curves]`` table of a study: accuracy against the budget's size and against the attack's draws, by PGD."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    examples: int = Field(200, ge=1)
-    steps: int = Field(20, ge=1)
-    sizes: list[str] = []
-    draws: list[int] = []
+    engine: Engine = "local"
+    workers: int = 1
+    address: str | None = None
+    cpus: float = 1.0
+    gpus: float = 0.0
 
 
-class Study(BaseModel):
-    """A study as a TOML file: networks of one architecture, one training budget, one evaluation."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    title: str
-    data: str
-    network: str
-    defenses: list[str] = Field(min_length=1)
-    budget: str
-    seed: int = 0
-    training: Training = Training()  # type: ignore[call-arg]
-    evaluation: Evaluation
-    curves: Curves = Curves()  # type: ignore[call-arg]
-
-    def cell(self, defense: str, data_folder: Path | None, accelerator: str) -> Cell:
-        """The network of one defense."""
-        return Cell(
-            data=self.data,
-            network=self.network,
-            defense=defense,
-            seed=self.seed,
-            budget=self.budget,
-            data_folder=data_folder,
-            accelerator=accelerator,
-            **self.training.model_dump(),
-        )
-
-
-def read_study(source: str) -> Study:
-    """A study from a TOML file, or by the name of one that comes with Variate. Raises ``UsageError``."""
-    path = packaged.FOLDER / f"{source}.toml" if source in packaged.packaged_studies() else Path(source)
-    try:
-        return Study.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, IsADirectoryError):
-        raise unknown_name("study file, and no packaged study,", source, packaged.packaged_studies()) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not a TOML file: {error}") from error
-    except ValidationError as error:
-        found = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise UsageError(f"{path} is not a study", findings=found) from error
+HERE = Where()
 
 
 def check_study(study: Study) -> None:
     """Whether everything that a study names exists and fits, before hours are spent. Raises ``UsageError``."""
-    names = [("datasets", study.data), *(("defenses", defense) for defense in study.defenses)]
-    names += [("networks", study.network)] if ":" not in study.network else []
-    for kind, name in names:
-        registry.get(kind, name)
-    budget = Budget.parse(study.budget)
+    for data in study.data:
+        registry.get("datasets", data)
+        _check_budgets(study, data)
     for attack in study.evaluation.attacks:
-        Plan.of(attack, study.evaluation.draws).check_norm(budget)
-    if study.evaluation.suite is not None:
-        suite_of(study.evaluation.suite, budget, draws=study.evaluation.draws, transfers=[])
+        plan = Plan.of(attack, study.evaluation.draws)
+        if not any(fits(attack, budget) for data in study.data for budget in study.budgets_for(data)):
+            norms = registry.get("attacks", plan.attack).facts["norms"]
+            raise UsageError(f"{plan.attack} bounds the norm of no budget", expected=f"a budget in {', '.join(norms)}")
     check_draws([Deployment.parse(text) for text in study.evaluation.deployments], study.evaluation.verdict_draws)
-    for size in study.curves.sizes:
-        budget.with_size(size)
+    names = [name_of(study, *point) for point in product(study.data, study.networks, study.defenses, study.seeds)]
+    folders = [folder_of(name) for name in names]
+    twice = sorted({name for name, folder in zip(names, folders, strict=True) if folders.count(folder) > 1})
+    if twice:
+        raise UsageError("two networks have one name or folder", findings=twice, todo="give each defense its own name")
+    for data, network, defense in product(study.data, study.networks, study.defenses):
+        _check_network(study, data, network, defense)
+
+
+def _check_budgets(study: Study, data: str) -> None:
+    """Whether a data set's budgets can be attacked within, and its curves drawn."""
+    budgets = [Budget.parse(text) for text in study.budgets_for(data)]
+    if not budgets:
+        raise UsageError(f"the study has no budget for {data}", todo=f'budgets = {{ {data} = ["linf:0.1"] }}')
+    for budget in budgets:
+        if study.evaluation.suite is not None:
+            suite_of(study.evaluation.suite, budget, draws=study.evaluation.draws, transfers=[])
+        elif not any(fits(attack, budget.text) for attack in study.evaluation.attacks):
+            raise UsageError(f"no attack of the study bounds {budget.norm}", todo="add one, or a suite")
+    sizes = study.curves.sizes_for(data)
+    if sizes or study.curves.draws:
+        Plan.of("pgd", 1).check_norm(budgets[0])
+    for size in sizes:
+        budgets[0].with_size(size)
+
+
+def _check_network(study: Study, data: str, architecture: str, defense: Defense) -> None:
+    """Whether a defense can be built into an architecture, and its objective fits what comes out."""
+    if ":" not in architecture:
+        registry.get("networks", architecture)
+    facts, settings = registry.get("datasets", data).facts, study.settings(defense, data)
+    taught = teacher_of(defense.defense) if settings.get("objective") is None else None
+    with torch.random.fork_rng():
+        plain = build(architecture, facts["shape"], facts["classes"], list(facts["mean"]), list(facts["std"]))
+        network, objective = defended(defense.defense, plain)
+    recipe = Recipe(settings.get("objective") or objective, budget=settings["budget"])
+    wire(recipe, network, Stream("train", 0), teacher=plain if taught is not None else None)
+
+
+def progress_of(
+    study: Study, out: Path, *, data_folder: Path | None = None, accelerator: str = "auto"
+) -> dict[str, str]:
+    """How far every network of a study is, by name. Raises ``UsageError``."""
+    check_study(study)
+    grid = places(study, out, data_folder=data_folder, accelerator=accelerator)
+    return {name: state(study, place, grid) for name, place in grid.items()}
 
 
 def run_study(
@@ -134,81 +124,82 @@ def run_study(
     command: str,
     data_folder: Path | None = None,
     accelerator: str = "auto",
+    where: Where = HERE,
     show_progress: bool = False,
 ) -> Records:
     """Train, attack and judge; what ``out`` holds already is not computed again.
 
     Args:
         study: what to do.
-        out: one folder per defense, and ``records.jsonl``.
+        out: one folder per network, and ``records.jsonl``; on a cluster, a folder that all machines share.
         command: the command that runs it, for the records.
         data_folder: where the data set's files are.
         accelerator: ``auto``, ``cpu``, ``cuda`` and so on, for training and attacks.
+        where: which processes do it.
         show_progress: show progress bars on standard error.
+
+    Returns:
+        The records of the whole.
+
+    Raises:
+        UsageError: for a study that cannot be done, before anything is trained.
+        VariateError: if some networks failed; all others are done, and their records are in ``out``.
     """
     check_study(study)
-    cells = {defense: study.cell(defense, data_folder, accelerator) for defense in study.defenses}
-    x, y = next(iter(cells.values())).split("test")
-    records = Records(out / RECORDS)
-    if not records.runs:
-        run = run_record(
-            command=command, title=study.title, data=study.data, seed=study.seed, x=x[: study.evaluation.examples]
+    alone = where.engine == "local" and where.workers == 1
+    out, data_folder = out.absolute(), data_folder.absolute() if data_folder else None
+    order = Order(study, out, data_folder, accelerator, show_progress and alone)
+    grid = order.places()
+    whole = Records(out / RECORDS)
+    runs = _runs(study, list(grid.values()), command, whole)
+    adopt(grid.values(), whole)
+    merge(grid.values(), runs, out)
+    failures: dict[str, str] = {}
+    rounds: list[tuple[Step, ...]] = [("train",), ("judge",)] if study.evaluation.suite else [("train", "judge")]
+    with progress(study.title, len(grid), "networks", show=show_progress and not alone) as report:
+        for steps in rounds:
+            tasks = [
+                Task(name, steps) for name in grid if name not in failures and not _is_done(order, grid, name, steps)
+            ]
+            for task, failure in _run(order, tasks, where):
+                failures |= {task.name: failure} if failure else {}
+                report(sum(is_judged(study, place, grid) for place in grid.values()), task.name)
+    records = merge(grid.values(), runs, out)
+    if failures:
+        raise VariateError(
+            f"{len(failures)} of {len(grid)} networks failed; the others are in {out / RECORDS}",
+            findings=[f"{name}: {why}" for name, why in failures.items()],
+            todo="mend it and run the same command again: it does only what is left",
         )
-        records.add([run])
-    networks: dict[str, nn.Module] = {}
-    for defense, cell in cells.items():
-        card = train_cell(cell, out / defense, show_progress=show_progress)
-        trusted = card.architecture == study.network  # the study names the code itself
-        networks[defense] = load(out / defense, trust_code=trusted).to(device_of(accelerator))
-        records.add(describe(card, networks[defense], defense))
-    for defense, network in networks.items():
-        others = {name: other for name, other in networks.items() if name != defense} if study.evaluation.suite else {}
-        _judge_network(study, network, defense, x, y, records, others, show_progress)
     return records
 
 
-def _judge_network(
-    study: Study,
-    network: nn.Module,
-    name: str,
-    x: Tensor,
-    y: Tensor,
-    records: Records,
-    sources: Mapping[str, nn.Module],
-    show_progress: bool,
-) -> None:
-    """The whole test split unattacked, then the table, the twins and the curves of one network."""
-    plan, curves = study.evaluation, study.curves
-    judged = partial(evaluate, seed=study.seed, records=records, show_progress=show_progress)
-    judged(network, x, y, budget=study.budget, attacks=[], verdict_draws=CLEAN_DRAWS, name=name, part="test split")
-    few = slice(plan.examples)
-    table = partial(
-        judged,
-        attacks=plan.attacks,
-        draws=plan.draws,
-        verdict_draws=plan.verdict_draws,
-        batch_size=plan.batch_size,
-        source=sources,
-    )
-    whole = {"deployments": plan.deployments, "name": name, "suite": plan.suite, "pictures": True}
-    table(network, x[few], y[few], budget=study.budget, **whole)
-    if plan.doubts:
-        doubt(
-            network, x[few], y[few], budget=study.budget, records=records, name=name, seed=study.seed,
-            draws=plan.draws, verdict_draws=plan.verdict_draws, batch_size=plan.batch_size, source=sources,
-            show_progress=show_progress,
-        )  # fmt: skip
-    if isinstance(network, RandomNetwork):
-        twins = {f"{name}, mean network": network.mean(), f"{name}, one frozen draw": network.at(FROZEN_KEY)}
-        for twin, module in twins.items():
-            table(module, x[few], y[few], budget=study.budget, deployments=["single"], name=twin, part="twins")
-    few = slice(curves.examples)
-    curve = partial(
-        judged, network, x[few], y[few], deployments=["single"], verdict_draws=plan.verdict_draws, name=name
-    )
-    pgd = {"name": "pgd", "steps": curves.steps}
-    norm = Budget.parse(study.budget).norm
-    for size in curves.sizes:
-        curve(budget=f"{norm}:{size}", attacks=[{**pgd, "draws": plan.draws}], part="sizes")
-    if isinstance(network, RandomNetwork):
-        curve(budget=study.budget, attacks=[{**pgd, "draws": draws} for draws in curves.draws], part="draws")
+def _is_done(order: Order, grid: dict[str, Place], name: str, steps: Sequence[Step]) -> bool:
+    """Whether nothing of a task is left; what was trained otherwise is for the task to say."""
+    try:
+        trained = is_trained(grid[name])
+    except VariateError:
+        return False
+    return trained and ("judge" not in steps or is_judged(order.study, grid[name], grid))
+
+
+def _run(order: Order, tasks: Sequence[Task], where: Where) -> Iterator[Outcome]:
+    if not tasks:
+        return iter(())
+    if where.engine == "ray":
+        from variate.engines.ray import run_with_ray
+
+        return run_with_ray(order, tasks, address=where.address, cpus=where.cpus, gpus=where.gpus)
+    return run_here(order, tasks) if where.workers == 1 else run_in_processes(order, tasks, workers=where.workers)
+
+
+def _runs(study: Study, grid: Sequence[Place], command: str, whole: Records) -> list[Run]:
+    """How the records are made, for each data set and seed: as it is written already, where it is."""
+    evaluation = study.evaluation
+    title = study.title if evaluation.split == "test" else f"{study.title} ({evaluation.split} split)"
+    known = {(run.data, run.seed): run for run in whole.runs}
+    inputs = {place.cell.data: place.cell.split(evaluation.split)[0][: evaluation.examples] for place in grid}
+    return [
+        known.get((data, seed)) or run_record(command=command, title=title, data=data, seed=seed, x=inputs[data])
+        for data, seed in product(study.data, study.seeds)
+    ]

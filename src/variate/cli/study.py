@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import sys
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from variate.cli.options import Accelerator, DataFolder, Json, Quiet, print_json, this_command
 from variate.packaged import packaged_studies
+
+if TYPE_CHECKING:
+    from variate.study_file import Study
+
+ON_RAY = "with --engine ray"
+
+
+class EngineName(StrEnum):
+    """Where the networks of a study are worked at."""
+
+    local = "local"
+    ray = "ray"
 
 
 def study(
@@ -18,20 +32,47 @@ def study(
     ],
     data_folder: DataFolder = None,
     accelerator: Accelerator = "auto",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the networks, how far each is, and what is left; do nothing.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Networks worked at a time, each in a process of its own.")] = 1,
+    engine: Annotated[
+        EngineName,
+        typer.Option(help="local: this machine; ray: a Ray cluster that shares the folders of --out and the data."),
+    ] = EngineName.local,
+    address: Annotated[
+        str | None, typer.Option(help=f"Of the cluster, {ON_RAY}; without it RAY_ADDRESS, or this machine.")
+    ] = None,
+    cpus_per_cell: Annotated[float, typer.Option(min=0, help=f"CPU cores for each network, {ON_RAY}.")] = 1.0,
+    gpus_per_cell: Annotated[float, typer.Option(min=0, help=f"GPUs for each network, {ON_RAY}; may be 0.5.")] = 0.0,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train several networks, attack and judge each, and write the table, records.jsonl and report.html.
+    """Train the networks of a grid, attack and judge each, and write the table, records.jsonl and report.html.
 
-    Example: variate study digits --out runs/digits
+    Example: variate study digits --out runs/digits --workers 2
     """
+    from variate.grid import left_out
     from variate.report.page import write_page
     from variate.report.table import print_study
-    from variate.study import read_study, run_study
+    from variate.study import Where, check_study, run_study
+    from variate.study_file import read_study
 
     chosen = read_study(source)
+    check_study(chosen)
+    for line in left_out(chosen):
+        sys.stderr.write(f"{line}\n")
+    if dry_run:
+        _print_plan(chosen, out, data_folder=data_folder, accelerator=accelerator, as_json=json)
+        return
     records = run_study(
-        chosen, out, command=this_command(), data_folder=data_folder, accelerator=accelerator, show_progress=not quiet
+        chosen,
+        out,
+        command=this_command(),
+        data_folder=data_folder,
+        accelerator=accelerator,
+        where=Where(engine.value, workers, address, cpus_per_cell, gpus_per_cell),
+        show_progress=not quiet,
     )
     page = write_page([records], out / "report.html")
     if json:
@@ -41,3 +82,18 @@ def study(
         return
     print_study(records)
     typer.echo(f"every answer: {out / 'records.jsonl'}; page: {page}")
+
+
+def _print_plan(study: Study, out: Path, *, data_folder: Path | None, accelerator: str, as_json: bool) -> None:
+    """The networks of a study and how far each is."""
+    from variate.study import progress_of
+
+    states = progress_of(study, out, data_folder=data_folder, accelerator=accelerator)
+    if as_json:
+        print_json([{"network": name, "state": state} for name, state in states.items()])
+        return
+    width = max(map(len, states))
+    for name, state in states.items():
+        typer.echo(f"{name:{width}}  {state}")
+    done = sum(state == "done" for state in states.values())
+    typer.echo(f"{len(states)} networks: {done} done, {len(states) - done} left")
