@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from variate import registry
-from variate.checkpoint import CARD, Card, build, families_of, load, read_card, save, versions
+from variate.checkpoint import CARD, Card, build, families_of, load, load_start, read_card, save, versions
 from variate.datasets._batches import Batches
 from variate.defended import defended, teacher_of
 from variate.errors import UsageError
 from variate.fingerprint import fingerprint
+from variate.history import History
 from variate.lines import Network, Record, Run, Scale
 from variate.network import RandomNetwork
 from variate.processes import is_first_process
@@ -31,7 +32,9 @@ TEACHER = "teacher"  # its folder within the cell's
 class Cell:
     """One network to train: everything that decides what comes out.
 
-    ``objective`` and ``budget`` left at None are those of the defense and of the data set.
+    ``objective`` and ``budget`` left at None are those of the defense and of the data set. ``start`` is the folder of a
+    deterministic network, whose parameters the defense then makes random: its scales are relative to them. The rest is
+    as ``variate.train`` has it.
     """
 
     data: str
@@ -45,14 +48,27 @@ class Cell:
     attack_steps: int = 7
     objective: str | None = None
     precision: str = "32-true"
+    optimizer: str = "adamw"
+    warmup: float = 0.0
+    accumulate: int = 1
+    ema: float | None = None
+    swa: int = 0
+    patience: int | None = None
+    keep: str = "last"
+    validation_steps: int = 10
+    validation_examples: int = 512
+    augment: str | None = None
+    start: Path | None = None
+    log: str | None = None
     data_folder: Path | None = None
     devices: int = 1
     accelerator: str = "auto"
 
     def training(self) -> dict[str, Any]:
-        """What decides the numbers, as the card keeps it: places and devices do not."""
-        left_out = ("data_folder", "devices", "accelerator")
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in left_out}
+        """What decides the numbers, as the card keeps it: places and devices do not, and a start is its fingerprint."""
+        left_out = ("data_folder", "devices", "accelerator", "log")
+        chosen = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in left_out}
+        return {**chosen, "start": read_card(self.start).fingerprint if self.start is not None else None}
 
     def split(self, name: str) -> tuple[Tensor, Tensor]:
         """Inputs and labels of a split of the cell's data."""
@@ -68,12 +84,13 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
     """
     if (out / CARD).exists():
         card = read_card(out)
-        if card.training == cell.training():
-            return card
         now = cell.training()
+        there = {f.name: f.default for f in fields(Cell) if f.name in now} | card.training  # it may lack newer options
+        if there == now:
+            return card
         raise UsageError(
             f"{out} holds a network that was trained otherwise",
-            findings=[f"{k}: {v!r} there, {now.get(k)!r} now" for k, v in card.training.items() if now.get(k) != v],
+            findings=[f"{k}: {v!r} there, {now.get(k)!r} now" for k, v in there.items() if now.get(k) != v],
             todo="choose another --out, or delete the folder",
         )
     facts = registry.get("datasets", cell.data).facts
@@ -84,6 +101,8 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
     with torch.random.fork_rng():
         torch.manual_seed(hash_words("initialize", cell.seed) % 2**32)
         plain = build(cell.network, facts["shape"], facts["classes"], list(facts["mean"]), list(facts["std"]))
+    if cell.start is not None:
+        load_start(plain, cell.start, cell.network)
     network, objective = defended(cell.defense, plain)
     x, y = cell.split("train")
     state = out / "training.safetensors"
@@ -99,10 +118,23 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
         attack_steps=cell.attack_steps,
         seed=cell.seed,
         validation=cell.split("validation"),
+        optimizer=cell.optimizer,
+        warmup=cell.warmup,
+        accumulate=cell.accumulate,
+        ema=cell.ema,
+        swa=cell.swa,
+        patience=cell.patience,
+        keep=cell.keep,
+        validation_steps=cell.validation_steps,
+        validation_examples=cell.validation_examples,
+        augment=cell.augment,
+        log=cell.log,
+        log_folder=out / "tensorboard",
         devices=cell.devices,
         accelerator=cell.accelerator,
         precision=cell.precision,
         checkpoint=state,
+        origin=cell.training(),
         name=cell.defense,
         show_progress=show_progress,
     )
@@ -119,7 +151,7 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
         data=cell.data,
         seed=cell.seed,
         training=cell.training(),
-        history={"losses": history.losses, "validation": history.validation},
+        history={name: points for name, points in asdict(history).items() if points},
         seconds=round(time.monotonic() - started, 1),
         versions=versions(),
         fingerprint=fingerprint(network.state_dict()),
@@ -128,6 +160,14 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
         save(network, out, card)
         state.unlink(missing_ok=True)
     return card
+
+
+def validation_accuracy(card: Card) -> float | None:
+    """The accuracy on the validation split after the epoch that was kept; None without a split."""
+    history = History(**card.history)
+    if not history.validation:
+        return None
+    return history.validation[history.best if card.training.get("keep") == "best" else -1]
 
 
 def describe(card: Card, network: nn.Module, name: str) -> list[Record]:
@@ -144,7 +184,7 @@ def describe(card: Card, network: nn.Module, name: str) -> list[Record]:
             seed=card.seed,
             fingerprint=card.fingerprint,
             training=card.training,
-            validation=card.history["validation"][-1] if card.history["validation"] else None,
+            validation=validation_accuracy(card),
             seconds=card.seconds,
         )
     ]

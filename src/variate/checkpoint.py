@@ -126,11 +126,35 @@ def load(folder: str | Path, *, trust_code: bool = False) -> nn.Module:
         network = randomize(network, families) if card.families else network
     tensors, _ = _read_tensors(Path(folder) / WEIGHTS)
     _load_into(network, tensors, Path(folder) / WEIGHTS)
-    if fingerprint(network.state_dict()) != card.fingerprint:
-        raise CheckpointError(
-            f"the tensors in {folder} are not those of its card", todo="restore both files from the same run"
-        )
+    _check_fingerprint(network, card, folder)
     return network.eval()
+
+
+def load_start(network: nn.Module, folder: str | Path, architecture: str) -> None:
+    """Give a network the parameters of a saved deterministic one, to be trained further or made random around them.
+
+    Args:
+        network: of the same architecture, not random (yet).
+        folder: where ``save`` wrote the other.
+        architecture: of ``network``, as its card will name it.
+
+    Raises:
+        CheckpointError: if the saved network is random, of another architecture, or not that of its card.
+    """
+    card = read_card(folder)
+    if card.architecture != architecture:
+        raise CheckpointError(
+            f"{folder} holds a {card.architecture}, and the network to train is a {architecture}",
+            todo=f"pass network={card.architecture!r} (--network {card.architecture}), or start from another folder",
+        )
+    if card.families:
+        raise CheckpointError(
+            f"{folder} holds a random network ({card.defense}); a training starts from means alone",
+            todo="give the folder of a network that was trained with the defense deterministic or at",
+        )
+    tensors, _ = _read_tensors(Path(folder) / WEIGHTS)
+    _load_into(network, tensors, Path(folder) / WEIGHTS)
+    _check_fingerprint(network, card, folder)
 
 
 def families_of(network: nn.Module) -> dict[str, str]:
@@ -150,7 +174,7 @@ def save_training(
         path: of the file.
         networks: the states of ``network``, which is in training, and of others that it keeps, by name.
         optimizer: whose state is kept too.
-        facts: anything that JSON can hold, with the ``recipe`` among it.
+        facts: anything that JSON can hold, with the ``recipe`` that decides the numbers among it.
     """
     tensors = {f"{name}.{key}": tensor for name, state in networks.items() for key, tensor in state.items()}
     for index, state in optimizer.state_dict()["state"].items():
@@ -193,6 +217,13 @@ def load_training(
         moments.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
     return facts, states
+
+
+def _check_fingerprint(network: nn.Module, card: Card, folder: str | Path) -> None:
+    if fingerprint(network.state_dict()) != card.fingerprint:
+        raise CheckpointError(
+            f"the tensors in {folder} are not those of its card", todo="restore both files from the same run"
+        )
 
 
 def _has_fixed(network: nn.Module, card: Card) -> bool:

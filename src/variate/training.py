@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -49,6 +50,7 @@ def train(
     accelerator: str = "auto",
     precision: str = "32-true",
     checkpoint: str | Path | None = None,
+    origin: Mapping[str, object] | None = None,
     log: str | None = None,
     log_folder: str | Path = "tensorboard",
     name: str = "network",
@@ -91,6 +93,8 @@ def train(
         accelerator: ``auto``, ``cpu``, ``cuda`` and so on.
         precision: of lightning-fabric: ``32-true``, ``bf16-mixed``, ``16-mixed`` or ``64-true``.
         checkpoint: a file that keeps the state after every epoch; if it exists, training goes on from it.
+        origin: what else decides the numbers, of the network and of the data, as JSON can hold it; a checkpoint of
+            another origin is refused.
         log: ``tensorboard`` writes losses, accuracies and scales by epoch.
         log_folder: where to.
         name: shown with the progress.
@@ -158,6 +162,7 @@ def train(
         stream=stream,
         average=WeightAverage(network, ema=ema) if ema is not None or swa else None,
         history=History(),
+        origin=origin or {},
     )
     first = resume(run, checkpoint)
     show = show_progress and fabric.is_global_zero

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -47,6 +47,7 @@ class Run:
     stream: Stream
     average: WeightAverage | None
     history: History
+    origin: Mapping[str, object]
     best: dict[str, Tensor] | None = None
 
 
@@ -134,7 +135,7 @@ def save(run: Run, path: Path) -> None:
     if run.best is not None:
         networks["best"] = run.best
     facts = {
-        "recipe": asdict(run.recipe),
+        "recipe": {**asdict(run.recipe), **run.origin},
         "stream": run.stream.index,
         "history": asdict(run.history),
         "schedule": run.schedule.state_dict(),
@@ -147,7 +148,8 @@ def resume(run: Run, checkpoint: str | Path | None) -> int:
     """Restore the state after the last complete epoch; the number of epochs done."""
     if checkpoint is None or not Path(checkpoint).exists():
         return 0
-    facts, states = load_training(Path(checkpoint), run.network, run.optimizer.optimizer, asdict(run.recipe))
+    recipe = {**asdict(run.recipe), **run.origin}
+    facts, states = load_training(Path(checkpoint), run.network, run.optimizer.optimizer, recipe)
     run.history = History(**facts["history"])
     run.stream.index = facts["stream"]
     run.schedule.load_state_dict(facts["schedule"])

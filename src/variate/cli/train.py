@@ -17,7 +17,18 @@ def train(
     defense: Annotated[str, typer.Option(help="A defense: see `variate list defenses`.")] = "random-at",
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training split.")] = 10,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples per step.")] = 128,
-    lr: Annotated[float, typer.Option(help="Learning rate of AdamW, decayed along a cosine.")] = 2e-3,
+    lr: Annotated[float, typer.Option(help="Highest learning rate, decayed along a cosine.")] = 2e-3,
+    optimizer: Annotated[str, typer.Option(help="adamw, or sgd with Nesterov's momentum of 0.9.")] = "adamw",
+    warmup: Annotated[float, typer.Option(min=0, help="Epochs in which the learning rate rises to --lr.")] = 0.0,
+    accumulate: Annotated[int, typer.Option(min=1, help="Batches per step of the optimizer.")] = 1,
+    ema: Annotated[
+        float | None, typer.Option(help="Decay per step of a moving average of the parameters, such as 0.999.")
+    ] = None,
+    swa: Annotated[int, typer.Option(min=0, help="Epochs from the end whose parameters are averaged.")] = 0,
+    augment: Annotated[str | None, typer.Option(help="flip, crop and cutout, joined by +.")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Folder of a deterministic network to begin from: its parameters, or means.")
+    ] = None,
     objective: Annotated[
         str | None, typer.Option(help="Instead of the defense's own, e.g. adversarial+snr(target=10):0.5.")
     ] = None,
@@ -25,11 +36,20 @@ def train(
         str | None, typer.Option(help="Of the inner attack; the data set's usual one without it.")
     ] = None,
     attack_steps: Annotated[int, typer.Option(min=1, help="Steps of the inner attack.")] = 7,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many epochs without a better robust validation accuracy.")
+    ] = None,
+    keep: Annotated[
+        str, typer.Option(help="last; or best, the epoch of the best robust validation accuracy.")
+    ] = "last",
+    validation_steps: Annotated[int, typer.Option(min=1, help="Steps of the PGD that measures it.")] = 10,
+    validation_examples: Annotated[int, typer.Option(min=1, help="Examples that it is measured on.")] = 512,
     data_folder: DataFolder = None,
     devices: Annotated[int, typer.Option(min=1, help="Processes, one per device.")] = 1,
     accelerator: Accelerator = "auto",
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, 16-mixed or 64-true.")] = "32-true",
     seed: Seed = 0,
+    log: Annotated[str | None, typer.Option(help="tensorboard: curves by epoch, in OUT/tensorboard.")] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -37,7 +57,7 @@ def train(
 
     Example: variate train --data fashion-mnist --network lenet --defense random-at --epochs 10 --out runs/a
     """
-    from variate.cell import Cell, train_cell
+    from variate.cell import Cell, train_cell, validation_accuracy
     from variate.processes import is_first_process
 
     cell = Cell(
@@ -52,6 +72,18 @@ def train(
         attack_steps=attack_steps,
         objective=objective,
         precision=precision,
+        optimizer=optimizer,
+        warmup=warmup,
+        accumulate=accumulate,
+        ema=ema,
+        swa=swa,
+        patience=patience,
+        keep=keep,
+        validation_steps=validation_steps,
+        validation_examples=validation_examples,
+        augment=augment,
+        start=start,
+        log=log,
         data_folder=data_folder,
         devices=devices,
         accelerator=accelerator,
@@ -62,7 +94,7 @@ def train(
     if json:
         print_json({"out": str(out), **card.model_dump()})
         return
-    accuracy = card.history["validation"][-1]
+    accuracy = validation_accuracy(card) or 0.0
     typer.echo(
         f"{defense} {network} on {data}: validation accuracy {100 * accuracy:.1f} %, one draw per query; in {out}"
     )
