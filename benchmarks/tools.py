@@ -1,7 +1,7 @@
 """What tools say of a random network, and what fresh draws say of the inputs that they return.
 
-    variate train --data fashion-mnist --network lenet --defense "random-at(scale=1.25)" \\
-        --objective "adversarial+snr(target=0.8):1" --budget linf:0.01 --attack-steps 1 --epochs 2 --lr 3e-3 --out runs/tools
+    variate train --data fashion-mnist --network lenet --defense "random-at(scale=1.25)" --epochs 2 --lr 3e-3
+        --objective "adversarial+snr(target=0.8):1" --budget linf:0.01 --attack-steps 1 --out runs/tools
     python benchmarks/tools.py runs/tools --json docs/results/tools/tools.json
     python benchmarks/tools.py --page docs/results/tools/tools.json     # the table again, from the records
 
