@@ -1,0 +1,26 @@
+"""Adversarial training at the worst weights nearby."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from variate.registry import defense
+
+
+@defense(
+    random=False,
+    adversarial=True,
+    group="adversarial training",
+    cite="Wu, Xia & Wang 2020, arXiv:2004.05884",
+    differs="Biases and batch-norm parameters move too; the authors' code leaves tensors of one dimension as they are.",
+)
+def awp(network: nn.Module) -> tuple[nn.Module, str]:
+    """Adversarial training with the weights perturbed as well as the inputs; no randomness.
+
+    Args:
+        network: the architecture, initialized.
+
+    Returns:
+        The network to train, and its objective.
+    """
+    return network, "awp"

@@ -1,0 +1,27 @@
+"""Adversarial training with a single step."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from variate.registry import defense
+
+
+@defense(
+    random=False,
+    adversarial=True,
+    group="adversarial training",
+    cite="Wong, Rice & Kolter 2020, arXiv:2001.03994",
+    differs="Rate, epochs and precision are those of every other training here: no cyclic rate, no early stop against "
+    "overfitting to the single step.",
+)
+def fast_at(network: nn.Module) -> tuple[nn.Module, str]:
+    """Adversarial training with one step of 1.25 times the budget from a random start; no randomness.
+
+    Args:
+        network: the architecture, initialized.
+
+    Returns:
+        The network to train, and its objective.
+    """
+    return network, "adversarial(steps=1, step_size=1.25)"
