@@ -1,0 +1,33 @@
+"""Randomized smoothing."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from variate.defenses._noise import GaussianNoise
+from variate.defenses._ranges import above_zero
+from variate.feature_noise import Surrounded
+from variate.registry import defense
+
+
+@defense(
+    random=True,
+    adversarial=False,
+    group="randomized",
+    cite="Cohen, Rosenfeld & Kolter 2019, arXiv:1902.02918",
+    differs="In eval mode all examples of a batch share the noise; no answer is certified, and none abstains.",
+)
+def smoothing(network: nn.Module, *, sigma: float = 0.12) -> tuple[nn.Module, str]:
+    """Gaussian noise on the input, in training and after; plain cross-entropy.
+
+    The smoothed classifier is the vote over draws: judge it as ``majority-S``.
+
+    Args:
+        network: the architecture, initialized.
+        sigma: standard deviation of the noise, in units of the input, which is in [0, 1]; the sum is not clipped.
+
+    Returns:
+        The network to train, and its objective.
+    """
+    above_zero("sigma", sigma)
+    return Surrounded(network, front=GaussianNoise(sigma)), "cross-entropy"
