@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import nullcontext
 
@@ -10,10 +11,12 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.clock import Clock
+from variate.defended import defended
+from variate.errors import UsageError
 from variate.network import RandomNetwork
 from variate.randomization import randomize
 from variate.randomness import Stream
-from variate.recipe import Recipe, wire
+from variate.recipe import SUM, Recipe, wire
 from variate.testing.findings import conform
 
 SMALL = 0.01  # scales so small that a term that guards them must act
@@ -23,13 +26,18 @@ def check_objective(name: str) -> None:
     """Whether a registered objective keeps its promises. Raises ``AssertionError`` with everything it does not keep.
 
     Args:
-        name: of the objective; its fact ``needs`` decides what is expected: one that needs the distribution must reach
-            every scale; any other every scale and every mean, and it must work on a deterministic network too.
+        name: of the objective; its fact ``needs`` decides what is expected. One that needs the distribution must reach
+            every scale; one that needs layers, every parameter that the defense which uses it has put in, and it must
+            say so where they are missing; any other every scale and every mean, and it must work on a deterministic
+            network too.
 
     Example:
         >>> check_objective("cross-entropy")
     """
     needs = registry.get("objectives", name).facts["needs"]
+    if needs == "layers":
+        conform(f"objective {name}", _layer_findings(name))
+        return
     random = randomize(_network(), scale=SMALL)
     scales = {id(scale) for scale in random.scale_parameters()}
     everything = [name for name, _ in random.named_parameters()]
@@ -45,6 +53,42 @@ def _network() -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 3))
+
+
+def _layer_findings(name: str) -> Iterator[str]:
+    """Whether the objective reaches the layers of the defense that uses it, and is a usage error without them."""
+    used = False
+    for user in registry.entries("defenses"):
+        plain = _convolutional()
+        before = {id(parameter) for parameter in plain.parameters()}
+        network, objective = defended(user, plain)
+        if name not in part_names(objective):
+            continue
+        used = True
+        added = [n for n, parameter in network.named_parameters() if id(parameter) not in before]
+        if not added:
+            yield f"the defense {user} puts no parameter into a network that it could reach"
+        yield from _findings(name, network, added)
+    if not used:
+        yield "no registered defense uses it, so no network has the layers that it needs"
+    try:
+        _value(name, _convolutional(), torch.rand(2, 1, 4, 4), torch.arange(2))
+        yield "on a network without its layers it is no UsageError"
+    except UsageError:
+        pass
+
+
+def part_names(objective: str) -> list[str]:
+    """The names of the objectives that an objective's text is the sum of."""
+    return [re.split(r"[:(]", part.strip())[0] for part in SUM.split(objective)]
+
+
+def _convolutional() -> nn.Module:
+    """Every layer of a kind that a defense could act on; the same weights at every call."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        head = nn.Sequential(nn.Linear(8 * 16, 5), nn.Tanh(), nn.Linear(5, 3))
+        return nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.Tanh(), nn.Flatten(), head)
 
 
 def _findings(name: str, network: nn.Module, wanted: list[str]) -> Iterator[str]:
