@@ -7,7 +7,7 @@ process and on any machine; the records of the whole are those of the places, in
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import product
 from pathlib import Path
 from typing import Literal
@@ -30,6 +30,7 @@ from variate.randomness import Stream
 from variate.rates import Deployment
 from variate.recipe import Recipe, wire
 from variate.record import RECORDS, Records
+from variate.refusals import check_log, check_recipe, check_selection
 from variate.study_file import Defense, Study
 from variate.suites import suite_of
 from variate.work import Order, Step, Task
@@ -104,7 +105,12 @@ def _check_network(study: Study, data: str, architecture: str, defense: Defense)
     with torch.random.fork_rng():
         plain = build(architecture, facts["shape"], facts["classes"], list(facts["mean"]), list(facts["std"]))
         network, objective = defended(defense.defense, plain)
-    recipe = Recipe(settings.get("objective") or objective, budget=settings["budget"])
+    known = {field.name for field in fields(Recipe)}
+    chosen = {name: value for name, value in settings.items() if name in known}
+    recipe = Recipe(**{**chosen, "objective": settings.get("objective") or objective})
+    check_recipe(recipe)
+    check_selection(recipe, validated=True)
+    check_log(settings.get("log"))
     wire(recipe, network, Stream("train", 0), teacher=plain if taught is not None else None)
 
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from queue import SimpleQueue
 from threading import Thread
 
 import torch
@@ -25,26 +26,41 @@ def run_here(order: Order, tasks: Sequence[Task]) -> Iterator[Outcome]:
 def run_in_processes(order: Order, tasks: Sequence[Task], *, workers: int) -> Iterator[Outcome]:
     """Do tasks in processes, so many at a time; as they are done.
 
-    Every task has a process of its own: one that is killed, by the system for its memory or by anyone, takes no other
-    task along. The machine's threads are divided among them.
+    A process that is killed, by the system for its memory or by anyone, takes no task along but its own, and another
+    takes its place. The threads of this process are divided among them.
     """
     threads = max(1, torch.get_num_threads() // workers)
+    workers = min(workers, len(tasks))
+    idle: SimpleQueue[ProcessPoolExecutor] = SimpleQueue()
+    for _ in range(workers):
+        idle.put(_process(threads))
+
+    def in_process(task: Task) -> str | None:
+        own = idle.get()
+        try:
+            return own.submit(work, order, task).result()
+        except BrokenProcessPool:  # one pool of many processes would be broken as a whole
+            own.shutdown()
+            own = _process(threads)
+            return "its process died: it was killed, perhaps for its memory"
+        finally:
+            idle.put(own)
+
     pool = ThreadPoolExecutor(workers)
     try:
-        started = {pool.submit(_in_process, order, task, threads): task for task in tasks}
+        started = {pool.submit(in_process, task): task for task in tasks}
         for future in as_completed(started):
             yield started[future], future.result()
     finally:
         pool.shutdown(cancel_futures=True)
+        for _ in range(workers):
+            idle.get().shutdown()
 
 
-def _in_process(order: Order, task: Task, threads: int) -> str | None:
+def _process(threads: int) -> ProcessPoolExecutor:
+    """A pool of one process; it starts with its first task."""
     spawn = multiprocessing.get_context("spawn")  # a process that was forked cannot use CUDA, nor OpenMP safely
-    with ProcessPoolExecutor(1, mp_context=spawn, initializer=_begin, initargs=(threads,)) as own:
-        try:
-            return own.submit(work, order, task).result()
-        except BrokenProcessPool:
-            return "its process died: it was killed, perhaps for its memory"
+    return ProcessPoolExecutor(1, mp_context=spawn, initializer=_begin, initargs=(threads,))
 
 
 def _begin(threads: int) -> None:

@@ -56,7 +56,7 @@ def run_with_ray(
         if alone:  # a cluster may grow
             list_nodes: Callable[[], list[dict[str, Any]]] = ray.nodes
             _check_resources(list_nodes(), {"CPU": cpus, "GPU": gpus})
-        remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES, max_calls=1)(_work)
+        remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)(_work)
         threads = max(1, int(cpus))
         running = {remote.remote(order, task, threads, Path.cwd()): task for task in tasks}
         while running:
