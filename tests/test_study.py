@@ -148,3 +148,10 @@ def test_a_folder_with_another_network_is_not_overwritten(tmp_path):
     with pytest.raises(UsageError, match="trained otherwise") as error:
         train_cell(Cell(data="digits", network="mlp", defense="deterministic", epochs=2), tmp_path)
     assert error.value.findings == ("epochs: 1 there, 2 now",)
+
+
+def test_a_cell_can_train_on_a_part_of_its_data(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(cell, "Batches", lambda x, y, **options: seen.append(len(x)) or [(x[:8], y[:8])])
+    train_cell(Cell(data="digits", network="mlp", defense="deterministic", epochs=1, train_examples=50), tmp_path)
+    assert seen == [50]

@@ -33,8 +33,8 @@ class Cell:
     """One network to train: everything that decides what comes out.
 
     ``objective`` and ``budget`` left at None are those of the defense and of the data set. ``start`` is the folder of a
-    deterministic network, whose parameters the defense then makes random: its scales are relative to them. The rest is
-    as ``variate.train`` has it.
+    deterministic network, whose parameters the defense then makes random: its scales are relative to them.
+    ``train_examples`` trains on the first so many of the training split. The rest is as ``variate.train`` has it.
     """
 
     data: str
@@ -58,6 +58,7 @@ class Cell:
     validation_steps: int = 10
     validation_examples: int = 512
     augment: str | None = None
+    train_examples: int | None = None
     start: Path | None = None
     log: str | None = None
     data_folder: Path | None = None
@@ -104,7 +105,7 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
     if cell.start is not None:
         load_start(plain, cell.start, cell.network)
     network, objective = defended(cell.defense, plain)
-    x, y = cell.split("train")
+    x, y = (part[: cell.train_examples] for part in cell.split("train"))
     state = out / "training.safetensors"
     started = time.monotonic()
     history = train(

@@ -26,6 +26,9 @@ def train(
     ] = None,
     swa: Annotated[int, typer.Option(min=0, help="Epochs from the end whose parameters are averaged.")] = 0,
     augment: Annotated[str | None, typer.Option(help="flip, crop and cutout, joined by +.")] = None,
+    train_examples: Annotated[
+        int | None, typer.Option(min=1, help="Train on the first so many of the training split.")
+    ] = None,
     start: Annotated[
         Path | None, typer.Option(help="Folder of a deterministic network to begin from: its parameters, or means.")
     ] = None,
@@ -73,6 +76,7 @@ def train(
         objective=objective,
         precision=precision,
         optimizer=optimizer,
+        train_examples=train_examples,
         warmup=warmup,
         accumulate=accumulate,
         ema=ema,
