@@ -42,6 +42,8 @@ def ensemble(network: nn.Module, *, members: int = 4) -> tuple[nn.Module, str]:
 class Ensemble(nn.Module):
     """In eval mode one member, chosen at random, answers the whole batch; in train mode each answers its share of it.
 
+    A batch of fewer than two examples a member goes to one member in train mode too.
+
     Args:
         members: networks from the same inputs to the same logits.
     """
@@ -53,12 +55,12 @@ class Ensemble(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits of shape (B, K)."""
         first = int(torch.randint(len(self.members), ()))
-        if not self.training or len(x) == 1:
+        if not self.training or len(x) < 2 * len(self.members):  # batch norm needs two examples
             logits: Tensor = self.members[first](x)
             return logits
         turns = (torch.randperm(len(x)) + first) % len(self.members)  # (B,), the member of each example
         places = [(turns == number).nonzero()[:, 0].to(x.device) for number in range(len(self.members))]
-        answers = [member(x[place]) for member, place in zip(self.members, places, strict=True) if len(place)]
+        answers = [member(x[place]) for member, place in zip(self.members, places, strict=True)]
         return torch.cat(answers)[torch.cat(places).argsort()]  # (B, K), in the order of the batch
 
 

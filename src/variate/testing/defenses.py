@@ -102,7 +102,7 @@ def _findings(name: str, architecture: str, network: nn.Module, objective: str) 
     facts, kind = registry.get("defenses", name).facts, kind_of(network, x[:8])
     if kind != ("keyed" if facts["random"] else "deterministic"):
         yield f"its network is {kind} in eval mode, and its fact `random` is {facts['random']}"
-    yield from _draw_findings(network, x[:8])
+    yield from _draw_findings(network, x[:8], random=facts["random"])
     yield from _saved_findings(name, architecture, network, objective, x[:8])
 
 
@@ -146,12 +146,14 @@ def _gradient_findings(network: nn.Module, loss: Objective, x: Tensor, y: Tensor
             yield f"the gradient of {parameter} is not finite"
 
 
-def _draw_findings(network: nn.Module, x: Tensor) -> Iterator[str]:
+def _draw_findings(network: nn.Module, x: Tensor, *, random: bool) -> Iterator[str]:
     """Whether a draw is a function of one input, the same in a copy, alone, and in double precision."""
     answers = outputs_under(network, x, KEYS)  # (S, B, K)
+    if random and bool((answers == answers[0]).all()):
+        yield "its draws under different keys are all the same"
     if not torch.equal(outputs_under(copy.deepcopy(network), x, KEYS), answers):
         yield "a deep copy gives other answers under the same keys"
-    if not torch.allclose(outputs_under(network, x[:1], KEYS), answers[:, :1], rtol=1e-3, atol=1e-4):
+    if not torch.allclose(outputs_under(network, x[-1:], KEYS), answers[:, -1:], rtol=1e-3, atol=1e-4):
         yield "a draw answers an input otherwise alone than within a batch"
     double = outputs_under(copy.deepcopy(network).double(), x.double(), KEYS)
     if double.dtype != torch.float64 or not bool(double.isfinite().all()):
