@@ -12,8 +12,8 @@ from variate.lines import Network, Scale
 from variate.record import Records
 from variate.report.page import write_page
 from variate.report.sentences import verdict
-from variate.report.table import grid, markdown, print_study, study_rows
-from variate.result import result_of
+from variate.report.table import grid, markdown, print_study, study_rows, tables, with_seeds
+from variate.result import over_seeds, result_of
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +129,64 @@ def test_markdown_says_the_same(records):
         assert row.percent in text
     widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
     assert widths == {7}  # six columns
+
+
+def test_an_interval_over_seeds_is_a_t_interval_and_says_nothing_where_nothing_varied():
+    three = over_seeds([0.6, 0.7, 0.8])
+    half = 4.302653 * 0.1 / 3**0.5  # the t quantile of two degrees of freedom, from a table
+    assert (three.rate, three.std, three.seeds) == (pytest.approx(0.7), pytest.approx(0.1), 3)
+    assert three.interval == (pytest.approx(0.7 - half, abs=1e-6), pytest.approx(0.7 + half, abs=1e-6))
+    assert over_seeds([0.1, 0.9]).interval == (0.0, 1.0)
+    assert over_seeds([1.0, 1.0]).percent == "100.0 ± 0.0"
+
+
+@pytest.fixture
+def seeds(x, y):
+    """Two networks of one seed each and their twins, beside one that has a single seed."""
+    from variate.randomization import randomize
+
+    store = Records()
+    names = [("random, seed 1", 1), ("random, seed 10", 10), ("alone, seed 1", 1)]
+    for name, seed in names:
+        facts = {"architecture": "mlp", "defense": "d", "objective": "cross-entropy", "parameters": 1, "epochs": 1}
+        more = {"seed": seed, "fingerprint": "f", "training": {}, "validation": None, "seconds": 1.0}
+        store.add([Network(network=name, random=True, **facts, **more)])
+        torch.manual_seed(seed)
+        net = randomize(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3)).eval(), scale=0.3)
+        judged = {"budget": "linf:0.1", "attacks": ["fgsm"], "verdict_draws": 32, "records": store, "seed": seed}
+        evaluate(net, x, y, name=name, deployments=["single", "mean-16"], **judged)
+        evaluate(net.mean(), x, y, name=f"{name}, mean network", part="twins", deployments=["single"], **judged)
+    return store
+
+
+def test_seeds_of_a_network_have_a_line_over_them_below_their_own(seeds):
+    content, twins = (with_seeds(one, seeds) for _, one in tables(seeds))
+    ((last, lines),) = content.seeds.items()
+    assert last == ("random, seed 10", "mean-16")
+    assert list(lines) == [("random, 2 seeds", "single"), ("random, 2 seeds", "mean-16")]
+    for deployment in ("single", "mean-16"):
+        for column, over in lines["random, 2 seeds", deployment].items():
+            rates = [content.cells[(f"random, seed {n}", deployment), column].rate for n in (1, 10)]
+            assert over == over_seeds(rates)
+    assert len(lines["random, 2 seeds", "single"]) == len(content.columns) == 2
+    assert [list(lines) for lines in twins.seeds.values()] == [[("random, mean network, 2 seeds", "any")]]
+
+
+def test_what_is_not_known_of_every_seed_is_not_said_of_all(seeds, x, y):
+    torch.manual_seed(1)
+    plain = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3)).eval()
+    evaluate(plain, x, y, budget="linf:0.1", attacks=["pgd(steps=2)"], records=seeds, name="random, seed 1")
+    content = with_seeds(tables(seeds)[0][1], seeds)
+    assert "pgd" in [attack for attack, _, _ in content.columns]
+    assert all(column[0] != "pgd" for lines in content.seeds.values() for over in lines.values() for column in over)
+
+
+def test_tables_with_seeds_print_and_say_what_the_lines_are(seeds, records, capsys):
+    print_study(seeds)
+    printed = capsys.readouterr().out
+    assert "random, 2 seeds" in printed
+    assert "t interval of the mean" in " ".join(printed.split())
+    text = markdown(seeds)
+    assert " ± " in text
+    assert {line.count("|") for line in text.splitlines() if "2 seeds" in line} == {5}
+    assert "t interval" not in markdown(records)

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+from scipy import stats
+
 from variate.lines import Claim
 from variate.rates import Deployment, rate_of
 from variate.record import Records
@@ -39,6 +42,30 @@ class Row:
 
 
 @dataclass(frozen=True)
+class OverSeeds:
+    """A rate over networks that differ in their seed alone, in [0, 1].
+
+    Attributes:
+        rate: the mean of the networks' rates.
+        std: their standard deviation (of a sample: n - 1).
+        interval: the t interval of the mean, n - 1 degrees of freedom, cut to [0, 1]. It speaks of further trainings
+            judged on the same examples, not of other examples. None where all are alike, which says nothing.
+        seeds: n.
+    """
+
+    rate: float
+    std: float
+    interval: tuple[float, float] | None
+    seeds: int
+
+    @property
+    def percent(self) -> str:
+        """Mean, standard deviation and interval in percent."""
+        ends = "" if self.interval is None else f" [{100 * self.interval[0]:.1f}, {100 * self.interval[1]:.1f}]"
+        return f"{100 * self.rate:.1f} ± {100 * self.std:.1f}{ends}"
+
+
+@dataclass(frozen=True)
 class Result:
     """The rates of an evaluation, one row per attack and deployment; ``records`` holds every single answer."""
 
@@ -64,6 +91,20 @@ def result_of(records: Records, claims: Sequence[Claim]) -> Result:
     """The rows of claims, from their records alone; a claim without a single example yet has no row."""
     rows = [row for claim in claims if records.examples.get(claim.id) for row in rows_of(records, claim)]
     return Result(rows, records, claims)
+
+
+def over_seeds(rates: Sequence[float], *, level: float = 0.95) -> OverSeeds:
+    """Mean and spread of the rates of networks that differ in their seed alone.
+
+    Args:
+        rates: of two networks or more, in [0, 1].
+        level: confidence of the interval.
+    """
+    values = np.asarray(rates, dtype=np.float64)
+    mean, std = float(values.mean()), float(values.std(ddof=1))
+    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1)) * std / len(values) ** 0.5
+    interval = (max(mean - half, 0.0), min(mean + half, 1.0)) if std > 0 else None
+    return OverSeeds(mean, std, interval, len(values))
 
 
 def rows_of(records: Records, claim: Claim, *, level: float = 0.95) -> list[Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from rich import box
 from rich.console import Console
@@ -11,29 +11,38 @@ from rich.table import Table
 
 from variate.lines import Claim
 from variate.record import Records
-from variate.result import CLEAN, Row, rows_of
+from variate.result import CLEAN, OverSeeds, Row, over_seeds, rows_of
 
 TABLES = {
     "table": "Right answers by network, deployment and attack",
     "twins": "Deterministic twins of the random networks",
 }
 LEGEND = "Right answers in percent, with the 95 % interval over examples and draws."
+SEEDS = (
+    "Lines of several seeds: mean ± standard deviation of the rates of networks that differ in their seed alone, with "
+    "the 95 % t interval of the mean (degrees of freedom: seeds - 1), over trainings and on the same examples."
+)
 HIDDEN = ("source", "sources", "attacks")  # options that a heading has no room for
 Heading = tuple[str, str, str]  # attack, what it averages over, budget
+Line = tuple[str, str]  # network, deployment
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Rows of a table: (network, deployment) down, attacks across; ``cells`` holds what is known."""
+    """Rows of a table: (network, deployment) down, attacks across; ``cells`` holds what is known.
 
-    lines: list[tuple[str, str]]
+    ``seeds`` holds lines over the seeds of a network, each to stand below the last of that network's own lines.
+    """
+
+    lines: list[Line]
     columns: list[Heading]
-    cells: dict[tuple[tuple[str, str], Heading], Row]
+    cells: dict[tuple[Line, Heading], Row]
+    seeds: dict[Line, dict[Line, dict[Heading, OverSeeds]]] = field(default_factory=dict)
 
 
 def grid(rows: Sequence[Row]) -> Grid:
     """Arrange rows: a line for each network and deployment, a column for each attack."""
-    cells: dict[tuple[tuple[str, str], Heading], Row] = {}
+    cells: dict[tuple[Line, Heading], Row] = {}
     for row in rows:
         cells[(row.network, row.deployment), heading(row)] = row
     lines = list(dict.fromkeys(line for line, _ in cells))
@@ -48,6 +57,41 @@ def heading(row: Row) -> Heading:
     options = ", ".join(f"{value} {name}" for name, value in row.options.items() if name not in HIDDEN)
     draws = f"{row.draws} draw{'s' * (row.draws != 1)}" if row.draws else "no queries"
     return (row.attack, f"{options}, {draws}" if options else draws, row.budget or "")
+
+
+def with_seeds(content: Grid, records: Records) -> Grid:
+    """The same table with lines over the seeds of each network that was trained with several."""
+    groups: dict[str, list[str]] = {}
+    for network in dict.fromkeys(name for name, _ in content.lines):
+        groups.setdefault(_without_seed(network, records), []).append(network)
+    below = {}
+    for group, networks in groups.items():
+        if len(networks) > 1:
+            own = [line for line in content.lines if line[0] in networks]
+            deployments = dict.fromkeys(deployment for _, deployment in own)
+            label = f"{group}, {len(networks)} seeds"
+            below[own[-1]] = {(label, word): _over_seeds(content, networks, word) for word in deployments}
+    return replace(content, seeds=below)
+
+
+def _without_seed(network: str, records: Records) -> str:
+    """The name that a network, or a twin of it, shares with those of other seeds."""
+    for name, line in records.networks.items():
+        ending = f", seed {line.seed}"
+        if name.endswith(ending) and (network == name or network.startswith(f"{name}, ")):
+            return name.removesuffix(ending) + network.removeprefix(name)
+    return network
+
+
+def _over_seeds(content: Grid, networks: Sequence[str], deployment: str) -> dict[Heading, OverSeeds]:
+    """One line: the columns that are known of every seed."""
+    found = {}
+    for column in content.columns:
+        rows = [content.cells.get(((network, deployment), column)) for network in networks]
+        rates = [row.rate for row in rows if row is not None]
+        if len(rates) == len(networks):
+            found[column] = over_seeds(rates)
+    return found
 
 
 def study_rows(records: Records, part: str) -> list[Row]:
@@ -86,14 +130,23 @@ def print_study(records: Records) -> None:
     console = Console()
     for run in records.runs[:1]:
         console.print(run.title, style="bold")
-    for name, content in tables(records):
+    for name, content in _tables_with_seeds(records):
         console.print(_rich(content, name))
-    console.print(LEGEND, style="dim")
+    console.print(_legend(records), style="dim")
 
 
 def markdown(records: Records) -> str:
     """The tables of a file of records in Markdown."""
-    return "\n\n".join([f"{name}:\n\n{_markdown(content)}" for name, content in tables(records)] + [LEGEND])
+    found = [f"{name}:\n\n{_markdown(content)}" for name, content in _tables_with_seeds(records)]
+    return "\n\n".join([*found, _legend(records)])
+
+
+def _tables_with_seeds(records: Records) -> list[tuple[str, Grid]]:
+    return [(name, with_seeds(content, records)) for name, content in tables(records)]
+
+
+def _legend(records: Records) -> str:
+    return f"{LEGEND} {SEEDS}" if any(content.seeds for _, content in _tables_with_seeds(records)) else LEGEND
 
 
 def _markdown(content: Grid) -> str:
@@ -102,6 +155,8 @@ def _markdown(content: Grid) -> str:
     for line in content.lines:
         found = [content.cells.get((line, column)) for column in content.columns]
         rows.append([*line, *(row.percent if row else "-" for row in found)])
+        for label, over in content.seeds.get(line, {}).items():
+            rows.append([*label, *(over[column].percent if column in over else "-" for column in content.columns)])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
@@ -128,11 +183,20 @@ def _rich(content: Grid, title: str) -> Table:
         found = [content.cells.get((line, column)) for column in content.columns]
         table.add_row(network if network != previous else "", deployment, *map(_cell, found))
         previous = network
+        for number, ((label, word), over) in enumerate(content.seeds.get(line, {}).items()):
+            table.add_row("" if number else label, word, *(_seeds_cell(over.get(c)) for c in content.columns))
     return table
 
 
 def _cell(row: Row | None) -> str:
     return f"{100 * row.rate:.1f}\n{100 * row.low:.0f}-{100 * row.high:.0f}" if row else "-"
+
+
+def _seeds_cell(over: OverSeeds | None) -> str:
+    if over is None:
+        return "-"
+    ends = "" if over.interval is None else f"{100 * over.interval[0]:.0f}-{100 * over.interval[1]:.0f}"
+    return f"{100 * over.rate:.1f}\n± {100 * over.std:.1f}\n{ends}"
 
 
 def _deterministic(claim: Claim) -> bool:
