@@ -10,6 +10,7 @@ from torch import nn
 from variate import registry
 from variate.record import Records
 from variate.report.attack_page import attack_page
+from variate.report.defense_page import defense_page
 from variate.report.table import markdown
 
 ROOT = Path(__file__).parent.parent
@@ -78,5 +79,6 @@ def test_the_page_of_costs_is_that_of_the_committed_measurements(monkeypatch):
     assert (ROOT / "docs/what-it-costs.md").read_text() == page.page()
 
 
-def test_the_page_of_attacks_is_that_of_the_registry():
-    assert (ROOT / "docs/attacks.md").read_text() == attack_page()
+@pytest.mark.parametrize(("name", "page"), [("attacks", attack_page), ("defenses", defense_page)])
+def test_a_page_of_entries_is_that_of_the_registry(name, page):
+    assert (ROOT / f"docs/{name}.md").read_text() == page()

@@ -18,6 +18,7 @@ from variate.objectives.consistency import consistency
 from variate.objectives.cross_entropy import cross_entropy
 from variate.objectives.distillation import distillation
 from variate.objectives.entropy import entropy
+from variate.objectives.gradient_diversity import gradient_diversity
 from variate.objectives.margin_variance import margin_variance
 from variate.objectives.mart import mart
 from variate.objectives.snr import snr
@@ -186,6 +187,19 @@ def test_consistency_is_zero_where_nothing_is_random(mlp, x, y, shifted):
     assert consistency(mlp, x, y, perturb=shifted).item() == pytest.approx(0, abs=1e-6)
     few, many = (consistency(randomize(mlp, scale=s), x, y, perturb=shifted).item() for s in (0.05, 0.5))
     assert 0 < few < many
+
+
+def test_gradient_diversity_is_the_cosine_of_two_draws_gradients(mlp, x, y, shifted):
+    assert gradient_diversity(mlp, x, y, perturb=shifted).item() == pytest.approx(1, abs=1e-5)
+    net = randomize(mlp, scale=1.0)
+    with net.keys_from(Stream("train", 0)):
+        found = gradient_diversity(net, x, y, perturb=shifted)
+    slopes = []
+    for key in Stream("train", 0).take(2):
+        leaf = (x / 2).requires_grad_()
+        slopes.append(torch.autograd.grad(F.cross_entropy(net.at(key)(leaf), y), leaf)[0].flatten(1))
+    assert found.item() == pytest.approx(F.cosine_similarity(*slopes).square().mean().item(), rel=1e-3)
+    assert found < 0.9
 
 
 def test_margin_variance_is_the_chance_of_a_wrong_draw(mlp, x, y, shifted):

@@ -18,17 +18,20 @@ from variate.scaling import Share
     cite="paradigm of Khan et al. 2019, arXiv:1905.10906 (abstract); design choices are ours",
 )
 def random(
-    network: nn.Module, *, family: str = "normal", scale: float = 0.2, share: str = "element"
+    network: nn.Module, *, family: str = "normal", scale: float = 0.2, share: str = "element", only: str = "*"
 ) -> tuple[nn.Module, str]:
     """Every parameter a Gaussian with learned mean and scale; cross-entropy and a ceiling on the signal-to-noise ratio.
 
     Args:
         network: the architecture, initialized.
-        family: of every parameter.
+        family: of the random parameters.
         scale: the starting standard deviation, relative to each tensor's size.
         share: one learned scale per ``element``, ``channel``, ``tensor``, or one for the ``network``.
+        only: a pattern of the parameters' names; those that it does not match stay deterministic.
 
     Returns:
         The network to train, and its objective.
     """
-    return randomize(network, family, scale=scale, share=cast(Share, share)), "cross-entropy+snr"
+    return randomize(
+        network, {only: family, "*": "fixed"} if only != "*" else family, scale=scale, share=cast(Share, share)
+    ), "cross-entropy+snr"
