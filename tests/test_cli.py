@@ -170,6 +170,7 @@ def test_two_processes_train_what_one_trains_with_the_same_batches(tmp_path, wor
         done = subprocess.run(command, capture_output=True, text=True, timeout=240)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("validation accuracy") == 1
+        assert ("best epoch" in done.stdout) == ("best" in words)
     one, two = (load_file(tmp_path / folder / "network.safetensors") for folder in ("one", "two"))
     assert one.keys() == two.keys()
     for name, tensor in one.items():

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from variate.cell import Cell, train_cell
 from variate.datasets._batches import Batches
 from variate.errors import UsageError
 from variate.randomization import randomize
@@ -81,6 +82,14 @@ def test_an_epoch_that_is_done_again_replaces_its_point(tmp_path):
         train(made(), Stopping(*data(), batch_size=20, seed=0), **options)  # its two epochs are in no checkpoint
     history = train(made(), Batches(*data(), batch_size=20, seed=0), **options, checkpoint=state)
     assert curves_in(folder)["loss"] == [(n + 1, pytest.approx(loss)) for n, loss in enumerate(history.losses)]
+
+
+@pytest.mark.usefixtures("_tensorboard")
+def test_a_cell_writes_its_curves_into_its_folder(tmp_path):
+    cell = Cell(data="digits", network="mlp", defense="random", epochs=1, log="tensorboard")
+    card = train_cell(cell, tmp_path)
+    assert curves_in(tmp_path / "tensorboard")["loss"] == [(1, pytest.approx(card.history["losses"][0]))]
+    assert "log" not in card.training  # it decides no number
 
 
 def test_without_tensorboard_the_error_says_what_to_install(tmp_path, monkeypatch):

@@ -142,6 +142,25 @@ def test_training_stops_and_keeps_the_epoch_it_is_asked_to(monkeypatch, averages
     assert not network.training
 
 
+@pytest.mark.parametrize("averages", [{"ema": 0.5}, {"swa": 2}], ids=["ema", "swa"])
+def test_a_finished_training_that_is_started_again_ends_the_same(tmp_path, averages):
+    state, networks, histories = tmp_path / "state.safetensors", [made(), made()], []
+    for network in networks:
+        histories.append(train(network, batches(), epochs=3, checkpoint=state, **averages))
+        assert not network.training
+    assert histories[0] == histories[1]
+    assert torch.equal(weights(networks[0]), weights(networks[1]))
+
+
+def test_a_training_that_stopped_early_does_not_go_on(monkeypatch, tmp_path):
+    script, state = Scripted(0.5, 0.1, 0.1, 0.9), tmp_path / "state.safetensors"
+    monkeypatch.setattr("variate.training_run.robust_accuracy", script)
+    options = {"epochs": 4, "patience": 2, "budget": "linf:0.1", "validation": data(), "checkpoint": state}
+    first = train(made(), batches(), **options)
+    assert train(made(), batches(), **options) == first
+    assert len(script.states) == len(first.losses) == 3
+
+
 def test_robust_accuracy_is_noted_only_where_it_is_asked_for():
     history = train(made(), batches(), epochs=1, budget="linf:0.1", validation=data())
     assert history.robust == []
@@ -236,3 +255,31 @@ def test_the_accuracy_of_a_card_is_that_of_the_epoch_that_was_kept():
     assert validation_accuracy(Card.model_construct(history=history, training={"keep": "last"})) == 0.7
     assert validation_accuracy(Card.model_construct(history={"losses": [1.0]}, training={})) is None
     assert History(robust=[0.1, 0.3, 0.3, 0.2]).waited == 2
+
+
+def test_the_loss_scale_of_half_precision_is_resumed_too(monkeypatch, tmp_path):
+    """On the CPU, with a scale that grows at every second step; the stop comes after two of four epochs."""
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.precision import MixedPrecision
+
+    scalers = []
+
+    def half(*_, **__):
+        scalers.append(torch.amp.GradScaler("cpu", init_scale=2.0, growth_interval=2))
+        return Fabric(accelerator="cpu", devices=1, plugins=MixedPrecision("16-mixed", "cpu", scaler=scalers[-1]))
+
+    class Stopping(Batches):
+        def set_epoch(self, epoch):
+            if epoch == 2:
+                raise KeyboardInterrupt
+            super().set_epoch(epoch)
+
+    monkeypatch.setattr("variate.training.fabric_of", half)
+    whole, resumed, state = made(), made(), tmp_path / "state.safetensors"
+    options = {"epochs": 4, "precision": "16-mixed"}
+    train(whole, batches(), **options)
+    with pytest.raises(KeyboardInterrupt):
+        train(made(), Stopping(*data(), batch_size=32, seed=0), **options, checkpoint=state)
+    train(resumed, batches(), **options, checkpoint=state)
+    assert scalers[0].get_scale() == scalers[2].get_scale() == 2.0 * 2**8
+    assert torch.equal(weights(whole), weights(resumed))

@@ -140,6 +140,7 @@ def save(run: Run, path: Path) -> None:
         "history": asdict(run.history),
         "schedule": run.schedule.state_dict(),
         "averaged": run.average.count if run.average is not None else 0,
+        "loss_scale": run.fabric.strategy.precision.state_dict(),  # empty, but for 16-mixed
     }
     save_training(path, networks, run.optimizer.optimizer, facts)
 
@@ -153,6 +154,7 @@ def resume(run: Run, checkpoint: str | Path | None) -> int:
     run.history = History(**facts["history"])
     run.stream.index = facts["stream"]
     run.schedule.load_state_dict(facts["schedule"])
+    run.fabric.strategy.precision.load_state_dict(facts["loss_scale"])
     for group, rate in zip(run.optimizer.optimizer.param_groups, run.schedule.get_last_lr(), strict=True):
         group["lr"] = rate
     if run.average is not None:

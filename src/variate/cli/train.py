@@ -61,6 +61,7 @@ def train(
     Example: variate train --data fashion-mnist --network lenet --defense random-at --epochs 10 --out runs/a
     """
     from variate.cell import Cell, train_cell, validation_accuracy
+    from variate.history import History
     from variate.processes import is_first_process
 
     cell = Cell(
@@ -102,4 +103,10 @@ def train(
     typer.echo(
         f"{defense} {network} on {data}: validation accuracy {100 * accuracy:.1f} %, one draw per query; in {out}"
     )
+    history = History(**card.history)
+    if history.robust:
+        rate = 100 * history.robust[history.best]
+        typer.echo(
+            f"best epoch {history.best + 1} of {len(history.robust)}: {rate:.1f} % right under PGD, to rank epochs only"
+        )
     typer.echo(f"next: variate attack {out} --attack pgd --steps 40 --draws 20")
