@@ -6,11 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from grids import GRID, answers_in, facts, holding, run, study
 from typer.testing import CliRunner
 
 from variate.cell import Cell, train_cell
@@ -18,41 +18,12 @@ from variate.cli.main import app
 from variate.errors import UsageError, VariateError
 from variate.grid import left_out, places
 from variate.record import Records
-from variate.study import Where, check_study, progress_of, run_study
-from variate.study_file import Study
+from variate.study import Where, check_study, progress_of
 from variate.work import Order, Task, work
-
-GRID = {
-    "title": "Grid",
-    "data": "digits",
-    "network": "mlp",
-    "defenses": ["deterministic", "random"],
-    "budget": ["linf:0.1", "l2:0.5"],
-    "seeds": [0, 1],
-    "training": {"epochs": 1},
-    "evaluation": {
-        "examples": 8,
-        "draws": 1,
-        "verdict_draws": 4,
-        "deployments": ["single"],
-        "attacks": [{"name": "fgsm"}, {"name": "fmn", "steps": 2}],
-    },
-}
-run = partial(run_study, command="variate study grid.toml")
-
-
-def study(**changes):
-    return Study.model_validate({**GRID, **changes})
 
 
 def suite(**changes):
     return study(**changes, evaluation={**GRID["evaluation"], "attacks": [], "suite": "quick"})
-
-
-def facts(path: Path) -> list[dict]:
-    """The records, without what no two runs have in common."""
-    lines = [json.loads(line) for line in (path / "records.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k not in ("seconds", "machine", "command")} for line in lines]
 
 
 @pytest.fixture(scope="module")
@@ -215,11 +186,6 @@ def slow(tmp_path):
     return file, chosen
 
 
-def answers_in(folder: Path) -> int:
-    path = folder / "records.jsonl"
-    return path.read_bytes().count(b'"kind":"example"') if path.exists() else 0
-
-
 @pytest.mark.slow
 def test_a_killed_study_takes_its_processes_along_and_goes_on_to_the_same_records(slow, tmp_path):
     file, chosen = slow
@@ -250,18 +216,6 @@ def test_a_process_that_dies_fails_its_own_network_only(slow, tmp_path):
     run(chosen, out)
     run(chosen, tmp_path / "whole")
     assert facts(out) == facts(tmp_path / "whole")
-
-
-def holding(path: Path) -> list[int]:
-    """The processes that have a file open."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            if entry.readlink() == path:
-                found.append(int(entry.parts[2]))
-        except OSError:
-            continue
-    return found
 
 
 def test_two_studies_do_not_work_at_one_place(tmp_path, monkeypatch):

@@ -49,7 +49,7 @@ def run_with_ray(
     alone = not joined and address is None and "RAY_ADDRESS" not in os.environ
     if not joined:
         try:
-            ray.init(address=address, include_dashboard=None if address else False, log_to_driver=False)
+            ray.init(address, include_dashboard=None if address else False, log_to_driver=False, logging_level="error")
         except (ConnectionError, ValueError) as error:
             raise VariateError(f"cannot reach the cluster {address}: {error}") from error
     try:
