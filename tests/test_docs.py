@@ -14,7 +14,7 @@ from variate.report.defense_page import defense_page
 from variate.report.table import markdown
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/how-it-works.md", "docs/evaluate.md"]
+PAGES = ["README.md", "docs/how-it-works.md", "docs/train.md", "docs/evaluate.md"]
 RESULTS = sorted(ROOT.glob("docs/results/*/records.jsonl.gz"))
 
 
