@@ -19,8 +19,9 @@ from variate.networks.mlp import MLP
 from variate.networks.resnet18 import ResNet18
 from variate.objectives.noise_growth import noise_growth
 from variate.objectives.weight_covariance import weight_covariance
-from variate.registry import entries
+from variate.registry import Entry, entries
 from variate.testing.findings import Z
+from variate.testing.objectives import check_objective
 from variate.training import train
 
 DRAWS = 4000
@@ -198,6 +199,30 @@ def test_learn2perturb_learns_its_noise(images):
     loader = [(images, torch.arange(6))] * 5
     train(network, loader, objective=objective, epochs=1, budget="linf:0.1", attack_steps=1, accelerator="cpu")
     assert (network.conv1.behind.std != before).all()
+
+
+@pytest.mark.parametrize(
+    ("function", "finding"),
+    [
+        (lambda net, x, y: 0 * sum(p.sum() for p in net.parameters()), "no gradient reaches"),
+        (lambda net, x, y: sum(p.sum() for p in net.parameters()), "no UsageError"),
+        (lambda net, x, y: sum(p.sum() for p in net.parameters()) * math.nan, "not a finite scalar"),
+    ],
+)
+def test_the_conformance_suite_finds_what_is_broken_about_layers(function, finding, monkeypatch):
+    real = Entry.load
+    monkeypatch.setattr(Entry, "load", lambda e: function if e.name == "noise-growth" else real(e))
+    with pytest.raises(AssertionError, match=finding):
+        check_objective("noise-growth")
+
+
+def test_an_objective_that_needs_layers_is_used_by_a_defense(monkeypatch):
+    real = Entry.load
+    monkeypatch.setattr(
+        Entry, "load", lambda e: (lambda network: (network, "adversarial")) if e.name == "learn2perturb" else real(e)
+    )
+    with pytest.raises(AssertionError, match="no registered defense uses it"):
+        check_objective("noise-growth")
 
 
 def test_the_noise_of_wca_has_its_covariance():

@@ -19,7 +19,8 @@ FLOOR = 0.01  # where the authors' code clips the standard deviation
     cite="Jeddi et al. 2020, arXiv:2003.01090",
     differs="The paper alternates steps of the weights and of the noise; here one loss trains both, from the first "
     "epoch and with a constant weight of the noise's term. One learned size per channel behind every convolution; in "
-    "the authors' code one per activation, behind the first convolution and every residual block.",
+    "the authors' code one per activation, behind the first convolution and every residual block. Inputs are attacked "
+    "on their label, there on the network's own answer.",
 )
 def learn2perturb(network: nn.Module, *, std: float = 0.25) -> tuple[nn.Module, str]:
     """Gaussian noise behind every convolution, its size learned and rewarded; half clean, half adversarial.

@@ -19,7 +19,7 @@ SMALLEST = 299 / 331  # the paper pads 299 pixels, resized at random, to 331
     cite="Xie et al. 2018, arXiv:1711.01991",
     differs="The paper enlarges the image and pads it to a larger one; this shrinks it in the same proportion and "
     "pads it to its own size, so any network takes it. It is there in training too. A small image has few places: 8x8 "
-    "has 4.",
+    "has 4. The zeros are black, in the authors' code grey.",
 )
 def random_resize(network: nn.Module) -> tuple[nn.Module, str]:
     """The input is resized at random and padded with zeros at random, one draw for the batch; plain cross-entropy.

@@ -17,7 +17,7 @@ FEATURES = 32  # of the authors' CIFAR-10 networks, whose noise starts with entr
     random=True,
     adversarial=False,
     group="randomized",
-    cite="Eustratiadis et al. 2021, arXiv:2010.07532",
+    cite="Eustratiadis et al. 2021, arXiv:2010.08852",
     differs="The network's own penultimate features, where the authors' code puts a layer of 32 before the last; L "
     "starts as small as gives D features the noise of 32. Nothing but weight decay bounds the last weights and the "
     "noise, as in that code; here it is decoupled, and of all parameters.",

@@ -14,7 +14,7 @@ LEAST = 0.1  # logits: added to the standard deviation, so that agreeing draws a
 
 @objective(
     needs="perturb",
-    cite="ours; after the weight-covariance alignment of Eustratiadis et al. 2021 (WCA-Net), arXiv:2010.07532",
+    cite="ours; after the weight-covariance alignment of Eustratiadis et al. 2021 (WCA-Net), arXiv:2010.08852",
 )
 def margin_variance(
     net: nn.Module, x: Tensor, y: Tensor, *, perturb: InnerAttack, draws: float = 1, verdicts: float = 4

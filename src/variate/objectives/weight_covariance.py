@@ -12,7 +12,7 @@ from variate.feature_noise import CorrelatedNoise, Surrounded
 from variate.registry import objective
 
 
-@objective(needs="layers", cite="Eustratiadis et al. 2021, arXiv:2010.07532, as its public code has it")
+@objective(needs="layers", cite="Eustratiadis et al. 2021, arXiv:2010.08852, as its public code has it")
 def weight_covariance(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """Minus the logarithm of sum(diag(W Sigma W^T)), the variance that the noise gives the logits, summed over classes.
 
