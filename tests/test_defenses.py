@@ -11,12 +11,14 @@ from variate.cell import Cell, train_cell
 from variate.checkpoint import load, read_card
 from variate.defended import defended, teacher_of
 from variate.defenses._surgery import behind_the_first, layers, replaced, seeded_by
+from variate.doubts import doubt
 from variate.errors import UsageError
 from variate.feature_noise import Surrounded
 from variate.keyed import outputs_under
 from variate.networks.resnet18 import ResNet18
 from variate.randomness import Stream
 from variate.recipe import Recipe, wire
+from variate.record import Records
 from variate.testing.defenses import check_defense
 
 NAMES = list(registry.entries("defenses"))
@@ -166,6 +168,17 @@ def test_one_step_is_one_step():
         loss(network, x.clone(), y)
         counted[name] = len(calls)
     assert counted == {"fast-at": 2, "at": 6}
+
+
+def test_what_has_no_mean_network_is_doubted_without_a_transfer(tmp_path):
+    network, _ = defended("smoothing", nn.Sequential(nn.Flatten(), nn.Linear(16, 3)))
+    records = Records(tmp_path / "records.jsonl")
+    x, y = torch.rand(2, 1, 4, 4), torch.arange(2)
+    asked = {"budget": "linf:0.1", "records": records, "name": "n", "examples": 2, "draws": 2, "steps": 1}
+    doubt(network.eval(), x, y, **asked, source={}, verdict_draws=2)
+    attacks = {claim.attack for claim in records.claims.values()}
+    assert {"pgd", "square"} <= attacks
+    assert "transfer" not in attacks
 
 
 class Tied(nn.Module):

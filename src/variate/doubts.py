@@ -82,7 +82,8 @@ def doubt(
     whites: tuple[dict[str, Any], ...] = ({"name": "fgsm"}, many, twice)
     inside = [w for w in whites if sees and _bounds(w["name"], parsed)]
     outside = [b for b in BLACK_BOX if b["name"] in known and _bounds(b["name"], parsed)]
-    if isinstance(network, RandomNetwork) or source is not None:
+    own = isinstance(network, RandomNetwork) or (kind == "deterministic" and source is not None)
+    if own or source:  # any other random network has no mean that an attacker could hold
         outside += [{"name": "transfer"}] if _bounds("transfer", parsed) else []
     evaluate(network, x, y, budget=parsed, attacks=[*inside, *outside], part=DOUBTS, **judged)
     if not sees:
