@@ -246,6 +246,9 @@ def test_the_state_of_another_network_or_of_other_data_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="another training run") as error:
         train(made(), batches(), epochs=1, checkpoint=state, origin={"data": "a", "batch_size": 64})
     assert error.value.findings == ("batch_size: 32 there, 64 now",)
+    with pytest.raises(CheckpointError) as error:  # as an earlier version, without the option, would have left it
+        train(made(), batches(), epochs=1, checkpoint=state, origin={"data": "a", "batch_size": 32, "shuffle": True})
+    assert error.value.findings == ("shuffle: nothing there, True now",)
 
 
 def test_the_accuracy_of_a_card_is_that_of_the_epoch_that_was_kept():

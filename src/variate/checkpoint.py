@@ -195,12 +195,10 @@ def load_training(
     """
     tensors, metadata = _read_tensors(path)
     facts: dict[str, Any] = json.loads(metadata.get("facts", "{}"))
-    changed = [
-        f"{name}: {old!r} there, {recipe.get(name)!r} now"
-        for name, old in facts.get("recipe", {}).items()
-        if recipe.get(name) != old
-    ]
-    if changed or "recipe" not in facts:
+    there = facts.get("recipe", {})
+    changed = [f"{k}: {old!r} there, {recipe.get(k)!r} now" for k, old in there.items() if recipe.get(k) != old]
+    changed += [f"{k}: nothing there, {now!r} now" for k, now in recipe.items() if k not in there]
+    if changed:
         raise CheckpointError(
             f"{path} is the state of another training run",
             findings=changed,
