@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from variate.cell import Cell, train_cell
 from variate.cli.main import app
 from variate.errors import UsageError, VariateError
+from variate.evidence import Evidence
 from variate.grid import left_out, places
 from variate.record import Records
 from variate.study import Where, check_study, progress_of
@@ -296,3 +297,20 @@ def test_a_dry_run_says_what_is_left_and_does_nothing(slow, tmp_path):
     assert not out.exists()
     shown = CliRunner().invoke(app, ["study", str(file), "--out", str(out), "--dry-run", "--json"])
     assert json.loads(shown.stdout)[1] == {"network": "random", "state": "to do"}
+
+
+def test_the_networks_of_several_data_sets_are_held_to_their_own(whole):
+    records = Records(whole / "records.jsonl")
+    run, network = records.runs[0], records.networks["random, seed 0"]
+    assert Evidence(records, network.network).data == "digits"
+    records.runs.insert(0, run.model_copy(update={"data": "fashion-mnist"}))
+    assert Evidence(records, network.network).data == "digits"
+    assert Evidence(records, "another").data == "fashion-mnist"
+
+
+@pytest.mark.parametrize("options", [["--engine", "ray", "--workers", "2"], ["--address", "auto"]])
+def test_options_of_another_engine_are_mistakes(slow, tmp_path, options):
+    shown = CliRunner().invoke(app, ["study", str(slow[0]), "--out", str(tmp_path / "out"), *options])
+    assert shown.exit_code == 2
+    assert "--engine ray" in shown.stderr or "--workers" in shown.stderr
+    assert not (tmp_path / "out").exists()

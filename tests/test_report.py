@@ -190,3 +190,28 @@ def test_tables_with_seeds_print_and_say_what_the_lines_are(seeds, records, caps
     assert " ± " in text
     assert {line.count("|") for line in text.splitlines() if "2 seeds" in line} == {5}
     assert "t interval" not in markdown(records)
+
+
+def test_the_verdict_compares_within_one_budget_and_one_data_set(x, y):
+    from variate.randomization import randomize
+
+    store = Records()
+    torch.manual_seed(0)
+    plain = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3)).eval()
+    good = plain(x).argmax(1)
+    networks = {"a random": (True, "a", y), "a plain": (False, "a", y), "b plain": (False, "b", good)}
+    for name, (random, data, labels) in networks.items():
+        facts = {"architecture": "mlp", "defense": "d", "objective": "cross-entropy", "parameters": 1, "epochs": 1}
+        more = {"seed": 0, "fingerprint": "f", "training": {"data": data}, "validation": None, "seconds": 1.0}
+        store.add([Network(network=name, random=random, **facts, **more)])
+        for budget in ("linf:0.001", "l2:0.5"):
+            network = randomize(plain, scale=0.3) if random else plain
+            judged = {"budget": budget, "attacks": ["fgsm"], "verdict_draws": 32, "records": store}
+            evaluate(network, x, labels, name=name, deployments=["single"], **judged)
+    sentences = verdict(store)
+    assert [budget in sentence for budget, sentence in zip(("linf:0.001", "l2:0.5"), sentences, strict=True)] == [
+        True
+    ] * 2
+    assert all("the best deterministic network, a plain" in sentence for sentence in sentences)
+    rows = {r.budget: r for r in study_rows(store, "table") if (r.network, r.attack) == ("a plain", "fgsm")}
+    assert all(rows[budget].percent in sentence for budget, sentence in zip(rows, sentences, strict=True))

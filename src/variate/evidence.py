@@ -77,8 +77,10 @@ class Evidence:
 
     @property
     def data(self) -> str | None:
-        """The data set."""
-        return self.records.runs[0].data if self.records.runs else None
+        """The data set: its own, where the records hold networks of several."""
+        runs = {run.data for run in self.records.runs}
+        own = self.described.training.get("data") if self.described is not None else None
+        return own if own in runs else next((run.data for run in self.records.runs), None)
 
     @cached_property
     def gradients(self) -> list[Gradient]:

@@ -38,6 +38,8 @@ class Records:
         whole = Path(path) if path is not None else None
         self.path = whole if whole is None or shard is None else shard_of(whole, shard)
         self._mended = False
+        self._scaled: dict[tuple[str, str], int] = {}  # where a parameter's scale stands
+        self._pictured: set[tuple[str, int]] = set()
         self.runs: list[Run] = []
         self.networks: dict[str, Network] = {}
         self.scales: list[Scale] = []
@@ -73,9 +75,10 @@ class Records:
             case Network():
                 return self.networks.get(record.network) == record
             case Scale():
-                return record in self.scales
+                place = self._scaled.get((record.network, record.parameter))
+                return place is not None and self.scales[place] == record
             case Picture():
-                return record in self.pictures
+                return (record.claim, record.example) in self._pictured
             case Gradient():
                 return (record.fingerprint, record.inputs, record.example) in self.gradients
             case Convergence():
@@ -92,9 +95,10 @@ class Records:
             case Network():
                 self.networks[record.network] = record
             case Scale():
-                self.scales = [s for s in self.scales if (s.network, s.parameter) != (record.network, record.parameter)]
-                self.scales.append(record)
+                place = self._scaled.setdefault((record.network, record.parameter), len(self.scales))
+                self.scales[place : place + 1] = [record]
             case Picture():
+                self._pictured.add((record.claim, record.example))
                 self.pictures.append(record)
             case Gradient():
                 self.gradients[record.fingerprint, record.inputs, record.example] = record

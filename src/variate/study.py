@@ -162,7 +162,8 @@ def run_study(
     merge(grid.values(), runs, out)
     failures: dict[str, str] = {}
     rounds: list[tuple[Step, ...]] = [("train",), ("judge",)] if study.evaluation.suite else [("train", "judge")]
-    with progress(study.title, len(grid), "networks", show=show_progress and not alone) as report:
+    done = sum(is_judged(study, place, grid) for place in grid.values())
+    with progress(study.title, len(grid), "networks", already=done, show=show_progress and not alone) as report:
         for steps in rounds:
             tasks = [
                 Task(name, steps) for name in grid if name not in failures and not _is_done(order, grid, name, steps)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from variate.cli.options import Accelerator, DataFolder, Json, Quiet, print_json, this_command
+from variate.errors import UsageError
 from variate.packaged import packaged_studies
 
 if TYPE_CHECKING:
@@ -55,11 +56,14 @@ def study(
     from variate.grid import left_out
     from variate.report.page import write_page
     from variate.report.table import print_study
-    from variate.study import Where, check_study, run_study
+    from variate.study import Where, run_study
     from variate.study_file import read_study
 
+    if engine is EngineName.ray and workers > 1:
+        raise UsageError("--workers are processes of this machine", todo="leave them out: Ray has its own")
+    if engine is EngineName.local and address is not None:
+        raise UsageError("--address is that of a Ray cluster", todo="add --engine ray")
     chosen = read_study(source)
-    check_study(chosen)
     for line in left_out(chosen):
         sys.stderr.write(f"{line}\n")
     if dry_run:

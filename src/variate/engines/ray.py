@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from logging import ERROR
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ def run_with_ray(
     alone = not joined and address is None and "RAY_ADDRESS" not in os.environ
     if not joined:
         try:
-            ray.init(address, include_dashboard=None if address else False, log_to_driver=False, logging_level="error")
+            ray.init(address, include_dashboard=None if address else False, log_to_driver=False, logging_level=ERROR)
         except (ConnectionError, ValueError) as error:
             raise VariateError(f"cannot reach the cluster {address}: {error}") from error
     try:

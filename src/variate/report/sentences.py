@@ -8,17 +8,31 @@ from variate.result import CLEAN, Row
 
 
 def verdict(records: Records) -> list[str]:
-    """Each random network's one-draw rate under its strongest attack, beside the best deterministic network's."""
+    """Each random network's one-draw rate under its strongest attack, beside the best deterministic network's.
+
+    Strongest and best within one budget and one data set: others say nothing of it.
+    """
     rows = [row for row in study_rows(records, "table") if row.attack != CLEAN and row.deployment in ("single", "any")]
-    worst: dict[str, Row] = {}
+    worst: dict[tuple[str, str | None], Row] = {}
     for row in rows:
-        if row.network not in worst or row.rate < worst[row.network].rate:
-            worst[row.network] = row
-    plain = [row for row in worst.values() if row.deployment == "any"]
-    best = max(plain, key=lambda row: row.rate, default=None)
-    return [_sentence(row, best) for row in worst.values() if row.deployment == "single"] or [
-        f"{_said(row)}." for row in plain
-    ]
+        key = row.network, row.budget
+        if key not in worst or row.rate < worst[key].rate:
+            worst[key] = row
+    best: dict[tuple[str | None, str | None], Row] = {}
+    for row in worst.values():
+        setting = row.budget, _data(records, row)
+        if row.deployment == "any" and (setting not in best or row.rate > best[setting].rate):
+            best[setting] = row
+    return [
+        _sentence(row, best.get((row.budget, _data(records, row))))
+        for row in worst.values()
+        if row.deployment == "single"
+    ] or [f"{_said(row)}." for row in worst.values()]
+
+
+def _data(records: Records, row: Row) -> str | None:
+    described = records.networks.get(row.network)
+    return described.training.get("data") if described is not None else None
 
 
 def _sentence(row: Row, best: Row | None) -> str:
