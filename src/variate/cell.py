@@ -23,6 +23,7 @@ from variate.lines import Network, Record, Run, Scale
 from variate.network import RandomNetwork
 from variate.processes import is_first_process
 from variate.randomness import hash_words
+from variate.spec import parse
 from variate.training import train
 
 TEACHER = "teacher"  # its folder within the cell's
@@ -180,7 +181,7 @@ def describe(card: Card, network: nn.Module, name: str) -> list[Record]:
             defense=card.defense,
             objective=card.objective,
             parameters=sum(p.numel() for p in network.parameters()),
-            random=isinstance(network, RandomNetwork),
+            random=bool(registry.get("defenses", parse(card.defense, "a defense")[0]).facts["random"]),
             epochs=len(card.history["losses"]),
             seed=card.seed,
             fingerprint=card.fingerprint,

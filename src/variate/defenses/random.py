@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from torch import nn
 
-from variate.randomization import randomize
+from variate.defenses._distribution import distributed
 from variate.registry import defense
-from variate.scaling import Share
 
 
 @defense(
@@ -32,6 +29,4 @@ def random(
     Returns:
         The network to train, and its objective.
     """
-    return randomize(
-        network, {only: family, "*": "fixed"} if only != "*" else family, scale=scale, share=cast(Share, share)
-    ), "cross-entropy+snr"
+    return distributed(network, family=family, scale=scale, share=share, only=only), "cross-entropy+snr"
