@@ -1,25 +1,18 @@
 """Studies as grids: what varies, in which order and in how many processes, changes no record; no failure stops all."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
+import re
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
-from grids import GRID, answers_in, facts, holding, run, study
-from typer.testing import CliRunner
+from grids import GRID, facts, run, study
 
 from variate.cell import Cell, train_cell
-from variate.cli.main import app
 from variate.errors import UsageError, VariateError
 from variate.evidence import Evidence
 from variate.grid import left_out, places
 from variate.record import Records
-from variate.study import Where, check_study, progress_of
+from variate.study import check_study, progress_of
+from variate.study_file import read_study
 from variate.work import Order, Task, work
 
 
@@ -94,12 +87,6 @@ def test_the_order_in_which_places_are_worked_at_changes_no_record(whole, tmp_pa
     assert facts(tmp_path) == facts(whole)
 
 
-@pytest.mark.slow
-def test_processes_write_the_records_of_one(whole, tmp_path):
-    run(study(), tmp_path, where=Where(workers=2))
-    assert facts(tmp_path) == facts(whole)
-
-
 def test_what_is_done_is_not_worked_at_again(whole, monkeypatch):
     before = (whole / "records.jsonl").read_bytes()
     monkeypatch.setattr("variate.work.train_cell", pytest.fail)
@@ -151,81 +138,6 @@ def test_a_network_that_fails_stops_no_other_and_is_all_that_a_second_run_does(w
     assert asked == ["deterministic-seed-1"]
     assert facts(tmp_path) == facts(whole)
     assert not (tmp_path / "deterministic-seed-1" / "failure.txt").exists()
-
-
-def start(file: Path, out: Path, *options: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "variate", "study", str(file), "--out", str(out), "--quiet", *options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-
-
-def wait_until(condition, process, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, "it ended before it could be killed"
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.002)
-
-
-SLOW = {"examples": 40, "attacks": [{"name": "pgd", "steps": 200}], "batch_size": 4}
-
-
-@pytest.fixture
-def slow(tmp_path):
-    """Two networks whose attacks take a moment, as a file and by themselves."""
-    chosen = study(seeds=[0], budget="linf:0.1", evaluation={**GRID["evaluation"], **SLOW})
-    file = tmp_path / "slow.toml"
-    file.write_text(
-        "\n".join(
-            [
-                'title = "Grid"\ndata = "digits"\nnetwork = "mlp"\ndefenses = ["deterministic", "random"]',
-                'budget = "linf:0.1"\n[training]\nepochs = 1\n[evaluation]\nexamples = 40\nbatch_size = 4\ndraws = 1',
-                'verdict_draws = 4\ndeployments = ["single"]\nattacks = [{ name = "pgd", steps = 200 }]',
-            ]
-        )
-    )
-    return file, chosen
-
-
-@pytest.mark.slow
-def test_a_killed_study_takes_its_processes_along_and_goes_on_to_the_same_records(slow, tmp_path):
-    file, chosen = slow
-    out, place = tmp_path / "out", tmp_path / "out" / "random"
-    process = start(file, out, "--workers", "2")
-    wait_until(lambda: answers_in(place) > 402, process)  # the whole split, and some of the table
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    before = answers_in(place)
-    run(chosen, out)  # the locks are free as soon as the processes are gone
-    run(chosen, tmp_path / "whole")
-    assert before < answers_in(place)
-    assert facts(out) == facts(tmp_path / "whole")
-
-
-@pytest.mark.slow
-def test_a_process_that_dies_fails_its_own_network_only(slow, tmp_path):
-    file, chosen = slow
-    out, place = tmp_path / "out", tmp_path / "out" / "random"
-    process = start(file, out, "--workers", "2")
-    wait_until(lambda: answers_in(place) > 402, process)
-    for child in holding(place / "lock"):
-        os.kill(child, signal.SIGKILL)
-    _, said = process.communicate()
-    assert process.returncode == 1
-    assert "random: its process died" in said
-    assert progress_of(chosen, out) == {"deterministic": "done", "random": "trained, judging begun"}
-    run(chosen, out)
-    run(chosen, tmp_path / "whole")
-    assert facts(out) == facts(tmp_path / "whole")
-
-
-def test_two_studies_do_not_work_at_one_place(tmp_path, monkeypatch):
-    monkeypatch.setattr("variate.work.PATIENCE", 0.1)
-    order = Order(study(), tmp_path)
-    (tmp_path / "random-seed-0").mkdir()
-    with FileLock(tmp_path / "random-seed-0" / "lock"):
-        assert "another process works in" in work(order, Task("random, seed 0", ("train",)))
-    assert work(order, Task("random, seed 0", ("train",))) is None
 
 
 def test_networks_to_transfer_from_are_trained_first(tmp_path):
@@ -289,16 +201,6 @@ def test_the_whole_grid_is_checked_before_anything_is_trained(changes, message):
     assert error.value.exit_code == 2
 
 
-def test_a_dry_run_says_what_is_left_and_does_nothing(slow, tmp_path):
-    file, _ = slow
-    out = tmp_path / "out"
-    shown = CliRunner().invoke(app, ["study", str(file), "--out", str(out), "--dry-run"])
-    assert shown.stdout.splitlines() == ["deterministic  to do", "random         to do", "2 networks: 0 done, 2 left"]
-    assert not out.exists()
-    shown = CliRunner().invoke(app, ["study", str(file), "--out", str(out), "--dry-run", "--json"])
-    assert json.loads(shown.stdout)[1] == {"network": "random", "state": "to do"}
-
-
 def test_the_networks_of_several_data_sets_are_held_to_their_own(whole):
     records = Records(whole / "records.jsonl")
     run, network = records.runs[0], records.networks["random, seed 0"]
@@ -308,9 +210,19 @@ def test_the_networks_of_several_data_sets_are_held_to_their_own(whole):
     assert Evidence(records, "another").data == "fashion-mnist"
 
 
-@pytest.mark.parametrize("options", [["--engine", "ray", "--workers", "2"], ["--address", "auto"]])
-def test_options_of_another_engine_are_mistakes(slow, tmp_path, options):
-    shown = CliRunner().invoke(app, ["study", str(slow[0]), "--out", str(tmp_path / "out"), *options])
-    assert shown.exit_code == 2
-    assert "--engine ray" in shown.stderr or "--workers" in shown.stderr
-    assert not (tmp_path / "out").exists()
+def test_doubts_are_measured_once_at_the_first_budget(tmp_path):
+    evaluation = {**GRID["evaluation"], "doubts": True}
+    records = run(study(defenses=["random"], seeds=[0], evaluation=evaluation), tmp_path)
+    budgets = {claim.budget for claim in records.claims.values() if claim.part == "doubts"}
+    assert budgets >= {"linf:0.1", None}
+    assert {budget.partition(":")[0] for budget in budgets if budget} == {"linf"}
+    assert len(records.gradients) == 8
+
+
+def test_the_page_of_studies_shows_one_that_can_be_done(tmp_path):
+    page = (Path(__file__).parent.parent / "docs" / "studies.md").read_text()
+    (text,) = re.findall(r"```toml\n(.*?)```", page, re.S)
+    (tmp_path / "study.toml").write_text(text)
+    chosen = read_study(str(tmp_path / "study.toml"))
+    check_study(chosen)
+    assert len(places(chosen, tmp_path)) == 18
