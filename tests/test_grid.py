@@ -226,3 +226,13 @@ def test_the_page_of_studies_shows_one_that_can_be_done(tmp_path):
     chosen = read_study(str(tmp_path / "study.toml"))
     check_study(chosen)
     assert len(places(chosen, tmp_path)) == 18
+
+
+def test_a_defense_may_start_from_a_trained_network(whole, monkeypatch):
+    monkeypatch.chdir(whole)
+    chosen = study(defenses=[{"defense": "random", "start": "deterministic-seed-0"}], seeds=[0])
+    check_study(chosen)
+    (place,) = places(chosen, whole / "out").values()
+    assert place.cell.start == whole / "deterministic-seed-0"  # wherever the process that trains stands
+    with pytest.raises(VariateError, match="nowhere holds no saved network"):
+        check_study(study(training={"start": "nowhere"}))

@@ -65,6 +65,7 @@ def places(study: Study, out: Path, *, data_folder: Path | None = None, accelera
     for data, network, defense, seed in points:
         name = name_of(study, data, network, defense, seed)
         own = study.settings(defense, data)
+        own |= {"start": own["start"].absolute()} if own.get("start") is not None else {}
         cell = Cell(
             data=data,
             network=network,

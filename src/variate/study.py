@@ -17,7 +17,7 @@ import torch
 from variate import registry
 from variate.budget import Budget
 from variate.cell import run_record
-from variate.checkpoint import build
+from variate.checkpoint import build, load_start
 from variate.defended import defended, teacher_of
 from variate.engines.local import Outcome, run_here, run_in_processes
 from variate.errors import UsageError, VariateError
@@ -104,6 +104,8 @@ def _check_network(study: Study, data: str, architecture: str, defense: Defense)
     taught = teacher_of(defense.defense) if settings.get("objective") is None else None
     with torch.random.fork_rng():
         plain = build(architecture, facts["shape"], facts["classes"], list(facts["mean"]), list(facts["std"]))
+        if settings.get("start") is not None:
+            load_start(plain, settings["start"], architecture)
         network, objective = defended(defense.defense, plain)
     known = {field.name for field in fields(Recipe)}
     chosen = {name: value for name, value in settings.items() if name in known}

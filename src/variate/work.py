@@ -163,5 +163,5 @@ def _draw_curves(
     for size in curves.sizes_for(place.cell.data):
         budget = Budget.parse(first).with_size(size)
         curve(budget=budget, attacks=[{**pgd, "draws": study.evaluation.draws}], part="sizes")
-    if isinstance(network, RandomNetwork):
+    if curves.draws and isinstance(network, RandomNetwork):
         curve(budget=first, attacks=[{**pgd, "draws": draws} for draws in curves.draws], part="draws")
