@@ -5,6 +5,7 @@ An example meets the same coins alone and in any batch, and torch's global gener
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -26,8 +27,13 @@ class Coins:
     """
 
     def __init__(self, seed: int, x: Tensor) -> None:
-        self._keys = [hash_words("coins", seed, fingerprint([row])) % 2**63 for row in x]
+        self._seed = seed
         self._like = x
+
+    @functools.cached_property
+    def _keys(self) -> list[int]:
+        """One for each example; made when a coin is first asked for."""
+        return [hash_words("coins", self._seed, fingerprint([row])) % 2**63 for row in self._like]
 
     def uniform(self, purpose: str, shape: Sequence[int]) -> Tensor:
         """Uniform in (0, 1): shape (B, *shape), in the inputs' precision. Another purpose has other coins."""

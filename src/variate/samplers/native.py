@@ -10,7 +10,7 @@ import ctypes
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -115,7 +115,12 @@ def available() -> bool:
 
 def fill(kind: Kind, key: int, uid: int, out: Tensor) -> None:
     """Fill a contiguous float32 tensor on the CPU with noise."""
-    Table([Row(uid, kind, out.numel())]).run("noise", key, [out], [out], [out])
+    _alone(kind, uid, out.numel()).run("noise", key, [out], [out], [out])
+
+
+@lru_cache(maxsize=64)  # the coins of a batch are as many keys of one tensor
+def _alone(kind: Kind, uid: int, count: int) -> Table:
+    return Table([Row(uid, kind, count)])
 
 
 def describe() -> str:
