@@ -381,3 +381,11 @@ def test_pieces_cover_everything_once_and_fit(rows, room, at_once):
         assert size * min(len(group), at_once) <= max(room, 1)
         seen += [(row, key) for row in range(part.start, part.stop) for key in group]
     assert sorted(seen) == [(row, key) for row in range(rows) for key in keys]
+
+
+def test_examples_that_an_oracle_was_not_told_of_are_counted(mlp, x):
+    oracle = ScoreOracle(mlp, stream=Stream("search", 0))
+    oracle.scores(x[[0, 0, 2]], rows=torch.tensor([0, 0, 2]))
+    assert oracle.queries.points.tolist() == [2, 0, 1]
+    oracle.scores(x)
+    assert oracle.queries.points.tolist() == [3, 1, 2, *[1] * (len(x) - 3)]

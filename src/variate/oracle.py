@@ -131,8 +131,6 @@ class Oracle:
         return pieces(len(x), keys, self._room, 1 if alone else len(keys))
 
     def _count(self, x: Tensor, rows: Tensor | None, keys: list[int], *, forwards: int = 0, backwards: int = 0) -> None:
-        if rows is None and len(self.queries.points) == 0:
-            self.queries = Queries(len(x))
         whose = torch.arange(len(x)) if rows is None else rows
         self.queries.count(whose, keys, forwards=forwards, backwards=backwards, again=self._reuse == "fixed")
 
@@ -181,8 +179,6 @@ class GradientOracle(ScoreOracle):
     def module(self, x: Tensor, *, rows: Tensor | None = None, keys: list[int] | None = None) -> LentNetwork:
         """The network at fixed draws as a module, for a library that takes one; every pass through it is counted."""
         keys = self._keys(x) if keys is None else keys
-        if rows is None and len(self.queries.points) == 0:
-            self.queries = Queries(len(x))
         whose = torch.arange(len(x)) if rows is None else rows
         return LentNetwork(self.network, keys, self.average, x, whose, self.queries, self._watch)
 

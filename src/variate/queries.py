@@ -13,7 +13,7 @@ class Queries:
     """Counts for the examples of one batch.
 
     Args:
-        examples: B, how many there are.
+        examples: B, how many there are; it grows with the examples that are asked about.
 
     Attributes:
         points: inputs that the attacker asked about, shape (B,); each is answered over several draws.
@@ -37,6 +37,7 @@ class Queries:
             again: whether these keys may answer other queries too, and count once.
         """
         asked = np.bincount(rows.cpu().numpy(), minlength=len(self.points)).astype(np.int64)
+        self._reach(len(asked))
         self.points += asked
         self.forwards += forwards * len(keys) * asked
         self.backwards += backwards * len(keys) * asked
@@ -48,6 +49,12 @@ class Queries:
             fresh = set(np.flatnonzero(asked).tolist()) - known
             known |= fresh
             self.draws[list(fresh)] += 1
+
+    def _reach(self, examples: int) -> None:
+        """Make room for examples that were not known of."""
+        for name in ("points", "forwards", "backwards", "draws"):
+            counts = getattr(self, name)
+            setattr(self, name, np.pad(counts, (0, max(0, examples - len(counts)))))
 
     def merge(self, others: Queries, rows: Tensor) -> None:
         """Add what was asked about the examples ``rows`` of this batch, as if by draws of their own."""
