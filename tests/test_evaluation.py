@@ -281,3 +281,14 @@ def test_a_budget_of_zero_changes_nothing_and_the_whole_range_is_one(attack, pai
         assert rates_of[attack] == rates_of["clean"]
         everything = str(x[0].numel()) if norm in ("l1", "l0") else "4" if norm == "l2" else "1"
         evaluate(net, x[:6], y[:6], budget=f"{norm}:{everything}", attacks=[options], draws=2, verdict_draws=32)
+
+
+def test_a_network_without_a_mean_is_transferred_from_as_it_is(inputs):
+    """Dropout that is on: the attacker holds it, and averages over its draws."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16, 32), nn.Tanh(), nn.Dropout(0.3), nn.Linear(32, 2)).train()
+    x, _ = inputs
+    y = nn.Sequential(*list(network)).eval()(x).argmax(1)
+    network.train()
+    result = rates(evaluate(network, x, y, budget="linf:0.3", attacks=["transfer"], deployments=["single"]))
+    assert result["transfer", "single"][0] < result["clean", "single"][0] - 0.2

@@ -126,7 +126,7 @@ class Target:
 
     @property
     def can_be_held(self) -> bool:
-        """Whether there is any network that an attacker could hold."""
+        """Whether there is any network that an attack may hold that can do without."""
         return bool(self.sources) or isinstance(self.network, RandomNetwork) or self.kind == "deterministic"
 
     def held(self, name: str | None) -> nn.Module:
@@ -143,14 +143,8 @@ class Target:
         raise unknown_name("network to transfer from", name, [MEAN, ENSEMBLE, *self.sources])
 
     def _mean(self) -> nn.Module:
-        if isinstance(self.network, RandomNetwork):
-            return self.network.mean()
-        if self.kind == "deterministic":
-            return self.network
-        raise UsageError(
-            "transfer needs a source network: this one is random and has no mean network",
-            todo="pass source=, a network that the attacker could hold",
-        )
+        """The mean network of a random one; a network that has none stands for itself, averaged over its draws."""
+        return self.network.mean() if isinstance(self.network, RandomNetwork) else self.network
 
 
 def perturb(target: Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) -> tuple[Tensor, Oracle]:
