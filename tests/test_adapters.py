@@ -17,12 +17,12 @@ from typer.testing import CliRunner
 
 import variate.testing.attacks as conformance
 from variate import registry
-from variate.attacks._libraries import imported
 from variate.attacks.fgsm import fgsm
 from variate.budget import NORMS, Budget
 from variate.cli.main import app
 from variate.errors import AttackError, UsageError
 from variate.evaluation import evaluate
+from variate.lacking import imported
 from variate.oracle import GradientOracle
 from variate.plan import Plan, Target, perturb
 from variate.randomization import randomize

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from variate.comparison import compare as compare
     from variate.errors import VariateError as VariateError
     from variate.evaluation import evaluate as evaluate
+    from variate.exporting import export as export
     from variate.judge import judge_until as judge_until
     from variate.network import RandomNetwork as RandomNetwork
+    from variate.opening import open_exported as open_exported
     from variate.oracle import GradientOracle as GradientOracle
     from variate.oracle import LabelOracle as LabelOracle
     from variate.oracle import ScoreOracle as ScoreOracle
@@ -41,8 +43,10 @@ _PLACES = {
     "check": "checks",
     "compare": "comparison",
     "evaluate": "evaluation",
+    "export": "exporting",
     "judge_until": "judge",
     "load": "checkpoint",
+    "open_exported": "opening",
     "randomize": "randomization",
     "train": "training",
 }

@@ -73,6 +73,10 @@ class AttackError(VariateError):
     """An attack broke its contract: it left its budget, the input range, or the shape of its inputs."""
 
 
+class ExportError(VariateError):
+    """A network cannot be written as a graph, or the graph does not do what the network does."""
+
+
 def unknown_name(what: str, found: str, choices: Sequence[str]) -> UsageError:
     """The error for a name that does not exist, with the choices and the nearest of them."""
     near = difflib.get_close_matches(found, choices, n=1, cutoff=0.5)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,27 +21,6 @@ from variate.oracle import GradientOracle
 SEEDS = 2**32  # numpy's generator takes no more
 
 Run = Callable[[nn.Module, Tensor, Tensor, Tensor | None], Tensor | None]
-
-
-def imported(name: str, extra: str) -> ModuleType:
-    """A library's module, or a ``UsageError`` that says how to install it.
-
-    Args:
-        name: of the module.
-        extra: of this package that installs the library.
-    """
-    todo, top = f"pip install 'variate[{extra}]'", name.partition(".")[0]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what the library itself imports
-            importlib.import_module(top)
-            return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name == top:
-            raise UsageError(f"{extra} needs a library that is not installed", todo=todo) from error
-        raise UsageError(f"{extra} cannot be imported: {error}", todo=todo) from error
-    except ImportError as error:  # such as a program that it looks for
-        raise UsageError(f"{extra} cannot be imported: {error}", todo=todo) from error
 
 
 def chosen(library: str, attack: str, norm: str, known: Mapping[str, type]) -> type:

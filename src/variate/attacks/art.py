@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from variate.attacks._libraries import Run, chosen, imported, made, run_apart
+from variate.attacks._libraries import Run, chosen, made, run_apart
 from variate.budget import ORDERS, Budget
 from variate.errors import UsageError
+from variate.lacking import imported
 from variate.oracle import GradientOracle
 from variate.registry import attack
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from variate.attacks._libraries import Run, chosen, imported, made, run_apart
+from variate.attacks._libraries import Run, chosen, made, run_apart
 from variate.budget import Budget
 from variate.errors import UsageError
+from variate.lacking import imported
 from variate.oracle import GradientOracle
 from variate.registry import attack
 

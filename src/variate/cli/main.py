@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 import variate
-from variate.cli import attack, audit, check, doctor, evaluate, list_entries, report, study, train
+from variate.cli import attack, audit, check, doctor, evaluate, export, list_entries, report, study, train
 from variate.errors import VariateError
 
 
@@ -45,6 +45,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("audit")(audit.audit)
 app.command("study")(study.study)
 app.command("report")(report.report)
+app.command("export")(export.export)
 app.command("check")(check.check)
 app.command("list")(list_entries.list_entries)
 app.command("doctor")(doctor.doctor)

@@ -1,0 +1,49 @@
+"""``variate export``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from variate.cli.options import Json, TrustCode, print_json
+
+
+class Form(StrEnum):
+    """What a network is exported as."""
+
+    onnx = "onnx"
+    torch_export = "torch-export"
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder that `variate train` wrote.")],
+    out: Annotated[Path, typer.Option(help="The file to write: .onnx or .pt2.")],
+    form: Annotated[Form, typer.Option("--format", help="onnx, or torch-export for torch.export.load.")] = Form.onnx,
+    draws: Annotated[int, typer.Option(min=1, help="Fresh draws that every call averages over.")] = 1,
+    mean: Annotated[bool, typer.Option("--mean", help="Write the mean network, which is deterministic.")] = False,
+    key: Annotated[int | None, typer.Option(help="Write the draw of this key, which is deterministic.")] = None,
+    trust_code: TrustCode = False,
+    json: Json = False,
+) -> None:
+    """Write a trained network as a graph that runs without Variate, and draws afresh at every call.
+
+    Example: variate export runs/a --format onnx --out a.onnx
+    """
+    import torch
+
+    from variate import checkpoint, exporting
+
+    shape = checkpoint.read_card(run).shape
+    network = checkpoint.load(run, trust_code=trust_code)
+    example = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    written = exporting.export(network, out, example, format=form.value, draws=draws, mean=mean, key=key)
+    if json:
+        print_json(asdict(written))
+        return
+    kind = "fresh draws at every call" if written.random else "deterministic"
+    batch = "batches of any size" if written.batch is None else f"batches of {written.batch}"
+    typer.echo(f"{written.path}: {kind}, {batch}")
