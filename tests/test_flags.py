@@ -402,3 +402,10 @@ def test_every_flag_has_its_page(name):
 
 def test_the_index_of_flags_is_complete():
     assert (Path(__file__).parent.parent / "docs" / "flags" / "README.md").read_text() == flag_index()
+
+
+def test_a_twin_is_deterministic_on_purpose(ordinary, data):
+    x, y = data[0][:20], data[1][:20]
+    records = Records()
+    evaluate(ordinary, x, y, budget=BUDGET, attacks=["fgsm"], deployments=["single"], records=records, part="twins")
+    assert not not_random(records)
