@@ -11,10 +11,11 @@ from variate import registry
 from variate.record import Records
 from variate.report.attack_page import attack_page
 from variate.report.defense_page import defense_page
+from variate.report.summary import summary
 from variate.report.table import markdown
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/how-it-works.md", "docs/train.md", "docs/evaluate.md"]
+PAGES = ["README.md", "docs/how-it-works.md", "docs/train.md", "docs/evaluate.md", "docs/serve.md"]
 RESULTS = sorted(ROOT.glob("docs/results/*/records.jsonl.gz"))
 
 
@@ -70,6 +71,11 @@ def test_published_tables_are_those_of_their_records(path):
     records = Records(path)
     assert markdown(records) in page
     assert records.runs[0].command in page
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/results/paper/README.md"])
+def test_the_main_table_is_that_of_the_first_study(page):
+    assert summary(Records(ROOT / "docs/results/paper/records.jsonl.gz")) in (ROOT / page).read_text()
 
 
 def test_the_page_of_costs_is_that_of_the_committed_measurements(monkeypatch):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from variate.randomness import Stream as Stream
     from variate.record import Records as Records
     from variate.result import Result as Result
+    from variate.serving import Served as Served
     from variate.training import train as train
 
 __version__ = "0.1.0"
@@ -38,6 +39,7 @@ _PLACES = {
     "Records": "record",
     "Result": "result",
     "ScoreOracle": "oracle",
+    "Served": "serving",
     "Stream": "randomness",
     "VariateError": "errors",
     "check": "checks",

@@ -8,8 +8,11 @@ top bits of every key, so the keys of two streams are disjoint by construction, 
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
+import threading
 import warnings
+import weakref
 from collections.abc import Sequence
 from typing import Literal
 
@@ -26,8 +29,15 @@ LEGACY_COUNTER_BITS = 29
 STRIDE = 0x9E3779B97F4A7D  # odd, so index * STRIDE mod 2**b is a permutation for every b: no key repeats in a stream
 
 
+_taking = threading.Lock()  # one for all: a stream is copied with its network, and a lock cannot be
+_from_entropy: weakref.WeakSet[Stream] = weakref.WeakSet()
+
+
 class Stream:
     """Keys, one after another: a pure function of (name, seed, index).
+
+    Threads that share a stream never get the same key. After a fork, a stream without a seed goes on from fresh entropy
+    in the child; one with a seed goes on as it was.
 
     Args:
         name: what the keys are for; streams of different names never share a key.
@@ -46,16 +56,20 @@ class Stream:
         self.index = index
         self._tag: int = STREAMS.index(name) << COUNTER_BITS
         self._start: int = secrets.randbits(COUNTER_BITS) if seed is None else hash_words(name, seed) % 2**COUNTER_BITS
+        if seed is None:
+            _from_entropy.add(self)
 
     def next(self) -> int:
         """The next key."""
-        self.index += 1
-        return self._key(self.index - 1)
+        with _taking:
+            self.index += 1
+            return self._key(self.index - 1)
 
     def take(self, count: int) -> list[int]:
         """The next ``count`` keys, all different."""
-        first, self.index = self.index, self.index + count
-        return [self._key(i) for i in range(first, self.index)]
+        with _taking:
+            first, self.index = self.index, self.index + count
+        return [self._key(i) for i in range(first, first + count)]
 
     def _key(self, index: int) -> int:
         return self._tag | ((self._start + index * STRIDE) & COUNTER_MASK)
@@ -63,6 +77,26 @@ class Stream:
     def __repr__(self) -> str:
         source = "the operating system's entropy" if self.seed is None else f"seed {self.seed}"
         return f"Stream({self.name!r}, from {source}, index {self.index})"
+
+
+def _in_a_child() -> None:
+    """What a fork leaves behind: a lock that another thread may have held, and streams that would repeat the parent."""
+    global _taking
+    _taking = threading.Lock()
+    for stream in list(_from_entropy):
+        stream._start = secrets.randbits(COUNTER_BITS)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_in_a_child)
+
+
+def fresh_keys(count: int) -> list[int]:
+    """Keys to serve with, all different, each from the operating system's entropy: knowing some tells of no other."""
+    keys: set[int] = set()
+    while len(keys) < count:
+        keys.add(STREAMS.index("serve") << COUNTER_BITS | secrets.randbits(COUNTER_BITS))
+    return list(keys)
 
 
 def stream_of(key: int) -> StreamName:

@@ -1,0 +1,104 @@
+"""What a request costs when a random network is served: one draw, and the mean of 16, against the deterministic network.
+
+    python benchmarks/serving.py [--json FILE] [--rounds N]
+
+Every side answers the same batch with log probabilities, without gradients. ``one draw`` is ``Served(net)``, with a key
+from the operating system for every request; the mean of 16 is made by each ``how``. The exported ONNX graphs are beside
+them where onnxruntime is installed: the random one against the deterministic one. What is reported is the latency and
+the ratio of medians with a 95 % bootstrap interval.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import measuring
+import torch
+from measuring import Run
+from networks import images
+from torch import Tensor, nn
+
+from variate.errors import UsageError
+from variate.exporting import export
+from variate.opening import open_exported
+from variate.randomization import randomize
+from variate.serving import Served
+
+SECONDS = 15  # for all rounds of one case, if they do not need more
+PLAIN, PLAIN_GRAPH = "deterministic", "deterministic, ONNX"
+DRAWS = 16
+WAYS = ("loop", "vmap", "threads", "auto")
+CASES = {
+    "LeNet b1": lambda: images("lenet", (1, 28, 28), 1),
+    "LeNet b64": lambda: images("lenet", (1, 28, 28), 64),
+    "ResNet-18 b1": lambda: images("resnet18", (3, 32, 32), 1),
+}
+
+
+def graphs(plain: nn.Module, x: Tensor, folder: str) -> dict[str, Run]:
+    """The exported networks, as far as they can be exported here."""
+    try:
+        export(plain, f"{folder}/plain.onnx", x)
+        export(randomize(plain), f"{folder}/random.onnx", x)
+    except UsageError as error:
+        print(f"without ONNX: {error.problem}")
+        return {}
+    fixed, drawn = open_exported(f"{folder}/plain.onnx"), open_exported(f"{folder}/random.onnx")
+    return {PLAIN_GRAPH: lambda: fixed(x), "one draw, ONNX": lambda: drawn(x)}
+
+
+def measured(name: str, rounds: int | None) -> dict[str, Any]:
+    """All sides of one case."""
+    plain, x, _ = CASES[name]()
+    net = randomize(plain.eval())
+    served = {"one draw": Served(net), **{f"mean of {DRAWS}, {how}": Served(net, DRAWS, how=how) for how in WAYS}}
+    deterministic = Served(plain)
+
+    def direct() -> None:
+        with torch.no_grad():
+            plain(x).log_softmax(-1)
+
+    sides: dict[str, Run] = {PLAIN: direct, "deterministic, Served": lambda: deterministic(x)}
+    unable = {}
+    for side, answer in served.items():
+        try:
+            answer(x)
+            sides[side] = lambda answer=answer: answer(x)
+        except UsageError as error:
+            unable[side] = str(error.problem)
+    with tempfile.TemporaryDirectory() as folder:
+        sides |= graphs(plain, x, folder)
+    timed = measuring.interleaved(sides, seconds=SECONDS, rounds=rounds)
+    measuring.warn(timed)
+    found: dict[str, Any] = {"rounds": timed.rounds}
+    for side in sides:
+        reference = PLAIN_GRAPH if side.endswith("ONNX") else PLAIN
+        found[side] = {"ms": round(timed.median(side), 4), "ratio": timed.ratio(side, reference)}
+    return found | {side: {"cannot": reason} for side, reason in unable.items()}
+
+
+def main() -> None:
+    """Print the tables, and write them as JSON if asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="write the measurements here too")
+    parser.add_argument("--rounds", type=int, help="of every measurement; otherwise as many as fit in its time")
+    options = parser.parse_args()
+    machine = measuring.facts()
+    measuring.announce(machine)
+    found = {}
+    for name in CASES:
+        found[name] = measured(name, options.rounds)
+        rows = [
+            (side, "cannot", row["cannot"]) if "cannot" in row else (side, f"{row['ms']:.3f}", str(row["ratio"]))
+            for side, row in found[name].items()
+            if side != "rounds"
+        ]
+        measuring.table((name, "ms", "ratio"), rows)
+    measuring.write(options.json, machine, {"cases": found})
+
+
+if __name__ == "__main__":
+    main()
