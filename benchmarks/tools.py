@@ -30,20 +30,16 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.budget import Budget
-from variate.cascade import cascade
 from variate.checkpoint import load
 from variate.judge import judge
 from variate.network import RandomNetwork
 from variate.plan import Plan, Target, perturb
 from variate.randomness import Stream
 from variate.rates import Deployment, rate_of
-from variate.suites import suite_of
 
 BUDGET, NOTHING = "linf:0.1", "linf:1e-6"
 EXAMPLES, STEPS, FRESH = 256, 40, 50
 LOOP = "plain loop, 10 draws"
-SUITE = "variate standard, 20 draws"
-LONG = (SUITE,)  # its null test is in benchmarks/honesty.py
 
 
 @dataclass(frozen=True)
@@ -73,16 +69,12 @@ def loop(draws: int) -> Tool:
     return run
 
 
-def ours(draws: int, suite: str | None = None) -> Tool:
-    """Our PGD, or a suite; what it reports is the judge's verdict."""
+def ours(draws: int) -> Tool:
+    """Our PGD; what it reports is the judge's verdict."""
 
     def run(network: RandomNetwork, x: Tensor, y: Tensor, eps: float) -> Returned:
         budget, target = Budget.parse(f"linf:{eps}"), Target(network, "keyed")
-        if suite is None:
-            found, _ = perturb(target, Plan("pgd", draws, {"steps": STEPS}), budget, x, y)
-        else:
-            chosen = suite_of(suite, budget, draws=draws, transfers=["mean"])
-            found = cascade(target, chosen, budget, x, y, lambda *_: None).perturbed
+        found, _ = perturb(target, Plan("pgd", draws, {"steps": STEPS}), budget, x, y)
         return Returned(found, float(verdict(network, found, y, seed=0).mean()))
 
     return run
@@ -167,7 +159,6 @@ TOOLS: dict[str, tuple[str | None, Tool]] = {
     "variate pgd, 1 draw": (None, ours(1)),
     "variate pgd, 10 draws": (None, ours(10)),
     "variate pgd, 20 draws": (None, ours(20)),
-    SUITE: (None, ours(20, "standard")),
     "torchattacks PGD": ("torchattacks", torchattacks_pgd(1)),
     "torchattacks EOTPGD, 10 draws": ("torchattacks", torchattacks_pgd(10)),
     "foolbox PGD, averaged module, 10 draws": ("foolbox", foolbox_pgd(10)),
@@ -196,8 +187,7 @@ def measure(network: RandomNetwork, x: Tensor, y: Tensor) -> dict[str, Any]:
         with network.keys_from(Stream("user", 0)):
             returned = tool(network, x, y, Budget.parse(BUDGET).eps)
             seconds = time.process_time() - start
-            again = returned.reports is not None and name not in LONG
-            null = tool(network, x, y, Budget.parse(NOTHING).eps).reports if again else None
+            null = tool(network, x, y, Budget.parse(NOTHING).eps).reports if returned.reports is not None else None
         network.requires_grad_(True).zero_grad()
         bits = verdict(network, returned.x.detach(), y, seed=1)
         single = rate_of(Deployment.parse("single"), bits)

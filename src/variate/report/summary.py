@@ -1,0 +1,45 @@
+"""One line a network: what is left without an attack, and under the attack that leaves the least."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from variate.record import Records
+from variate.report.table import study_rows
+from variate.result import CLEAN, Row
+
+ONCE, PERSISTENT = ("single", "any"), "survive"  # deployments: one answer, or all of several
+
+
+def summary(records: Records) -> str:
+    """A Markdown table of a study: by network, budget and number of questions, the lowest rate of any attack.
+
+    The lowest of several estimates is low by chance too; a network that was tried by more attacks is not favoured.
+    """
+    rows = study_rows(records, "table")
+    budgets = list(dict.fromkeys(row.budget for row in rows if row.budget))
+    repeated = next((row.deployment for row in rows if row.deployment.startswith(PERSISTENT)), None)
+    heads = ["network", "clean", *(f"lowest, {budget}" for budget in budgets)]
+    heads += [f"lowest, {budget}, {repeated}" for budget in budgets if repeated]
+    lines = [heads, [":--", *["--:"] * (len(heads) - 1)]]
+    for network in dict.fromkeys(row.network for row in rows):
+        own = [row for row in rows if row.network == network]
+        once = [row for row in own if row.deployment in ONCE]
+        again = [row for row in own if row.deployment in (repeated, "any")]
+        cells = [_clean(once), *(_lowest(once, budget) for budget in budgets)]
+        cells += [_lowest(again, budget) for budget in budgets if repeated]
+        lines.append([network, *cells])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _clean(rows: Sequence[Row]) -> str:
+    return next((row.percent for row in rows if row.attack == CLEAN), "-")
+
+
+def _lowest(rows: Sequence[Row], budget: str) -> str:
+    """The lowest rate within a budget, with its interval and the attack that left it."""
+    attacked = [row for row in rows if row.budget == budget and row.attack != CLEAN]
+    if not attacked:
+        return "-"
+    least = min(attacked, key=lambda row: row.rate)
+    return f"{least.percent} ({least.attack})"
