@@ -34,6 +34,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/attacks.py
 	$(BIN)/python benchmarks/sampling.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/startup.py
 
 $(VENV)/installed: pyproject.toml constraints.txt hatch_build.py src/variate/samplers/noise.c

@@ -1,4 +1,4 @@
-"""What a request costs when a random network is served: one draw, and the mean of 16, against the deterministic network.
+"""What a request costs when a random network is served: one draw and the mean of 16, against the deterministic network.
 
     python benchmarks/serving.py [--json FILE] [--rounds N]
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from variate.errors import VariateError as VariateError
     from variate.evaluation import evaluate as evaluate
     from variate.exporting import export as export
+    from variate.hub import from_pretrained as from_pretrained
+    from variate.hub import push_to_hub as push_to_hub
     from variate.judge import judge_until as judge_until
     from variate.network import RandomNetwork as RandomNetwork
     from variate.opening import open_exported as open_exported
@@ -46,9 +48,11 @@ _PLACES = {
     "compare": "comparison",
     "evaluate": "evaluation",
     "export": "exporting",
+    "from_pretrained": "hub",
     "judge_until": "judge",
     "load": "checkpoint",
     "open_exported": "opening",
+    "push_to_hub": "hub",
     "randomize": "randomization",
     "train": "training",
 }
