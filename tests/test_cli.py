@@ -58,7 +58,9 @@ def test_lists(kind):
     listed = json.loads(run("list", kind, "--json").stdout)
     assert listed
     assert all(entry["name"] and entry["summary"] for entry in listed)
-    lines = [line.split()[0] for line in run("list", kind).stdout.splitlines()]
+    shown = run("list", kind).stdout
+    assert all(entry.get("cite", "") in shown for entry in listed)
+    lines = [line.split()[0] for line in shown.splitlines() if not line.startswith(" ")]
     assert [name for name in lines if "(" not in name] == [entry["name"] for entry in listed]
 
 

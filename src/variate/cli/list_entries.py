@@ -15,7 +15,7 @@ def list_entries(
     kind: Annotated[str, typer.Argument(help=f"One of {', '.join(registry.SINGULAR)}.")],
     json: Json = False,
 ) -> None:
-    """List what there is of a kind, from source text: nothing heavy is imported.
+    """List what there is of a kind, each with its source; read from text: nothing heavy is imported.
 
     Example: variate list attacks --json
     """
@@ -26,6 +26,8 @@ def list_entries(
     width = max((len(entry.name) for entry in found), default=0)
     for entry in found:
         typer.echo(f"{entry.name:{width}}  {entry.summary}")
+        if entry.facts.get("cite"):
+            typer.echo(f"{'':{width}}  {entry.facts['cite']}")
         for variant, norms in _variants(entry.facts.get("variants", {})).items():
             typer.echo(f"{'':{width}}  {entry.name}(attack={variant})  {', '.join(norms)}")
 
