@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from variate.checkpoint import load as load
     from variate.checks import check as check
     from variate.comparison import compare as compare
+    from variate.draw_accuracy import DrawAccuracy as DrawAccuracy
     from variate.errors import VariateError as VariateError
     from variate.evaluation import evaluate as evaluate
     from variate.exporting import export as export
     from variate.hub import from_pretrained as from_pretrained
     from variate.hub import push_to_hub as push_to_hub
     from variate.judge import judge_until as judge_until
+    from variate.libraries import art_classifier as art_classifier
+    from variate.libraries import foolbox_model as foolbox_model
     from variate.network import RandomNetwork as RandomNetwork
     from variate.opening import open_exported as open_exported
     from variate.oracle import GradientOracle as GradientOracle
@@ -35,6 +38,7 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "Budget": "budget",
+    "DrawAccuracy": "draw_accuracy",
     "GradientOracle": "oracle",
     "LabelOracle": "oracle",
     "RandomNetwork": "network",
@@ -44,10 +48,12 @@ _PLACES = {
     "Served": "serving",
     "Stream": "randomness",
     "VariateError": "errors",
+    "art_classifier": "libraries",
     "check": "checks",
     "compare": "comparison",
     "evaluate": "evaluation",
     "export": "exporting",
+    "foolbox_model": "libraries",
     "from_pretrained": "hub",
     "judge_until": "judge",
     "load": "checkpoint",

@@ -53,7 +53,7 @@ def judge(
     keys = stream.take(1 if kind == "deterministic" else draws)
     with left_as_found(network):
         logits = outputs_under(network, x, keys, how)  # (n, B, K)
-    right = {d.source: _right(d, logits, y if target is None else target) for d in deployments}
+    right = {d.source: right_answers(d, logits, y if target is None else target) for d in deployments}
     return {name: (bits if target is None else ~bits).cpu().numpy().astype(np.bool_) for name, bits in right.items()}
 
 
@@ -107,7 +107,7 @@ def check_draws(deployments: Sequence[Deployment], draws: int) -> None:
             )
 
 
-def _right(deployment: Deployment, logits: Tensor, y: Tensor) -> Tensor:
+def right_answers(deployment: Deployment, logits: Tensor, y: Tensor) -> Tensor:
     """Right or wrong for each draw or group: (n, B, K) to (n, B) or (n // S, B)."""
     if deployment.rule in ("single", "survive") or len(logits) == 1:
         return logits.argmax(-1) == y
