@@ -15,7 +15,7 @@ from variate.report.summary import summary
 from variate.report.table import markdown
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/how-it-works.md", "docs/train.md", "docs/evaluate.md", "docs/serve.md"]
+PAGES = ["README.md", "docs/how-it-works.md", "docs/train.md", "docs/evaluate.md", "docs/serve.md", "docs/neighbors.md"]
 RESULTS = sorted(ROOT.glob("docs/results/*/records.jsonl.gz"))
 
 
@@ -27,6 +27,7 @@ def given() -> dict[str, object]:
     return {"my_module": module, "loader": list(zip(x.split(50), y.split(50), strict=True)), "x": x[:20], "y": y[:20]}
 
 
+@pytest.mark.filterwarnings("ignore:Please import `gaussian_filter`:DeprecationWarning")  # as Foolbox is imported
 @pytest.mark.parametrize("page", PAGES)
 def test_every_python_block_runs(page, capsys):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
