@@ -15,6 +15,7 @@ from variate.defended import defended
 from variate.errors import CheckpointError, ExportError, UsageError
 from variate.exporting import ENDINGS, MeanOfDraws, export
 from variate.keyed import outputs_under
+from variate.onnx_graph import RANDOM_OPERATIONS
 from variate.opening import open_exported
 from variate.randomization import randomize
 from variate.randomness import Stream
@@ -103,6 +104,7 @@ def test_a_deterministic_network_and_the_fixed_twins_agree_to_rounding(form, tmp
     net, x = randomize(small(), scale=0.4).eval(), inputs()
     for module, options, twin in (
         (small(), {}, small()),
+        (nn.Sequential(nn.Dropout(0.5), small()).eval(), {}, small()),
         (net, {"mean": True}, net.mean()),
         (net, {"key": 7}, net.at(7)),
         (nn.Sequential(nn.Flatten(), net), {"mean": True}, net.mean()),
@@ -183,9 +185,13 @@ def test_the_file_says_what_it_is(tmp_path):
     import onnx
 
     export(randomize(small()).eval(), tmp_path / "a.onnx", inputs(), draws=2)
-    facts = {entry.key: entry.value for entry in onnx.load(tmp_path / "a.onnx").metadata_props}
+    graph = onnx.load(tmp_path / "a.onnx")
+    facts = {entry.key: entry.value for entry in graph.metadata_props}
     assert facts["variate"] == variate.__version__
     assert (facts["variate.random"], facts["variate.draws"]) == ("true", "2")
+    drawn = [node for node in graph.graph.node if node.op_type in RANDOM_OPERATIONS]
+    assert len(drawn) == 2 * 4  # two draws of four tensors
+    assert not [attribute for node in drawn for attribute in node.attribute if attribute.name == "seed"]
 
 
 class Elsewhere(nn.Module):
@@ -209,6 +215,43 @@ class Lucky(nn.Module):
         return self.layer(x) + noise
 
 
+class Masked(nn.Module):
+    """Draws a mask of constant rate, which the exporter by itself would keep for ever."""
+
+    def __init__(self, mask):
+        super().__init__()
+        self.one, self.other, self.mask = nn.Linear(5, 6), nn.Linear(6, 3), mask
+
+    def forward(self, x):
+        return self.other(self.mask(torch.tanh(self.one(x))))
+
+
+MASKS = {
+    "of a constant rate": lambda h: h * torch.bernoulli(torch.full((6,), 0.3)),
+    "by its own method": lambda h: h * torch.zeros(6).bernoulli(0.3),
+    "of the features": lambda h: h * torch.bernoulli(h.abs()),
+    "by dropout": lambda h: torch.nn.functional.dropout(h, 0.4, training=True),
+}
+
+
+@pytest.mark.parametrize("name", MASKS)
+@pytest.mark.parametrize("random", [False, True])
+def test_masks_are_not_folded_into_constants(random, name, tmp_path):
+    torch.manual_seed(0)
+    net, x = Masked(MASKS[name]).eval(), inputs()
+    net = randomize(net, scale=0.1).eval() if random else net
+    run = open_exported(export(net, tmp_path / "a.onnx", x).path)
+    assert furthest(of_keys(net, x, 1500), called(run, x, 1500)) < Z
+
+
+def test_an_operation_that_the_exporter_keeps_as_a_constant_is_an_error(tmp_path, monkeypatch):
+    """Two calls differ by the weights alone, and still the mask would be frozen."""
+    monkeypatch.setattr("variate.onnx_graph._coin", lambda rate, generator=None: torch.ones_like(rate))
+    net = randomize(Masked(MASKS["of a constant rate"])).eval()
+    with pytest.raises(ExportError, match="the others would be constants"):
+        export(net, tmp_path / "a.onnx", inputs())
+
+
 FAILURES = {
     "no format": (small, {"format": "tflite"}, UsageError, "no format 'tflite'"),
     "two twins": (lambda: randomize(small()), {"mean": True, "key": 1}, UsageError, "one of the three|of one key"),
@@ -227,6 +270,12 @@ def test_what_cannot_be_exported_is_told(name, tmp_path):
     make, options, error, words = FAILURES[name]
     with pytest.raises(error, match=words):
         export(make().eval(), tmp_path / "a.onnx", inputs(), **options)
+    assert not (tmp_path / "a.onnx").exists()
+
+
+def test_the_ending_must_be_that_of_the_format(tmp_path):
+    with pytest.raises(UsageError, match=r"does not end in \.pt2"):
+        export(small(), tmp_path / "a.onnx", inputs(), format="torch-export")
 
 
 @pytest.mark.parametrize(
@@ -242,7 +291,7 @@ def test_what_cannot_be_exported_is_told(name, tmp_path):
 )
 def test_defenses_that_the_exporter_cannot_take_say_why(defense, options, words, tmp_path, capfd):
     with pytest.raises(ExportError, match=words):
-        export(lenet(defense), tmp_path / "a.onnx", images(), **options)
+        export(lenet(defense), path_of(tmp_path, options.get("format", "onnx")), images(), **options)
     assert capfd.readouterr() == ("", "")  # not the exporter's dump of its graph
 
 

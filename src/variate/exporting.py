@@ -15,25 +15,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 import variate
 from variate.average import AverageNetwork, mean_log_probabilities
-from variate.errors import ExportError, UsageError
+from variate.errors import ExportError, UsageError, VariateError
 from variate.inputs import checked_logits
 from variate.keyed import kind_of, outputs_under
 from variate.lacking import imported
 from variate.network import RandomNetwork
+from variate.onnx_graph import onnx_program
 from variate.opening import PROGRAM, open_exported
 from variate.randomness import check_key, sibling
 from variate.samplers import traced
 
 Format = Literal["onnx", "torch-export"]
-ENDINGS: dict[Format, str] = {"onnx": ".onnx", "torch-export": PROGRAM}
-RANDOM_OPERATIONS = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial"})
+ENDINGS: dict[str, str] = {"onnx": ".onnx", "torch-export": PROGRAM}
+INSTEAD = "serve the network itself (variate.Served)"
+CALLS = 10  # in which a random graph has to differ from the first
 RTOL, ATOL = 1e-3, 1e-4  # single precision, sums in another order
 
 
@@ -103,7 +105,8 @@ def export(
         UsageError: for options that exclude one another, or libraries that are not installed.
         ExportError: for a network that the exporter cannot take, or a graph that does not do what the network does.
     """
-    _check(net, format, draws, mean, key)
+    target = Path(path)
+    _check(net, target, format, draws, mean, key)
     x = example.detach().cpu()
     x = (
         x if len(x) > 1 else torch.cat([x, x])
@@ -125,7 +128,6 @@ def export(
         )
     if draws > 1 and not random:
         raise UsageError(f"{draws} draws of a deterministic network are {draws} times the same", expected="draws=1")
-    target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     facts = Exported(str(target), format, random, draws, None)
     with _quiet(), torch.no_grad():
@@ -134,9 +136,11 @@ def export(
     return Exported(str(target), format, random, draws, batch)
 
 
-def _check(net: nn.Module, format: str, draws: int, mean: bool, key: int | None) -> None:  # noqa: A002
-    if format not in get_args(Format):
-        raise UsageError(f"there is no format {format!r}", expected=f"one of {', '.join(get_args(Format))}")
+def _check(net: nn.Module, target: Path, format: str, draws: int, mean: bool, key: int | None) -> None:  # noqa: A002
+    if format not in ENDINGS:
+        raise UsageError(f"there is no format {format!r}", expected=f"one of {', '.join(ENDINGS)}")
+    if target.suffix != ENDINGS[format]:
+        raise UsageError(f"{target} does not end in {ENDINGS[format]}", expected=f"that ending for {format}")
     if sum((mean, key is not None, draws > 1)) > 1:
         raise UsageError("a graph is of fresh draws, of the mean network or of one key", expected="one of the three")
     if draws < 1:
@@ -178,26 +182,22 @@ def _written(network: nn.Module, x: Tensor, target: Path, facts: Exported) -> in
     try:
         with traced.random_operations() if onnx else nullcontext():
             program = torch.export.export(network, (x,), dynamic_shapes=({0: Dim.AUTO},))
-            size = next(node.meta["val"].shape[0] for node in program.graph.nodes if node.name in _inputs(program))
-            if onnx:
-                written: Any = torch.onnx.export(
-                    program, dynamo=True, input_names=["x"], output_names=["logits"], verbose=False
-                )
-                written.model.metadata_props.update(_metadata(facts))
-                written.save(str(target))
-            else:
-                save(program, target, extra_files={"variate.json": json.dumps(_metadata(facts))})
+        names = program.graph_signature.user_inputs
+        size = next(node.meta["val"].shape[0] for node in program.graph.nodes if node.name in names)
+        if onnx:
+            written = onnx_program(program)
+            written.model.metadata_props.update(_metadata(facts))
+            written.save(str(target))
+        else:
+            save(program, target, extra_files={"variate.json": json.dumps(_metadata(facts))})
+    except ExportError:
+        raise
     except Exception as error:
         raise ExportError(
             f"{type(network).__name__} cannot be exported as {facts.format}: {_first_line(error)}",
-            todo="try the other format, or serve the network itself (variate.Served)",
+            todo=f"try the other format, or {INSTEAD}",
         ) from error
     return size if isinstance(size, int) else None
-
-
-def _inputs(program: Any) -> tuple[str, ...]:
-    names: tuple[str, ...] = program.graph_signature.user_inputs
-    return names
 
 
 def _metadata(facts: Exported) -> dict[str, str]:
@@ -206,35 +206,21 @@ def _metadata(facts: Exported) -> dict[str, str]:
 
 
 def _verify(network: nn.Module, x: Tensor, target: Path, facts: Exported) -> None:
-    """Whether two calls differ where the network is random, and agree with it where it is not."""
-    run: Callable[[Tensor], Tensor] = open_exported(target)
-    one, other = checked_logits(run(x), x), run(x)
-    if facts.random and torch.equal(one, other):
-        raise ExportError(
-            "the exported graph is deterministic, and the network is not", todo="serve the network itself"
-        )
-    if not facts.random and not torch.allclose(one, network(x).to(one), rtol=RTOL, atol=ATOL):
-        raise ExportError(
-            "the exported graph and the network disagree",
-            findings=[f"by up to {float((one - network(x)).abs().max()):.3g}"],
-            todo="report it with the network's architecture; serve the network itself",
-        )
-    if facts.random and facts.format == "onnx":
-        _check_random_operations(target)
-
-
-def _check_random_operations(target: Path) -> None:
-    """No random operation has a seed of its own: it would replay the same numbers in every session."""
-    import onnx
-
-    nodes = onnx.load(target, load_external_data=False).graph.node
-    seeded = [node.name for node in nodes if node.op_type in RANDOM_OPERATIONS and _has_seed(node)]
-    if seeded:
-        raise ExportError("random operations of the graph have a fixed seed", findings=seeded[:5])
-
-
-def _has_seed(node: Any) -> bool:
-    return any(attribute.name == "seed" for attribute in node.attribute)
+    """Whether calls differ where the network is random, and agree with it where it is not; else the file goes."""
+    try:
+        run: Callable[[Tensor], Tensor] = open_exported(target)
+        first = checked_logits(run(x), x)
+        if facts.random and all(torch.equal(first, run(x)) for _ in range(CALLS)):
+            raise ExportError("the exported graph is deterministic, and the network is not", todo=INSTEAD)
+        if not facts.random and not torch.allclose(first, network(x).to(first), rtol=RTOL, atol=ATOL):
+            raise ExportError(
+                "the exported graph and the network disagree",
+                findings=[f"by up to {float((first - network(x)).abs().max()):.3g}"],
+                todo=INSTEAD,
+            )
+    except VariateError:
+        target.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
