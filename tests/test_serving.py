@@ -176,6 +176,19 @@ def test_a_seeded_stream_goes_on_in_a_child_as_it_was():
     assert _forked(_seeded_keys) == Stream("user", 5).take(3)
 
 
+def test_a_file_tells_no_key_and_what_is_loaded_twice_has_keys_of_its_own():
+    random = net()
+    kept = pickle.dumps(random)
+    assert random.stream._start.to_bytes(7, "little") not in kept
+    loaded = [pickle.loads(kept), pickle.loads(kept), copy.deepcopy(random), random]
+    assert len({one.take_key() for one in loaded}) == 4
+    streams = [Stream("user"), Stream("user", 3)]
+    fresh, seeded = pickle.loads(pickle.dumps(streams))
+    assert fresh.name == "user"
+    assert fresh.next() != streams[0].next()
+    assert seeded.next() == streams[1].next()
+
+
 class Yielding(Stream):
     """A stream that lets another thread in whenever its index is read."""
 

@@ -14,7 +14,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from variate.errors import UsageError
 
@@ -36,8 +36,9 @@ _from_entropy: weakref.WeakSet[Stream] = weakref.WeakSet()
 class Stream:
     """Keys, one after another: a pure function of (name, seed, index).
 
-    Threads that share a stream never get the same key. After a fork, a stream without a seed goes on from fresh entropy
-    in the child; one with a seed goes on as it was.
+    Threads that share a stream never get the same key. A stream without a seed begins from fresh entropy wherever it is
+    copied, loaded or forked, so that no two places use the same keys and no file tells them; one with a seed goes on as
+    it was.
 
     Args:
         name: what the keys are for; streams of different names never share a key.
@@ -70,6 +71,9 @@ class Stream:
         with _taking:
             first, self.index = self.index, self.index + count
         return [self._key(i) for i in range(first, first + count)]
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return (Stream, (self.name,)) if self.seed is None else super().__reduce_ex__(protocol)
 
     def _key(self, index: int) -> int:
         return self._tag | ((self._start + index * STRIDE) & COUNTER_MASK)
