@@ -1,6 +1,8 @@
 """Reports: made from records alone, saying the same numbers, and asking nothing of the network."""
 
+import base64
 import gzip
+import hashlib
 import re
 from html.parser import HTMLParser
 
@@ -40,7 +42,12 @@ def records(tmp_path_factory):
         for size in ("0", "0.1", "0.3"):
             options = {"records": store, "name": name, "part": "sizes"}
             evaluate(network, x, y, budget=f"linf:{size}", attacks=["fgsm"], draws=2, **options)
-    evaluate(net, x, y, budget="linf:0.2", attacks=["fgsm"], draws=1, records=store, name="random", part="draws")
+    for draws in (1, 2, 4):
+        options = {"records": store, "name": "random", "part": "draws"}
+        evaluate(net, x, y, budget="linf:0.2", attacks=["fgsm"], draws=draws, **options)
+    for steps in (1, 2):
+        attack = {"name": "pgd", "steps": steps, "draws": 2}
+        evaluate(net, x, y, budget="linf:0.2", attacks=[attack], records=store, name="random", part="steps")
     sizes = net.sizes()
     for name, std in net.stds().items():
         numbers = {"std_rms": 0.1, "std_min": float(std.detach().min()), "std_max": float(std.detach().max())}
@@ -65,7 +72,12 @@ class Elements(HTMLParser):
 
 def test_the_page_needs_nothing_from_elsewhere(page):
     elements = Elements(page).found
-    assert not [tag for tag, _ in elements if tag in ("script", "link", "iframe", "object")]
+    assert not [tag for tag, _ in elements if tag in ("link", "iframe", "object")]
+    (policy,) = [a["content"] for _, a in elements if a.get("http-equiv") == "Content-Security-Policy"]
+    script = page.partition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy == (f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'")
+    assert "eval(" not in script
     for tag, attributes in elements:
         for name in ("src", "href", "xlink:href", "data"):
             value = attributes.get(name)
@@ -76,9 +88,13 @@ def test_the_page_needs_nothing_from_elsewhere(page):
 
 def test_the_page_shows_figures_pictures_with_alternatives_and_every_rate(page, records):
     elements = Elements(page).found
-    assert sum(tag == "svg" for tag, _ in elements) == 4
+    titles = [attributes["aria-label"] for tag, attributes in elements if tag == "svg"]
+    assert [title.removeprefix("Accuracy against the ") for title in titles] == [
+        "size of the budget, linf", "number of attack draws", "steps of the attack", "number of questions",
+        "Learned scales",
+    ]  # fmt: skip
     images = [attributes for tag, attributes in elements if tag == "img"]
-    assert len(images) == 2 * 6 * 2
+    assert len(images) == 2 * 6 * 3
     assert all(image["alt"] for image in images)
     for row in study_rows(records, "table"):
         assert f"{100 * row.rate:.1f}<small>{100 * row.low:.1f} to {100 * row.high:.1f}</small>" in page

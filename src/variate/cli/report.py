@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from variate.cli.options import Json, print_json
-from variate.errors import RecordError
+from variate.cli.options import Json
+from variate.errors import RecordError, UsageError
+
+if TYPE_CHECKING:
+    from variate.record import Records
 
 
 class Form(StrEnum):
@@ -17,35 +22,51 @@ class Form(StrEnum):
 
     html = "html"
     md = "md"
+    json = "json"
+    csv = "csv"
+    latex = "latex"
 
 
 def report(
     paths: Annotated[list[Path], typer.Argument(help="Folders with records, or files of records (.jsonl, .jsonl.gz).")],
-    out: Annotated[Path | None, typer.Option(help="The page; report.html beside the first records without it.")] = None,
-    form: Annotated[Form, typer.Option("--format", help="html writes the page; md prints the tables.")] = Form.html,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where to write; report.html beside the first records, or standard output for other formats."
+        ),
+    ] = None,
+    form: Annotated[
+        Form,
+        typer.Option(
+            "--format", help="html: the page; md, latex: the tables; json, csv: every rate with its interval."
+        ),
+    ] = Form.html,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Print the page to a PDF beside it, with Chromium.")] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     json: Json = False,
 ) -> None:
-    """Make the table and the page from records alone.
+    """Make the page, the tables or the numbers from records alone; several runs stand in one table too.
 
-    Example: variate report runs/a
+    Example: variate report runs/a runs/b --open
     """
     from variate.record import Records
-    from variate.report.page import write_page
-    from variate.report.table import markdown, print_study
-    from variate.result import result_of
 
+    form = Form.json if json else form
+    if form is not Form.html and (pdf or show):
+        raise UsageError(f"--pdf and --open are for the page, not for {form}", todo="leave out --format and --json")
     files = [find_records(path) for path in paths]
     read = [Records(file) for file in files]
-    if form is Form.md:
-        typer.echo("\n\n".join(markdown(records) for records in read))
+    if form is Form.html:
+        _page(read, out or files[0].parent / "report.html", pdf=pdf, show=show)
         return
-    page = write_page(read, out or files[0].parent / "report.html")
-    if json:
-        print_json([row for r in read for row in result_of(r, list(r.claims.values())).as_json()])
+    text = _writer(form)(read)
+    if out is None:
+        sys.stdout.write(text)
         return
-    for records in read:
-        print_study(records)
-    typer.echo(f"page: {page}")
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RecordError(f"cannot write {out}: {error.strerror}", todo="choose another place with --out") from error
 
 
 def find_records(path: Path) -> Path:
@@ -61,3 +82,35 @@ def find_records(path: Path) -> Path:
         expected="a folder with records.jsonl, or such a file",
         todo="variate attack RUN --attack pgd writes them",
     )
+
+
+def _page(read: Sequence[Records], path: Path, *, pdf: bool, show: bool) -> None:
+    """Write the page and print its tables; then what was asked of it."""
+    from variate.report.page import write_page
+    from variate.report.printing import browser, print_page
+    from variate.report.table import print_study
+
+    if pdf:
+        browser()  # before the page is made
+    page = write_page(read, path)
+    for records in read:
+        print_study(records)
+    typer.echo(f"page: {page}")
+    if pdf:
+        typer.echo(f"printed: {print_page(page, page.with_suffix('.pdf'))}")
+    if show:
+        import webbrowser
+
+        webbrowser.open(page.resolve().as_uri())
+
+
+def _writer(form: Form) -> Callable[[Sequence[Records]], str]:
+    from variate.report import formats
+
+    writers = {
+        Form.md: formats.as_markdown,
+        Form.json: formats.as_json,
+        Form.csv: formats.as_csv,
+        Form.latex: formats.as_latex,
+    }
+    return writers[form]

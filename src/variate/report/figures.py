@@ -1,165 +1,232 @@
-"""Figures as SVG text, drawn from records."""
+"""Figures from records: each only where the records hold what it shows."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Sequence
-from typing import Any
-
-import matplotlib as mpl
-from matplotlib.figure import Figure
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from variate.budget import Budget
-from variate.lines import Claim, Scale
+from variate.lines import Claim
 from variate.rates import survive_curve
 from variate.record import Records
-from variate.result import CLEAN, Row, rows_of
+from variate.report import series, single
+from variate.report.plot import Curve, Point, draw_curves, nice_ticks
+from variate.report.scale_figure import learned_scales
+from variate.report.sheet import Cell, Head, Sheet
+from variate.result import CLEAN, Row
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe & Ito 2008
-STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "variate",  # the same records give the same file
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 10.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-}
+UP = "right answers, %"
+QUESTIONS = (1, 2, 5, 10, 20, 50, 100)  # numbers that stand below the axis
+ASKED = (1, 2, 3, 4, 5, 7, 10, 14, 20, 28, 40, 50, 70, 100)  # points of the curve, even on a logarithmic axis
 
 
-def accuracy_against_size(records: Records) -> str | None:
-    """Accuracy of one draw per query against the budget's size, with intervals; None without such records."""
-    return _curves(records, "sizes", _size, "size of the budget", log=False)
+@dataclass(frozen=True)
+class Figure:
+    """A figure, what it means, and its numbers.
+
+    Attributes:
+        id: its name in addresses and files.
+        title, text: what stands above and below it.
+        svg: the drawing.
+        numbers: the same in a table.
+    """
+
+    id: str
+    title: str
+    text: str
+    svg: str
+    numbers: Sheet
 
 
-def accuracy_against_draws(records: Records) -> str | None:
-    """Accuracy of one draw per query against the draws that each query of the attack averaged over."""
-    return _curves(
-        records, "draws", lambda row: float(row.draws), "draws averaged in each step of the attack", log=True
+def figures(records: Records) -> list[Figure]:
+    """Every figure that the records can give."""
+    found = [*against_size(records), against_draws(records), against_steps(records), against_queries(records)]
+    found += [survival(records), scales(records)]
+    return [figure for figure in found if figure is not None]
+
+
+def against_size(records: Records) -> list[Figure]:
+    """Accuracy against the budget's size, a figure for each norm."""
+    every = series.series(records, series.size, fewest=3, part="sizes")
+    drawn = []
+    for norm in dict.fromkeys(_norm(one) for one in every):
+        ours = [one for one in every if _norm(one) == norm]
+        text = (
+            f"{_under(ours)}. A curve that does not fall to zero with a large budget is a weak attack, not a strong "
+            "network."
+        )
+        title = f"Accuracy against the size of the budget, {norm}"
+        drawn.append(_figure(records, ours, (f"accuracy-size-{norm}", title, text), f"eps ({norm})"))
+    return [figure for figure in drawn if figure is not None]
+
+
+def against_draws(records: Records) -> Figure | None:
+    """Accuracy against the draws that each query of the attack averaged over."""
+    text = (
+        "While a curve still falls, the attack has not averaged enough. Dashed, where the number was chosen so: what "
+        "is left over the search's own draws, which is no verdict."
+    )
+    ours = series.series(records, series.draws, fewest=3, part="draws")
+    names = (
+        "accuracy-draws",
+        "Accuracy against the number of attack draws",
+        f"{f'{_under(ours)}. ' if ours else ''}{text}",
+    )
+    climbed = [
+        Curve(
+            f"{line.network}, {line.attack}, search",
+            [Point(n, 100 * share) for n, share in zip(line.draws, line.accuracy, strict=True)],
+            _color(records, line.network),
+            dashed=True,
+        )
+        for line in records.convergences
+        if len(line.draws) > 1
+    ]
+    return _figure(records, ours, names, "draws averaged in each step of the attack", log=True, more=climbed)
+
+
+def against_steps(records: Records) -> Figure | None:
+    """Accuracy against the steps of an attack."""
+    ours = series.series(records, series.steps, fewest=2)
+    text = f"{_under(ours)}. While a curve still falls, the attack was stopped too early."
+    names = ("accuracy-steps", "Accuracy against the steps of the attack", text)
+    return _figure(records, ours, names, "steps", log=True)
+
+
+def against_queries(records: Records) -> Figure | None:
+    """Accuracy against the queries that an attack may ask."""
+    ours = series.series(records, series.queries, fewest=2)
+    text = f"{_under(ours)}. While a curve still falls, the attacker had too few queries."
+    names = ("accuracy-queries", "Accuracy against the queries of the attack", text)
+    return _figure(records, ours, names, "queries", log=True)
+
+
+def survival(records: Records) -> Figure | None:
+    """How often N answers to one input are all right, with and without attack; None without a random network."""
+    curves, lines = [], []
+    for network in [name for name in _networks(records) if _least(records, name)]:
+        for claim in _least(records, network):
+            rates = survive_curve(single.bits(records, claim), ASKED)
+            points = [Point(n, 100 * r.rate, 100 * r.low, 100 * r.high) for n, r in rates.items()]
+            label = f"{network}, {claim.attack}"
+            clean = claim.attack == CLEAN
+            shown = [Point(p.x, p.y) for p in points] if clean else points
+            curves.append(Curve(label, shown, _color(records, network), dashed=clean))
+            lines.append([Cell(label), *(_point_cell(p) for p in points if p.x in QUESTIONS)])
+    if not curves:
+        return None
+    ticks = [n for n in QUESTIONS if n <= max(point.x for curve in curves for point in curve.points)]
+    heads: list[Head] = [("network and attack",), *((f"N = {n}",) for n in ticks)]
+    title = "Accuracy against the number of questions"
+    text = (
+        "How often all answers to the same input are right when an attacker asks N times: solid under the attack that "
+        "leaves the least, with its 95 % interval; dashed without attack. Where the dashed curve falls as well, the "
+        "network errs by itself."
+    )
+    across = "answers to the same input, N"
+    svg = draw_curves(curves, name=title, across=across, up="all N right, %", log=True, ticks=ticks)
+    return Figure("survival", title, text, svg, Sheet(heads, _padded(lines, len(heads))))
+
+
+def scales(records: Records) -> Figure | None:
+    """The learned noise of every parameter."""
+    colors = {name: _color(records, name) for name in dict.fromkeys(scale.network for scale in records.scales)}
+    if not colors:
+        return None
+    title = "Learned scales"
+    text = (
+        "How noisy every parameter tensor is, relative to its own size. Mark: root mean square; line: range over its "
+        "elements. Scales near zero are no randomness."
+    )
+    svg, numbers = learned_scales(records.scales, colors, name=title)
+    return Figure("scales", title, text, svg, numbers)
+
+
+def _figure(
+    records: Records,
+    ours: Sequence[series.Series],
+    names: tuple[str, str, str],
+    across: str,
+    *,
+    log: bool = False,
+    more: Sequence[Curve] = (),
+) -> Figure | None:
+    """Curves of series, with their numbers beside them."""
+    curves = [*_curves(records, ours), *more]
+    if not curves:
+        return None
+    values = sorted({point.x for curve in curves for point in curve.points})
+    identifier, title, text = names
+    svg = draw_curves(curves, name=title, across=across, up=UP, log=log, ticks=nice_ticks(values))
+    heads: list[Head] = [("network",), *((f"{value:g}",) for value in values)]
+    lines = []
+    for curve in curves:
+        known = {point.x: point for point in curve.points}
+        lines.append([Cell(curve.label), *(_point_cell(known.get(value)) for value in values)])
+    return Figure(identifier, title, text, svg, Sheet(heads, lines))
+
+
+def _curves(records: Records, ours: Sequence[series.Series]) -> list[Curve]:
+    """One curve each; the legend says the attack only where it is not the same for all."""
+    same = len({one.attack for one in ours}) == 1
+    return [
+        Curve(
+            one.network if same else f"{one.network}, {one.attack}",
+            [_point(x, row) for x, row in one.rows.items()],
+            _color(records, one.network),
+        )
+        for one in ours
+    ]
+
+
+def _under(ours: Sequence[series.Series]) -> str:
+    """Which attacks the curves are of."""
+    said: dict[str, dict[str, None]] = {}
+    for one in ours:
+        said.setdefault(one.attack, {}).update(dict.fromkeys(filter(None, one.setting.split(", "))))
+    examples = sorted({row.examples for one in ours for row in one.rows.values()})
+    attacks = "; ".join(f"{name} ({', '.join(words)})" if words else name for name, words in said.items())
+    return (
+        f"{attacks}, on {' or '.join(map(str, examples))} examples, judged one draw per query; shaded: 95 % intervals"
+        if attacks
+        else ""
     )
 
 
-def survival(records: Records) -> str | None:
-    """Accuracy against N, the answers to one input that must all be right; None without a random network."""
-    shown = [(network, _least(records, network)) for network in records.networks]
-    shown = [(network, claims) for network, claims in shown if claims]
-    if not shown:
-        return None
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.5, 4.2), layout="constrained")
-        axes = figure.subplots()
-        for network, claims in shown:
-            for claim in claims:
-                curve = survive_curve(records.answers(claim, "single"))
-                style = "--" if claim.attack == CLEAN else "-"
-                label = f"{network}, {claim.attack}"
-                rates = [100 * rate.rate for rate in curve.values()]
-                axes.plot(list(curve), rates, style, color=_color(records, network), label=label)
-                if claim.attack != CLEAN:
-                    low, high = ([100 * getattr(rate, end) for rate in curve.values()] for end in ("low", "high"))
-                    axes.fill_between(list(curve), low, high, color=_color(records, network), alpha=0.15, linewidth=0)
-        axes.set_xscale("log")
-        axes.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
-        axes.minorticks_off()
-        axes.set_ylim(0, 101)
-        axes.set_xlabel("answers to the same input, N")
-        axes.set_ylabel("all N answers right, %")
-        axes.legend(frameon=False)
-        return _svg(figure)
+def _point(x: float, row: Row) -> Point:
+    return Point(x, 100 * row.rate, 100 * row.low, 100 * row.high)
+
+
+def _point_cell(point: Point | None) -> Cell:
+    if point is None:
+        return Cell("-")
+    ends = "" if point.low is None or point.high is None else f"{point.low:.1f} to {point.high:.1f}"
+    return Cell(f"{point.y:.1f}", ends, point.y)
+
+
+def _padded(lines: Sequence[list[Cell]], width: int) -> list[list[Cell]]:
+    return [line + [Cell("-")] * (width - len(line)) for line in lines]
+
+
+def _norm(one: series.Series) -> str:
+    return Budget.parse(next(iter(one.rows.values())).budget or "").norm
+
+
+def _networks(records: Records) -> list[str]:
+    return list(dict.fromkeys([*records.networks, *(claim.network for claim in records.claims.values())]))
+
+
+def _color(records: Records, network: str) -> int:
+    """A network's color, the same in every figure."""
+    return _networks(records).index(network)
 
 
 def _least(records: Records, network: str) -> list[Claim]:
     """The clean claim of a random network, and that of the attack in the table that leaves the fewest right."""
-    claims = [
-        claim
-        for claim in records.claims.values()
-        if claim.network == network
-        and claim.part == "table"
-        and claim.verdict_draws > 1
-        and records.examples.get(claim.id)
-    ]
+    claims = [c for c in single.judged(records, "table") if c.network == network and c.verdict_draws > 1]
     attacked = [claim for claim in claims if claim.attack != CLEAN]
     if not attacked:
         return []
-    worst = min(attacked, key=lambda claim: rows_of(records, claim)[0].rate)
+    worst = min(attacked, key=lambda claim: float(single.bits(records, claim).mean()))
     clean = [claim for claim in claims if claim.attack == CLEAN and claim.inputs == worst.inputs]
     return [*clean[:1], worst]
-
-
-def learned_scales(records: Records) -> str | None:
-    """The learned noise of every parameter relative to its own size: root mean square, and the range over elements."""
-    networks = list(dict.fromkeys(scale.network for scale in records.scales))
-    if not networks:
-        return None
-    parameters = list(dict.fromkeys(scale.parameter for scale in records.scales))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.5, 1.2 + 0.32 * len(parameters)), layout="constrained")
-        axes = figure.subplots()
-        for i, network in enumerate(networks):
-            shift = (i - (len(networks) - 1) / 2) * 0.25
-            color = _color(records, network)
-            for scale in (s for s in records.scales if s.network == network):
-                _bar(axes, scale, parameters.index(scale.parameter) + shift, color)
-            axes.plot([], [], "o", color=color, label=network)
-        axes.set_yticks(range(len(parameters)), parameters)
-        axes.invert_yaxis()
-        axes.set_xscale("log")
-        axes.set_xlabel("standard deviation / size of the tensor (dot: root mean square; line: range over elements)")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=len(networks), frameon=False)
-        return _svg(figure)
-
-
-def _color(records: Records, network: str) -> str:
-    """A network's color, the same in every figure."""
-    return COLORS[list(records.networks).index(network) % len(COLORS)]
-
-
-def _bar(axes: Any, scale: Scale, height: float, color: str) -> None:
-    size = scale.mean_rms
-    axes.plot([max(scale.std_min / size, 1e-6), scale.std_max / size], [height, height], color=color, alpha=0.5)
-    axes.plot(scale.std_rms / size, height, "o", color=color, markersize=5)
-
-
-def _size(row: Row) -> float:
-    return Budget.parse(row.budget).eps if row.budget else 0.0
-
-
-def _curves(records: Records, part: str, at: Callable[[Row], float], label: str, *, log: bool) -> str | None:
-    """One line per network over the claims of a part, its interval shaded."""
-    claims = [claim for claim in records.claims.values() if claim.part == part and records.examples.get(claim.id)]
-    rows = [rows_of(records, claim)[0] for claim in claims if claim.budget]
-    if not rows:
-        return None
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.5, 4.2), layout="constrained")
-        axes = figure.subplots()
-        for network in records.networks:
-            points = sorted({at(row): row for row in rows if row.network == network}.items())
-            if points:
-                _line(axes, points, network, _color(records, network))
-        if log:
-            axes.set_xscale("log")
-            ticks = sorted({at(row) for row in rows})
-            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-            axes.minorticks_off()
-        axes.set_ylim(0, 101)
-        axes.set_xlabel(f"{label} ({Budget.parse(rows[0].budget or '').norm})" if not log else label)
-        axes.set_ylabel("right answers, % (one draw per query)")
-        axes.legend(frameon=False)
-        return _svg(figure)
-
-
-def _line(axes: Any, points: Sequence[tuple[float, Row]], label: str, color: str) -> None:
-    x = [position for position, _ in points]
-    axes.plot(x, [100 * row.rate for _, row in points], "o-", color=color, label=label, markersize=4)
-    low, high = [100 * row.low for _, row in points], [100 * row.high for _, row in points]
-    axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
-
-
-def _svg(figure: Figure) -> str:
-    """The figure as an SVG element, without the XML header that HTML has no use for."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]

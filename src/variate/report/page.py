@@ -1,54 +1,76 @@
-"""One self-contained page from records: no script, no style sheet and no image from elsewhere."""
+"""One self-contained page from records: it asks for nothing from elsewhere, and its only script is its own."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from variate import registry
 from variate.errors import RecordError
-from variate.raised import raised
+from variate.raised import Raised, raised
 from variate.record import Records
-from variate.report import figures
-from variate.report.pictures import pairs
-from variate.report.sentences import verdict
-from variate.report.table import study_rows, tables
-from variate.result import Row
+from variate.report.bibliography import bibtex
+from variate.report.cost import attack_cost, training
+from variate.report.figures import Figure, figures
+from variate.report.formats import names
+from variate.report.paired import averaging, twins
+from variate.report.pictures import Pair, pairs
+from variate.report.sentences import headline, verdict
+from variate.report.sheet import Sheet, grid_sheet
+from variate.report.table import TABLES, study_grids
+from variate.result import CLEAN
 
-FIGURES = (
-    (
-        "Accuracy against the size of the budget",
-        "PGD, averaged over draws. A curve that does not fall to zero with a large budget is a weak attack.",
-        figures.accuracy_against_size,
-    ),
-    (
-        "Accuracy against the number of attack draws",
-        "PGD at the table's budget. While a curve still falls, the attack has not averaged enough.",
-        figures.accuracy_against_draws,
-    ),
-    (
-        "Accuracy against the number of questions",
-        "How often all answers to the same input are right when an attacker asks N times: solid under the attack that "
-        "leaves the least, dashed without attack.",
-        figures.survival,
-    ),
-    (
-        "Learned scales",
-        "How noisy every parameter tensor is, relative to its own size. Scales near zero are no randomness.",
-        figures.learned_scales,
-    ),
-)
+TEMPLATES = Path(__file__).parent / "templates"
+BLACK_BOX = ("scores", "labels")
+
+
+@dataclass(frozen=True)
+class Section:
+    """Everything that the page says of one set of records; what they do not hold is None or empty."""
+
+    prefix: str
+    title: str
+    records: Records
+    headline: str
+    verdict: list[str]
+    warnings: list[tuple[Raised, str]]
+    notes: list[tuple[Raised, str]]
+    tables: list[tuple[str, str, Sheet]]
+    twins: Sheet | None
+    averaging: Sheet | None
+    figures: list[Figure]
+    pictures: dict[str, list[Pair]]
+    cost: Sheet | None
+    training: Sheet | None
+    bibtex: str
+    lacking: list[str]
+    answers: int
+
+    @property
+    def contents(self) -> list[tuple[str, str]]:
+        """Addresses and titles of the parts that it has."""
+        parts: list[tuple[str, str, object]] = [
+            ("verdict", "Verdict", True),
+            ("flags", "Red flags", self.warnings or self.notes),
+            *((part, name, True) for part, name, _ in self.tables),
+            ("twins-less", "Differences to the twins", self.twins),
+            *((figure.id, figure.title, True) for figure in self.figures),
+            ("averaging", "Naive against averaged attacks", self.averaging),
+            ("pictures", "Originals and adversarial inputs", self.pictures),
+            ("cost", "Cost", self.cost),
+            ("made", "How it was made", True),
+            ("cite", "What to cite", True),
+            ("lacking", "What this does not tell", True),
+        ]
+        return [(f"{self.prefix}{name}", title) for name, title, there in parts if there]
 
 
 def write_page(records: Sequence[Records], path: Path) -> Path:
     """Write the page of one or more sets of records. Raises ``RecordError``."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("variate.report")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.get_template("page.html.j2").render(sections=[section(one) for one in records])
+    page = page_text(records)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8")
@@ -57,23 +79,95 @@ def write_page(records: Sequence[Records], path: Path) -> Path:
     return path
 
 
-def section(records: Records) -> dict[str, Any]:
-    """Everything that the page says of one set of records."""
-    drawn = [(name, text, draw(records)) for name, text, draw in FIGURES]
-    return {
-        "title": records.runs[0].title if records.runs else "Records",
-        "runs": records.runs,
-        "verdict": verdict(records),
-        "flags": raised(records),
-        "tables": [{"name": name, "grid": content} for name, content in tables(records)],
-        "networks": [(network, test_accuracy(records, network.network)) for network in records.networks.values()],
-        "figures": [{"name": name, "text": text, "svg": svg} for name, text, svg in drawn if svg],
-        "pictures": pairs(records),
-        "answers": sum(map(len, records.examples.values())),
-    }
+def page_text(records: Sequence[Records]) -> str:
+    """The page of one or more sets of records."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    several = len(records) > 1
+    prefixes = [f"run-{number}-" if several else "" for number in range(1, len(records) + 1)]
+    parts = zip(records, names(records), prefixes, strict=True)
+    sections = [section(one, name, prefix=prefix) for one, name, prefix in parts]
+    return environment.get_template("page.html.j2").render(
+        title=f"{len(sections)} runs compared" if several else sections[0].title,
+        sections=sections,
+        together=together(records) if several else [],
+        style=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
 
 
-def test_accuracy(records: Records, network: str) -> Row | None:
-    """One draw per query on the whole unattacked test split, where it was judged."""
-    rows = [row for row in study_rows(records, "test split") if row.network == network]
-    return next((row for row in rows if row.deployment in ("single", "any")), None)
+def together(records: Sequence[Records]) -> list[tuple[str, Sheet]]:
+    """The tables of several runs in one each."""
+    grids = [(run, dict(study_grids(one))) for run, one in zip(names(records), records, strict=True)]
+    shown = [(name, [(run, found[name]) for run, found in grids if name in found]) for name in TABLES.values()]
+    return [(name, grid_sheet(found)) for name, found in shown if len(found) > 1]
+
+
+def section(records: Records, title: str, *, prefix: str = "") -> Section:
+    """What the page says of one of its sets of records; ``prefix`` stands before its addresses."""
+    flags = _with_networks(raised(records))
+    return Section(
+        prefix=prefix,
+        title=title,
+        records=records,
+        headline=headline(records),
+        verdict=verdict(records),
+        warnings=[pair for pair in flags if pair[0].level == "warning"],
+        notes=[pair for pair in flags if pair[0].level != "warning"],
+        tables=[
+            (part, name, grid_sheet([("", content)]))
+            for part, name in TABLES.items()
+            for found, content in study_grids(records)
+            if found == name
+        ],
+        twins=twins(records),
+        averaging=averaging(records),
+        figures=figures(records),
+        pictures=pairs(records),
+        cost=attack_cost(records),
+        training=training(records),
+        bibtex=bibtex(records),
+        lacking=lacking(records),
+        answers=sum(map(len, records.examples.values())),
+    )
+
+
+def lacking(records: Records) -> list[str]:
+    """What the records do not tell, a sentence each."""
+    used = {claim.attack for claim in records.claims.values() if claim.part == "table" and claim.attack != CLEAN}
+    named = [
+        str(one["name"] if isinstance(one, dict) else one)
+        for claim in records.claims.values()
+        for one in claim.options.get("attacks", ())
+    ]
+    known = registry.entries("attacks")
+    asked = {known[name].facts["access"] for name in {*used, *named} if name in known}
+    sentences = [f"Robustness is shown against these attacks only: {', '.join(sorted(used)) or 'none'}."]
+    if "gradient" not in asked:
+        sentences.append("No attack that sees gradients was run.")
+    if not asked & set(BLACK_BOX):
+        sentences.append("No black-box attack was run in the main table.")
+    if not records.gradients and not records.convergences:
+        sentences.append("What the red flags on gradients and convergence need was not measured.")
+    sentences.append(
+        "Calibration is not shown: records keep whether each draw was right, not how sure it was. They do not keep "
+        "how many seconds an attack took either, which depends on the machine; its passes and queries do not."
+    )
+    return sentences
+
+
+def _with_networks(flags: Sequence[Raised]) -> list[tuple[Raised, str]]:
+    """Flags that say the same of several networks once, with the networks' names."""
+    groups: dict[Raised, list[str]] = {}
+    for flag in flags:
+        groups.setdefault(replace(flag, network=""), []).append(flag.network)
+    return [(flag, ", ".join(names)) for flag, names in groups.items()]

@@ -1,4 +1,4 @@
-"""Adversarial inputs beside their originals, as images inside the page."""
+"""Adversarial inputs beside their originals and the magnified difference, as images inside the page."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from variate.lines import Claim, Picture
@@ -17,13 +18,25 @@ from variate.result import CLEAN
 
 @dataclass(frozen=True)
 class Pair:
-    """One example's images as data addresses, and how it fared."""
+    """One example's images as data addresses, and how it fared.
+
+    Attributes:
+        network: its name.
+        attack: the attack and its budget.
+        example: its number.
+        original, adversarial: the images.
+        difference: adversarial less original, ``factor`` times as large, about middle gray.
+        factor: how much it is magnified.
+        caption: its label, and how it was answered.
+    """
 
     network: str
     attack: str
     example: int
     original: str
     adversarial: str
+    difference: str
+    factor: int
     caption: str
 
 
@@ -53,19 +66,27 @@ def _pair(records: Records, claim: Claim, picture: Picture) -> Pair:
         if len(answers) > 1
         else ("still right" if answers[0] else "now wrong")
     )
+    original, adversarial = (_values(pixels, picture.shape) for pixels in (picture.original, picture.adversarial))
+    moved = adversarial.astype(np.int16) - original
+    factor = max(1, 127 // max(1, int(np.abs(moved).max())))
     return Pair(
         network=claim.network,
         attack=f"{claim.attack} at {claim.budget}",
         example=picture.example,
-        original=_address(picture.original, picture.shape),
-        adversarial=_address(picture.adversarial, picture.shape),
+        original=_address(original),
+        adversarial=_address(adversarial),
+        difference=_address(np.clip(128 + factor * moved, 0, 255).astype(np.uint8)),
+        factor=factor,
         caption=f"label {picture.label}: {right}",
     )
 
 
-def _address(pixels: str, shape: list[int]) -> str:
-    values = np.frombuffer(bytes.fromhex(pixels), np.uint8).reshape(shape)  # (C, H, W)
-    image = Image.fromarray(values[0] if shape[0] == 1 else values.transpose(1, 2, 0))
+def _values(pixels: str, shape: list[int]) -> NDArray[np.uint8]:
+    return np.frombuffer(bytes.fromhex(pixels), np.uint8).reshape(shape)  # (C, H, W)
+
+
+def _address(values: NDArray[np.uint8]) -> str:
+    image = Image.fromarray(values[0] if len(values) == 1 else values.transpose(1, 2, 0))  # (H, W) or (H, W, C)
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

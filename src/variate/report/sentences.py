@@ -2,54 +2,88 @@
 
 from __future__ import annotations
 
+from variate.lines import Claim
 from variate.record import Records
-from variate.report.table import study_rows
-from variate.result import CLEAN, Row
+from variate.report import single
+from variate.report.paired import compared
+from variate.result import Row
 
 
 def verdict(records: Records) -> list[str]:
     """Each random network's one-draw rate under its strongest attack, beside the best deterministic network's.
 
-    Strongest and best within one budget and one data set: others say nothing of it.
+    Strongest and best within one budget and one data set: others say nothing of it. Where there is no random network,
+    each network's own rate.
     """
-    rows = [row for row in study_rows(records, "table") if row.attack != CLEAN and row.deployment in ("single", "any")]
-    worst: dict[tuple[str, str | None], Row] = {}
-    for row in rows:
-        key = row.network, row.budget
-        if key not in worst or row.rate < worst[key].rate:
-            worst[key] = row
-    best: dict[tuple[str | None, str | None], Row] = {}
-    for row in worst.values():
-        setting = row.budget, _data(records, row)
-        if row.deployment == "any" and (setting not in best or row.rate > best[setting].rate):
-            best[setting] = row
-    return [
-        _sentence(row, best.get((row.budget, _data(records, row))))
-        for row in worst.values()
-        if row.deployment == "single"
-    ] or [f"{_said(row)}." for row in worst.values()]
+    random = single.random_networks(records)
+    sentences = []
+    for network in random or dict.fromkeys(claim.network for claim in single.judged(records, "table")):
+        for budget in single.budgets(records, network):
+            worst = single.strongest(records, network, budget)
+            if worst is not None:
+                sentences.append(_sentence(records, worst, _best(records, worst) if random else None))
+    return sentences
 
 
-def _data(records: Records, row: Row) -> str | None:
-    described = records.networks.get(row.network)
+def headline(records: Records) -> str:
+    """The verdict in one sentence: on the only random network, or on the one with the most right answers."""
+    sentences = verdict(records)
+    random = single.random_networks(records)
+    found = [(network, single.budgets(records, network)[:1]) for network in random]
+    worst = [single.strongest(records, network, budget) for network, first in found for budget in first]
+    known = [claim for claim in worst if claim is not None]
+    if len(known) < 2:
+        return sentences[0] if sentences else "Nothing was attacked yet."
+    budget = known[0].budget
+    ours = [claim for claim in known if claim.budget == budget]
+    claim = max(ours, key=lambda claim: float(single.bits(records, claim).mean()))
+    said = _sentence(records, claim, _best(records, claim))
+    return f"{said} It is the best of {len(ours)} random networks, picked on these very examples."
+
+
+def _best(records: Records, claim: Claim) -> Claim | None:
+    """Of the deterministic networks of the table on the same data, the one with the most right answers."""
+    names = dict.fromkeys(other.network for other in single.judged(records, "table") if other.verdict_draws == 1)
+    ours = [name for name in names if _data(records, name) == _data(records, claim.network)]
+    found = [single.strongest(records, name, claim.budget) for name in ours]
+    known = [other for other in found if other is not None]
+    return max(known, key=lambda other: float(single.bits(records, other).mean()), default=None)
+
+
+def _data(records: Records, network: str) -> str | None:
+    described = records.networks.get(network)
     return described.training.get("data") if described is not None else None
 
 
-def _sentence(row: Row, best: Row | None) -> str:
+def _sentence(records: Records, claim: Claim, best: Claim | None) -> str:
+    row = single.row(records, claim)
     if best is None:
-        return f"{_said(row)}."
-    if row.low > best.high:
-        relation = "the interval lies above it"
-    elif row.high < best.low:
-        relation = "the interval lies below it"
-    else:
-        relation = "the intervals overlap, so no difference is shown"
-    return f"{_said(row)}; the best deterministic network, {best.network}, {best.percent} %: {relation}."
+        return f"{_said(row, claim)}."
+    other = single.row(records, best)
+    return f"{_said(row, claim)}; the best deterministic network, {best.network}, {other.percent} %: " + (
+        _relation(records, claim, best, row, other)
+    )
 
 
-def _said(row: Row) -> str:
-    averaged = f" averaged over {row.draws} draws" if row.draws > 1 and row.deployment != "any" else ""
-    answered = "with one draw per query" if row.deployment == "single" else "with its one answer"
+def _relation(records: Records, claim: Claim, best: Claim, row: Row, other: Row) -> str:
+    """What the paired difference shows, or the two intervals where the examples are not the same."""
+    paired = compared(records, claim, best)
+    if paired is not None:
+        ends = f"{100 * paired.difference:+.1f} points [{100 * paired.low:+.1f}, {100 * paired.high:+.1f}]"
+        if paired.low > 0 or paired.high < 0:
+            return f"a paired difference of {ends}."
+        return f"a paired difference of {ends}, which does not tell them apart."
+    if row.low > other.high:
+        return "the interval lies above it."
+    if row.high < other.low:
+        return "the interval lies below it."
+    return "the intervals overlap, so no difference is shown."
+
+
+def _said(row: Row, claim: Claim) -> str:
+    random = claim.verdict_draws > 1
+    averaged = f" averaged over {row.draws} draws" if row.draws > 1 and random else ""
+    answered = "with one draw per query" if random else "with its one answer"
     return (
         f"Under {row.attack}{averaged} at {row.budget}, {row.network} is right {row.percent} % of the time {answered}"
     )

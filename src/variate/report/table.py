@@ -130,23 +130,24 @@ def print_study(records: Records) -> None:
     console = Console()
     for run in records.runs[:1]:
         console.print(run.title, style="bold")
-    for name, content in _tables_with_seeds(records):
+    for name, content in study_grids(records):
         console.print(_rich(content, name))
     console.print(_legend(records), style="dim")
 
 
 def markdown(records: Records) -> str:
     """The tables of a file of records in Markdown."""
-    found = [f"{name}:\n\n{_markdown(content)}" for name, content in _tables_with_seeds(records)]
+    found = [f"{name}:\n\n{_markdown(content)}" for name, content in study_grids(records)]
     return "\n\n".join([*found, _legend(records)])
 
 
-def _tables_with_seeds(records: Records) -> list[tuple[str, Grid]]:
+def study_grids(records: Records) -> list[tuple[str, Grid]]:
+    """The tables of a file of records with their lines over seeds, and their titles."""
     return [(name, with_seeds(content, records)) for name, content in tables(records)]
 
 
 def _legend(records: Records) -> str:
-    return f"{LEGEND} {SEEDS}" if any(content.seeds for _, content in _tables_with_seeds(records)) else LEGEND
+    return f"{LEGEND} {SEEDS}" if any(content.seeds for _, content in study_grids(records)) else LEGEND
 
 
 def _markdown(content: Grid) -> str:

@@ -1,0 +1,100 @@
+"""Records as plain text: one line a rate in CSV, objects in JSON, and a table for a paper in LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from variate.record import Records
+from variate.report.sheet import Cell, Sheet, grid_sheet
+from variate.report.table import LEGEND, markdown, study_grids
+from variate.result import result_of
+
+SPECIAL = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",
+}  # fmt: skip
+COLUMNS = 8  # that fit on a page; wider tables are scaled to it
+
+
+def rates(records: Sequence[Records]) -> list[dict[str, Any]]:
+    """Every rate with its interval as one flat object, in the order of the records."""
+    return [
+        {"run": name, **asdict(row)}
+        for name, one in zip(names(records), records, strict=True)
+        for row in result_of(one, list(one.claims.values())).rows
+    ]
+
+
+def names(records: Sequence[Records]) -> list[str]:
+    """What each set of records is called: its title, with its place among the others where titles are alike."""
+    titles = [one.runs[0].title if one.runs else "records" for one in records]
+    return [
+        title if titles.count(title) == 1 else f"{title} ({number})" for number, title in enumerate(titles, start=1)
+    ]
+
+
+def as_json(records: Sequence[Records]) -> str:
+    """``rates`` as one JSON document."""
+    return json.dumps(rates(records), indent=2, default=str) + "\n"
+
+
+def as_csv(records: Sequence[Records]) -> str:
+    """``rates`` with a head; options as JSON."""
+    rows = rates(records)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else ["run"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row | {"options": json.dumps(row["options"], default=str)} for row in rows)
+    return text.getvalue()
+
+
+def as_markdown(records: Sequence[Records]) -> str:
+    """The tables of each set of records."""
+    return "\n\n".join(map(markdown, records)) + "\n"
+
+
+def as_latex(records: Sequence[Records]) -> str:
+    """A table for each set of records and part, with intervals; it needs the packages booktabs and graphicx."""
+    found = [
+        _latex(grid_sheet([(run, content)]), f"{run}: {name}")
+        for run, one in zip(names(records), records, strict=True)
+        for name, content in study_grids(one)
+    ]
+    return "\n\n".join(["% \\usepackage{booktabs,graphicx}", *found]) + "\n"
+
+
+def _latex(sheet: Sheet, caption: str) -> str:
+    columns = "l" * sheet.words + "r" * (len(sheet.heads) - sheet.words)
+    depth = max(map(len, sheet.heads))
+    heads = [
+        " & ".join(escaped(head[level]) if level < len(head) else "" for head in sheet.heads) + r" \\"
+        for level in range(depth)
+    ]
+    lines = [*heads, r"\midrule"]
+    previous = None
+    for line in sheet.lines:
+        if previous not in (None, line[0].text):
+            lines.append(r"\addlinespace")
+        previous = line[0].text
+        lines.append(" & ".join(map(_latex_cell, line)) + r" \\")
+    body = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *lines, r"\bottomrule", r"\end{tabular}"]
+    if len(sheet.heads) > COLUMNS:
+        body = [r"\resizebox{\textwidth}{!}{%", *body, "}"]
+    said = escaped(f"{caption}. {LEGEND}")
+    return "\n".join([r"\begin{table}", r"\centering", rf"\caption{{{said}}}", *body, r"\end{table}"])
+
+
+def _latex_cell(cell: Cell) -> str:
+    words = escaped(cell.text)
+    return rf"{words} {{\scriptsize [{escaped(cell.small.replace(' to ', ', '))}]}}" if cell.small else words
+
+
+def escaped(text: str) -> str:
+    """Text as LaTeX shows it."""
+    return re.sub(r"[\\&%$#_{}~^±]", lambda match: SPECIAL[match[0]], text)

@@ -1,0 +1,73 @@
+"""The learned scales of every parameter, a line each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from variate.lines import Scale
+from variate.report.plot import LEFT, RIGHT, WIDTH, colored, legend_line, mark, rule, svg, text, told
+from variate.report.sheet import Cell, Sheet
+
+LEAST = 1e-6  # what stands at the left end, however small it is
+EDGE = 22.0  # to the left and to the right
+STEP, GAP = 13.0, 24.0  # height of a bar, and of a parameter's name with the space about it
+
+
+def learned_scales(scales: Sequence[Scale], colors: Mapping[str, int], *, name: str) -> tuple[str, Sheet]:
+    """Standard deviations over the size of their tensor: root mean square, and the range over elements.
+
+    Args:
+        scales: of one or more networks.
+        colors: the number of each network's color.
+        name: what the figure is, for those who do not see it.
+    """
+    shares = [scale.std_min / scale.mean_rms for scale in scales] + [scale.std_max / scale.mean_rms for scale in scales]
+    start, end = (math.log10(max(share, LEAST)) for share in (min(shares), max(shares)))
+    first, last = math.floor(start), max(math.ceil(end), math.floor(start) + 1)
+
+    def x_at(share: float) -> float:
+        return EDGE + (WIDTH - 2 * EDGE) * (math.log10(max(share, LEAST)) - first) / (last - first)
+
+    parts, y = [], 6.0
+    for parameter in dict.fromkeys(scale.parameter for scale in scales):
+        ours = [scale for scale in scales if scale.parameter == parameter]
+        parts.append(text(EDGE, y + 11, parameter))
+        for number, scale in enumerate(ours):
+            color = colors[scale.network]
+            parts.append(colored(color, _bar(scale, x_at, y + GAP + STEP * number, color)))
+        y += GAP + STEP * len(ours)
+    decades = [10.0**power for power in range(first, last + 1)]
+    grid = [rule(f"M{x_at(share):.1f} 4V{y + 4:g}") for share in decades]
+    grid += [text(x_at(share), y + 18, f"{share:g}", anchor="middle") for share in decades]
+    grid.append(text((LEFT + WIDTH - RIGHT) / 2, y + 38, "standard deviation / size of the tensor", anchor="middle"))
+    legend = [legend_line(network, color, i, top=y + 50) for i, (network, color) in enumerate(colors.items())]
+    return svg([*grid, *parts, *legend], name=name, height=y + 54 + 18 * len(colors)), _numbers(scales)
+
+
+def _bar(scale: Scale, x_at: Callable[[float], float], y: float, color: int) -> str:
+    low, middle, high = (x_at(std / scale.mean_rms) for std in (scale.std_min, scale.std_rms, scale.std_max))
+    line = f'<path d="M{low:.1f} {y:g}H{high:.1f}" stroke="currentColor" stroke-width="3" stroke-opacity=".45"/>'
+    return told(f"{scale.network}, {scale.parameter}\n{_said(scale)}", line + mark(middle, y, color))
+
+
+def _said(scale: Scale) -> str:
+    shares = [std / scale.mean_rms for std in (scale.std_rms, scale.std_min, scale.std_max)]
+    return "{:.3g} [{:.3g}, {:.3g}] of its size".format(*shares)
+
+
+def _numbers(scales: Sequence[Scale]) -> Sheet:
+    lines = []
+    for scale in scales:
+        ratio = scale.std_rms / scale.mean_rms
+        ends = f"{scale.std_min / scale.mean_rms:.3g} to {scale.std_max / scale.mean_rms:.3g}"
+        lines.append(
+            [
+                Cell(scale.network),
+                Cell(scale.parameter),
+                Cell(str(scale.elements), value=scale.elements),
+                Cell(f"{ratio:.3g}", ends, ratio),
+            ]
+        )
+    heads = (("network",), ("parameter",), ("elements",), ("std / size",))
+    return Sheet(heads, lines, words=2)

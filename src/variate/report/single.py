@@ -1,0 +1,70 @@
+"""Claims as one draw per query answers them, which is what networks are compared by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from variate.lines import Claim
+from variate.rates import Bits, Deployment, rate_of
+from variate.record import Records
+from variate.result import CLEAN, Row
+
+SINGLE = Deployment("single", 1)
+SEEN = ("table", "twins")  # parts of the records that compare networks
+
+
+def judged(records: Records, *parts: str) -> list[Claim]:
+    """The claims with single answers, of some parts or of all."""
+    return [
+        claim
+        for claim in records.claims.values()
+        if records.examples.get(claim.id)
+        and (not parts or claim.part in parts)
+        and SINGLE.source in {Deployment.parse(word).source for word in claim.deployments}
+    ]
+
+
+def bits(records: Records, claim: Claim) -> Bits:
+    """Right or wrong, by draw and example."""
+    return records.answers(claim, SINGLE.source)
+
+
+def row(records: Records, claim: Claim) -> Row:
+    """The rate of one draw per query."""
+    answers = bits(records, claim)
+    rate = rate_of(SINGLE, answers)
+    said = (claim.network, claim.attack, claim.options, claim.budget, claim.draws, str(SINGLE))
+    return Row(*said, rate.rate, rate.low, rate.high, answers.shape[1], claim.part)
+
+
+def strongest(
+    records: Records, network: str, budget: str | None, *, among: Callable[[Claim], bool] = lambda claim: True
+) -> Claim | None:
+    """The claim that leaves one draw of a network the fewest right answers within a budget; None for no attack."""
+    claims = [
+        claim
+        for claim in judged(records, *SEEN)
+        if (claim.network, claim.budget) == (network, budget)
+        and (claim.attack == CLEAN) == (budget is None)
+        and among(claim)
+    ]
+    return min(claims, key=lambda claim: float(bits(records, claim).mean()), default=None)
+
+
+def random_networks(records: Records) -> list[str]:
+    """The networks that were judged over several draws."""
+    return list(dict.fromkeys(claim.network for claim in judged(records) if claim.verdict_draws > 1))
+
+
+def budgets(records: Records, network: str) -> list[str]:
+    """The budgets within which a network was attacked, in the main table."""
+    ours = [claim.budget for claim in judged(records, "table") if claim.network == network]
+    return [budget for budget in dict.fromkeys(ours) if budget is not None]
+
+
+def attack_words(claim: Claim, *, draws: bool = True) -> str:
+    """An attack with its options, as in ``pgd (40 steps, 20 draws)``."""
+    words = [f"{value} {name}" for name, value in claim.options.items() if isinstance(value, int | float | str)]
+    if draws and claim.verdict_draws > 1 and claim.draws:
+        words.append(f"{claim.draws} draw{'s' * (claim.draws != 1)}")
+    return f"{claim.attack} ({', '.join(words)})" if words else claim.attack
