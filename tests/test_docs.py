@@ -1,5 +1,6 @@
 """The documents say what is true: their Python runs, their tables are those of the records, their names exist."""
 
+import json
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from variate import registry
 from variate.record import Records
 from variate.report.attack_page import attack_page
 from variate.report.defense_page import defense_page
+from variate.report.scale_table import scale_table
 from variate.report.summary import summary
 from variate.report.table import markdown
 
@@ -77,6 +79,20 @@ def test_published_tables_are_those_of_their_records(path):
 @pytest.mark.parametrize("page", ["README.md", "docs/results/paper/README.md"])
 def test_the_main_table_is_that_of_the_first_study(page):
     assert summary(Records(ROOT / "docs/results/paper/records.jsonl.gz")) in (ROOT / page).read_text()
+
+
+def test_the_page_of_scales_is_that_of_its_records():
+    folder = ROOT / "docs/results/scales"
+    assert scale_table(Records(folder / "records.jsonl.gz")) in (folder / "README.md").read_text()
+
+
+def test_the_table_of_tools_is_that_of_the_committed_measurements(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import tools
+
+    folder = ROOT / "docs/results/tools"
+    measured = json.loads((folder / "tools.json").read_text())["tools"]
+    assert tools.table(measured) in (folder / "README.md").read_text()
 
 
 def test_the_page_of_costs_is_that_of_the_committed_measurements(monkeypatch):
