@@ -8,6 +8,8 @@ from variate.report import single
 from variate.report.paired import compared
 from variate.result import Row
 
+NOTHING = "No attack that wants any wrong answer was judged one draw per query, so nothing is said of robustness."
+
 
 def verdict(records: Records) -> list[str]:
     """Each random network's one-draw rate under its strongest attack, beside the best deterministic network's.
@@ -33,7 +35,7 @@ def headline(records: Records) -> str:
     worst = [single.strongest(records, network, budget) for network, first in found for budget in first]
     known = [claim for claim in worst if claim is not None]
     if len(known) < 2:
-        return sentences[0] if sentences else "Nothing was attacked yet."
+        return sentences[0] if sentences else NOTHING
     budget = known[0].budget
     ours = [claim for claim in known if claim.budget == budget]
     claim = max(ours, key=lambda claim: float(single.bits(records, claim).mean()))

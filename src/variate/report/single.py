@@ -14,11 +14,15 @@ SEEN = ("table", "twins")  # parts of the records that compare networks
 
 
 def judged(records: Records, *parts: str) -> list[Claim]:
-    """The claims with single answers, of some parts or of all."""
+    """The claims with single answers, of some parts or of all.
+
+    Aimed attacks are left out: their answers are right if they are anything but what was aimed at.
+    """
     return [
         claim
         for claim in records.claims.values()
         if records.examples.get(claim.id)
+        and "target" not in claim.options
         and (not parts or claim.part in parts)
         and SINGLE.source in {Deployment.parse(word).source for word in claim.deployments}
     ]

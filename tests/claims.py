@@ -1,0 +1,65 @@
+"""Records made by hand: networks, and claims whose every answer is given."""
+
+import numpy as np
+
+from variate.lines import Claim, Example, Network, Run
+from variate.record import Records, pack
+
+DRAWS, EXAMPLES = 32, 60
+
+
+def network(name, *, defense="random", random=True, **changed):
+    """A line on a network."""
+    facts = {"architecture": "lenet", "objective": "cross-entropy", "parameters": 1, "epochs": 1, "seed": 0}
+    more = {"fingerprint": name, "training": {"data": "digits"}, "validation": None, "seconds": 1.0}
+    return Network(network=name, defense=defense, random=random, **(facts | more | changed))
+
+
+def claim(
+    store, name, right, *, attack="pgd", budget="linf:0.1", draws=1, options=None, part="table", points=0, inputs="i"
+):
+    """Add a claim and its examples, all right answers of ``right``, shape (draws, examples)."""
+    said = {
+        "network": name,
+        "fingerprint": name,
+        "inputs": inputs,
+        "attack": attack,
+        "options": options or {},
+        "seed": 0,
+    }
+    clean = attack == "clean"
+    line = Claim(
+        budget=None if clean else budget, draws=0 if clean else draws, verdict_draws=len(right),
+        deployments=["single"], part=part, **said,
+    )  # fmt: skip
+    counts = {"label": 0, "distance": 0.1, "forwards": 3 * draws, "backwards": 2, "points": points}
+    store.add([line])
+    store.add(
+        Example(claim=line.id, example=i, answers={"single": pack(right[:, i])}, **counts)
+        for i in range(right.shape[1])
+    )
+    return line
+
+
+def answers(share, *, draws=DRAWS, seed=0):
+    return np.random.default_rng(seed).random((draws, EXAMPLES)) < share
+
+
+def sample():
+    """A random network, what was made of it, and three deterministic networks, one of another seed."""
+    store = Records()
+    facts = {"data": "digits", "shape": [1, 8, 8], "examples": EXAMPLES, "title": "a & b_c"}
+    versions = {"variate": "0.1.0"}
+    store.add([Run(command="c", date="2026-01-01", machine="m", versions=versions, seed=0, **facts)])
+    store.add([network("random"), network("plain", defense="deterministic", random=False)])
+    store.add([network("at", defense="at", random=False), network("other", defense="at", random=False, seed=1)])
+    for name, clean, attacked in (
+        ("random", 0.9, 0.5), ("plain", 0.95, 0.1), ("at", 0.8, 0.6), ("other", 0.8, 0.9),
+        ("random, mean network", 0.9, 0.4),
+    ):  # fmt: skip
+        draws = DRAWS if name == "random" else 1
+        part = "twins" if "," in name else "table"
+        claim(store, name, answers(clean, draws=draws), attack="clean", part=part)
+        claim(store, name, answers(attacked, draws=draws), part=part)
+    claim(store, "random", answers(0.3, seed=1), draws=20)
+    return store
