@@ -389,3 +389,11 @@ def test_examples_that_an_oracle_was_not_told_of_are_counted(mlp, x):
     assert oracle.queries.points.tolist() == [2, 0, 1]
     oracle.scores(x)
     assert oracle.queries.points.tolist() == [3, 1, 2, *[1] * (len(x) - 3)]
+
+
+def test_a_network_whose_draws_differed_once_is_not_doubted(x):
+    """A coin that is seldom wrong agrees on one example many times in a row."""
+    oracle = ScoreOracle(Coin(0.05), draws=3, stream=Stream("search", 0))
+    oracle.scores(x.repeat(40, 1, 1, 1))  # some draw is wrong about some of these
+    for _ in range(100):
+        oracle.scores(x[:1])
