@@ -83,7 +83,7 @@ def test_the_headline_says_that_the_best_was_picked(store):
     assert headline(store) == verdict(store)[0]
     claim(store, "second", answers(0.9))
     assert "second is right" in headline(store)
-    assert headline(store).endswith("It is the best of 2 random networks, picked on these very examples.")
+    assert headline(store).endswith("second is the best of 2 random networks, picked on these very examples.")
 
 
 def test_curves_hold_everything_but_one_thing(store):

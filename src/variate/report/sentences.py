@@ -40,7 +40,7 @@ def headline(records: Records) -> str:
     ours = [claim for claim in known if claim.budget == budget]
     claim = max(ours, key=lambda claim: float(single.bits(records, claim).mean()))
     said = _sentence(records, claim, _best(records, claim))
-    return f"{said} It is the best of {len(ours)} random networks, picked on these very examples."
+    return f"{said} {claim.network} is the best of {len(ours)} random networks, picked on these very examples."
 
 
 def _best(records: Records, claim: Claim) -> Claim | None:
