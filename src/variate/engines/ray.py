@@ -80,7 +80,7 @@ def _outcome(reference: ray.ObjectRef[str | None]) -> str | None:
     import ray
 
     try:
-        failure = ray.get(reference)
+        failure: str | None = ray.get(reference)
     except ray.exceptions.RayError as error:
         return f"lost by the cluster, after {RETRIES} more tries: {type(error).__name__}"
     return failure
