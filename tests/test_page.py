@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from variate.cli.main import app
 from variate.errors import UsageError
 from variate.lines import Claim, Example, Network, Run
 from variate.record import Records, pack
@@ -224,6 +226,15 @@ def test_the_page_prints(chromium, pages, tmp_path):
     path = printing.print_page(pages["one"], tmp_path / "one.pdf")
     assert path.read_bytes().startswith(b"%PDF")
     assert path.stat().st_size > 20_000
+
+
+@pytest.mark.usefixtures("chromium")
+def test_the_command_line_prints_beside_the_page(tmp_path):
+    records = str(RESULTS / "black-box" / "records.jsonl.gz")
+    done = CliRunner().invoke(app, ["report", records, "--pdf", "--out", str(tmp_path / "both.pdf")])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "both.pdf").read_bytes().startswith(b"%PDF")
+    assert (tmp_path / "both.html").read_text().startswith("<!doctype html>")
 
 
 def test_without_a_browser_it_says_what_to_install(monkeypatch, pages, tmp_path):

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import hashlib
+import html
 import re
 from html.parser import HTMLParser
 
@@ -11,6 +12,7 @@ import torch
 
 from variate.evaluation import evaluate
 from variate.lines import Network, Scale
+from variate.raised import raised
 from variate.record import Records
 from variate.report.page import write_page
 from variate.report.sentences import verdict
@@ -98,6 +100,17 @@ def test_the_page_shows_figures_pictures_with_alternatives_and_every_rate(page, 
     assert all(image["alt"] for image in images)
     for row in study_rows(records, "table"):
         assert f"{100 * row.rate:.1f}<small>{100 * row.low:.1f} to {100 * row.high:.1f}</small>" in page
+
+
+def test_every_flag_is_shown_with_its_networks_and_its_remedy_once(page, records):
+    found = raised(records)
+    assert found
+    text = html.unescape(page)
+    for flag in found:
+        assert re.search(
+            rf"<p><b>[^<]*{re.escape(flag.network)}[^<]*</b>: {re.escape('; '.join(flag.findings))}</p>", text
+        )
+        assert text.count(flag.remedy) == len({(one.flag, one.level) for one in found if one.remedy == flag.remedy})
 
 
 def test_the_page_is_rebuilt_from_the_records_alone(page, records, tmp_path):

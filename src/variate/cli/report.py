@@ -92,7 +92,7 @@ def _page(read: Sequence[Records], path: Path, *, pdf: bool, show: bool) -> None
 
     if pdf:
         browser()  # before the page is made
-    page = write_page(read, path)
+    page = write_page(read, path.with_suffix(".html") if pdf and path.suffix == ".pdf" else path)
     for records in read:
         print_study(records)
     typer.echo(f"page: {page}")

@@ -28,6 +28,14 @@ BLACK_BOX = ("scores", "labels")
 
 
 @dataclass(frozen=True)
+class Flag:
+    """A red flag, and what was found of which networks."""
+
+    text: Raised
+    found: list[tuple[str, tuple[str, ...]]]
+
+
+@dataclass(frozen=True)
 class Section:
     """Everything that the page says of one set of records; what they do not hold is None or empty."""
 
@@ -36,8 +44,8 @@ class Section:
     records: Records
     headline: str
     verdict: list[str]
-    warnings: list[tuple[Raised, str]]
-    notes: list[tuple[Raised, str]]
+    warnings: list[Flag]
+    notes: list[Flag]
     tables: list[tuple[str, str, Sheet]]
     twins: Sheet | None
     averaging: Sheet | None
@@ -114,15 +122,15 @@ def together(records: Sequence[Records]) -> list[tuple[str, Sheet]]:
 
 def section(records: Records, title: str, *, prefix: str = "") -> Section:
     """What the page says of one of its sets of records; ``prefix`` stands before its addresses."""
-    flags = _with_networks(raised(records))
+    flags = _by_flag(raised(records))
     return Section(
         prefix=prefix,
         title=title,
         records=records,
         headline=headline(records),
         verdict=verdict(records),
-        warnings=[pair for pair in flags if pair[0].level == "warning"],
-        notes=[pair for pair in flags if pair[0].level != "warning"],
+        warnings=[flag for flag in flags if flag.text.level == "warning"],
+        notes=[flag for flag in flags if flag.text.level != "warning"],
         tables=[
             (part, name, grid_sheet([("", content)]))
             for part, name in TABLES.items()
@@ -165,9 +173,13 @@ def lacking(records: Records) -> list[str]:
     return sentences
 
 
-def _with_networks(flags: Sequence[Raised]) -> list[tuple[Raised, str]]:
-    """Flags that say the same of several networks once, with the networks' names."""
-    groups: dict[Raised, list[str]] = {}
+def _by_flag(flags: Sequence[Raised]) -> list[Flag]:
+    """Each flag once, with what was found of each network; networks of which the same was found stand together."""
+    groups: dict[Raised, dict[tuple[str, ...], list[str]]] = {}
     for flag in flags:
-        groups.setdefault(replace(flag, network=""), []).append(flag.network)
-    return [(flag, ", ".join(names)) for flag, names in groups.items()]
+        found = groups.setdefault(replace(flag, network="", findings=()), {})
+        found.setdefault(flag.findings, []).append(flag.network)
+    return [
+        Flag(flag, [(", ".join(names), findings) for findings, names in found.items()])
+        for flag, found in groups.items()
+    ]

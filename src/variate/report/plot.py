@@ -14,6 +14,7 @@ COLORS = ("#0072b2", "#c44f00", "#00785a", "#b0468a", "#8a6100", "#5b4bb7", "#57
 WIDTH, HEIGHT = 480.0, 280.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 12.0, 10.0, 42.0
 LINE = 18.0  # height of a line of the legend
+FEW, SHORT = 6, 28  # a legend has two columns where it has more lines than that, none of more letters
 ROOM = 36.0  # between the middles of two numbers
 FONT = 'font-family="system-ui, sans-serif" font-size="12.5"'
 Place = Callable[[float], float]
@@ -73,9 +74,10 @@ def draw_curves(curves: Sequence[Curve], *, name: str, across: str, up: str, log
         return TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / 100)
 
     parts = [*_levels(y_at), *_ticks(ticks, x_at), _titles(across, up)]
-    parts += [_curve(curve, x_at, y_at) for curve in curves]
-    parts += [legend_line(curve.label, curve.color, number, dashed=curve.dashed) for number, curve in enumerate(curves)]
-    return svg(parts, name=name, height=HEIGHT + LINE * len(curves) + 4)
+    shade = min(0.13, 0.8 / len(curves))
+    parts += [_curve(curve, x_at, y_at, shade) for curve in curves]
+    names, height = legend([(curve.label, curve.color, curve.dashed) for curve in curves], HEIGHT)
+    return svg([*parts, names], name=name, height=height)
 
 
 def svg(parts: Sequence[str], *, name: str, height: float) -> str:
@@ -90,12 +92,23 @@ def colored(color: int, inside: str) -> str:
     return f'<g style="color:var(--series-{number},{COLORS[number]})">{inside}</g>'
 
 
-def legend_line(label: str, color: int, number: int, *, dashed: bool = False, top: float = HEIGHT) -> str:
-    """One line of the legend: a piece of the curve and its name."""
-    y = top + LINE * number + 6
-    return f"{colored(color, _stroke(f'M{LEFT:g} {y:g}h26', dashed) + mark(LEFT + 13, y, color))}" + text(
-        LEFT + 34, y + 4, label
-    )
+def legend(entries: Sequence[tuple[str, int, bool]], top: float) -> tuple[str, float]:
+    """A piece of every curve and its name, in two columns where there are many and they fit, and the end of it.
+
+    Args:
+        entries: label, number of the color, whether it is dashed.
+        top: where it begins.
+    """
+    columns = 2 if len(entries) > FEW and max(len(label) for label, _, _ in entries) <= SHORT else 1
+    rows = math.ceil(len(entries) / columns)
+    parts = []
+    for number, (label, color, dashed) in enumerate(entries):
+        x, y = LEFT + (WIDTH - LEFT) / 2 * (number // rows), top + LINE * (number % rows) + 6
+        parts += [
+            colored(color, _stroke(f"M{x:g} {y:g}h26", dashed) + mark(x + 13, y, color)),
+            text(x + 34, y + 4, label),
+        ]
+    return "".join(parts), top + LINE * rows + 4
 
 
 def text(x: float, y: float, words: str, *, anchor: str = "start", turned: bool = False) -> str:
@@ -158,14 +171,14 @@ def _titles(across: str, up: str) -> str:
     return text(middle, HEIGHT - 9, across, anchor="middle") + text(12, height, up, anchor="middle", turned=True)
 
 
-def _curve(curve: Curve, x_at: Place, y_at: Place) -> str:
+def _curve(curve: Curve, x_at: Place, y_at: Place, shade: float) -> str:
     path = "M" + "L".join(f"{x_at(p.x):.1f} {y_at(p.y):.1f}" for p in curve.points)
     ends = [(p.x, p.low, p.high) for p in curve.points if p.low is not None and p.high is not None]
     parts = []
     if len(ends) > 1:
         above = [f"{x_at(x):.1f} {y_at(high):.1f}" for x, _, high in ends]
         below = [f"{x_at(x):.1f} {y_at(low):.1f}" for x, low, _ in reversed(ends)]
-        parts.append(f'<path d="M{"L".join(above + below)}Z" fill="currentColor" fill-opacity=".13"/>')
+        parts.append(f'<path d="M{"L".join(above + below)}Z" fill="currentColor" fill-opacity="{shade:.2g}"/>')
     parts.append(_stroke(path, curve.dashed))
     for point in curve.points:
         x, y = x_at(point.x), y_at(point.y)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from variate.lines import Scale
-from variate.report.plot import LEFT, RIGHT, WIDTH, colored, legend_line, mark, rule, svg, text, told
+from variate.report.plot import LEFT, RIGHT, WIDTH, colored, legend, mark, rule, svg, text, told
 from variate.report.sheet import Cell, Sheet
 
 LEAST = 1e-6  # what stands at the left end, however small it is
@@ -41,8 +41,8 @@ def learned_scales(scales: Sequence[Scale], colors: Mapping[str, int], *, name: 
     grid = [rule(f"M{x_at(share):.1f} 4V{y + 4:g}") for share in decades]
     grid += [text(x_at(share), y + 18, f"{share:g}", anchor="middle") for share in decades]
     grid.append(text((LEFT + WIDTH - RIGHT) / 2, y + 38, "standard deviation / size of the tensor", anchor="middle"))
-    legend = [legend_line(network, color, i, top=y + 50) for i, (network, color) in enumerate(colors.items())]
-    return svg([*grid, *parts, *legend], name=name, height=y + 54 + 18 * len(colors)), _numbers(scales)
+    names, height = legend([(network, color, False) for network, color in colors.items()], y + 50)
+    return svg([*grid, *parts, names], name=name, height=height), _numbers(scales)
 
 
 def _bar(scale: Scale, x_at: Callable[[float], float], y: float, color: int) -> str:
