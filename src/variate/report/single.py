@@ -7,6 +7,7 @@ from collections.abc import Callable
 from variate.lines import Claim
 from variate.rates import Bits, Deployment, rate_of
 from variate.record import Records
+from variate.report.table import HIDDEN
 from variate.result import CLEAN, Row
 
 SINGLE = Deployment("single", 1)
@@ -68,7 +69,7 @@ def budgets(records: Records, network: str) -> list[str]:
 
 def attack_words(claim: Claim, *, draws: bool = True) -> str:
     """An attack with its options, as in ``pgd (40 steps, 20 draws)``."""
-    words = [f"{value} {name}" for name, value in claim.options.items() if isinstance(value, int | float | str)]
+    words = [f"{value} {name}" for name, value in claim.options.items() if name not in HIDDEN]
     if draws and claim.verdict_draws > 1 and claim.draws:
         words.append(f"{claim.draws} draw{'s' * (claim.draws != 1)}")
     return f"{claim.attack} ({', '.join(words)})" if words else claim.attack
