@@ -75,9 +75,10 @@ def key_of(ticket: Tensor, holder: int, fixed: int | None) -> Tensor:
 
 def noise(kind: Kind, key: Tensor, uid: int, shape: torch.Size, device: torch.device) -> Tensor:
     """Noise of ``shape``, float32, under a key that is data."""
-    if _random_operations.get():
+    exporting = torch.compiler.is_exporting()
+    if exporting and _random_operations.get():  # in this order: torch.compile cannot trace the second
         return _by_operations(kind, shape, device)
-    if device.type == "cpu" and not torch.compiler.is_exporting():
+    if device.type == "cpu" and not exporting:
         made: Tensor = torch.ops.variate.noise(key, threefry.signed64(uid), KINDS.index(kind), list(shape))
         return made
     return threefry.noise(kind, key, uid, shape.numel(), device=device).view(shape)
