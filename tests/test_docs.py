@@ -95,6 +95,16 @@ def test_the_table_of_tools_is_that_of_the_committed_measurements(monkeypatch):
     assert tools.table(measured) in (folder / "README.md").read_text()
 
 
+def test_the_table_of_honesty_is_that_of_its_records_and_true(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import honesty
+
+    folder = ROOT / "docs/results/honesty"
+    table = honesty.table(Records(folder / "answers.jsonl.gz"))
+    assert table in (folder / "README.md").read_text()
+    assert "**" not in table  # what is untrue would stand in bold
+
+
 def test_the_page_of_costs_is_that_of_the_committed_measurements(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     import page
