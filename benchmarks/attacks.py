@@ -31,7 +31,7 @@ from variate.network import RandomNetwork
 from variate.oracle import GradientOracle
 from variate.randomization import randomize
 from variate.randomness import Stream
-from variate.rates import Deployment
+from variate.verdicts.rates import Deployment
 
 Run = Callable[[], object]
 EPS, DRAWS, VERDICT = 0.1, 20, 100

@@ -22,7 +22,7 @@ from networks import encoder_32, images, lstm_32
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from variate import probe
+from variate.drawing import probe
 from variate.errors import UsageError
 from variate.network import RandomNetwork
 from variate.randomization import randomize

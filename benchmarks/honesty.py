@@ -17,12 +17,12 @@ from attacks import installed
 from torch import nn
 
 from variate import registry
-from variate.cell import run_record
 from variate.checkpoint import load
 from variate.evaluation import evaluate
 from variate.record import Records
-from variate.result import CLEAN, Row, rows_of
+from variate.study.cell import run_record
 from variate.testing.coin import Coin, shared_coin
+from variate.verdicts.result import CLEAN, Row, rows_of
 
 EXAMPLES, DRAWS, VERDICT, ERROR = 64, 5, 400, 0.05
 COIN, SHARED, LENET = "coin, each example", "coin, whole batch", "random LeNet"

@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 
 from variate import registry
-from variate.cell import run_record
 from variate.checkpoint import build
 from variate.datasets._batches import Batches
 from variate.evaluation import evaluate
 from variate.randomization import randomize
 from variate.record import Records
-from variate.training import train
+from variate.study.cell import run_record
+from variate.training.loop import train
 
 NOISE = (0.0, 0.1, 0.2, 0.35, 0.5)  # of each tensor's size; 0 is the deterministic network
 SEEDS = (0, 1, 2)

@@ -4,8 +4,8 @@ import json
 from functools import partial
 from pathlib import Path
 
-from variate.study import run_study
-from variate.study_file import Study
+from variate.study.file import Study
+from variate.study.running import run_study
 
 GRID = {
     "title": "Grid",

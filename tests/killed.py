@@ -17,7 +17,7 @@ from torch import nn
 
 from variate.datasets._batches import Batches
 from variate.randomization import randomize
-from variate.training import train
+from variate.training.loop import train
 
 MODE, AVERAGE, FOLDER = sys.argv[1], sys.argv[2], Path(sys.argv[3])
 

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 import variate.testing.attacks as conformance
 from variate import registry
+from variate.attacking.plan import Plan, Target, perturb
 from variate.attacks.fgsm import fgsm
 from variate.budget import NORMS, Budget
 from variate.cli.main import app
@@ -24,7 +25,6 @@ from variate.errors import AttackError, UsageError
 from variate.evaluation import evaluate
 from variate.lacking import imported
 from variate.oracle import GradientOracle
-from variate.plan import Plan, Target, perturb
 from variate.randomization import randomize
 from variate.randomness import Stream
 from variate.testing.coin import shared_coin

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from variate.augmentation import AUGMENTATIONS, augmented
 from variate.errors import UsageError
+from variate.training.augmentation import AUGMENTATIONS, augmented
 
 SHAPE = (3, 12, 8)  # not square: rows and columns must not be mixed up
 PLACE = {"seed": 0, "epoch": 2, "batch": 5}

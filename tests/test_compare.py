@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from variate.comparison import compare
+from variate.verdicts.comparison import compare
 
 SIMULATIONS = 400
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from variate.cell import Cell, train_cell
 from variate.datasets._batches import Batches
 from variate.errors import UsageError
 from variate.randomization import randomize
-from variate.training import train
+from variate.study.cell import Cell, train_cell
+from variate.training.loop import train
 
 NAMES = ["1.weight", "1.bias"]
 

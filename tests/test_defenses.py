@@ -7,19 +7,19 @@ import torch
 from torch import nn
 
 from variate import registry
-from variate.cell import Cell, train_cell
 from variate.checkpoint import load, read_card
 from variate.defended import defended, teacher_of
 from variate.defenses._surgery import behind_the_first, layers, replaced, seeded_by
 from variate.doubts import doubt
+from variate.drawing.keyed import outputs_under
 from variate.errors import UsageError
 from variate.feature_noise import Surrounded
-from variate.keyed import outputs_under
 from variate.networks.resnet18 import ResNet18
 from variate.randomness import Stream
-from variate.recipe import Recipe, wire
 from variate.record import Records
+from variate.study.cell import Cell, train_cell
 from variate.testing.defenses import check_defense
+from variate.training.recipe import Recipe, wire
 
 NAMES = list(registry.entries("defenses"))
 RANDOM = [name for name, entry in registry.entries("defenses").items() if entry.facts["random"]]

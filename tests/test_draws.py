@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from variate import probe
 from variate.checkpoint import build as build_network
+from variate.drawing import probe
 from variate.errors import UsageError
 from variate.randomization import randomize
 from variate.randomness import sibling
@@ -257,7 +257,7 @@ def test_the_shortcut_is_taken_for_wide_linear_layers(monkeypatch):
 
 
 def test_weights_are_drawn_in_pieces_of_a_bounded_size(monkeypatch):
-    from variate import per_example
+    from variate.drawing import per_example
 
     net, x = build("lenet", "laplace")
     with torch.no_grad():

@@ -10,13 +10,13 @@ from typer.testing import CliRunner
 
 import variate
 from variate import registry
-from variate.average import mean_log_probabilities
 from variate.defended import defended
+from variate.deploying.exporting import ENDINGS, MeanOfDraws, export
+from variate.deploying.onnx_graph import RANDOM_OPERATIONS
+from variate.deploying.opening import open_exported
+from variate.drawing.average import mean_log_probabilities
+from variate.drawing.keyed import outputs_under
 from variate.errors import CheckpointError, ExportError, UsageError
-from variate.exporting import ENDINGS, MeanOfDraws, export
-from variate.keyed import outputs_under
-from variate.onnx_graph import RANDOM_OPERATIONS
-from variate.opening import open_exported
 from variate.randomization import randomize
 from variate.randomness import Stream
 from variate.registry import get
@@ -246,7 +246,7 @@ def test_masks_are_not_folded_into_constants(random, name, tmp_path):
 
 def test_an_operation_that_the_exporter_keeps_as_a_constant_is_an_error(tmp_path, monkeypatch):
     """Two calls differ by the weights alone, and still the mask would be frozen."""
-    monkeypatch.setattr("variate.onnx_graph._coin", lambda rate, generator=None: torch.ones_like(rate))
+    monkeypatch.setattr("variate.deploying.onnx_graph._coin", lambda rate, generator=None: torch.ones_like(rate))
     net = randomize(Masked(MASKS["of a constant rate"])).eval()
     with pytest.raises(ExportError, match="the others would be constants"):
         export(net, tmp_path / "a.onnx", inputs())

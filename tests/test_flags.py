@@ -10,15 +10,15 @@ from torch.nn import functional as F
 from variate import registry
 from variate.doubts import doubt
 from variate.evaluation import evaluate
-from variate.evidence import DOUBTS, Evidence
 from variate.flags.unbounded_survives import UNBOUNDED
 from variate.lines import Claim, Convergence, Example, Network, Run, Scale
 from variate.oracle import GradientOracle
-from variate.raised import raised
 from variate.randomization import randomize
 from variate.record import Records, pack
 from variate.report.flag_pages import flag_index, flag_page
 from variate.testing.coin import Coin
+from variate.verdicts.evidence import DOUBTS, Evidence
+from variate.verdicts.raised import raised
 
 NAME = "network"
 BUDGET = "linf:0.15"

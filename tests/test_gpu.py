@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from variate.drawing.keyed import kind_of
 from variate.evaluation import evaluate
-from variate.keyed import kind_of
 from variate.randomization import randomize
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU on this machine")

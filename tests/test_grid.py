@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from grids import GRID, facts, run, study
 
-from variate.cell import Cell, train_cell
 from variate.errors import UsageError, VariateError
-from variate.evidence import Evidence
-from variate.grid import left_out, places
 from variate.record import Records
-from variate.study import check_study, progress_of
-from variate.study_file import read_study
-from variate.work import Order, Task, work
+from variate.study.cell import Cell, train_cell
+from variate.study.file import read_study
+from variate.study.grid import left_out, places
+from variate.study.running import check_study, progress_of
+from variate.study.work import Order, Task, work
+from variate.verdicts.evidence import Evidence
 
 
 def suite(**changes):
@@ -89,8 +89,8 @@ def test_the_order_in_which_places_are_worked_at_changes_no_record(whole, tmp_pa
 
 def test_what_is_done_is_not_worked_at_again(whole, monkeypatch):
     before = (whole / "records.jsonl").read_bytes()
-    monkeypatch.setattr("variate.work.train_cell", pytest.fail)
-    monkeypatch.setattr("variate.work.evaluate", pytest.fail)
+    monkeypatch.setattr("variate.study.work.train_cell", pytest.fail)
+    monkeypatch.setattr("variate.study.work.evaluate", pytest.fail)
     run(study(), whole)
     assert (whole / "records.jsonl").read_bytes() == before
 
@@ -117,7 +117,7 @@ def test_a_network_that_fails_stops_no_other_and_is_all_that_a_second_run_does(w
         return train_cell(cell, out, **options)
 
     with monkeypatch.context() as broken:
-        broken.setattr("variate.work.train_cell", failing)
+        broken.setattr("variate.study.work.train_cell", failing)
         with pytest.raises(VariateError, match="1 of 4 networks failed") as error:
             run(study(), tmp_path)
     assert error.value.exit_code == 1
@@ -132,7 +132,7 @@ def test_a_network_that_fails_stops_no_other_and_is_all_that_a_second_run_does(w
     assert list(progress_of(study(), tmp_path).values()) == ["done", "to do", "done", "done"]
     asked.clear()
     monkeypatch.setattr(
-        "variate.work.train_cell", lambda cell, out, **o: asked.append(out.name) or train_cell(cell, out, **o)
+        "variate.study.work.train_cell", lambda cell, out, **o: asked.append(out.name) or train_cell(cell, out, **o)
     )
     run(study(), tmp_path)
     assert asked == ["deterministic-seed-1"]

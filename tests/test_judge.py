@@ -3,13 +3,13 @@ import pytest
 import torch
 from torch import nn
 
+from variate.drawing.keyed import under
 from variate.errors import InputError, UsageError
 from variate.judge import check_draws, judge, judge_until
-from variate.keyed import under
 from variate.randomness import Stream
-from variate.rates import Deployment
 from variate.testing.coin import Coin, shared_coin
 from variate.testing.findings import Z
+from variate.verdicts.rates import Deployment
 
 WAYS = [Deployment.parse(text) for text in ("single", "mean-4", "majority-4", "survive-3")]
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from variate.keyed import kind_of, left_as_found, under
+from variate.drawing.keyed import kind_of, left_as_found, under
 from variate.randomization import randomize
 from variate.randomness import Stream
 from variate.testing.coin import Coin, shared_coin

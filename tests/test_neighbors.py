@@ -22,8 +22,8 @@ from variate.judge import right_answers
 from variate.libraries import FreshAverage, art_classifier, foolbox_model
 from variate.network import RandomNetwork
 from variate.randomization import randomize
-from variate.rates import Deployment, rate_of
 from variate.sklearn import RandomNetworkClassifier
+from variate.verdicts.rates import Deployment, rate_of
 
 
 def net(scale=0.5):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from variate.average import AverageNetwork, mean_log_probabilities
+from variate.drawing.average import AverageNetwork, mean_log_probabilities
 from variate.errors import UsageError
 from variate.network import RandomNetwork
 from variate.randomization import randomize

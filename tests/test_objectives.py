@@ -8,9 +8,7 @@ from torch.nn import functional as F
 
 from variate import registry
 from variate.budget import Budget
-from variate.clock import Clock
 from variate.errors import UsageError
-from variate.inner_attack import InnerAttack
 from variate.losses import divergence, margin
 from variate.objectives.adversarial import adversarial
 from variate.objectives.awp import awp
@@ -25,9 +23,11 @@ from variate.objectives.snr import snr
 from variate.objectives.trades import trades
 from variate.randomization import randomize
 from variate.randomness import Stream
-from variate.recipe import Recipe, wire
 from variate.testing import objectives
 from variate.testing.objectives import check_objective
+from variate.training.clock import Clock
+from variate.training.inner_attack import InnerAttack
+from variate.training.recipe import Recipe, wire
 
 
 @pytest.mark.parametrize("name", registry.entries("objectives"))

@@ -3,15 +3,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from variate import evaluation, keyed, losses
-from variate.average import mean_log_probabilities
-from variate.differing import PATIENCE
+from variate import evaluation, losses
+from variate.attacking.splitting import footprint, pieces
+from variate.drawing import keyed
+from variate.drawing.average import mean_log_probabilities
+from variate.drawing.differing import PATIENCE
 from variate.errors import InputError, RepeatedDrawsError, UsageError
 from variate.network import RandomNetwork
 from variate.oracle import ORACLES, GradientOracle, LabelOracle, Oracle, ScoreOracle
 from variate.randomization import randomize
 from variate.randomness import STREAMS, Stream, stream_of
-from variate.splitting import footprint, pieces
 from variate.testing.coin import Coin, shared_coin
 
 
@@ -54,7 +55,7 @@ def keys_used(monkeypatch):
     used = []
     fixed, under = RandomNetwork.fixed, keyed.under
     monkeypatch.setattr(RandomNetwork, "fixed", lambda net, key, **o: used.append(key) or fixed(net, key, **o))
-    for place in ("variate.keyed.under", "variate.oracle.under"):
+    for place in ("variate.drawing.keyed.under", "variate.oracle.under"):
         monkeypatch.setattr(place, lambda module, key: used.append(key) or under(module, key))
     return used
 

@@ -17,7 +17,7 @@ from variate.record import Records, pack
 from variate.report import printing
 from variate.report.figures import figures
 from variate.report.page import write_page
-from variate.result import rows_of
+from variate.verdicts.result import rows_of
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 WIDTHS = {"phone": 390, "desktop": 1100}

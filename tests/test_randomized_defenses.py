@@ -22,7 +22,7 @@ from variate.objectives.weight_covariance import weight_covariance
 from variate.registry import Entry, entries
 from variate.testing.findings import Z
 from variate.testing.objectives import check_objective
-from variate.training import train
+from variate.training.loop import train
 
 DRAWS = 4000
 

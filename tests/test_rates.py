@@ -8,8 +8,8 @@ from numpy.polynomial.hermite_e import hermegauss
 from scipy import optimize
 
 from variate.errors import UsageError
-from variate.rates import Deployment, Rate, clopper_pearson, crossed, rate_of, survive_curve
-from variate.survival import all_right
+from variate.verdicts.rates import Deployment, Rate, clopper_pearson, crossed, rate_of, survive_curve
+from variate.verdicts.survival import all_right
 
 ALL = ("single", "mean-16", "majority-16", "survive-10")
 SIMULATIONS = 400  # a coverage of 95 % is then known to within 1.1 points (one standard error)

@@ -12,12 +12,12 @@ import torch
 
 from variate.evaluation import evaluate
 from variate.lines import Network, Scale
-from variate.raised import raised
 from variate.record import Records
 from variate.report.page import write_page
 from variate.report.sentences import verdict
 from variate.report.table import grid, markdown, print_study, study_rows, tables, with_seeds
-from variate.result import over_seeds, result_of
+from variate.verdicts.raised import raised
+from variate.verdicts.result import over_seeds, result_of
 
 
 @pytest.fixture(scope="module")

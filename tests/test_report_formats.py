@@ -10,7 +10,6 @@ from claims import answers, claim, network, sample
 from typer.testing import CliRunner
 
 from variate.cli.main import app
-from variate.comparison import compare
 from variate.lines import Convergence
 from variate.record import Records
 from variate.report import formats, series, single
@@ -19,7 +18,8 @@ from variate.report.figures import figures
 from variate.report.page import page_text, together
 from variate.report.paired import averaging, twins
 from variate.report.sentences import headline, verdict
-from variate.result import rows_of
+from variate.verdicts.comparison import compare
+from variate.verdicts.result import rows_of
 
 
 @pytest.fixture

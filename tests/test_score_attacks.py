@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from variate.attacking.coins import Coins
 from variate.attacks import _climbing, _differences
 from variate.attacks._score_queries import probe, probes
 from variate.attacks._squares import Corners, Masses, _pyramids, share_of, sides, stripes
@@ -16,7 +17,6 @@ from variate.attacks.simba import Directions, simba
 from variate.attacks.spsa import spsa
 from variate.attacks.square import square
 from variate.budget import Budget
-from variate.coins import Coins
 from variate.errors import UsageError
 from variate.losses import margin
 from variate.oracle import ScoreOracle

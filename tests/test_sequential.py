@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from variate.sequential import until
+from variate.verdicts.sequential import until
 
 SIMULATIONS = 400
 

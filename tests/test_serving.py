@@ -13,13 +13,13 @@ import pytest
 import torch
 from torch import nn
 
-from variate import serving
-from variate.average import mean_log_probabilities
 from variate.defended import defended
+from variate.deploying import serving
+from variate.deploying.serving import Served
+from variate.drawing.average import mean_log_probabilities
 from variate.errors import UsageError
 from variate.randomization import randomize
 from variate.randomness import Stream, fresh_keys, stream_of
-from variate.serving import Served
 
 
 class Slow(nn.Module):

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from variate.cell import Cell, train_cell
 from variate.checkpoint import load
 from variate.errors import CheckpointError, UsageError
+from variate.study.cell import Cell, train_cell
 
 PLAIN = Cell(data="digits", network="mlp", defense="deterministic", epochs=1)
 

@@ -6,9 +6,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from variate import registry
+from variate.attacking.plan import Plan, Target, perturb
 from variate.budget import Budget
-from variate.keyed import kind_of
-from variate.plan import Plan, Target, perturb
+from variate.drawing.keyed import kind_of
 
 EXAMPLES, STEPS, POINTS = 400, 50, 0.005  # half a point: what ours may leave more than theirs
 BUDGETS = ("linf:0.1", "l2:0.8")

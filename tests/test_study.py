@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from variate import cell, work
-from variate.cell import Cell, train_cell
 from variate.errors import UsageError
-from variate.packaged import packaged_studies
 from variate.record import Records
-from variate.study import check_study, run_study
-from variate.study_file import read_study
+from variate.study import cell, work
+from variate.study.cell import Cell, train_cell
+from variate.study.file import read_study
+from variate.study.packaged import packaged_studies
+from variate.study.running import check_study, run_study
 
 TINY = """
 title = "Tiny"

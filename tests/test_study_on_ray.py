@@ -11,12 +11,12 @@ from grids import GRID, answers_in, facts, holding, run, study
 
 from variate.errors import UsageError
 from variate.record import Records
-from variate.study import Where
-from variate.work import Order, Task
+from variate.study.running import Where
+from variate.study.work import Order, Task
 
 
 def test_without_ray_the_error_says_what_to_install(monkeypatch, tmp_path):
-    from variate.engines.ray import run_with_ray
+    from variate.study.engines.ray import run_with_ray
 
     monkeypatch.setitem(sys.modules, "ray", None)
     task = Task("random, seed 0", ("train",))
@@ -72,7 +72,7 @@ def test_a_network_that_fails_on_the_cluster_says_why(ray, tmp_path):
 
 
 def test_what_this_machine_does_not_have_is_not_waited_for():
-    from variate.engines.ray import _check_resources
+    from variate.study.engines.ray import _check_resources
 
     nodes = [{"Resources": {"CPU": 4.0}}, {"Resources": {"CPU": 1.0, "GPU": 1.0}}]
     _check_resources(nodes, {"CPU": 1, "GPU": 0.5})

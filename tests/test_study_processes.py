@@ -14,9 +14,9 @@ from grids import answers_in, facts, holding, run, study
 from typer.testing import CliRunner
 
 from variate.cli.main import app
-from variate.study import Where, progress_of
-from variate.study_file import read_study
-from variate.work import Order, Task, work
+from variate.study.file import read_study
+from variate.study.running import Where, progress_of
+from variate.study.work import Order, Task, work
 
 
 def start(file: Path, out: Path, *options: str) -> subprocess.Popen:
@@ -100,7 +100,7 @@ def test_a_process_that_dies_fails_its_own_network_only(slow, tmp_path):
 
 
 def test_two_studies_do_not_work_at_one_place(tmp_path, monkeypatch):
-    monkeypatch.setattr("variate.work.PATIENCE", 0.1)
+    monkeypatch.setattr("variate.study.work.PATIENCE", 0.1)
     order = Order(study(), tmp_path)
     (tmp_path / "random-seed-0").mkdir()
     with FileLock(tmp_path / "random-seed-0" / "lock"):

@@ -5,21 +5,21 @@ import pytest
 import torch
 from torch import nn
 
-from variate import cascade as cascades
+from variate.attacking import cascade as cascades
+from variate.attacking.cascade import DRAWS, Comparison, cascade
+from variate.attacking.convergence import LADDER, converge
+from variate.attacking.plan import Plan, Target
+from variate.attacking.queries import Queries
+from variate.attacking.suites import SUITES, Suite, full, suite_of
 from variate.budget import Budget
-from variate.cascade import DRAWS, Comparison, cascade
-from variate.convergence import LADDER, converge
+from variate.drawing.keyed import kind_of
 from variate.errors import UsageError
 from variate.evaluation import evaluate
-from variate.keyed import kind_of
 from variate.lines import Convergence
 from variate.network import RandomNetwork
-from variate.plan import Plan, Target
-from variate.queries import Queries
 from variate.randomization import randomize
 from variate.randomness import stream_of
 from variate.record import Records
-from variate.suites import SUITES, Suite, full, suite_of
 from variate.testing.coin import Coin, shared_coin
 
 BUDGET = Budget.parse("linf:0.2")

@@ -12,8 +12,8 @@ from variate.datasets._batches import Batches
 from variate.errors import CheckpointError, UsageError
 from variate.randomization import randomize
 from variate.randomness import Stream
-from variate.recipe import Recipe, wire
-from variate.training import train
+from variate.training.loop import train
+from variate.training.recipe import Recipe, wire
 
 
 @pytest.fixture(scope="module")

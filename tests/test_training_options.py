@@ -7,17 +7,17 @@ import pytest
 import torch
 from torch import nn
 
-from variate.augmentation import augmented
-from variate.cell import validation_accuracy
 from variate.checkpoint import Card
 from variate.datasets._batches import Batches
 from variate.errors import CheckpointError, UsageError
-from variate.history import History
 from variate.randomization import randomize
 from variate.randomness import Stream
-from variate.training import train
-from variate.training_keys import apart
-from variate.validation import robust_accuracy
+from variate.study.cell import validation_accuracy
+from variate.training.augmentation import augmented
+from variate.training.history import History
+from variate.training.keys import apart
+from variate.training.loop import train
+from variate.training.validation import robust_accuracy
 
 
 def data(count: int = 100) -> tuple[torch.Tensor, torch.Tensor]:
@@ -130,7 +130,7 @@ class Scripted:
 @pytest.mark.parametrize(("keep", "kept"), [("best", 1), ("last", 3)])
 def test_training_stops_and_keeps_the_epoch_it_is_asked_to(monkeypatch, averages, keep, kept):
     script = Scripted(0.1, 0.5, 0.5, 0.2, 0.9, 0.9)  # of equal ones the first is the best
-    monkeypatch.setattr("variate.training_run.robust_accuracy", script)
+    monkeypatch.setattr("variate.training.run.robust_accuracy", script)
     network = made()
     options = {"budget": "linf:0.1", "validation": data(), "lr": 0.05, **averages}
     history = train(network, batches(), epochs=6, patience=2, keep=keep, **options)
@@ -154,7 +154,7 @@ def test_a_finished_training_that_is_started_again_ends_the_same(tmp_path, avera
 
 def test_a_training_that_stopped_early_does_not_go_on(monkeypatch, tmp_path):
     script, state = Scripted(0.5, 0.1, 0.1, 0.9), tmp_path / "state.safetensors"
-    monkeypatch.setattr("variate.training_run.robust_accuracy", script)
+    monkeypatch.setattr("variate.training.run.robust_accuracy", script)
     options = {"epochs": 4, "patience": 2, "budget": "linf:0.1", "validation": data(), "checkpoint": state}
     first = train(made(), batches(), **options)
     assert train(made(), batches(), **options) == first
@@ -277,7 +277,7 @@ def test_the_loss_scale_of_half_precision_is_resumed_too(monkeypatch, tmp_path):
                 raise KeyboardInterrupt
             super().set_epoch(epoch)
 
-    monkeypatch.setattr("variate.training.fabric_of", half)
+    monkeypatch.setattr("variate.training.loop.fabric_of", half)
     whole, resumed, state = made(), made(), tmp_path / "state.safetensors"
     options = {"epochs": 4, "precision": "16-mixed"}
     train(whole, batches(), **options)

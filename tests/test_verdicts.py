@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from variate.comparison import compare
 from variate.errors import UsageError
-from variate.examples import error_rates, verdicts
-from variate.rates import Deployment, rate_of, survive_curve
-from variate.sequential import until
-from variate.survival import CURVE, all_right
+from variate.verdicts.comparison import compare
+from variate.verdicts.examples import error_rates, verdicts
+from variate.verdicts.rates import Deployment, rate_of, survive_curve
+from variate.verdicts.sequential import until
+from variate.verdicts.survival import CURVE, all_right
 
 Z = 5
 

@@ -7,8 +7,8 @@ from torch import nn
 from variate.datasets._batches import Batches
 from variate.network import RandomNetwork
 from variate.randomization import randomize
-from variate.training import train
-from variate.weight_averaging import WeightAverage
+from variate.training.loop import train
+from variate.training.weight_averaging import WeightAverage
 
 
 class Tied(nn.Module):

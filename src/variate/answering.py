@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from variate.attacking.cascade import cascade
+from variate.attacking.plan import Plan, Target, perturb, targets_of
+from variate.attacking.queries import Queries
+from variate.attacking.suites import Suite
 from variate.budget import Budget
-from variate.cascade import cascade
 from variate.judge import judge
 from variate.lines import Claim, Example, Picture, Record
 from variate.oracle import GradientOracle
-from variate.plan import Plan, Target, perturb, targets_of
-from variate.queries import Queries
 from variate.randomness import Stream
-from variate.rates import Deployment
 from variate.record import pack
-from variate.suites import Suite
+from variate.verdicts.rates import Deployment
 
 PICTURES = 6
 

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from variate.drawing.scaling import Share
+from variate.drawing.sites import parameter_places, qualified
 from variate.errors import RandomizeError, UsageError
 from variate.network import RandomNetwork
 from variate.randomization import randomize
 from variate.samplers import native
-from variate.scaling import Share
-from variate.sites import parameter_places, qualified
 
 ROUNDS = 9  # draws that are timed, after two that warm up
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from variate import registry
+from variate.drawing.scaling import SHARES, Scaling, Share
 from variate.errors import UsageError, unknown_name
 from variate.samplers import counter
 from variate.samplers.kinds import Kind
-from variate.scaling import SHARES, Scaling, Share
 from variate.spec import parse, written
 
 Form = Literal["independent", "correlated", "discrete"]

@@ -11,18 +11,18 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.budget import Budget
+from variate.drawing.keyed import identity, kind_of, left_as_found
 from variate.errors import InputError
 from variate.evaluation import evaluate
-from variate.evidence import DOUBTS
 from variate.fingerprint import fingerprint
 from variate.flags.unbounded_survives import UNBOUNDED
-from variate.keyed import identity, kind_of, left_as_found
 from variate.lines import Gradient
 from variate.losses import cross_entropy
 from variate.network import RandomNetwork
 from variate.oracle import GradientOracle
 from variate.randomness import Stream, hash_words
 from variate.record import Records
+from variate.verdicts.evidence import DOUBTS
 
 BATCH = 64  # examples whose gradients are taken at once, unless told otherwise
 BLACK_BOX: tuple[dict[str, Any], ...] = (

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from variate.errors import InputError
 from variate.judge import check_draws, right_answers
-from variate.rates import Deployment, Rate, rate_of
+from variate.verdicts.rates import Deployment, Rate, rate_of
 
 if TYPE_CHECKING:
     Metric: Any

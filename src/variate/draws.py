@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from variate import probe
+from variate.drawing import probe
 from variate.errors import InputError, UsageError
 from variate.randomness import check_keys
 

@@ -13,22 +13,22 @@ import torch
 from torch import Tensor, nn
 
 from variate.answering import answers
+from variate.attacking.convergence import converge
+from variate.attacking.plan import ENSEMBLE, MEAN, Plan, Target
+from variate.attacking.suites import Suite, suite_of
 from variate.budget import Budget
-from variate.convergence import converge
+from variate.drawing.keyed import Kind, identity, kind_of, left_as_found
 from variate.draws import How
 from variate.errors import InputError, UsageError
 from variate.fingerprint import fingerprint
 from variate.inputs import check_classes, check_inputs, checked_logits
 from variate.judge import check_draws
-from variate.keyed import Kind, identity, kind_of, left_as_found
 from variate.lines import Claim
 from variate.network import RandomNetwork
-from variate.plan import ENSEMBLE, MEAN, Plan, Target
 from variate.progress import Report, progress
-from variate.rates import Deployment
 from variate.record import Records
-from variate.result import CLEAN, Result, result_of
-from variate.suites import Suite, suite_of
+from variate.verdicts.rates import Deployment
+from variate.verdicts.result import CLEAN, Result, result_of
 
 DEPLOYMENTS = ("single", "mean-16", "majority-16", "survive-10")
 PILOT = "apgd-ce"  # tells how many draws are enough
@@ -87,11 +87,11 @@ def evaluate(
         budget: such as ``linf:8/255`` or ``l2:0.5``.
         attacks: names, or mappings with options: ``{"name": "pgd", "steps": 100, "draws": 1}``.
         suite: ``quick``, ``standard`` or ``full``, beside the attacks: its attacks run one after another on what is
-            not broken yet, and the worst input of each example is judged (see ``variate.cascade``).
+            not broken yet, and the worst input of each example is judged (see ``variate.attacking.cascade``).
         target: what the suite aims at: ``next``, ``random``, ``least-likely`` or a label. An attack of its own aims by
             its option ``target``. Under an aimed attack every answer but the target counts as right.
         draws: how many draws each query of an attack averages over; ``auto`` raises them on the first examples until
-            the accuracy is flat (see ``variate.convergence``).
+            the accuracy is flat (see ``variate.attacking.convergence``).
         deployments: ``single``, ``mean-S``, ``majority-S``, ``survive-N``.
         verdict_draws: fresh draws of the verdict, which no attack has seen.
         seed: of the search and verdict streams; the same seed gives the same records.

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from variate.average import mean_log_probabilities
+from variate.drawing.average import mean_log_probabilities
+from variate.drawing.keyed import Kind, kind_of, left_as_found, outputs_under
 from variate.draws import How
 from variate.errors import UsageError
-from variate.keyed import Kind, kind_of, left_as_found, outputs_under
 from variate.randomness import Stream
-from variate.rates import Bits, Deployment, rate_of
-from variate.sequential import Sequential, until
+from variate.verdicts.rates import Bits, Deployment, rate_of
+from variate.verdicts.sequential import Sequential, until
 
 
 def judge(
@@ -78,7 +78,7 @@ def judge_until(
         width: of the interval, from end to end, in (0, 1).
         deployment: ``single`` or ``survive-N``.
         most: draws after which it gives up.
-        level: confidence of the interval, whenever it stops (see ``variate.sequential``).
+        level: confidence of the interval, whenever it stops (see ``variate.verdicts.sequential``).
         seed: of the verdict's stream.
         how: how the draws of a random network are made: see ``variate.draws``.
     """

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from variate.combining import Average, check_average, scores_of
+from variate.attacking.combining import Average, check_average, scores_of
+from variate.drawing.keyed import under
 from variate.errors import UsageError
-from variate.keyed import under
 from variate.lacking import imported
 from variate.randomness import Stream
 
@@ -27,7 +27,7 @@ class FreshAverage(nn.Module):
     Args:
         network: from inputs to logits, in the mode it will be used in.
         draws: S, at every call.
-        average: what is averaged: ``probability`` gives log probabilities; see ``variate.combining``.
+        average: what is averaged: ``probability`` gives log probabilities; see ``variate.attacking.combining``.
         seed: of the search's stream of keys; the operating system's entropy without one.
     """
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from variate.budget import Budget
+from variate.drawing.keyed import left_as_found
 from variate.errors import UsageError
-from variate.keyed import left_as_found
 from variate.lacking import imported
-from variate.validation import robust_accuracy
+from variate.training.validation import robust_accuracy
 
 
 def _callback() -> Any:

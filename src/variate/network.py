@@ -11,17 +11,18 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from variate import draws, per_example
-from variate.average import Averaged, AverageNetwork
+from variate import draws
 from variate.distribution import Site
+from variate.drawing import per_example
+from variate.drawing.average import Averaged, AverageNetwork
+from variate.drawing.forward import run
+from variate.drawing.node import Draws
+from variate.drawing.placing import Places
+from variate.drawing.scaling import one
+from variate.drawing.sites import describe_exceptions, parameter_at, qualified, sizes
 from variate.draws import How, Loss, Passes
-from variate.forward import run
-from variate.node import Draws
-from variate.placing import Places
 from variate.randomness import Stream, check_key
 from variate.samplers import traced
-from variate.scaling import one
-from variate.sites import describe_exceptions, parameter_at, qualified, sizes
 
 NAMES = frozenset(
     {
@@ -128,7 +129,7 @@ class RandomNetwork(nn.Module):
         return draws.input_gradient(self, x, loss, keys, how)
 
     def draws_per_example(self, x: Tensor, key: int) -> Tensor:
-        """The outputs, every example under weights of its own; see ``variate.per_example.draws_per_example``."""
+        """The outputs, every example under weights of its own; see ``variate.drawing.per_example``."""
         return per_example.draws_per_example(self, x, key)
 
     def stds(self) -> dict[str, Tensor]:

@@ -14,21 +14,21 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from variate.coins import Coins
-from variate.combining import Average, check_average, label_of, loss_of, pull_back, scores_of
-from variate.differing import Watch
+from variate.attacking.coins import Coins
+from variate.attacking.combining import Average, check_average, label_of, loss_of, pull_back, scores_of
+from variate.attacking.lent import LentNetwork
+from variate.attacking.queries import Queries
+from variate.attacking.splitting import pieces, room_for
+from variate.attacking.trace import Trace
+from variate.drawing.differing import Watch
+from variate.drawing.keyed import Kind, kind_of, outputs_under, under
 from variate.draws import How, slope_of
 from variate.errors import UsageError, unknown_name
 from variate.inputs import checked_logits
-from variate.keyed import Kind, kind_of, outputs_under, under
-from variate.lent import LentNetwork
 from variate.losses import Loss, cross_entropy
 from variate.network import RandomNetwork
-from variate.queries import Queries
 from variate.randomness import Stream
 from variate.registry import Access
-from variate.splitting import pieces, room_for
-from variate.trace import Trace
 
 Reuse = Literal["fresh", "fixed", "one"]
 
@@ -46,7 +46,7 @@ class Oracle:
         stream: where the keys come from: the search stream, or the training stream inside training.
         examples: B, the size of the batch.
         average: what is averaged over the draws: ``loss``, ``logits``, ``probability``, ``majority`` or ``zero-one``
-            (see ``variate.combining``).
+            (see ``variate.attacking.combining``).
         keys: ``fresh`` draws at every query; ``fixed``: the same K for the whole attack; ``one``: the naive attacker,
             who sees one fresh draw at every query whatever K is.
         kind: what ``keyed.kind_of`` says of the network, if it is known already.

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from variate.distribution import Site
+from variate.drawing.scaling import Share, one
+from variate.drawing.sites import find_sites, parameter_at, sizes
 from variate.network import NAMES, RandomNetwork, random_class
 from variate.randomness import Stream
-from variate.scaling import Share, one
-from variate.sites import find_sites, parameter_at, sizes
 
 
 def randomize(

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from variate.errors import RecordError
 from variate.lines import READ, Claim, Convergence, Example, Gradient, Network, Picture, Record, Run, Scale
-from variate.rates import Bits
+from variate.verdicts.rates import Bits
 
 RECORDS = "records.jsonl"  # its name in a folder
 

@@ -168,7 +168,7 @@ def objective(*, needs: Needs, cite: str) -> Callable[[T], T]:
     Args:
         needs: what it cannot do without beside a network and a batch: a random network's ``distribution``, ``layers``
             that its defense has put into the network, an inner attack (``perturb``) or a ``teacher``. What it names
-            among its keyword arguments (``perturb``, ``teacher``, ``clock``) it is given: see ``variate.recipe``.
+            among its keyword arguments (``perturb``, ``teacher``, ``clock``) it is given (``variate.training.recipe``).
         cite: its source.
     """
     return _mark("objectives", {"needs": needs, "cite": cite})

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from variate.datasets._batches import Batches
 from variate.defended import defended
-from variate.keyed import outputs_under
+from variate.drawing.keyed import outputs_under
 from variate.randomness import Stream, fresh_keys
-from variate.training import train
+from variate.training.loop import train
 
 SEEDS = 2**31 - 1
 

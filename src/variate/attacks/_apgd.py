@@ -12,13 +12,13 @@ import math
 import torch
 from torch import Tensor
 
+from variate.attacking.coins import Coins
 from variate.attacks._incumbent import Climb
 from variate.attacks._l1_box import nearest_in_box
 from variate.attacks._ranking import best_of, ranked
 from variate.attacks._starts import in_ball
 from variate.attacks._steps import check_steps
 from variate.budget import Budget
-from variate.coins import Coins
 from variate.losses import Loss, aimed
 from variate.oracle import GradientOracle
 

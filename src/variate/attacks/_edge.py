@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from variate.attacking.coins import Coins
 from variate.attacks._votes import Votes, over
 from variate.budget import ORDERS, Budget
-from variate.coins import Coins
 
 STARTS = 20  # points to begin from
 CHECKS = 3  # queries about each of them; more than half must find it wrong

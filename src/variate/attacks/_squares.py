@@ -7,10 +7,10 @@ from typing import Final, final
 import torch
 from torch import Tensor
 
+from variate.attacking.coins import Coins
 from variate.attacks._plane import as_plane, plane_of
 from variate.attacks._score_queries import spread
 from variate.budget import ORDERS, Budget
-from variate.coins import Coins
 
 HALVED = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)  # of the queries: where the share of values is halved
 TILES = 5  # of a side, where an attack in l2 or l1 begins

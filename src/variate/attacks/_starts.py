@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from variate.attacking.coins import Coins
 from variate.budget import Budget
-from variate.coins import Coins
 
 
 def in_ball(coins: Coins, x: Tensor, budget: Budget, purpose: str) -> Tensor:

@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor
 
+from variate.attacking.coins import Coins
 from variate.attacks._edge import BEGIN, STEPS, Edge, noise
 from variate.attacks._votes import Votes, over
 from variate.budget import Budget
-from variate.coins import Coins
 from variate.errors import UsageError
 from variate.oracle import LabelOracle
 from variate.registry import attack

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from variate.attacking.coins import Coins
 from variate.attacks._score_queries import best_of, values_of
 from variate.attacks._starts import in_ball
 from variate.budget import Budget
-from variate.coins import Coins
 from variate.errors import UsageError
 from variate.losses import aimed, margin
 from variate.oracle import ScoreOracle

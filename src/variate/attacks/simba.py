@@ -8,10 +8,10 @@ from typing import Final, final
 import torch
 from torch import Tensor
 
+from variate.attacking.coins import Coins
 from variate.attacks._climbing import LEAST, climb
 from variate.attacks._plane import plane_of
 from variate.budget import Budget
-from variate.coins import Coins
 from variate.errors import UsageError, unknown_name
 from variate.losses import aimed, margin
 from variate.oracle import ScoreOracle

@@ -62,7 +62,7 @@ def attack(
 def _plan(text: str, steps: int | None) -> dict[str, Any]:
     """A plan from NAME or NAME(option=value), with --steps where it was given. Raises ``UsageError``."""
     from variate import spec
-    from variate.plan import attack_options
+    from variate.attacking.plan import attack_options
 
     name, given = spec.parse(text, "an attack")
     if steps is None:

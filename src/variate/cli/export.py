@@ -35,7 +35,8 @@ def export(
     """
     import torch
 
-    from variate import checkpoint, exporting
+    from variate import checkpoint
+    from variate.deploying import exporting
 
     shape = checkpoint.read_card(run).shape
     network = checkpoint.load(run, trust_code=trust_code)

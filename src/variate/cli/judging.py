@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from variate.evaluation import Draws
     from variate.lines import Record
     from variate.record import Records
-    from variate.result import Result
+    from variate.verdicts.result import Result
 
 
 DOUBTS = 20  # draws of the measurements for red flags, where those of the attacks are found out
@@ -54,9 +54,9 @@ def of_run(
 ) -> Setting:
     """The network that `variate train` wrote, and the test split of its data."""
     from variate import registry
-    from variate.cell import describe
     from variate.checkpoint import load, read_card
     from variate.reading import labelled
+    from variate.study.cell import describe
 
     card = read_card(run)
     device = _device(accelerator)
@@ -161,11 +161,11 @@ def judged(
     quiet: bool,
 ) -> tuple[Records, Result]:
     """Evaluate a setting as one of the processes that do: the whole records, and the rates of what was asked."""
-    from variate.cell import run_record
     from variate.evaluation import DEPLOYMENTS, evaluate
     from variate.record import RECORDS, Records
-    from variate.result import result_of
     from variate.shards import leave, merge, this_shard, wait_for_all
+    from variate.study.cell import run_record
+    from variate.verdicts.result import result_of
 
     number, count = shard = this_shard()
     path = setting.folder / RECORDS
@@ -201,10 +201,10 @@ def judged(
 
 def show(setting: Setting, records: Records, result: Result, *, json: bool) -> None:
     """The table, the red flags and where the rest is; or all of it as JSON."""
-    from variate.raised import raised
     from variate.record import RECORDS
     from variate.report.table import print_rows, shown_rows, study_rows
     from variate.shards import this_shard
+    from variate.verdicts.raised import raised
 
     if this_shard()[0] > 0:
         return
@@ -236,7 +236,7 @@ def _device(accelerator: str) -> torch.device:
     """The device of this process: one for each, where several share a machine."""
     import torch
 
-    from variate.processes import device_of
+    from variate.training.processes import device_of
 
     device = device_of(accelerator)
     local = os.environ.get("LOCAL_RANK")

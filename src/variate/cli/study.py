@@ -11,10 +11,10 @@ import typer
 
 from variate.cli.options import Accelerator, DataFolder, Json, Quiet, print_json, this_command
 from variate.errors import UsageError
-from variate.packaged import packaged_studies
+from variate.study.packaged import packaged_studies
 
 if TYPE_CHECKING:
-    from variate.study_file import Study
+    from variate.study.file import Study
 
 ON_RAY = "with --engine ray"
 
@@ -53,11 +53,11 @@ def study(
 
     Example: variate study digits --out runs/digits --workers 2
     """
-    from variate.grid import left_out
     from variate.report.page import write_page
     from variate.report.table import print_study
-    from variate.study import Where, run_study
-    from variate.study_file import read_study
+    from variate.study.file import read_study
+    from variate.study.grid import left_out
+    from variate.study.running import Where, run_study
 
     if engine is EngineName.ray and workers > 1:
         raise UsageError("--workers are processes of this machine", todo="leave them out: Ray has its own")
@@ -80,7 +80,7 @@ def study(
     )
     page = write_page([records], out / "report.html")
     if json:
-        from variate.result import result_of
+        from variate.verdicts.result import result_of
 
         print_json(result_of(records, list(records.claims.values())).as_json())
         return
@@ -90,7 +90,7 @@ def study(
 
 def _print_plan(study: Study, out: Path, *, data_folder: Path | None, accelerator: str, as_json: bool) -> None:
     """The networks of a study and how far each is."""
-    from variate.study import progress_of
+    from variate.study.running import progress_of
 
     states = progress_of(study, out, data_folder=data_folder, accelerator=accelerator)
     if as_json:

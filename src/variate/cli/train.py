@@ -60,9 +60,9 @@ def train(
 
     Example: variate train --data fashion-mnist --network lenet --defense random-at --epochs 10 --out runs/a
     """
-    from variate.cell import Cell, train_cell, validation_accuracy
-    from variate.history import History
-    from variate.processes import is_first_process
+    from variate.study.cell import Cell, train_cell, validation_accuracy
+    from variate.training.history import History
+    from variate.training.processes import is_first_process
 
     cell = Cell(
         data=data,

@@ -6,9 +6,9 @@ from typing import cast
 
 from torch import nn
 
+from variate.drawing.scaling import Share
 from variate.network import RandomNetwork
 from variate.randomization import randomize
-from variate.scaling import Share
 
 
 def distributed(network: nn.Module, *, family: str, scale: float, share: str, only: str) -> RandomNetwork:

@@ -7,9 +7,9 @@ from typing import cast
 from torch import nn
 
 from variate.defenses._surgery import layers, places
+from variate.drawing.scaling import Share
 from variate.randomization import randomize
 from variate.registry import defense
-from variate.scaling import Share
 
 
 @defense(

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from variate.distribution import Family, Form
+from variate.drawing.scaling import Share
 from variate.registry import family
 from variate.samplers import counter
-from variate.scaling import Share
 
 
 @family(random=True, cite="Louizos & Welling 2016, arXiv:1603.04733; the rank-one roots are ours")

@@ -6,9 +6,9 @@ from collections.abc import Hashable
 from itertools import pairwise
 
 from variate.budget import Budget
-from variate.evidence import Evidence, judged_on
 from variate.lines import Claim
 from variate.registry import flag
+from variate.verdicts.evidence import Evidence, judged_on
 
 
 @flag(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
-from variate.inner_attack import InnerAttack
+from variate.training.inner_attack import InnerAttack
 
 
 def one_or_each(perturb: InnerAttack, same: float) -> AbstractContextManager[None]:

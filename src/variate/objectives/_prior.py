@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from variate.clock import Clock
 from variate.network import RandomNetwork
+from variate.training.clock import Clock
 
 
 def weighed_divergence(net: RandomNetwork, clock: Clock, *, prior: float, rise: float) -> Tensor:

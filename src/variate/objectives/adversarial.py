@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from variate.inner_attack import InnerAttack
 from variate.objectives._draws import one_or_each
 from variate.registry import objective
+from variate.training.inner_attack import InnerAttack
 
 
 @objective(needs="perturb", cite="Madry et al. 2018, arXiv:1706.06083, equation 2.1")

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from variate.errors import UsageError
-from variate.inner_attack import InnerAttack
 from variate.objectives._draws import one_or_each
 from variate.registry import objective
+from variate.training.inner_attack import InnerAttack
 
 
 @objective(needs="perturb", cite="Wu, Xia & Wang 2020, arXiv:2004.05884, equations 7 to 10")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from variate.inner_attack import InnerAttack
 from variate.losses import divergence
 from variate.registry import objective
+from variate.training.inner_attack import InnerAttack
 
 
 @objective(needs="perturb", cite="ours; on inputs as they are: Wu et al. 2021 (R-Drop), arXiv:2106.14448, equation 2")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from variate.clock import Clock
 from variate.network import RandomNetwork
 from variate.objectives._prior import weighed_divergence
 from variate.registry import objective
+from variate.training.clock import Clock
 
 
 @objective(needs="distribution", cite="Blundell et al. 2015, arXiv:1505.05424, equation 2; Graves 2011")

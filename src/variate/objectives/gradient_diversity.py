@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from variate.inner_attack import InnerAttack
 from variate.registry import objective
+from variate.training.inner_attack import InnerAttack
 
 
 @objective(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from variate.inner_attack import InnerAttack
 from variate.losses import margin
 from variate.registry import objective
+from variate.training.inner_attack import InnerAttack
 
 LEAST = 0.1  # logits: added to the standard deviation, so that agreeing draws are not pushed without end
 

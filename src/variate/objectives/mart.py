@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from variate.inner_attack import InnerAttack
 from variate.losses import divergence
 from variate.objectives._draws import one_or_each
 from variate.registry import objective
+from variate.training.inner_attack import InnerAttack
 
 TINY = 1e-4  # below any probability whose logarithm matters
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from variate.inner_attack import InnerAttack
 from variate.losses import divergence
 from variate.objectives._draws import one_or_each
 from variate.registry import objective
+from variate.training.inner_attack import InnerAttack
 
 
 @objective(needs="perturb", cite="Zhang et al. 2019, arXiv:1901.08573, equation 5")

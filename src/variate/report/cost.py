@@ -6,7 +6,7 @@ from variate.lines import Claim, Network
 from variate.record import Records
 from variate.report import single
 from variate.report.sheet import NOTHING, Cell, Head, Sheet, count_cell, rate_cell
-from variate.result import CLEAN, Row
+from variate.verdicts.result import CLEAN, Row
 
 PARTS = ("table", "twins")
 

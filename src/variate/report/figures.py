@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from variate.budget import Budget
 from variate.lines import Claim
-from variate.rates import survive_curve
 from variate.record import Records
 from variate.report import series, single
 from variate.report.plot import Curve, Point, draw_curves, nice_ticks
 from variate.report.scale_figure import learned_scales
 from variate.report.sheet import Cell, Head, Sheet
-from variate.result import CLEAN, Row
+from variate.verdicts.rates import survive_curve
+from variate.verdicts.result import CLEAN, Row
 
 UP = "right answers, %"
 QUESTIONS = (1, 2, 5, 10, 20, 50, 100)  # numbers that stand below the axis

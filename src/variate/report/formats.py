@@ -13,7 +13,7 @@ from typing import Any
 from variate.record import Records
 from variate.report.sheet import Cell, Sheet, grid_sheet
 from variate.report.table import LEGEND, markdown, study_grids
-from variate.result import result_of
+from variate.verdicts.result import result_of
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",

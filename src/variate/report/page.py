@@ -10,7 +10,6 @@ from pathlib import Path
 
 from variate import registry
 from variate.errors import RecordError
-from variate.raised import Raised, raised
 from variate.record import Records
 from variate.report.bibliography import bibtex
 from variate.report.cost import attack_cost, training
@@ -21,7 +20,8 @@ from variate.report.pictures import Pair, pairs
 from variate.report.sentences import headline, verdict
 from variate.report.sheet import Sheet, grid_sheet
 from variate.report.table import TABLES, study_grids
-from variate.result import CLEAN
+from variate.verdicts.raised import Raised, raised
+from variate.verdicts.result import CLEAN
 
 TEMPLATES = Path(__file__).parent / "templates"
 BLACK_BOX = ("scores", "labels")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from variate.lines import Claim, Picture
 from variate.record import Records, unpack
-from variate.result import CLEAN
+from variate.verdicts.result import CLEAN
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from variate.lines import Claim
 from variate.record import Records
 from variate.report import single
 from variate.report.paired import compared
-from variate.result import Row
+from variate.verdicts.result import Row
 
 NOTHING = "No attack that wants any wrong answer was judged one draw per query, so nothing is said of robustness."
 

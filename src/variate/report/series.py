@@ -9,7 +9,7 @@ from variate.budget import Budget
 from variate.lines import Claim
 from variate.record import Records
 from variate.report import single
-from variate.result import CLEAN, Row
+from variate.verdicts.result import CLEAN, Row
 
 At = Callable[[Claim], float | None]
 

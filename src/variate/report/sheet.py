@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from variate.report.table import Grid
-from variate.result import OverSeeds, Row
+from variate.verdicts.result import OverSeeds, Row
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from variate.lines import Claim
-from variate.rates import Bits, Deployment, rate_of
 from variate.record import Records
 from variate.report.table import HIDDEN
-from variate.result import CLEAN, Row
+from variate.verdicts.rates import Bits, Deployment, rate_of
+from variate.verdicts.result import CLEAN, Row
 
 SINGLE = Deployment("single", 1)
 SEEN = ("table", "twins")  # parts of the records that compare networks

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from variate.record import Records
 from variate.report.table import study_rows
-from variate.result import CLEAN, Row
+from variate.verdicts.result import CLEAN, Row
 
 ONCE, PERSISTENT = ("single", "any"), "survive"  # deployments: one answer, or all of several
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from variate.lines import Claim
 from variate.record import Records
-from variate.result import CLEAN, OverSeeds, Row, over_seeds, rows_of
+from variate.verdicts.result import CLEAN, OverSeeds, Row, over_seeds, rows_of
 
 TABLES = {
     "table": "Right answers by network, deployment and attack",

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from variate import registry
+from variate.attacking.plan import Plan, Target, check_contract, launch
 from variate.budget import Budget
+from variate.drawing.keyed import kind_of, left_as_found
 from variate.errors import AttackError
-from variate.keyed import kind_of, left_as_found
 from variate.oracle import Oracle
-from variate.plan import Plan, Target, check_contract, launch
 from variate.randomization import randomize
 from variate.registry import Entry
 from variate.testing.findings import conform
@@ -60,7 +60,7 @@ def run_attack(
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size.
-        aim: the label to reach, as in ``variate.plan``; None to leave ``y``.
+        aim: the label to reach, as in ``variate.attacking.plan``; None to leave ``y``.
 
     Returns:
         Perturbed inputs, shape (B, ...), and the oracle with its counts.

@@ -17,15 +17,15 @@ from variate import registry
 from variate.checkpoint import Card, build, families_of, load, save
 from variate.datasets._batches import Batches
 from variate.defended import defended, teacher_of
+from variate.drawing.keyed import kind_of, outputs_under
 from variate.errors import UsageError
 from variate.fingerprint import fingerprint
-from variate.keyed import kind_of, outputs_under
 from variate.network import RandomNetwork
 from variate.randomness import Stream
-from variate.recipe import Objective, Recipe, wire
 from variate.testing.findings import conform
 from variate.testing.objectives import part_names
-from variate.training import train
+from variate.training.loop import train
+from variate.training.recipe import Objective, Recipe, wire
 
 BUDGET, STEPS = "linf:0.1", 2  # of the inner attack
 EXAMPLES, BATCH, RATE = 384, 16, 3e-3

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.distribution import Family, family_named
+from variate.drawing.scaling import Share
 from variate.randomization import randomize
-from variate.scaling import Share
 from variate.spec import parse, written
 from variate.testing.findings import FALSE_ALARM, Z, conform
 from variate.testing.slow import slow_forward

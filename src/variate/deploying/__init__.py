@@ -1,0 +1,1 @@
+"""Networks outside of Variate: exported, opened, served."""

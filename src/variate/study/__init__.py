@@ -1,0 +1,1 @@
+"""Studies: a grid of networks that are trained, attacked and judged alike."""

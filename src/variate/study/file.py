@@ -1,0 +1,155 @@
+"""The TOML file of a study: which networks are trained, and how all of them are attacked and judged."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast, get_type_hints
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+
+from variate.errors import UsageError, unknown_name
+from variate.study import packaged
+from variate.study.cell import Cell
+
+BOUNDS: dict[str, Any] = {
+    "epochs": Field(ge=1),
+    "batch_size": Field(ge=1),
+    "lr": Field(gt=0),
+    "attack_steps": Field(ge=1),
+}
+NOT_SETTINGS = ("data", "network", "defense", "seed", "data_folder", "devices", "accelerator")
+
+
+def _settings() -> dict[str, Any]:
+    """What a cell can be told of its training, each with its type, none of it required."""
+    hints = get_type_hints(Cell)
+    names = [field.name for field in fields(Cell) if field.name not in NOT_SETTINGS]
+    return {name: (Annotated[hints[name], BOUNDS[name]] if name in BOUNDS else hints[name], None) for name in names}
+
+
+def _listed(value: object) -> object:
+    """One value where several may stand."""
+    return value if isinstance(value, list) else [value]
+
+
+def _named(value: object) -> object:
+    """A defense that is only named."""
+    return {"defense": value} if isinstance(value, str) else value
+
+
+def _per_data(value: object) -> object:
+    """A list for all data sets, or one for each by name."""
+    if isinstance(value, dict):
+        return {name: _listed(one) for name, one in value.items()}
+    return _listed(value)
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+Training = create_model("Training", __base__=_Table, __module__=__name__, **_settings())
+Training.__doc__ = "The ``[training]`` table of a study: any setting of a ``Cell``, the same for every network."
+
+
+class Defense(Training):  # type: ignore[misc, valid-type]
+    """A defense of a study: its text, the name it is shown by, and what is trained otherwise than the others."""
+
+    name: str = ""
+    defense: str
+
+    @property
+    def shown(self) -> str:
+        """The name in records and reports."""
+        return str(self.name or self.defense)
+
+    def settings(self) -> dict[str, Any]:
+        """What is trained otherwise."""
+        return cast(dict[str, Any], self.model_dump(exclude_unset=True, exclude={"name", "defense"}))
+
+
+class Evaluation(_Table):
+    """The ``[evaluation]`` table of a study."""
+
+    split: Literal["test", "validation"] = "test"
+    attacks: list[str | dict[str, Any]] = []
+    suite: str | None = None
+    doubts: bool = False
+    examples: int | None = Field(None, ge=1)
+    batch_size: int = Field(256, ge=1)
+    draws: int = Field(20, ge=1)
+    verdict_draws: int = Field(160, ge=2)
+    deployments: list[str] = ["single", "mean-16", "majority-16", "survive-10"]
+
+
+Lists = Annotated[list[str] | dict[str, list[str]], BeforeValidator(_per_data)]
+
+
+class Curves(_Table):
+    """The ``[curves]`` table of a study: accuracy against the budget's size and against the attack's draws, by PGD.
+
+    The sizes are those of each data set's first budget; they may be given by data set.
+    """
+
+    examples: int = Field(200, ge=1)
+    steps: int = Field(20, ge=1)
+    sizes: Lists = []
+    draws: list[int] = []
+
+    def sizes_for(self, data: str) -> list[str]:
+        """The sizes of a data set's curve."""
+        return self.sizes.get(data, []) if isinstance(self.sizes, dict) else self.sizes
+
+
+def _one_or_more(singular: str, plural: str) -> Any:
+    """A field that is written in the singular or in the plural, and holds at least one value."""
+    return Field(min_length=1, validation_alias=AliasChoices(plural, singular))
+
+
+Names = Annotated[list[str], BeforeValidator(_listed)]
+Seeds = Annotated[list[int], BeforeValidator(_listed)]
+
+
+class Study(_Table):
+    """A study: a grid of data sets, architectures, defenses and seeds, one way to train, one to evaluate.
+
+    ``data``, ``network`` and ``seed`` are one value or a list, in the singular or in the plural. ``budget`` (or
+    ``budgets``) is one budget or a list, for all data sets or by data set; networks train within the first unless their
+    training says otherwise.
+    """
+
+    title: str
+    data: Annotated[Names, Field(min_length=1)]
+    networks: Names = _one_or_more("network", "networks")
+    defenses: list[Annotated[Defense, BeforeValidator(_named)]] = Field(min_length=1)
+    budgets: Lists = _one_or_more("budget", "budgets")
+    seeds: Seeds = Field([0], min_length=1, validation_alias=AliasChoices("seeds", "seed"))
+    training: Training = Training()  # type: ignore[valid-type]
+    evaluation: Evaluation
+    curves: Curves = Curves()  # type: ignore[call-arg]
+
+    def budgets_for(self, data: str) -> list[str]:
+        """The budgets of a data set, as they are written."""
+        return self.budgets.get(data, []) if isinstance(self.budgets, dict) else self.budgets
+
+    def settings(self, defense: Defense, data: str) -> dict[str, Any]:
+        """How a defense's networks are trained: the study's settings, and its own before them."""
+        usual = {"budget": self.budgets_for(data)[0]}
+        shared = cast(BaseModel, self.training).model_dump(exclude_unset=True)
+        return {**usual, **shared, **defense.settings()}
+
+
+def read_study(source: str) -> Study:
+    """A study from a TOML file, or by the name of one that comes with Variate. Raises ``UsageError``."""
+    path = packaged.FOLDER / f"{source}.toml" if source in packaged.packaged_studies() else Path(source)
+    try:
+        return Study.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, IsADirectoryError):
+        raise unknown_name("study file, and no packaged study,", source, packaged.packaged_studies()) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not a TOML file: {error}") from error
+    except ValidationError as error:
+        found = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise UsageError(f"{path} is not a study", findings=found) from error

@@ -1,0 +1,208 @@
+"""The grid of a study: one network at each place, with a folder of its own, and all their records as one file."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from variate import registry
+from variate.attacking.plan import Plan
+from variate.budget import Budget
+from variate.checkpoint import CARD, read_card
+from variate.errors import UsageError
+from variate.lines import Run
+from variate.record import RECORDS, Records
+from variate.shards import gather
+from variate.study.cell import Cell, train_cell
+from variate.study.file import Curves, Defense, Evaluation, Study
+
+JUDGED = "judged.json"  # what a place's records hold in full
+TWINS = ("mean network", "one frozen draw")
+
+
+@dataclass(frozen=True)
+class Place:
+    """One network of a study.
+
+    Attributes:
+        name: in the records.
+        folder: of the network, and of its own records.
+        cell: how it is trained.
+        budgets: that it is attacked within.
+        sources: the places whose networks an attacker holds.
+    """
+
+    name: str
+    folder: Path
+    cell: Cell
+    budgets: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
+class Judged(BaseModel):
+    """What a place was judged on, beside what its folder says itself: nothing is done again while it is the same."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    fingerprint: str
+    sources: dict[str, str]
+    budgets: list[str]
+    evaluation: Evaluation
+    sizes: list[str]
+    curves: Curves
+
+
+def places(study: Study, out: Path, *, data_folder: Path | None = None, accelerator: str = "auto") -> dict[str, Place]:
+    """The networks of a study by name, in the order of its grid: data, then architecture, defense and seed."""
+    points = list(product(study.data, study.networks, study.defenses, study.seeds))
+    found = {}
+    for data, network, defense, seed in points:
+        name = name_of(study, data, network, defense, seed)
+        own = study.settings(defense, data)
+        own |= {"start": own["start"].absolute()} if own.get("start") is not None else {}
+        cell = Cell(
+            data=data,
+            network=network,
+            defense=defense.defense,
+            seed=seed,
+            data_folder=data_folder,
+            accelerator=accelerator,
+            **own,
+        )
+        asking = points if study.evaluation.suite else ()
+        sources = tuple(name_of(study, *p) for p in asking if _is_held(study, (data, network, defense, seed), p))
+        found[name] = Place(name, out / folder_of(name), cell, tuple(study.budgets_for(data)), sources)
+    return found
+
+
+def _is_held(study: Study, target: tuple[str, str, Defense, int], other: tuple[str, str, Defense, int]) -> bool:
+    """Whether whoever attacks one network holds another: the other defenses of its seed, and its own of the next."""
+    (data, network, defense, seed), (other_data, other_network, other_defense, other_seed) = target, other
+    if (data, network) != (other_data, other_network):
+        return False
+    if defense is not other_defense:
+        return seed == other_seed
+    following = study.seeds[(study.seeds.index(seed) + 1) % len(study.seeds)]
+    return other_seed == following != seed
+
+
+def name_of(study: Study, data: str, network: str, defense: Defense, seed: int) -> str:
+    """A network's name in the records: its defense's, and whatever else varies in the study."""
+    words = (network, len(study.networks)), (data, len(study.data)), (f"seed {seed}", len(study.seeds))
+    return ", ".join([defense.shown, *(word for word, count in words if count > 1)])
+
+
+def folder_of(name: str) -> str:
+    """The folder's name of a network: letters, digits, ``.``, ``_`` and ``-``."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")
+
+
+def fits(attack: str | Mapping[str, object], budget: str) -> bool:
+    """Whether an attack bounds the norm of a budget. Raises ``UsageError`` for what is no attack or no budget."""
+    plan, norm = Plan.of(attack, 1), Budget.parse(budget).norm
+    facts = registry.get("attacks", plan.attack).facts
+    held = facts["variants"].get(norm, ()) if "attack" in plan.options else ()
+    return norm in facts["norms"] and (not held or plan.options["attack"] in held)
+
+
+def left_out(study: Study) -> list[str]:
+    """The attacks that are not run within a budget, in words."""
+    budgets = dict.fromkeys(budget for data in study.data for budget in study.budgets_for(data))
+    pairs = [(Plan.of(attack, 1).attack, budget) for attack in study.evaluation.attacks for budget in budgets
+             if not fits(attack, budget)]  # fmt: skip
+    return [f"{attack} does not bound {Budget.parse(budget).norm}: not run at {budget}" for attack, budget in
+            dict.fromkeys(pairs)]  # fmt: skip
+
+
+def to_judge(study: Study, place: Place, fingerprint: str, sources: Mapping[str, str]) -> Judged:
+    """What a place is judged on: its own network and those that an attacker holds, by their fingerprints."""
+    return Judged(
+        fingerprint=fingerprint,
+        sources=dict(sources),
+        budgets=list(place.budgets),
+        evaluation=study.evaluation,
+        sizes=study.curves.sizes_for(place.cell.data),
+        curves=study.curves,
+    )
+
+
+def is_trained(place: Place) -> bool:
+    """Whether its network is there. Raises ``UsageError`` if it was trained otherwise."""
+    if not (place.folder / CARD).exists():
+        return False
+    train_cell(place.cell, place.folder)  # what is there is not trained again, only compared
+    return True
+
+
+def is_judged(study: Study, place: Place, grid: Mapping[str, Place]) -> bool:
+    """Whether its records hold all that the study asks of its network."""
+    needed = [place, *(grid[name] for name in place.sources)]
+    if not all((one.folder / CARD).exists() for one in needed) or not (place.folder / RECORDS).exists():
+        return False
+    own, *held = (read_card(one.folder).fingerprint for one in needed)
+    try:
+        there = Judged.model_validate_json((place.folder / JUDGED).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValidationError):
+        return False
+    return there == to_judge(study, place, own, dict(zip(place.sources, held, strict=True)))
+
+
+def state(study: Study, place: Place, grid: Mapping[str, Place]) -> str:
+    """How far a place is, in words."""
+    try:
+        trained = is_trained(place)
+    except UsageError:
+        return "trained otherwise: delete its folder, or choose another --out"
+    if not trained:
+        return "training begun" if (place.folder / "training.safetensors").exists() else "to do"
+    if is_judged(study, place, grid):
+        return "done"
+    begun = (place.folder / RECORDS).exists()
+    return "trained, judging begun" if begun else "trained"
+
+
+def adopt(grid: Iterable[Place], whole: Records) -> None:
+    """Give each place without records of its own those that a file of the whole holds of it."""
+    for place in grid:
+        own = Records(place.folder / RECORDS)
+        names = {place.name, *(f"{place.name}, {twin}" for twin in TWINS)}
+        claims = [claim for claim in whole.claims.values() if claim.network in names]
+        if own.path is None or own.path.exists() or not claims:
+            continue
+        part = Records()
+        part.networks = {name: line for name, line in whole.networks.items() if name in names}
+        part.scales = [line for line in whole.scales if line.network in names]
+        part.convergences = [line for line in whole.convergences if line.network in names]
+        part.claims = {claim.id: claim for claim in claims}
+        part.examples = {claim.id: whole.examples.get(claim.id, {}) for claim in claims}
+        part.pictures = [line for line in whole.pictures if line.claim in part.claims]
+        part.gradients = {at: line for at, line in whole.gradients.items() if line.network in names}
+        gather([part], own)
+
+
+def merge(grid: Iterable[Place], runs: Sequence[Run], out: Path) -> Records:
+    """Write the records of all places into one file, in the order of the grid, all of it or none.
+
+    Args:
+        grid: the places; one that has no records yet adds none.
+        runs: how the records were made.
+        out: the folder of the study.
+
+    Returns:
+        The whole.
+    """
+    path = out / RECORDS
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    whole = Records(fresh)
+    whole.add(runs)
+    gather([Records(place.folder / RECORDS) for place in grid], whole)
+    os.replace(fresh, path)
+    whole.path = path
+    return whole

@@ -1,0 +1,214 @@
+"""Studies: a grid of networks that are trained, attacked and judged alike, every answer in one file of records.
+
+Each network has a folder with records of its own, so the places of the grid can be worked at in any order, in any
+process and on any machine; the records of the whole are those of the places, in the order of the grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from itertools import product
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from variate import registry
+from variate.attacking.plan import Plan
+from variate.attacking.suites import suite_of
+from variate.budget import Budget
+from variate.checkpoint import build, load_start
+from variate.defended import defended, teacher_of
+from variate.errors import UsageError, VariateError
+from variate.judge import check_draws
+from variate.lines import Run
+from variate.progress import progress
+from variate.randomness import Stream
+from variate.record import RECORDS, Records
+from variate.study.cell import run_record
+from variate.study.engines.local import Outcome, run_here, run_in_processes
+from variate.study.file import Defense, Study
+from variate.study.grid import Place, adopt, fits, folder_of, is_judged, is_trained, merge, name_of, places, state
+from variate.study.work import Order, Step, Task
+from variate.training.recipe import Recipe, wire
+from variate.training.refusals import check_log, check_recipe, check_selection
+from variate.verdicts.rates import Deployment
+
+Engine = Literal["local", "ray"]
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where the tasks of a study run.
+
+    Attributes:
+        engine: ``local``: in this process, or in ``workers`` processes of this machine; ``ray``: on a Ray cluster.
+        workers: processes on this machine.
+        address: of the Ray cluster; without one, ``RAY_ADDRESS``, or this machine.
+        cpus, gpus: of each task on the cluster.
+    """
+
+    engine: Engine = "local"
+    workers: int = 1
+    address: str | None = None
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+
+HERE = Where()
+
+
+def check_study(study: Study) -> None:
+    """Whether everything that a study names exists and fits, before hours are spent. Raises ``UsageError``."""
+    for data in study.data:
+        registry.get("datasets", data)
+        _check_budgets(study, data)
+    for attack in study.evaluation.attacks:
+        plan = Plan.of(attack, study.evaluation.draws)
+        if not any(fits(attack, budget) for data in study.data for budget in study.budgets_for(data)):
+            norms = registry.get("attacks", plan.attack).facts["norms"]
+            raise UsageError(f"{plan.attack} bounds the norm of no budget", expected=f"a budget in {', '.join(norms)}")
+    check_draws([Deployment.parse(text) for text in study.evaluation.deployments], study.evaluation.verdict_draws)
+    names = [name_of(study, *point) for point in product(study.data, study.networks, study.defenses, study.seeds)]
+    folders = [folder_of(name) for name in names]
+    twice = sorted({name for name, folder in zip(names, folders, strict=True) if folders.count(folder) > 1})
+    if twice:
+        raise UsageError("two networks have one name or folder", findings=twice, todo="give each defense its own name")
+    for data, network, defense in product(study.data, study.networks, study.defenses):
+        _check_network(study, data, network, defense)
+
+
+def _check_budgets(study: Study, data: str) -> None:
+    """Whether a data set's budgets can be attacked within, and its curves drawn."""
+    budgets = [Budget.parse(text) for text in study.budgets_for(data)]
+    if not budgets:
+        raise UsageError(f"the study has no budget for {data}", todo=f'budgets = {{ {data} = ["linf:0.1"] }}')
+    for budget in budgets:
+        if study.evaluation.suite is not None:
+            suite_of(study.evaluation.suite, budget, draws=study.evaluation.draws, transfers=[])
+        elif not any(fits(attack, budget.text) for attack in study.evaluation.attacks):
+            raise UsageError(f"no attack of the study bounds {budget.norm}", todo="add one, or a suite")
+    sizes = study.curves.sizes_for(data)
+    if sizes or study.curves.draws:
+        Plan.of("pgd", 1).check_norm(budgets[0])
+    for size in sizes:
+        budgets[0].with_size(size)
+
+
+def _check_network(study: Study, data: str, architecture: str, defense: Defense) -> None:
+    """Whether a defense can be built into an architecture, and its objective fits what comes out."""
+    if ":" not in architecture:
+        registry.get("networks", architecture)
+    facts, settings = registry.get("datasets", data).facts, study.settings(defense, data)
+    taught = teacher_of(defense.defense) if settings.get("objective") is None else None
+    with torch.random.fork_rng():
+        plain = build(architecture, facts["shape"], facts["classes"], list(facts["mean"]), list(facts["std"]))
+        if settings.get("start") is not None:
+            load_start(plain, settings["start"], architecture)
+        network, objective = defended(defense.defense, plain)
+    known = {field.name for field in fields(Recipe)}
+    chosen = {name: value for name, value in settings.items() if name in known}
+    recipe = Recipe(**{**chosen, "objective": settings.get("objective") or objective})
+    check_recipe(recipe)
+    check_selection(recipe, validated=True)
+    check_log(settings.get("log"))
+    wire(recipe, network, Stream("train", 0), teacher=plain if taught is not None else None)
+
+
+def progress_of(
+    study: Study, out: Path, *, data_folder: Path | None = None, accelerator: str = "auto"
+) -> dict[str, str]:
+    """How far every network of a study is, by name. Raises ``UsageError``."""
+    check_study(study)
+    grid = places(study, out, data_folder=data_folder, accelerator=accelerator)
+    return {name: state(study, place, grid) for name, place in grid.items()}
+
+
+def run_study(
+    study: Study,
+    out: Path,
+    *,
+    command: str,
+    data_folder: Path | None = None,
+    accelerator: str = "auto",
+    where: Where = HERE,
+    show_progress: bool = False,
+) -> Records:
+    """Train, attack and judge; what ``out`` holds already is not computed again.
+
+    Args:
+        study: what to do.
+        out: one folder per network, and ``records.jsonl``; on a cluster, a folder that all machines share.
+        command: the command that runs it, for the records.
+        data_folder: where the data set's files are.
+        accelerator: ``auto``, ``cpu``, ``cuda`` and so on, for training and attacks.
+        where: which processes do it.
+        show_progress: show progress bars on standard error.
+
+    Returns:
+        The records of the whole.
+
+    Raises:
+        UsageError: for a study that cannot be done, before anything is trained.
+        VariateError: if some networks failed; all others are done, and their records are in ``out``.
+    """
+    check_study(study)
+    alone = where.engine == "local" and where.workers == 1
+    out, data_folder = out.absolute(), data_folder.absolute() if data_folder else None
+    order = Order(study, out, data_folder, accelerator, show_progress and alone)
+    grid = order.places()
+    whole = Records(out / RECORDS)
+    runs = _runs(study, list(grid.values()), command, whole)
+    adopt(grid.values(), whole)
+    merge(grid.values(), runs, out)
+    failures: dict[str, str] = {}
+    rounds: list[tuple[Step, ...]] = [("train",), ("judge",)] if study.evaluation.suite else [("train", "judge")]
+    done = sum(is_judged(study, place, grid) for place in grid.values())
+    with progress(study.title, len(grid), "networks", already=done, show=show_progress and not alone) as report:
+        for steps in rounds:
+            tasks = [
+                Task(name, steps) for name in grid if name not in failures and not _is_done(order, grid, name, steps)
+            ]
+            for task, failure in _run(order, tasks, where):
+                failures |= {task.name: failure} if failure else {}
+                report(sum(is_judged(study, place, grid) for place in grid.values()), task.name)
+    records = merge(grid.values(), runs, out)
+    if failures:
+        raise VariateError(
+            f"{len(failures)} of {len(grid)} networks failed; the others are in {out / RECORDS}",
+            findings=[f"{name}: {why}" for name, why in failures.items()],
+            todo="mend it and run the same command again: it does only what is left",
+        )
+    return records
+
+
+def _is_done(order: Order, grid: dict[str, Place], name: str, steps: Sequence[Step]) -> bool:
+    """Whether nothing of a task is left; what was trained otherwise is for the task to say."""
+    try:
+        trained = is_trained(grid[name])
+    except VariateError:
+        return False
+    return trained and ("judge" not in steps or is_judged(order.study, grid[name], grid))
+
+
+def _run(order: Order, tasks: Sequence[Task], where: Where) -> Iterator[Outcome]:
+    if not tasks:
+        return iter(())
+    if where.engine == "ray":
+        from variate.study.engines.ray import run_with_ray
+
+        return run_with_ray(order, tasks, address=where.address, cpus=where.cpus, gpus=where.gpus)
+    return run_here(order, tasks) if where.workers == 1 else run_in_processes(order, tasks, workers=where.workers)
+
+
+def _runs(study: Study, grid: Sequence[Place], command: str, whole: Records) -> list[Run]:
+    """How the records are made, for each data set and seed: as it is written already, where it is."""
+    evaluation = study.evaluation
+    title = study.title if evaluation.split == "test" else f"{study.title} ({evaluation.split} split)"
+    known = {(run.data, run.seed): run for run in whole.runs}
+    inputs = {place.cell.data: place.cell.split(evaluation.split)[0][: evaluation.examples] for place in grid}
+    return [
+        known.get((data, seed)) or run_record(command=command, title=title, data=data, seed=seed, x=inputs[data])
+        for data, seed in product(study.data, study.seeds)
+    ]

@@ -1,0 +1,167 @@
+"""The work at one place of a study's grid, in any process: train its network, attack and judge it."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+from torch import Tensor, nn
+
+from variate.budget import Budget
+from variate.checkpoint import load, read_card
+from variate.doubts import doubt
+from variate.errors import UsageError, VariateError
+from variate.evaluation import evaluate
+from variate.network import RandomNetwork
+from variate.record import RECORDS, Records
+from variate.study.cell import describe, train_cell
+from variate.study.file import Study
+from variate.study.grid import JUDGED, TWINS, Place, fits, is_judged, is_trained, places, to_judge
+from variate.training.processes import device_of
+
+FROZEN_KEY = 0  # the draw of the frozen twin
+CLEAN_DRAWS = 32  # fresh draws for the whole unattacked split
+LOCK, FAILURE = "lock", "failure.txt"
+PATIENCE = 10.0  # seconds to wait for a process that works at the same place, or that has just been killed
+
+Step = Literal["train", "judge"]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What every process needs to know of a study; it can be sent to another machine that has the same folders."""
+
+    study: Study
+    out: Path
+    data_folder: Path | None = None
+    accelerator: str = "auto"
+    show_progress: bool = False
+
+    def places(self) -> dict[str, Place]:
+        """The grid."""
+        return places(self.study, self.out, data_folder=self.data_folder, accelerator=self.accelerator)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A place by its name, and what is to be done there."""
+
+    name: str
+    steps: tuple[Step, ...]
+
+
+def work(order: Order, task: Task) -> str | None:
+    """Do a task; what its folder holds already is not done again.
+
+    Returns:
+        Why it failed, in a few lines; the whole traceback is in the folder. None if it is done.
+    """
+    grid = order.places()
+    place = grid[task.name]
+    note = place.folder / FAILURE
+    try:
+        with _alone(place.folder):
+            if "train" in task.steps:
+                train_cell(place.cell, place.folder, show_progress=order.show_progress)
+            if "judge" in task.steps and not is_judged(order.study, place, grid):
+                _judge(order, place, grid)
+        note.unlink(missing_ok=True)
+    except Exception as error:  # whatever it is, the other places go on
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(traceback.format_exc(), encoding="utf-8")
+        said = str(error) if isinstance(error, VariateError) else f"{type(error).__name__}: {error}"
+        return f"{said} (see {note})"
+    return None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes away from a folder; the system takes the lock from one that dies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / LOCK, timeout=PATIENCE):
+            yield
+    except Timeout:
+        raise UsageError(f"another process works in {folder}", todo="wait for it, then run again") from None
+
+
+def _judge(order: Order, place: Place, grid: Mapping[str, Place]) -> None:
+    """Attack and judge a trained network under all budgets, and note that it is done."""
+    missing = [name for name in place.sources if not is_trained(grid[name])]
+    if missing:
+        raise UsageError(f"{place.name} is attacked from networks that are not trained: {', '.join(missing)}")
+    study, records = order.study, Records(place.folder / RECORDS)
+    network, card = _loaded(place), read_card(place.folder)
+    held = {name: _loaded(grid[name]) for name in place.sources}
+    records.add(describe(card, network, place.name))
+    x, y = place.cell.split(study.evaluation.split)
+    _judge_network(study, place, network, x, y, records, held, order.show_progress)
+    prints = {name: read_card(grid[name].folder).fingerprint for name in place.sources}
+    judged = to_judge(study, place, card.fingerprint, prints)
+    (place.folder / JUDGED).write_text(judged.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _loaded(place: Place) -> nn.Module:
+    trusted = read_card(place.folder).architecture == place.cell.network  # the study names the code itself
+    return load(place.folder, trust_code=trusted).to(device_of(place.cell.accelerator))
+
+
+def _judge_network(
+    study: Study,
+    place: Place,
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    records: Records,
+    sources: Mapping[str, nn.Module],
+    show_progress: bool,
+) -> None:
+    """The whole split unattacked, then the table, the twins, the doubts and the curves of one network."""
+    plan, name, first = study.evaluation, place.name, place.budgets[0]
+    common: dict[str, Any] = {"seed": place.cell.seed, "records": records, "show_progress": show_progress}
+    attacking: dict[str, Any] = {
+        "draws": plan.draws,
+        "verdict_draws": plan.verdict_draws,
+        "batch_size": plan.batch_size,
+    }
+    judged: Callable[..., Any] = partial(evaluate, **common)
+    whole = f"{plan.split} split"
+    judged(network, x, y, budget=first, attacks=[], verdict_draws=CLEAN_DRAWS, name=name, part=whole)
+    few, labels = x[: plan.examples], y[: plan.examples]
+    twins = _twins(network, name)
+    for budget in place.budgets:
+        attacks = [attack for attack in plan.attacks if fits(attack, budget)]
+        table = partial(judged, budget=budget, attacks=attacks, source=sources, **attacking)
+        table(network, few, labels, deployments=plan.deployments, name=name, suite=plan.suite, pictures=True)
+        if plan.doubts and budget == first:
+            doubt(network, few, labels, budget=budget, name=name, source=sources, **attacking, **common)
+        for twin, module in twins.items():
+            table(module, few, labels, deployments=["single"], name=twin, part="twins")
+    _draw_curves(study, place, network, x, y, partial(judged, name=name, verdict_draws=plan.verdict_draws))
+
+
+def _twins(network: nn.Module, name: str) -> dict[str, nn.Module]:
+    """The deterministic networks that a random one contains."""
+    if not isinstance(network, RandomNetwork):
+        return {}
+    return dict(zip((f"{name}, {twin}" for twin in TWINS), (network.mean(), network.at(FROZEN_KEY)), strict=True))
+
+
+def _draw_curves(
+    study: Study, place: Place, network: nn.Module, x: Tensor, y: Tensor, judged: Callable[..., Any]
+) -> None:
+    """PGD against the size of the first budget, and against the attack's draws."""
+    curves, first = study.curves, place.budgets[0]
+    curve = partial(judged, network, x[: curves.examples], y[: curves.examples], deployments=["single"])
+    pgd = {"name": "pgd", "steps": curves.steps}
+    for size in curves.sizes_for(place.cell.data):
+        budget = Budget.parse(first).with_size(size)
+        curve(budget=budget, attacks=[{**pgd, "draws": study.evaluation.draws}], part="sizes")
+    if curves.draws and isinstance(network, RandomNetwork):
+        curve(budget=first, attacks=[{**pgd, "draws": draws} for draws in curves.draws], part="draws")

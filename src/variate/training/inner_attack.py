@@ -1,0 +1,102 @@
+"""The attack inside adversarial training: PGD on the network as it learns, with draws of the training's own stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+
+from variate import registry
+from variate.budget import Budget
+from variate.drawing.keyed import Kind, kind_of, left_as_found
+from variate.losses import Loss, cross_entropy
+from variate.network import RandomNetwork
+from variate.oracle import GradientOracle
+from variate.randomness import Stream, hash_words
+
+
+class InnerAttack:
+    """What an adversarial objective is given as ``perturb``: from inputs and labels to perturbed inputs.
+
+    Batch-norm statistics and gradients do not see it. Objectives that are summed share their perturbed inputs: the
+    same question about the same batch is answered once.
+
+    Args:
+        network: the network in training.
+        stream: the training's stream of keys.
+        budget: of the perturbation.
+        steps: of PGD, where the objective does not say.
+        seed: of the random starts; every batch begins elsewhere.
+    """
+
+    def __init__(self, network: nn.Module, stream: Stream, budget: Budget, *, steps: int, seed: int) -> None:
+        self._network = network
+        self._stream = stream
+        self._budget = budget
+        self._steps = steps
+        self._seed = seed
+        self._kind: Kind | None = None
+        self._held: int | None = None
+        self._found: dict[tuple[object, ...], tuple[Tensor, Tensor, Tensor]] = {}
+
+    def __call__(
+        self,
+        x: Tensor,
+        y: Tensor,
+        *,
+        loss: Loss = cross_entropy,
+        draws: int = 1,
+        steps: int | None = None,
+        step_size: float | None = None,
+    ) -> Tensor:
+        """Inputs perturbed to raise the loss averaged over fresh draws, the same number at every step.
+
+        Args:
+            x: inputs in [0, 1], shape (B, ...).
+            y: labels, shape (B,), or whatever else ``loss`` compares with, one row an example.
+            loss: what to raise, per example.
+            draws: averaged at each step; inside ``one_draw`` that draw is the only one.
+            steps: of PGD; the training's own number without it.
+            step_size: in units of the budget's size; 2.5 / steps without one.
+
+        Returns:
+            Perturbed inputs, shape (B, ...).
+        """
+        asked = (id(x), id(y), loss, draws, steps, step_size, self._held)
+        if asked not in self._found:
+            perturbed = self._attack(x, y, loss, draws, steps or self._steps, step_size)
+            self._found[asked] = (x, y, perturbed)  # the inputs are kept, so that no other takes their place in memory
+        return self._found[asked][2]
+
+    @contextmanager
+    def one_draw(self) -> Iterator[None]:
+        """Inside, the attack and every call of the network use one and the same fresh draw."""
+        if not isinstance(self._network, RandomNetwork) or self._held is not None:
+            yield
+            return
+        self._held = self._stream.index
+        try:
+            with self._network.fixed(self._stream.next()):
+                yield
+        finally:
+            self._held = None
+
+    def forget(self) -> None:
+        """Forget the perturbed inputs of the last batch."""
+        self._found.clear()
+
+    def _attack(self, x: Tensor, y: Tensor, loss: Loss, draws: int, steps: int, step_size: float | None) -> Tensor:
+        if self._kind is None:
+            self._kind = kind_of(self._network, x[:2])
+        seed = hash_words("start", self._seed, self._stream.index)
+        if self._held is None:
+            oracle = GradientOracle(self._network, draws=draws, stream=self._stream, kind=self._kind, seed=seed)
+        else:
+            again = Stream("train", self._stream.seed, index=self._held)
+            oracle = GradientOracle(self._network, stream=again, keys="fixed", kind=self._kind, seed=seed)
+        size = None if step_size is None else step_size * self._budget.eps
+        pgd = registry.get("attacks", "pgd").load()
+        with left_as_found(self._network):
+            perturbed: Tensor = pgd(oracle, x, y, budget=self._budget, loss=loss, steps=steps, step_size=size)
+        return perturbed

@@ -1,0 +1,80 @@
+"""A network whose parameters are an average of those that the network in training has had."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn, update_bn
+
+from variate.randomness import Stream
+from variate.training.keys import drawing
+
+
+class WeightAverage:
+    """The exponential moving average, or the equal one, of every learned parameter and of batch-norm statistics.
+
+    A random network's learned parameters are its means and its unconstrained scales; the average is a random network
+    of the same sites, so a key draws the same noise. ``torch.optim.swa_utils.AveragedModel`` averages all buffers or
+    none: an attention mask of -inf would become NaN in the first case, batch-norm statistics would lag in the other.
+
+    With ``ema``: a <- ema * a + (1 - ema) * w, beginning at the first w. Without: a is the mean of all w, updated as
+    a <- a + (w - a) / (count + 1) (Izmailov et al. 2018, arXiv:1803.05407, equation 2).
+
+    Args:
+        network: the network in training; it is copied.
+        ema: the decay, in (0, 1); None for the equal average.
+
+    Attributes:
+        network: the average, in eval mode.
+        count: how many networks have been averaged.
+    """
+
+    def __init__(self, network: nn.Module, *, ema: float | None = None) -> None:
+        self.network = copy.deepcopy(network).eval()
+        self.count = 0
+        mix: Any = get_swa_multi_avg_fn if ema is None else partial(get_ema_multi_avg_fn, ema)  # untyped in torch
+        self._mix = mix()
+
+    def update(self, network: nn.Module) -> None:
+        """Take one more network into the average; buffers that no batch norm made are copied."""
+        own, new = _averaged(self.network), _averaged(network)
+        kept = {id(tensor) for tensor in own}
+        with torch.no_grad():
+            if self.count == 0:
+                for mine, theirs in zip(own, new, strict=True):
+                    mine.copy_(theirs)
+            else:
+                self._mix(own, new, self.count)
+            for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
+                if id(mine) not in kept:
+                    mine.copy_(theirs)
+        self.count += 1
+
+    def restore(self, state: Mapping[str, Tensor], count: int) -> None:
+        """Go on from a saved average of ``count`` networks."""
+        self.network.load_state_dict(dict(state))
+        self.count = count
+
+
+def recompute_statistics(network: nn.Module, inputs: Iterable[Tensor], stream: Stream) -> None:
+    """Batch-norm statistics of one pass over the training inputs, each batch under a draw of ``stream``."""
+    with drawing(network, stream):
+        update_bn(inputs, network)
+
+
+def _averaged(network: nn.Module) -> list[Tensor]:
+    """What is averaged: every parameter once, however many places hold it, and batch norms' means and variances."""
+    statistics = [
+        buffer
+        for module in network.modules()
+        if isinstance(module, _BatchNorm)
+        for buffer in (module.running_mean, module.running_var)
+        if buffer is not None
+    ]
+    return [*network.parameters(), *statistics]

@@ -1,0 +1,1 @@
+"""What the records say: rates with intervals, comparisons, and what makes a claim doubtful."""
