@@ -15,6 +15,7 @@ from variate import registry
 from variate.checkpoint import build
 from variate.datasets._batches import Batches
 from variate.evaluation import evaluate
+from variate.facts import about
 from variate.randomization import randomize
 from variate.record import Records
 from variate.study.cell import run_record
@@ -34,8 +35,7 @@ def judge(base: str, noise: float, seed: int, records: Records) -> None:
     """Train one network, and attack it on the validation split with PGD averaged over 10 draws."""
     entry = registry.get("datasets", "digits")
     torch.manual_seed(seed)
-    facts = entry.facts
-    network = build("lenet", facts["shape"], facts["classes"], list(facts["mean"]), list(facts["std"]))
+    network = build("lenet", about("digits"))
     if noise:
         network = randomize(network, scale=noise)
     batches = Batches(*entry.load()("train"), batch_size=128, seed=seed)

@@ -7,11 +7,13 @@ import torch
 
 from variate.checkpoint import Card, build, families_of, load, read_card, save, versions
 from variate.errors import CheckpointError, UsageError
+from variate.facts import About
 from variate.fingerprint import fingerprint
 from variate.network import RandomNetwork
 from variate.randomization import randomize
 
 SHAPE, MEAN, STD = (1, 8, 8), [0.3], [0.4]
+FACTS = About("image", SHAPE, 10, tuple(MEAN), tuple(STD))
 FAMILIES = {
     "all": "normal",
     "some": {"*.bias": "fixed"},
@@ -46,14 +48,14 @@ def card_of(network, architecture="mlp"):
 
 @pytest.fixture
 def saved(tmp_path):
-    network = randomize(build("mlp", SHAPE, 10, MEAN, STD))
+    network = randomize(build("mlp", FACTS))
     save(network, tmp_path, card_of(network))
     return tmp_path
 
 
 @pytest.mark.parametrize("family", [None, *FAMILIES.values()], ids=["deterministic", *FAMILIES])
 def test_a_network_comes_back_as_it_was(tmp_path, family):
-    network = build("lenet", SHAPE, 10, MEAN, STD)
+    network = build("lenet", FACTS)
     network = randomize(network, family) if family else network
     save(network, tmp_path, card_of(network, "lenet"))
     again = load(tmp_path)
@@ -88,7 +90,7 @@ def test_a_pickle_is_refused_and_never_run(saved, tmp_path):
 
 
 def test_tensors_of_another_network_are_listed(saved, tmp_path):
-    other = build("lenet", SHAPE, 10, MEAN, STD)
+    other = build("lenet", FACTS)
     save(other, tmp_path / "other", card_of(other, "lenet"))
     (tmp_path / "other" / "network.safetensors").replace(saved / "network.safetensors")
     with pytest.raises(CheckpointError) as error:
@@ -98,7 +100,7 @@ def test_tensors_of_another_network_are_listed(saved, tmp_path):
 
 
 def test_tensors_that_are_not_the_cards_own_are_refused(saved, tmp_path):
-    other = randomize(build("mlp", SHAPE, 10, MEAN, STD))
+    other = randomize(build("mlp", FACTS))
     save(other, tmp_path / "other", card_of(other))
     (tmp_path / "other" / "network.safetensors").replace(saved / "network.safetensors")
     with pytest.raises(CheckpointError, match="not those of its card"):
@@ -126,7 +128,7 @@ def test_a_card_cannot_run_code_unless_trusted(tmp_path, monkeypatch):
         "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(shape[1] * shape[2], classes))\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    network = build("mine:net", SHAPE, 10, MEAN, STD)
+    network = build("mine:net", FACTS)
     save(network, tmp_path / "run", card_of(network, "mine:net"))
     with pytest.raises(CheckpointError, match="which loading would run"):
         load(tmp_path / "run")
@@ -145,7 +147,7 @@ def test_a_card_cannot_run_code_unless_trusted(tmp_path, monkeypatch):
 )
 def test_an_architecture_that_does_not_exist_is_named(path, message):
     with pytest.raises((UsageError, TypeError), match=message):
-        build(path, SHAPE, 10, MEAN, STD)
+        build(path, FACTS)
 
 
 def test_a_save_that_fails_leaves_the_old_network(saved, monkeypatch):

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import variate
 from variate.checkpoint import CARD, WEIGHTS, build, read_card, save
 from variate.errors import CheckpointError, UsageError
+from variate.facts import About
 from variate.hub import from_pretrained, model_card, push_to_hub
 from variate.record import RECORDS, Records
 from variate.report.table import markdown
@@ -119,7 +120,7 @@ def test_a_broken_network_is_not_published(run, hub, tmp_path):
 
 
 def own(shape, classes):
-    return build("mlp", shape, classes, [0.5], [0.5])
+    return build("mlp", About("image", shape, classes, (0.5,), (0.5,)))
 
 
 def test_a_network_of_own_code_must_be_trusted_on_both_sides(run, hub, tmp_path):

@@ -16,6 +16,7 @@ from variate.drawing.keyed import kind_of
 from variate.errors import UsageError
 from variate.evaluation import evaluate
 from variate.lines import Convergence
+from variate.modalities.image import Image
 from variate.network import RandomNetwork
 from variate.randomization import randomize
 from variate.randomness import stream_of
@@ -54,7 +55,7 @@ def test_every_suite_names_attacks_that_exist(name, norm):
     suite = suite_of(name, Budget.parse(norm), draws=20, transfers=["mean", "twin"])
     assert suite.draws == 20
     for plan in suite.plans:
-        plan.check_norm(Budget.parse(norm))
+        plan.check_fit(Budget.parse(norm), Image())
     if name == "standard":
         assert [plan.source for plan in suite.plans if plan.attack == "transfer"] == ["mean", "twin"]
 
@@ -210,7 +211,7 @@ def test_draws_are_raised_until_the_accuracy_is_flat(labelled, monkeypatch):
 def test_auto_draws_are_measured_once_and_recorded(labelled, tiny, tmp_path, monkeypatch):
     from variate import evaluation
 
-    monkeypatch.setattr(evaluation, "PILOT", "pgd")
+    monkeypatch.setattr(evaluation, "PILOTS", ("pgd",))
     calls = []
     original = evaluation.converge
     monkeypatch.setattr(evaluation, "converge", lambda *a: calls.append(1) or original(*a))

@@ -10,6 +10,7 @@ from variate import registry
 from variate.checkpoint import build
 from variate.datasets._batches import Batches
 from variate.errors import CheckpointError, UsageError
+from variate.facts import About
 from variate.randomization import randomize
 from variate.randomness import Stream
 from variate.training.loop import train
@@ -24,7 +25,7 @@ def digits():
 
 def small(seed: int = 0, *, scale: float | None = None) -> nn.Module:
     torch.manual_seed(seed)
-    network = build("mlp", (1, 8, 8), 10, [0.3], [0.4])
+    network = build("mlp", About("image", (1, 8, 8), 10, (0.3,), (0.4,)))
     return randomize(network, scale=scale) if scale else network
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from variate.draw_accuracy import DrawAccuracy as DrawAccuracy
     from variate.errors import VariateError as VariateError
     from variate.evaluation import evaluate as evaluate
+    from variate.facts import about as about
     from variate.hub import from_pretrained as from_pretrained
     from variate.hub import push_to_hub as push_to_hub
     from variate.judge import judge_until as judge_until
@@ -48,6 +49,7 @@ _PLACES = {
     "Served": "deploying.serving",
     "Stream": "randomness",
     "VariateError": "errors",
+    "about": "facts",
     "art_classifier": "libraries",
     "check": "checks",
     "compare": "verdicts.comparison",

@@ -66,7 +66,7 @@ def answers(
         how=target.how,
         target=None if plan.target is None else targets_of(target, plan.target, x, y),
     )
-    distance = x.new_zeros(len(x)) if budget is None else budget.distance(made.perturbed, x)
+    distance = x.new_zeros(len(x)) if budget is None else target.modality.reach(x, budget).distance(made.perturbed)
     for j, example in enumerate(numbers):
         yield Example(
             claim=claim.id,

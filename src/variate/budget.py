@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NORMS = ("linf", "l2", "l1", "l0")
+OTHERS = ("snr", "features", "words", "chars")  # that a modality explains: see ``variate.modality``
 ORDERS = {"linf": float("inf"), "l2": 2.0, "l1": 1.0, "l0": 0.0}
+COUNTS = ("l0", "words", "chars")  # norms whose size is a whole number
+EXPECTED = (
+    "NORM:SIZE, such as linf:8/255, linf:0.1, l2:1.5, l1:12 or l0:20; for audio snr:20dB, for text words:3 or chars:2, "
+    "for tables features:NAME=SIZE,NAME=SIZE"
+)
 TOLERANCE = 1e-5  # float32 rounding of x + delta, relative to eps
 ULP = 6e-8  # one unit in the last place of a value of x
 
@@ -23,13 +30,16 @@ class Budget:
 
     Attributes:
         text: what the user wrote, unchanged.
-        norm: ``linf``, ``l2``, ``l1``, or ``l0``, the number of changed values.
-        size: the size as an exact fraction.
+        norm: ``linf``, ``l2``, ``l1``, or ``l0``, the number of changed values; or what a modality has beside them:
+            ``snr`` in decibels, ``words``, ``chars``, or ``features``, each in units of its own.
+        size: the size as an exact fraction; of ``features`` the multiple of their sizes.
+        features: the size of every feature that is named, as it was written; ``*`` stands for all others.
     """
 
     text: str
     norm: str
     size: Fraction
+    features: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def parse(cls, text: str | Budget) -> Budget:
@@ -37,26 +47,27 @@ class Budget:
         if isinstance(text, Budget):
             return text
         norm, colon, size = str(text).partition(":")
-        expected = "NORM:SIZE, such as linf:8/255, linf:0.1, l2:1.5, l1:12 or l0:20"
         if not colon:
-            raise UsageError(f"the budget {text!r} has no size", expected=expected)
-        if norm not in NORMS:
-            raise unknown_name("norm", norm, NORMS)
+            raise UsageError(f"the budget {text!r} has no size", expected=EXPECTED)
+        if norm not in NORMS + OTHERS:
+            raise unknown_name("norm", norm, NORMS + OTHERS)
+        if norm == "features":
+            return cls(text, norm, *_features(text, size))
         try:
-            exact = Fraction(size.strip())
+            exact = Fraction(size.strip().removesuffix("dB") if norm == "snr" else size.strip())
             float(exact)
         except (ValueError, ZeroDivisionError, OverflowError):
-            raise UsageError(f"the size of the budget {text!r} is not a number", expected=expected) from None
-        if exact < 0:
+            raise UsageError(f"the size of the budget {text!r} is not a number", expected=EXPECTED) from None
+        if exact < 0 and norm != "snr":
             raise UsageError(f"the size of the budget {text!r} is negative", expected="a size of 0 or more")
-        if norm == "l0" and exact.denominator != 1:
-            raise UsageError(f"the budget {text!r} is no number of values", expected="a whole number, such as l0:20")
+        if norm in COUNTS and exact.denominator != 1:
+            raise UsageError(f"the budget {text!r} is no whole number", expected="a whole number, such as l0:20")
         return cls(text, norm, exact)
 
     @property
     def eps(self) -> float:
-        """The size as a float, in units of the input range [0, 1]."""
-        return float(self.size)
+        """The size as a float, in units of the input range [0, 1]; of ``snr`` the noise's norm by the signal's."""
+        return 10 ** (-float(self.size) / 20) if self.norm == "snr" else float(self.size)
 
     def __str__(self) -> str:
         return self.text
@@ -64,6 +75,15 @@ class Budget:
     def with_size(self, size: str) -> Budget:
         """The same norm with another size."""
         return Budget.parse(f"{self.norm}:{size}")
+
+    def scaled(self, factor: Fraction | int) -> Budget:
+        """A budget of the same norm, this many times as large; rounded down where it is a whole number."""
+        if self.norm == "snr":
+            return self.with_size(f"{float(self.size) - 20 * math.log10(factor):.4f}dB")
+        if self.norm == "features":
+            return replace(self, text=f"{self.text}; times {self.size * factor}", size=self.size * factor)
+        size = self.size * factor
+        return self.with_size(str(int(size) if self.norm in COUNTS else size))
 
     def distance(self, perturbed: Tensor, x: Tensor) -> Tensor:
         """The size of each example's perturbation in this budget's norm. Shapes: (B, ...) and (B, ...) to (B,)."""
@@ -128,6 +148,23 @@ class Budget:
     def _per_example(values: Tensor, like: Tensor) -> Tensor:
         shaped: Tensor = values.reshape(-1, *[1] * (like.dim() - 1))  # (B, 1, ...)
         return shaped
+
+
+def _features(text: str, rest: str) -> tuple[Fraction, tuple[tuple[str, str], ...]]:
+    """``age=2,income=5%,*=1%`` and, after a semicolon, what all are multiplied with. Raises ``UsageError``."""
+    listed, _, times = rest.partition("; times ")
+    pairs = [tuple(part.strip() for part in item.rpartition("=")[::2]) for item in listed.split(",")]
+    for name, size in pairs:
+        try:
+            bad = not name or float(Fraction(size.removesuffix("%"))) < 0
+        except (ValueError, ZeroDivisionError):
+            bad = True
+        if bad:
+            raise UsageError(
+                f"{name or size!r} of the budget {text!r} has no size",
+                expected="features:NAME=SIZE,NAME=SIZE; a size in the feature's own unit, or in % of its range",
+            )
+    return Fraction(times or 1), tuple((name, size) for name, size in pairs)
 
 
 def _onto_l1(delta: Tensor, eps: Tensor) -> Tensor:

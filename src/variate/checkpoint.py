@@ -20,6 +20,7 @@ import variate
 from variate import registry
 from variate.defended import defended
 from variate.errors import CheckpointError, UsageError
+from variate.facts import Facts
 from variate.fingerprint import fingerprint
 from variate.network import RandomNetwork
 from variate.randomization import randomize
@@ -48,6 +49,9 @@ class Card(BaseModel):
     seconds: float
     versions: dict[str, str]
     fingerprint: str
+    kind: str = "image"
+    labels: list[str] = []
+    details: dict[str, Any] = {}
 
 
 def versions() -> dict[str, str]:
@@ -59,20 +63,26 @@ def versions() -> dict[str, str]:
     }
 
 
-def build(architecture: str, shape: tuple[int, ...], classes: int, mean: list[float], std: list[float]) -> nn.Module:
+def build(architecture: str, facts: Facts) -> nn.Module:
     """An initialized architecture: a registered name, or the user's ``module:callable``.
 
-    The user's callable gets the arguments that it names among ``shape``, ``classes``, ``mean`` and ``std``.
+    It gets the arguments that it names among ``shape``, ``classes``, ``mean``, ``std`` and ``details``. Raises
+    ``UsageError`` for an architecture that takes inputs of another modality.
     """
     import inspect
 
-    if ":" not in architecture:
-        network = registry.get("networks", architecture).load()(shape, classes, mean=mean, std=std)
-    else:
+    if ":" in architecture:
         function = registry.import_callable(architecture)
-        facts = {"shape": shape, "classes": classes, "mean": mean, "std": std}
-        named = inspect.signature(function).parameters
-        network = function(**{name: value for name, value in facts.items() if name in named})
+    else:
+        entry = registry.get("networks", architecture)
+        function = entry.load()
+        if facts.kind not in entry.facts["modality"]:
+            fitting = [e.name for e in registry.entries("networks").values() if facts.kind in e.facts["modality"]]
+            raise UsageError(f"{architecture} takes no {facts.kind} inputs", expected=f"one of {', '.join(fitting)}")
+    given = {name: getattr(facts, name) for name in ("shape", "classes", "mean", "std", "details")}
+    given |= {"shape": tuple(given["shape"]), "mean": list(given["mean"]), "std": list(given["std"])}
+    named = inspect.signature(function).parameters
+    network = function(**{name: value for name, value in given.items() if name in named})
     if not isinstance(network, nn.Module):
         raise UsageError(f"{architecture} returned {type(network).__name__}", expected="a torch.nn.Module")
     return network
@@ -118,10 +128,9 @@ def load(folder: str | Path, *, trust_code: bool = False) -> nn.Module:
             f"the card in {folder} names the code {card.architecture!r}, which loading would run",
             todo="pass trust_code=True (--trust-code) if you trust it",
         )
-    facts = card.architecture, tuple(card.shape), card.classes, card.mean, card.std
-    network, _ = defended(card.defense, build(*facts))
+    network, _ = defended(card.defense, build(card.architecture, card))
     if families_of(network) != card.families:
-        network = build(*facts)
+        network = build(card.architecture, card)
         families = {**card.families, "*": "fixed"} if _has_fixed(network, card) else card.families
         network = randomize(network, families) if card.families else network
     tensors, _ = _read_tensors(Path(folder) / WEIGHTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from itertools import chain
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from variate import registry
+from variate.attacking.plan import bounds
 from variate.budget import Budget
 from variate.drawing.keyed import identity, kind_of, left_as_found
 from variate.errors import InputError
@@ -18,6 +20,7 @@ from variate.fingerprint import fingerprint
 from variate.flags.unbounded_survives import UNBOUNDED
 from variate.lines import Gradient
 from variate.losses import cross_entropy
+from variate.modality import Modality, modality_of
 from variate.network import RandomNetwork
 from variate.oracle import GradientOracle
 from variate.randomness import Stream, hash_words
@@ -43,6 +46,7 @@ def doubt(
     draws: int = 20,
     steps: int = 20,
     source: nn.Module | Mapping[str, nn.Module] | None = None,
+    modality: str | Modality = "image",
     **common: Any,
 ) -> None:
     """Measure, on the first examples, what the red flags ask for; what the records hold is not measured again.
@@ -62,41 +66,44 @@ def doubt(
         draws: that each query of an attack averages over.
         steps: of the attacks with gradients.
         source: networks to transfer from.
+        modality: of the inputs.
         common: further arguments of ``evaluate``.
     """
-    parsed = Budget.parse(budget)
+    parsed, kept = Budget.parse(budget), modality_of(modality)
     x, y = x[:examples], y[:examples].long()
+    inputs, felt = fingerprint([x, y]), kept.smooth(x, network)
     with left_as_found(network):
-        kind = kind_of(network, x[:2].to(_place(network, x)))
+        kind = kind_of(network, felt[:2].to(_place(network, x)))
         stream = Stream("search", hash_words("gradients", int(common.get("seed", 0))))
         memory = common.get("memory")
         oracle = GradientOracle(network, draws=draws, stream=stream, examples=len(x), kind=kind, memory=memory)
-        lines = _gradients(oracle, x, y, name, int(common.get("batch_size", BATCH)))
+        lines = _gradients(oracle, felt, y, inputs, name, int(common.get("batch_size", BATCH)))
         if common.get("shard", (0, 1))[0] == 0:
             records.add(lines)
         sees = any(line.zero < 1 for line in lines)
     judged = {"deployments": ("single",), "records": records, "name": name, "source": source, "draws": draws, **common}
+    judged["modality"] = kept
     white = "fmn" if parsed.norm == "l0" else "pgd"
     many, twice = {"name": white, "steps": steps}, {"name": white, "steps": 2 * steps}
     known = registry.entries("attacks")
     whites: tuple[dict[str, Any], ...] = ({"name": "fgsm"}, many, twice)
-    inside = [w for w in whites if sees and _bounds(w["name"], parsed)]
-    outside = [b for b in BLACK_BOX if b["name"] in known and _bounds(b["name"], parsed)]
+    inside = [w for w in whites if sees and bounds(w["name"], parsed, kept)]
+    outside = [b for b in BLACK_BOX if b["name"] in known and bounds(b["name"], parsed, kept)]
     own = isinstance(network, RandomNetwork) or (kind == "deterministic" and source is not None)
     if own or source:  # any other random network has no mean that an attacker could hold
-        outside += [{"name": "transfer"}] if _bounds("transfer", parsed) else []
+        outside += [{"name": "transfer"}] if bounds("transfer", parsed, kept) else []
     evaluate(network, x, y, budget=parsed, attacks=[*inside, *outside], part=DOUBTS, **judged)
-    if not sees:
+    if not sees or not inside:
         return
-    for size in _sizes(parsed):
-        evaluate(network, x, y, budget=parsed.with_size(size), attacks=[many], part=DOUBTS, **judged)
-    climbing = {"name": "pgd", "steps": 2 * steps}
-    evaluate(network, x, y, budget=_whole_range(parsed, x), attacks=[climbing], part=UNBOUNDED, **judged)
+    for factor in (Fraction(1, 2), Fraction(2)):
+        evaluate(network, x, y, budget=parsed.scaled(factor), attacks=[many], part=DOUBTS, **judged)
+    climbing, whole = {"name": "pgd", "steps": 2 * steps}, kept.whole_range(x, parsed)
+    evaluate(network, x, y, budget=whole, attacks=[climbing], part=UNBOUNDED, **judged)
 
 
-def _gradients(oracle: GradientOracle, x: Tensor, y: Tensor, name: str, batch_size: int) -> list[Gradient]:
+def _gradients(oracle: GradientOracle, x: Tensor, y: Tensor, inputs: str, name: str, batch_size: int) -> list[Gradient]:
     """What the gradient at each input is worth, batch by batch under the same draws."""
-    prints = identity(oracle.network), fingerprint([x, y])
+    prints = identity(oracle.network), inputs
     device = _place(oracle.network, x)
     keys = oracle.take_keys(x)
     lines = []
@@ -133,28 +140,6 @@ def _worth(slopes: Tensor) -> tuple[float, float | None, float]:
         return zero, None, float(zero < 1)
     cosine = torch.cosine_similarity(slopes[:half].mean(0), slopes[half:].mean(0), dim=0)
     return zero, round(float(mean.norm()) / spread, 4), round(float(cosine), 4)
-
-
-def _sizes(budget: Budget) -> list[str]:
-    """Half and twice the size, as exact fractions; in l0 whole numbers."""
-    half, double = budget.size / 2, budget.size * 2
-    return [str(int(half)), str(double)] if budget.norm == "l0" else [str(half), str(double)]
-
-
-def _whole_range(budget: Budget, x: Tensor) -> Budget:
-    """The size from which on every input in [0, 1] is inside, at which pgd climbs.
-
-    In l0 it is the same set in linf: fmn, the attack of l0, looks for the nearest input at which a random network is
-    wrong half the time, and does not go on from there.
-    """
-    values = x[0].numel()
-    if budget.norm in ("linf", "l0"):
-        return Budget.parse("linf:1")
-    return budget.with_size(f"{values**0.5:.6g}" if budget.norm == "l2" else str(values))
-
-
-def _bounds(attack: str, budget: Budget) -> bool:
-    return budget.norm in registry.get("attacks", attack).facts["norms"]
 
 
 def _place(network: nn.Module, x: Tensor) -> torch.device:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from variate.answering import answers
 from variate.attacking.convergence import converge
-from variate.attacking.plan import ENSEMBLE, MEAN, Plan, Target
+from variate.attacking.plan import ENSEMBLE, MEAN, Plan, Target, bounds
 from variate.attacking.suites import Suite, suite_of
 from variate.budget import Budget
 from variate.drawing.keyed import Kind, identity, kind_of, left_as_found
@@ -24,6 +24,7 @@ from variate.fingerprint import fingerprint
 from variate.inputs import check_classes, check_inputs, checked_logits
 from variate.judge import check_draws
 from variate.lines import Claim
+from variate.modality import Modality, check_kind, modality_of
 from variate.network import RandomNetwork
 from variate.progress import Report, progress
 from variate.record import Records
@@ -31,7 +32,7 @@ from variate.verdicts.rates import Deployment
 from variate.verdicts.result import CLEAN, Result, result_of
 
 DEPLOYMENTS = ("single", "mean-16", "majority-16", "survive-10")
-PILOT = "apgd-ce"  # tells how many draws are enough
+PILOTS = ("apgd-ce", "fmn")  # the first of them that fits tells how many draws are enough
 Draws = int | Literal["auto"]
 
 
@@ -64,6 +65,7 @@ def evaluate(
     draws: Draws = 20,
     deployments: Sequence[str] = DEPLOYMENTS,
     verdict_draws: int = 160,
+    modality: str | Modality = "image",
     seed: int = 0,
     batch_size: int = 256,
     source: nn.Module | Mapping[str, nn.Module] | None = None,
@@ -94,6 +96,8 @@ def evaluate(
             the accuracy is flat (see ``variate.attacking.convergence``).
         deployments: ``single``, ``mean-S``, ``majority-S``, ``survive-N``.
         verdict_draws: fresh draws of the verdict, which no attack has seen.
+        modality: what the inputs are, by name, or as ``variate.about(data).modality`` has it: what of them may be
+            changed, and in which unit a budget counts.
         seed: of the search and verdict streams; the same seed gives the same records.
         batch_size: examples at a time; the answers do not depend on it.
         source: networks to transfer from, by name: a deterministic twin, a copy that was trained independently. Without
@@ -121,16 +125,20 @@ def evaluate(
     ways = [Deployment.parse(text) for text in deployments]
     check_draws(ways, verdict_draws)
     check_inputs(x, y)
-    _planned(attacks, suite, parsed, 1 if draws == "auto" else draws, [], target)  # mistakes come before any work
+    kept = modality_of(modality)
+    kept.check(parsed)
+    check_kind(kept, x)
+    _planned(attacks, suite, parsed, 1 if draws == "auto" else draws, [], target, kept)  # mistakes come before any work
+    inputs, x = fingerprint([x, y]), kept.prepared(x, parsed, network)
     kind = _checked_kind(network, x, y)
     store = records if isinstance(records, Records) else Records(records)
     sources = {"source": source} if isinstance(source, nn.Module) else dict(source or {})
-    aim = Target(network, kind, seed, identity(network), name, sources, pictures, how, memory)
+    aim = Target(network, kind, seed, identity(network), name, sources, pictures, how, memory, kept)
     batches = _Batches(batch_size, shard, time.monotonic() + (float("inf") if time_limit is None else time_limit))
     with left_as_found(network):
-        number = _enough(aim, parsed, x, y, store, show_progress) if draws == "auto" else draws
-        plans = _planned(attacks, suite, parsed, number, _transfers(aim), target)
-        claims = [_claim(aim, plan, parsed, x, y, ways, verdict_draws, part) for plan in plans]
+        number = _enough(aim, parsed, x, y, inputs, store, show_progress) if draws == "auto" else draws
+        plans = _planned(attacks, suite, parsed, number, _transfers(aim), target, kept)
+        claims = [_claim(aim, plan, parsed, inputs, ways, verdict_draws, part) for plan in plans]
         for plan, claim in zip(plans, claims, strict=True):
             if not batches.late:
                 store.add([claim])
@@ -145,16 +153,17 @@ def _planned(
     draws: int,
     transfers: Sequence[str],
     target: str | None,
+    modality: Modality,
 ) -> list[Plan | Suite]:
     """No attack, the attacks, and the suite."""
     plans = [Plan.of(wanted, draws) for wanted in (CLEAN, *attacks)]
     for plan in plans:
-        plan.check_norm(budget)
+        plan.check_fit(budget, modality)
     if suite is None:
         if target is not None:
             raise UsageError("a target needs a suite", todo="give each attack an option target of its own")
         return [*plans]
-    return [*plans, suite_of(suite, budget, draws=draws, transfers=transfers, target=target)]
+    return [*plans, suite_of(suite, budget, draws=draws, transfers=transfers, target=target, modality=modality)]
 
 
 def _run(
@@ -196,12 +205,13 @@ class _Told:
         self._done += self._size
 
 
-def _enough(target: Target, budget: Budget, x: Tensor, y: Tensor, store: Records, show: bool) -> int:
+def _enough(target: Target, budget: Budget, x: Tensor, y: Tensor, inputs: str, store: Records, show: bool) -> int:
     """The number of draws from which on more of them change nothing, by what the records say or a pilot."""
     if target.kind == "deterministic":
         return 1
-    inputs = fingerprint([x, y])
-    pilot = Plan.of(PILOT if budget.norm != "l0" else "fmn", 1)
+    pilot = next((Plan.of(name, 1) for name in PILOTS if bounds(name, budget, target.modality)), None)
+    if pilot is None:
+        raise UsageError(f"no attack finds out how many draws are enough at {budget}", todo="say --draws 20")
     asked = (target.fingerprint, inputs, pilot.attack, budget.text, target.seed)
     known = [c for c in store.convergences if (c.fingerprint, c.inputs, c.attack, c.budget, c.seed) == asked]
     if not known:
@@ -247,8 +257,7 @@ def _claim(
     target: Target,
     plan: Plan | Suite,
     budget: Budget,
-    x: Tensor,
-    y: Tensor,
+    inputs: str,
     ways: Sequence[Deployment],
     verdict_draws: int,
     part: str,
@@ -263,7 +272,7 @@ def _claim(
     return Claim(
         network=target.name,
         fingerprint=target.fingerprint,
-        inputs=fingerprint([x, y]),
+        inputs=inputs,
         attack=plan.attack,
         options=options,
         budget=None if plan.attack == CLEAN else budget.text,

@@ -26,6 +26,7 @@ from variate.draws import How, slope_of
 from variate.errors import UsageError, unknown_name
 from variate.inputs import checked_logits
 from variate.losses import Loss, cross_entropy
+from variate.modality import Reach, inputs_at, slope_at
 from variate.network import RandomNetwork
 from variate.randomness import Stream
 from variate.registry import Access
@@ -54,6 +55,7 @@ class Oracle:
         how: how a random network's draws are made: ``loop``, the reference, or ``vmap``, ``threads`` or ``auto``, which
             are faster and equal up to rounding (see ``variate.draws``).
         memory: the most bytes that inputs and draws may take at once in the network; they are split to keep to it.
+        reach: which input the network sees at each point that is asked about; None where points are inputs.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Oracle:
         seed: int = 0,
         how: How = "loop",
         memory: int | None = None,
+        reach: Reach | None = None,
     ) -> None:
         if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
             raise UsageError(f"cannot average over {draws!r} draws", expected="a whole number of draws from 1")
@@ -85,8 +88,7 @@ class Oracle:
         self._held: list[int] | None = None
         self._reuse = keys
         self._seed = seed
-        self._how = how
-        self._memory = memory
+        self._how, self._memory, self.reach = how, memory, reach
         self._room: int | None = None
         self._watch = Watch(network)
         self.trace = Trace()
@@ -106,7 +108,7 @@ class Oracle:
     def _outputs(self, x: Tensor, rows: Tensor | None) -> Tensor:
         """The logits of every draw without gradients: (S, B, K)."""
         keys = self._keys(x)
-        outputs = self._logits(x, keys)
+        outputs = self._logits(inputs_at(self.reach, x, rows), keys)
         self._count(x, rows, keys, forwards=1)
         return outputs
 
@@ -209,11 +211,12 @@ class GradientOracle(ScoreOracle):
         keys = self._keys(x) if keys is None else keys
         if not len(x):
             return x.new_zeros(0), torch.zeros_like(x)
+        x = inputs_at(self.reach, x, rows)
         if self.average == "loss":
             value, gradient = self._mean_loss(x, y, loss, keys)
             self._count(x, rows, keys, forwards=1, backwards=1)
             self.trace.note(value, loss, rows)
-            return value, gradient
+            return value, slope_at(self.reach, gradient, rows)
         value, slopes = pull_back(self._logits(x, keys), y, loss, self.average)
         gradient = torch.zeros_like(x)
         for part, _ in self._pieces(x, keys[:1]):
@@ -222,7 +225,7 @@ class GradientOracle(ScoreOracle):
                 gradient[part] += self._pass(x[part], y[part], inner, key)[2]
         self._count(x, rows, keys, forwards=2, backwards=1)
         self.trace.note(value, loss, rows)
-        return value, gradient
+        return value, slope_at(self.reach, gradient, rows)
 
     def each(
         self, x: Tensor, y: Tensor, loss: Loss, keys: list[int], *, rows: Tensor | None = None
@@ -241,12 +244,13 @@ class GradientOracle(ScoreOracle):
         """
         losses, gradients = x.new_zeros((len(keys), len(x))), x.new_zeros((len(keys), *x.shape))
         logits: list[list[Tensor]] = [[] for _ in keys]
+        x = inputs_at(self.reach, x, rows)
         for part, _ in self._pieces(x, keys[:1]):
             for s, key in enumerate(keys):
                 out, losses[s, part], gradients[s, part] = self._pass(x[part], y[part], loss, key)
                 logits[s].append(out)
         self._count(x, rows, keys, forwards=1, backwards=1)
-        return losses, gradients, torch.stack([torch.cat(parts) for parts in logits])
+        return losses, slope_at(self.reach, gradients, rows), torch.stack([torch.cat(parts) for parts in logits])
 
     def _mean_loss(self, x: Tensor, y: Tensor, loss: Loss, keys: list[int]) -> tuple[Tensor, Tensor]:
         value, gradient = x.new_zeros(len(x)), torch.zeros_like(x)

@@ -27,6 +27,7 @@ Needs = Literal["nothing", "distribution", "layers", "perturb", "teacher"]
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "attacks": {"targeted": False, "minimal": False, "quick": {}, "variants": {}},
+    "datasets": {"shape": (), "classes": 0, "mean": (0.0,), "std": (1.0,)},
     "defenses": {"differs": "", "teacher": None},
     "flags": {"deterministic": None},
 }
@@ -36,6 +37,7 @@ SINGULAR = {
     "defenses": "defense",
     "families": "family",
     "flags": "flag",
+    "modalities": "modality",
     "networks": "network",
     "objectives": "objective",
 }
@@ -100,14 +102,18 @@ def attack(
 def dataset(
     *,
     modality: str,
-    shape: tuple[int, ...],
-    classes: int,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
     budget: str,
     cite: str,
+    shape: tuple[int, ...] = (),
+    classes: int = 0,
+    mean: tuple[float, ...] = (0.0,),
+    std: tuple[float, ...] = (1.0,),
 ) -> Callable[[T], T]:
-    """Register a data set: one input's shape, channel mean and std of the training split, the field's usual budget."""
+    """Register a data set: one input's shape, channel mean and std of the training split, the field's usual budget.
+
+    A data set whose facts are known only once it is read leaves out ``shape`` and ``classes``, and its file has a
+    function ``about(folder)`` beside the loader: see ``variate.facts``.
+    """
     facts = {"modality": modality, "shape": shape, "classes": classes, "mean": mean, "std": std}
     return _mark("datasets", {**facts, "budget": budget, "cite": cite})
 
@@ -155,6 +161,11 @@ def flag(
     """
     texts = {"trigger": trigger, "explanation": explanation, "remedy": remedy, "cite": cite}
     return _mark("flags", {"level": level, "deterministic": deterministic, **texts})
+
+
+def modality(*, norms: tuple[str, ...], cite: str) -> Callable[[T], T]:
+    """Register a kind of inputs: the norms of the budgets that mean something for it."""
+    return _mark("modalities", {"norms": norms, "cite": cite})
 
 
 def network(*, modality: tuple[str, ...], cite: str) -> Callable[[T], T]:

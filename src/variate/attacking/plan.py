@@ -18,6 +18,8 @@ from variate.drawing.average import EnsembleNetwork
 from variate.drawing.keyed import Kind, kind_of
 from variate.draws import How
 from variate.errors import AttackError, UsageError, unknown_name
+from variate.modalities.image import Image
+from variate.modality import Modality, Reach, name_of
 from variate.network import RandomNetwork
 from variate.oracle import ORACLES, GradientOracle, Oracle, Reuse, ScoreOracle
 from variate.randomness import Stream
@@ -87,11 +89,15 @@ class Plan:
                 raise unknown_name(f"option of {self.attack}", option, options)
         return Plan(**{**vars(self), "options": {name: _whole(value) for name, value in given.items()}})
 
-    def check_norm(self, budget: Budget) -> None:
-        """Whether the attack bounds the budget's norm. Raises ``UsageError``."""
-        norms = (budget.norm,) if self.attack == CLEAN else registry.get("attacks", self.attack).facts["norms"]
-        if budget.norm not in norms:
-            raise UsageError(f"{self.attack} has no {budget.norm} version", expected=f"a budget in {', '.join(norms)}")
+    def check_fit(self, budget: Budget, modality: Modality) -> None:
+        """Whether the attack works on a modality and bounds the budget's norm there. Raises ``UsageError``."""
+        if self.attack == CLEAN or bounds(self.attack, budget, modality):
+            return
+        facts, kind = registry.get("attacks", self.attack).facts, name_of(modality)
+        if kind not in facts["modality"]:
+            raise UsageError(f"{self.attack} does not work on {kind} inputs", todo=f"variate list --modality {kind}")
+        norms = ", ".join(facts["norms"])
+        raise UsageError(f"{self.attack} has no {modality.norm(budget)} version", expected=f"a budget in {norms}")
 
     @property
     def holds(self) -> bool:
@@ -105,6 +111,12 @@ class Plan:
         return self.options | {n: getattr(self, n) for n in others if getattr(self, n) != getattr(usual, n)}
 
 
+def bounds(attack: str, budget: Budget, modality: Modality) -> bool:
+    """Whether an attack works on a modality and bounds a budget's norm there."""
+    facts = registry.get("attacks", attack).facts
+    return name_of(modality) in facts["modality"] and modality.norm(budget) in facts["norms"]
+
+
 def attack_options(name: str) -> list[str]:
     """The names of an attack's own options."""
     return [n for n in _keywords(registry.get("attacks", name).load()) if n not in WIRED]
@@ -112,7 +124,7 @@ def attack_options(name: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Target:
-    """What is attacked: a network, its kind of randomness, its name and fingerprint, and what a transfer may hold."""
+    """What is attacked: a network, its kind of randomness, its name and fingerprint, what it takes, what is held."""
 
     network: nn.Module
     kind: Kind
@@ -123,6 +135,7 @@ class Target:
     pictures: bool = False
     how: How = "loop"
     memory: int | None = None
+    modality: Modality = field(default_factory=Image)
 
     @property
     def can_be_held(self) -> bool:
@@ -150,7 +163,7 @@ class Target:
 def perturb(target: Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) -> tuple[Tensor, Oracle]:
     """``launch``, with the result held to its contract. Raises ``AttackError``."""
     perturbed, oracle = launch(target, plan, budget, x, y)
-    check_contract(plan.attack, perturbed, x, budget)
+    check_contract(plan.attack, perturbed, target.modality.reach(x, budget), budget)
     return perturbed, oracle
 
 
@@ -168,6 +181,7 @@ def launch(target: Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) -> 
         Perturbed inputs, shape (B, ...), and the oracle with its counts.
     """
     entry = registry.get("attacks", plan.attack)
+    reach = target.modality.reach(x, budget)
     oracle = ORACLES[entry.facts["access"]](
         target.network,
         draws=max(plan.draws, 1),  # an attack that asks nothing has none
@@ -179,15 +193,16 @@ def launch(target: Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) -> 
         seed=target.seed,
         how=target.how,
         memory=target.memory,
+        reach=reach,
     )
     function = entry.load()
     options = dict(plan.options)
     if plan.holds and (target.can_be_held or _required(function, "source")):
-        options["source"] = partial(registry.get("attacks", "pgd").load(), _source(target, plan.source, x))
+        options["source"] = partial(registry.get("attacks", "pgd").load(), _source(target, plan.source, reach))
     if plan.target is not None:
         options["target"] = targets_of(target, plan.target, x, y)
-    perturbed = cast(Tensor, function(oracle, x, y, budget=budget, **options))
-    return perturbed.detach(), oracle
+    points = cast(Tensor, function(oracle, x, y, budget=reach.budget, **options)).detach()
+    return (reach.inputs(points) if points.shape == x.shape else points), oracle
 
 
 def targets_of(target: Target, wanted: str, x: Tensor, y: Tensor) -> Tensor:
@@ -215,15 +230,15 @@ def targets_of(target: Target, wanted: str, x: Tensor, y: Tensor) -> Tensor:
     return (chosen + (chosen == y)) % classes
 
 
-def check_contract(attack: str, perturbed: Tensor, x: Tensor, budget: Budget) -> None:
-    """Whether an attack kept to shape, budget and range. Raises ``AttackError``."""
-    if perturbed.shape != x.shape:
-        raise AttackError(f"{attack} returned shape {tuple(perturbed.shape)}", expected=f"{tuple(x.shape)}")
-    outside = int((~budget.contains(perturbed, x)).sum())
+def check_contract(attack: str, perturbed: Tensor, reach: Reach, budget: Budget) -> None:
+    """Whether an attack kept to shape, budget, range and whatever else is allowed. Raises ``AttackError``."""
+    if perturbed.shape != reach.x.shape:
+        raise AttackError(f"{attack} returned shape {tuple(perturbed.shape)}", expected=f"{tuple(reach.x.shape)}")
+    outside = int((~reach.contains(perturbed)).sum())
     if outside:
-        farthest = float(budget.distance(perturbed, x).amax())
+        farthest = float(reach.distance(perturbed).amax())
         raise AttackError(
-            f"{attack} left the budget {budget} or [0, 1] on {outside} of {len(x)} examples",
+            f"{attack} left the budget {budget} or [0, 1] on {outside} of {len(perturbed)} examples",
             findings=[
                 f"the farthest is {farthest:.6g} away; values run from {perturbed.min():.4g} to {perturbed.max():.4g}"
             ],
@@ -231,12 +246,12 @@ def check_contract(attack: str, perturbed: Tensor, x: Tensor, budget: Budget) ->
         )
 
 
-def _source(target: Target, name: str | None, x: Tensor) -> GradientOracle:
+def _source(target: Target, name: str | None, reach: Reach) -> GradientOracle:
     """White-box access to the network that a transfer holds."""
     network = target.held(name)
-    kind = kind_of(network, x[:2])
+    kind = kind_of(network, reach.x[:2])
     return GradientOracle(
-        network, draws=SOURCE_DRAWS, stream=Stream("search", target.seed), kind=kind, seed=target.seed
+        network, draws=SOURCE_DRAWS, stream=Stream("search", target.seed), kind=kind, seed=target.seed, reach=reach
     )
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from variate import registry
-from variate.attacking.plan import Plan
+from variate.attacking.plan import Plan, bounds
 from variate.budget import Budget
 from variate.errors import UsageError, unknown_name
+from variate.modalities.image import Image
+from variate.modality import Modality
 
 Wanted = str | Mapping[str, Any]
 LIBRARIES = ("foolbox", "art")  # entries that hold the attacks of another library, none in particular
@@ -55,7 +57,15 @@ class Suite:
         return {"attacks": attacks} | ({"target": self.target} if self.target else {})
 
 
-def suite_of(name: str, budget: Budget, *, draws: int, transfers: Sequence[str], target: str | None = None) -> Suite:
+def suite_of(
+    name: str,
+    budget: Budget,
+    *,
+    draws: int,
+    transfers: Sequence[str],
+    target: str | None = None,
+    modality: Modality | None = None,
+) -> Suite:
     """A suite, as far as its attacks bound the budget's norm. Raises ``UsageError``.
 
     Args:
@@ -64,6 +74,7 @@ def suite_of(name: str, budget: Budget, *, draws: int, transfers: Sequence[str],
         draws: that each query of an attack averages over, where the suite names no other number.
         transfers: what transfer attacks may hold, by name; one is run from each, none without any.
         target: what to aim at, as in ``variate.attacking.plan``; attacks that cannot aim are left out.
+        modality: of the inputs; images without one. Attacks that do not work on it are left out.
     """
     if name not in SUITES:
         raise unknown_name("suite", name, list(SUITES))
@@ -71,7 +82,8 @@ def suite_of(name: str, budget: Budget, *, draws: int, transfers: Sequence[str],
     for wanted in SUITES[name] or full():
         given = {"name": wanted} if isinstance(wanted, str) else dict(wanted)
         facts = registry.get("attacks", given["name"]).facts
-        if budget.norm not in facts["norms"] or (target is not None and not facts["targeted"]):
+        aims = target is None or facts["targeted"]
+        if not aims or not bounds(given["name"], budget, modality or Image()):
             continue
         given |= {"target": target} if target is not None else {}
         sources = transfers if given["name"] == "transfer" else [None]

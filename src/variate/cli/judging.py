@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from variate.evaluation import Draws
     from variate.lines import Record
+    from variate.modality import Modality
     from variate.record import Records
     from variate.verdicts.result import Result
 
@@ -40,6 +41,7 @@ class Setting:
     folder: Path
     lines: Sequence[Record] = ()
     sources: Mapping[str, nn.Module] = field(default_factory=dict)
+    modality: str | Modality = "image"
 
 
 def of_run(
@@ -53,8 +55,9 @@ def of_run(
     sources: Sequence[Path] = (),
 ) -> Setting:
     """The network that `variate train` wrote, and the test split of its data."""
-    from variate import registry
     from variate.checkpoint import load, read_card
+    from variate.facts import about
+    from variate.modality import modality_of
     from variate.reading import labelled
     from variate.study.cell import describe
 
@@ -67,13 +70,14 @@ def of_run(
         network,
         x[:examples],
         y[:examples],
-        budget or registry.get("datasets", card.data).facts["budget"],
+        budget or about(card.data, folder=data_folder).budget,
         card.data,
         name,
         f"{name} on {card.data}",
         run,
         describe(card, network, name),
         {source.name: load(source, trust_code=trust_code).to(device) for source in sources},
+        modality_of(card.kind, card.details),
     )
 
 
@@ -91,6 +95,7 @@ def of_module(
 ) -> Setting:
     """A network of the user's own, and labelled inputs from wherever they are. Raises ``UsageError``."""
     from variate import registry
+    from variate.facts import about
     from variate.reading import labelled
 
     device = _device(accelerator)
@@ -98,12 +103,22 @@ def of_module(
     if mode != "as-is":
         network.train(mode == "train")
     x, y = labelled(data, folder=data_folder)
-    known = registry.entries("datasets").get(data)
+    known = about(data, folder=data_folder) if data in registry.entries("datasets") else None
     if budget is None and known is None:
         raise UsageError(f"there is no usual budget for {data}", todo="say --budget, such as linf:8/255")
     held = {source: build(source).to(device).eval() for source in sources}
-    chosen = budget or known.facts["budget"]  # type: ignore[union-attr]
-    return Setting(network, x[:examples], y[:examples], chosen, data, path, f"{path} on {data}", folder, sources=held)
+    return Setting(
+        network,
+        x[:examples],
+        y[:examples],
+        budget or (known.budget if known else ""),
+        data,
+        path,
+        f"{path} on {data}",
+        folder,
+        sources=held,
+        modality=known.modality if known else "image",
+    )
 
 
 def build(path: str) -> nn.Module:
@@ -175,6 +190,7 @@ def judged(
     common: dict[str, Any] = {
         "budget": setting.budget, "seed": seed, "batch_size": batch_size, "records": records, "how": how.value,
         "shard": shard, "show_progress": not quiet, "memory": None if memory is None else memory * 1_000_000,
+        "modality": setting.modality,
     }  # fmt: skip
     result = evaluate(
         setting.network, setting.x, setting.y, attacks=attacks, suite=suite, target=target, draws=draws_of(draws),

@@ -17,6 +17,7 @@ from variate.checkpoint import CARD, Card, build, families_of, load, load_start,
 from variate.datasets._batches import Batches
 from variate.defended import defended, teacher_of
 from variate.errors import UsageError
+from variate.facts import about
 from variate.fingerprint import fingerprint
 from variate.lines import Network, Record, Run, Scale
 from variate.network import RandomNetwork
@@ -95,14 +96,14 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
             findings=[f"{k}: {v!r} there, {now.get(k)!r} now" for k, v in there.items() if now.get(k) != v],
             todo="choose another --out, or delete the folder",
         )
-    facts = registry.get("datasets", cell.data).facts
+    facts = about(cell.data, folder=cell.data_folder)
     taught = teacher_of(cell.defense) if cell.objective is None else None
     if taught is not None:
         lesson = replace(cell, defense="deterministic", objective=taught)
         train_cell(lesson, out / TEACHER, show_progress=show_progress)
     with torch.random.fork_rng():
         torch.manual_seed(hash_words("initialize", cell.seed) % 2**32)
-        plain = build(cell.network, facts["shape"], facts["classes"], list(facts["mean"]), list(facts["std"]))
+        plain = build(cell.network, facts)
     if cell.start is not None:
         load_start(plain, cell.start, cell.network)
     network, objective = defended(cell.defense, plain)
@@ -116,7 +117,8 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
         teacher=load(out / TEACHER, trust_code=True) if taught is not None else None,
         epochs=cell.epochs,
         lr=cell.lr,
-        budget=cell.budget or facts["budget"],
+        budget=cell.budget or facts.budget,
+        modality=facts.modality,
         attack_steps=cell.attack_steps,
         seed=cell.seed,
         validation=cell.split("validation"),
@@ -143,10 +145,13 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
     network.cpu()
     card = Card(
         architecture=cell.network,
-        shape=list(facts["shape"]),
-        classes=facts["classes"],
-        mean=list(facts["mean"]),
-        std=list(facts["std"]),
+        shape=list(facts.shape),
+        classes=facts.classes,
+        mean=list(facts.mean),
+        std=list(facts.std),
+        kind=facts.kind,
+        labels=list(facts.labels),
+        details=dict(facts.details),
         families=families_of(network),
         defense=cell.defense,
         objective=cell.objective or objective,

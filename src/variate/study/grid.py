@@ -12,11 +12,12 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from variate import registry
-from variate.attacking.plan import Plan
+from variate.attacking.plan import Plan, bounds
 from variate.budget import Budget
 from variate.checkpoint import CARD, read_card
 from variate.errors import UsageError
 from variate.lines import Run
+from variate.modality import Modality, modality_of
 from variate.record import RECORDS, Records
 from variate.shards import gather
 from variate.study.cell import Cell, train_cell
@@ -103,19 +104,27 @@ def folder_of(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-.")
 
 
-def fits(attack: str | Mapping[str, object], budget: str) -> bool:
-    """Whether an attack bounds the norm of a budget. Raises ``UsageError`` for what is no attack or no budget."""
-    plan, norm = Plan.of(attack, 1), Budget.parse(budget).norm
-    facts = registry.get("attacks", plan.attack).facts
-    held = facts["variants"].get(norm, ()) if "attack" in plan.options else ()
-    return norm in facts["norms"] and (not held or plan.options["attack"] in held)
+def kind_of_data(data: str) -> Modality:
+    """The modality of a data set, without its details."""
+    return modality_of(registry.get("datasets", data).facts["modality"])
+
+
+def fits(attack: str | Mapping[str, object], budget: str, data: str) -> bool:
+    """Whether an attack bounds a budget on a data set. Raises ``UsageError`` for what is no attack or no budget."""
+    plan, modality, bound = Plan.of(attack, 1), kind_of_data(data), Budget.parse(budget)
+    held = (
+        registry.get("attacks", plan.attack).facts["variants"].get(modality.norm(bound), ())
+        if "attack" in plan.options
+        else ()
+    )
+    return bounds(plan.attack, bound, modality) and (not held or plan.options["attack"] in held)
 
 
 def left_out(study: Study) -> list[str]:
     """The attacks that are not run within a budget, in words."""
-    budgets = dict.fromkeys(budget for data in study.data for budget in study.budgets_for(data))
-    pairs = [(Plan.of(attack, 1).attack, budget) for attack in study.evaluation.attacks for budget in budgets
-             if not fits(attack, budget)]  # fmt: skip
+    budgets = dict.fromkeys((budget, data) for data in study.data for budget in study.budgets_for(data))
+    pairs = [(Plan.of(attack, 1).attack, budget) for attack in study.evaluation.attacks for budget, data in budgets
+             if not fits(attack, budget, data)]  # fmt: skip
     return [f"{attack} does not bound {Budget.parse(budget).norm}: not run at {budget}" for attack, budget in
             dict.fromkeys(pairs)]  # fmt: skip
 

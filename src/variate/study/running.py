@@ -21,6 +21,7 @@ from variate.budget import Budget
 from variate.checkpoint import build, load_start
 from variate.defended import defended, teacher_of
 from variate.errors import UsageError, VariateError
+from variate.facts import about
 from variate.judge import check_draws
 from variate.lines import Run
 from variate.progress import progress
@@ -29,7 +30,19 @@ from variate.record import RECORDS, Records
 from variate.study.cell import run_record
 from variate.study.engines.local import Outcome, run_here, run_in_processes
 from variate.study.file import Defense, Study
-from variate.study.grid import Place, adopt, fits, folder_of, is_judged, is_trained, merge, name_of, places, state
+from variate.study.grid import (
+    Place,
+    adopt,
+    fits,
+    folder_of,
+    is_judged,
+    is_trained,
+    kind_of_data,
+    merge,
+    name_of,
+    places,
+    state,
+)
 from variate.study.work import Order, Step, Task
 from variate.training.recipe import Recipe, wire
 from variate.training.refusals import check_log, check_recipe, check_selection
@@ -59,14 +72,13 @@ class Where:
 HERE = Where()
 
 
-def check_study(study: Study) -> None:
+def check_study(study: Study, *, folder: Path | None = None) -> None:
     """Whether everything that a study names exists and fits, before hours are spent. Raises ``UsageError``."""
     for data in study.data:
-        registry.get("datasets", data)
         _check_budgets(study, data)
     for attack in study.evaluation.attacks:
         plan = Plan.of(attack, study.evaluation.draws)
-        if not any(fits(attack, budget) for data in study.data for budget in study.budgets_for(data)):
+        if not any(fits(attack, budget, data) for data in study.data for budget in study.budgets_for(data)):
             norms = registry.get("attacks", plan.attack).facts["norms"]
             raise UsageError(f"{plan.attack} bounds the norm of no budget", expected=f"a budget in {', '.join(norms)}")
     check_draws([Deployment.parse(text) for text in study.evaluation.deployments], study.evaluation.verdict_draws)
@@ -76,51 +88,51 @@ def check_study(study: Study) -> None:
     if twice:
         raise UsageError("two networks have one name or folder", findings=twice, todo="give each defense its own name")
     for data, network, defense in product(study.data, study.networks, study.defenses):
-        _check_network(study, data, network, defense)
+        _check_network(study, data, network, defense, folder)
 
 
 def _check_budgets(study: Study, data: str) -> None:
     """Whether a data set's budgets can be attacked within, and its curves drawn."""
+    modality = kind_of_data(data)
     budgets = [Budget.parse(text) for text in study.budgets_for(data)]
     if not budgets:
         raise UsageError(f"the study has no budget for {data}", todo=f'budgets = {{ {data} = ["linf:0.1"] }}')
     for budget in budgets:
+        modality.check(budget)
         if study.evaluation.suite is not None:
-            suite_of(study.evaluation.suite, budget, draws=study.evaluation.draws, transfers=[])
-        elif not any(fits(attack, budget.text) for attack in study.evaluation.attacks):
+            suite_of(study.evaluation.suite, budget, draws=study.evaluation.draws, transfers=[], modality=modality)
+        elif not any(fits(attack, budget.text, data) for attack in study.evaluation.attacks):
             raise UsageError(f"no attack of the study bounds {budget.norm}", todo="add one, or a suite")
     sizes = study.curves.sizes_for(data)
     if sizes or study.curves.draws:
-        Plan.of("pgd", 1).check_norm(budgets[0])
+        Plan.of("pgd", 1).check_fit(budgets[0], modality)
     for size in sizes:
         budgets[0].with_size(size)
 
 
-def _check_network(study: Study, data: str, architecture: str, defense: Defense) -> None:
+def _check_network(study: Study, data: str, architecture: str, defense: Defense, folder: Path | None) -> None:
     """Whether a defense can be built into an architecture, and its objective fits what comes out."""
-    if ":" not in architecture:
-        registry.get("networks", architecture)
-    facts, settings = registry.get("datasets", data).facts, study.settings(defense, data)
+    facts, settings = about(data, folder=folder), study.settings(defense, data)
     taught = teacher_of(defense.defense) if settings.get("objective") is None else None
     with torch.random.fork_rng():
-        plain = build(architecture, facts["shape"], facts["classes"], list(facts["mean"]), list(facts["std"]))
+        plain = build(architecture, facts)
         if settings.get("start") is not None:
             load_start(plain, settings["start"], architecture)
         network, objective = defended(defense.defense, plain)
     known = {field.name for field in fields(Recipe)}
     chosen = {name: value for name, value in settings.items() if name in known}
     recipe = Recipe(**{**chosen, "objective": settings.get("objective") or objective})
-    check_recipe(recipe)
+    check_recipe(recipe, facts.modality)
     check_selection(recipe, validated=True)
     check_log(settings.get("log"))
-    wire(recipe, network, Stream("train", 0), teacher=plain if taught is not None else None)
+    wire(recipe, network, Stream("train", 0), teacher=plain if taught is not None else None, modality=facts.modality)
 
 
 def progress_of(
     study: Study, out: Path, *, data_folder: Path | None = None, accelerator: str = "auto"
 ) -> dict[str, str]:
     """How far every network of a study is, by name. Raises ``UsageError``."""
-    check_study(study)
+    check_study(study, folder=data_folder)
     grid = places(study, out, data_folder=data_folder, accelerator=accelerator)
     return {name: state(study, place, grid) for name, place in grid.items()}
 
@@ -153,7 +165,7 @@ def run_study(
         UsageError: for a study that cannot be done, before anything is trained.
         VariateError: if some networks failed; all others are done, and their records are in ``out``.
     """
-    check_study(study)
+    check_study(study, folder=data_folder)
     alone = where.engine == "local" and where.workers == 1
     out, data_folder = out.absolute(), data_folder.absolute() if data_folder else None
     order = Order(study, out, data_folder, accelerator, show_progress and alone)

@@ -18,6 +18,7 @@ from variate.checkpoint import load, read_card
 from variate.doubts import doubt
 from variate.errors import UsageError, VariateError
 from variate.evaluation import evaluate
+from variate.facts import about
 from variate.network import RandomNetwork
 from variate.record import RECORDS, Records
 from variate.study.cell import describe, train_cell
@@ -125,6 +126,7 @@ def _judge_network(
     """The whole split unattacked, then the table, the twins, the doubts and the curves of one network."""
     plan, name, first = study.evaluation, place.name, place.budgets[0]
     common: dict[str, Any] = {"seed": place.cell.seed, "records": records, "show_progress": show_progress}
+    common["modality"] = about(place.cell.data, folder=place.cell.data_folder).modality
     attacking: dict[str, Any] = {
         "draws": plan.draws,
         "verdict_draws": plan.verdict_draws,
@@ -136,7 +138,7 @@ def _judge_network(
     few, labels = x[: plan.examples], y[: plan.examples]
     twins = _twins(network, name)
     for budget in place.budgets:
-        attacks = [attack for attack in plan.attacks if fits(attack, budget)]
+        attacks = [attack for attack in plan.attacks if fits(attack, budget, place.cell.data)]
         table = partial(judged, budget=budget, attacks=attacks, source=sources, **attacking)
         table(network, few, labels, deployments=plan.deployments, name=name, suite=plan.suite, pictures=True)
         if plan.doubts and budget == first:

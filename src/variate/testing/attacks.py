@@ -12,6 +12,7 @@ from variate.attacking.plan import Plan, Target, check_contract, launch
 from variate.budget import Budget
 from variate.drawing.keyed import kind_of, left_as_found
 from variate.errors import AttackError
+from variate.modalities.image import Image
 from variate.oracle import Oracle
 from variate.randomization import randomize
 from variate.registry import Entry
@@ -98,7 +99,7 @@ def _stays_inside(entry: Entry, budget: Budget) -> Iterator[str]:
         before = x.clone()
         perturbed, _ = run_attack(entry, network, x, y, budget)
         try:
-            check_contract(entry.name, perturbed, before, budget)
+            check_contract(entry.name, perturbed, Image().reach(before, budget), budget)
         except AttackError as error:
             yield str(error)
         if not torch.equal(x, before):

@@ -19,6 +19,7 @@ from variate.datasets._batches import Batches
 from variate.defended import defended, teacher_of
 from variate.drawing.keyed import kind_of, outputs_under
 from variate.errors import UsageError
+from variate.facts import about
 from variate.fingerprint import fingerprint
 from variate.network import RandomNetwork
 from variate.randomness import Stream
@@ -60,8 +61,7 @@ def _built(name: str, architecture: str) -> tuple[nn.Module, str]:
     """The defense on an architecture for digits; the same weights at every call."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        facts = registry.get("datasets", "digits").facts
-        plain = build(architecture, facts["shape"], facts["classes"], list(facts["mean"]), list(facts["std"]))
+        plain = build(architecture, about("digits"))
     return defended(name, plain)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -11,6 +12,7 @@ from variate import registry
 from variate.budget import Budget
 from variate.drawing.keyed import Kind, kind_of, left_as_found
 from variate.losses import Loss, cross_entropy
+from variate.modality import Modality, Reach
 from variate.network import RandomNetwork
 from variate.oracle import GradientOracle
 from variate.randomness import Stream, hash_words
@@ -28,14 +30,25 @@ class InnerAttack:
         budget: of the perturbation.
         steps: of PGD, where the objective does not say.
         seed: of the random starts; every batch begins elsewhere.
+        modality: of the inputs; images without one.
     """
 
-    def __init__(self, network: nn.Module, stream: Stream, budget: Budget, *, steps: int, seed: int) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        stream: Stream,
+        budget: Budget,
+        *,
+        steps: int,
+        seed: int,
+        modality: Modality | None = None,
+    ) -> None:
         self._network = network
         self._stream = stream
         self._budget = budget
         self._steps = steps
         self._seed = seed
+        self._modality = modality
         self._kind: Kind | None = None
         self._held: int | None = None
         self._found: dict[tuple[object, ...], tuple[Tensor, Tensor, Tensor]] = {}
@@ -90,13 +103,16 @@ class InnerAttack:
         if self._kind is None:
             self._kind = kind_of(self._network, x[:2])
         seed = hash_words("start", self._seed, self._stream.index)
+        x = x if self._modality is None else self._modality.prepared(x, self._budget, self._network)
+        reach = Reach(x, self._budget) if self._modality is None else self._modality.reach(x, self._budget)
         if self._held is None:
-            oracle = GradientOracle(self._network, draws=draws, stream=self._stream, kind=self._kind, seed=seed)
+            how: dict[str, Any] = {"draws": draws, "stream": self._stream}
         else:
             again = Stream("train", self._stream.seed, index=self._held)
-            oracle = GradientOracle(self._network, stream=again, keys="fixed", kind=self._kind, seed=seed)
-        size = None if step_size is None else step_size * self._budget.eps
+            how = {"stream": again, "keys": "fixed"}
+        oracle = GradientOracle(self._network, kind=self._kind, seed=seed, reach=reach, **how)
+        size = None if step_size is None else step_size * reach.budget.eps
         pgd = registry.get("attacks", "pgd").load()
         with left_as_found(self._network):
-            perturbed: Tensor = pgd(oracle, x, y, budget=self._budget, loss=loss, steps=steps, step_size=size)
-        return perturbed
+            points: Tensor = pgd(oracle, x, y, budget=reach.budget, loss=loss, steps=steps, step_size=size)
+        return reach.inputs(points)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from variate.errors import UsageError
 from variate.inputs import check_inputs
+from variate.modality import Modality, check_kind, modality_of
 from variate.progress import progress
 from variate.randomness import Stream
 from variate.training.clock import Clock
@@ -39,6 +40,7 @@ def train(
     augment: str | None = None,
     budget: str | None = None,
     attack_steps: int = 10,
+    modality: str | Modality = "image",
     seed: int = 0,
     validation: tuple[Tensor, Tensor] | None = None,
     patience: int | None = None,
@@ -80,6 +82,7 @@ def train(
         augment: ``flip``, ``crop`` and ``cutout``, joined by ``+``: see ``variate.training.augmentation``.
         budget: of the inner attack, if the objective has one, and of the validation's.
         attack_steps: steps of the inner PGD.
+        modality: what the inputs are, as ``variate.evaluate`` has it.
         seed: of the key stream, of dropout and the like.
         validation: inputs and labels whose accuracy is noted after every epoch.
         patience: stop after so many epochs without a better robust accuracy on the validation split, against robust
@@ -128,17 +131,19 @@ def train(
         validation_examples=validation_examples,
         augment=augment,
     )
-    check_recipe(recipe)
+    kept = modality_of(modality)
+    check_recipe(recipe, kept)
     check_selection(recipe, validated=validation is not None)
     check_log(log)
     if not hasattr(loader, "__len__"):
         raise UsageError("the loader has no length", expected="a DataLoader, or a list of (x, y) batches")
     if validation is not None:
         check_inputs(*validation)
+        check_kind(kept, validation[0])
     fabric = fabric_of(accelerator, devices=devices, precision=precision)
     stream = Stream("train", seed)
     clock = Clock(examples=examples_of(loader))
-    loss = wire(recipe, network, stream, clock=clock, teacher=teacher)
+    loss = wire(recipe, network, stream, clock=clock, teacher=teacher, modality=kept)
     if devices > 1:
         fabric.launch()
     wrapped, stepper = fabric.setup(network, optimizer_of(network, recipe))
@@ -163,6 +168,7 @@ def train(
         average=WeightAverage(network, ema=ema) if ema is not None or swa else None,
         history=History(),
         origin=origin or {},
+        modality=kept,
     )
     first = resume(run, checkpoint)
     show = show_progress and fabric.is_global_zero

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from variate import registry
 from variate.budget import Budget
 from variate.errors import UsageError, unknown_name
+from variate.modality import Modality
 from variate.network import RandomNetwork
 from variate.randomness import Stream
 from variate.spec import Value, parse
@@ -63,6 +64,7 @@ def wire(
     *,
     clock: Clock | None = None,
     teacher: nn.Module | None = None,
+    modality: Modality | None = None,
 ) -> Objective:
     """The objective of a recipe: the weighted sum of its parts, each given what it needs. Raises ``UsageError``.
 
@@ -72,11 +74,14 @@ def wire(
         stream: the training's keys.
         clock: kept at the present step by the training; without one everything is as at the end.
         teacher: the network that a distillation learns from.
+        modality: of the inputs; images without one.
     """
     given = Given(clock=clock or Clock(step=1), teacher=teacher)
     if recipe.budget is not None:
         budget = Budget.parse(recipe.budget)
-        given.perturb = InnerAttack(network, stream, budget, steps=recipe.attack_steps, seed=recipe.seed)
+        given.perturb = InnerAttack(
+            network, stream, budget, steps=recipe.attack_steps, seed=recipe.seed, modality=modality
+        )
     parts = [_part(text.strip(), network, given) for text in SUM.split(recipe.objective)]
 
     def total(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from typing import get_args
 
 from variate.budget import Budget
 from variate.errors import UsageError, unknown_name
+from variate.modality import Modality, name_of
 from variate.training.augmentation import check_augment
 from variate.training.curves import Log
 from variate.training.optimization import OptimizerName
@@ -14,8 +15,8 @@ from variate.training.recipe import Keep, Recipe
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 
 
-def check_recipe(recipe: Recipe) -> None:
-    """Whether a recipe can be trained. Raises ``UsageError``."""
+def check_recipe(recipe: Recipe, modality: Modality) -> None:
+    """Whether a recipe can be trained on inputs of a modality. Raises ``UsageError``."""
     if recipe.epochs < 1:
         raise UsageError(f"cannot train for {recipe.epochs} epochs", expected="at least 1")
     if recipe.precision not in PRECISIONS:
@@ -30,6 +31,10 @@ def check_recipe(recipe: Recipe) -> None:
         raise UsageError(
             f"cannot warm up for {recipe.warmup:g} of {recipe.epochs} epochs",
             expected="from 0 to fewer than all epochs",
+        )
+    if recipe.augment is not None and name_of(modality) != "image":
+        raise UsageError(
+            f"{recipe.augment} changes images, and the inputs are {name_of(modality)}", todo="leave augment out"
         )
     if recipe.augment is not None:
         check_augment(recipe.augment)

@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from variate.checkpoint import load_training, save_training
 from variate.errors import UsageError
+from variate.modality import Modality
 from variate.progress import Report
 from variate.randomness import Stream, hash_words
 from variate.training.augmentation import augmented
@@ -48,6 +49,7 @@ class Run:
     average: WeightAverage | None
     history: History
     origin: Mapping[str, object]
+    modality: Modality
     best: dict[str, Tensor] | None = None
 
 
@@ -112,6 +114,7 @@ def validate(run: Run, network: nn.Module, x: Tensor, y: Tensor, epoch: int) -> 
         examples=recipe.validation_examples,
         seed=recipe.seed,
         epoch=epoch,
+        modality=run.modality,
     )
     history.robust.append(run.fabric.broadcast(robust))
     if recipe.keep == "best" and history.waited == 0:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from variate.budget import Budget
+from variate.modality import Modality
 from variate.training.inner_attack import InnerAttack
 from variate.training.keys import apart, drawing
 
@@ -32,7 +33,16 @@ def accuracy(network: nn.Module, x: Tensor, y: Tensor, *, seed: int, epoch: int)
 
 
 def robust_accuracy(
-    network: nn.Module, x: Tensor, y: Tensor, *, budget: str, steps: int, examples: int, seed: int, epoch: int
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    budget: str,
+    steps: int,
+    examples: int,
+    seed: int,
+    epoch: int,
+    modality: Modality | None = None,
 ) -> float:
     """The rate of right answers to inputs that PGD has perturbed, under draws that did not guide it.
 
@@ -47,11 +57,12 @@ def robust_accuracy(
         examples: how many are attacked, the same at every call; all, if there are fewer.
         seed: of the training.
         epoch: its number; every epoch has draws of its own.
+        modality: of the inputs; images without one.
     """
     chosen = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:examples]
     device = next(network.parameters()).device
     search, judging = apart("robust search", seed, epoch), apart("robust verdict", seed, epoch)
-    attack = InnerAttack(network, search, Budget.parse(budget), steps=steps, seed=seed)
+    attack = InnerAttack(network, search, Budget.parse(budget), steps=steps, seed=seed, modality=modality)
     right = 0
     for piece in torch.split(chosen, ATTACKED_AT_ONCE):
         mine, labels = x[piece].to(device), y[piece].to(device)

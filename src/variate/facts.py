@@ -1,0 +1,89 @@
+"""What must be known of a data set before a network can be built for it and attacked on it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from variate import registry
+from variate.modality import Modality, modality_of
+
+
+class Facts(Protocol):
+    """What an architecture may ask of the data that it is built for; ``About`` and a saved network's card have it."""
+
+    @property
+    def kind(self) -> str:
+        """The name of the modality."""
+
+    @property
+    def shape(self) -> Sequence[int]:
+        """Of one input."""
+
+    @property
+    def classes(self) -> int:
+        """Number of labels."""
+
+    @property
+    def mean(self) -> Sequence[float]:
+        """Of the training split."""
+
+    @property
+    def std(self) -> Sequence[float]:
+        """Of the training split."""
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """Words, features, a rate."""
+
+
+@dataclass(frozen=True)
+class About:
+    """The facts of a data set.
+
+    Attributes:
+        kind: the name of its modality.
+        shape: of one input.
+        classes: number of labels.
+        mean, std: of the training split, a value per channel or one for all; what a network's first layer takes away.
+        budget: the field's usual one.
+        labels: what the classes are called, where they have names.
+        details: what the modality and the networks must know of it, as JSON can hold it: words, features, a rate.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    classes: int
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    budget: str = ""
+    labels: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def modality(self) -> Modality:
+        """What its inputs are."""
+        return modality_of(self.kind, self.details)
+
+
+def about(data: str, *, folder: Path | None = None) -> About:
+    """The facts of a registered data set.
+
+    Args:
+        data: its name.
+        folder: of its files, for those whose facts are known only once they are read: their file has a function
+            ``about(folder)`` beside the loader.
+
+    Raises:
+        UsageError: for a name that does not exist, DataError where files are missing or damaged.
+    """
+    entry = registry.get("datasets", data)
+    told = getattr(importlib.import_module(entry.module), "about", None)
+    if told is not None:
+        found: About = told(folder)
+        return found
+    facts = entry.facts
+    return About(facts["modality"], *(facts[name] for name in ("shape", "classes", "mean", "std", "budget")))
