@@ -1,0 +1,88 @@
+"""The tables of the pages under docs/results, made anew from the committed records and written between their marks.
+
+    python benchmarks/results_pages.py           # write
+    python benchmarks/results_pages.py --check   # say which pages are not those of their records
+
+A mark names the table and, where it is not the page's own folder, the folder of its records:
+``<!-- begin summary docs/results/paper -->`` ... ``<!-- end -->``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import honesty
+import tools
+
+from variate.record import Records
+from variate.report.scale_table import scale_table
+from variate.report.summary import summary
+from variate.report.table import markdown, study_rows
+from variate.verdicts.result import CLEAN
+
+ROOT = Path(__file__).parent.parent
+MARK = re.compile(r"(<!-- begin ([\w-]+)(?: (\S+))? -->\n).*?(<!-- end -->)", re.S)
+
+
+def answers(folder: Path) -> Records:
+    """The committed records of a page."""
+    return Records(folder / "records.jsonl.gz")
+
+
+def grid(folder: Path) -> str:
+    """Attack draws by attack steps, one line for each number of draws, for every network and deployment."""
+    rows = [row for row in study_rows(answers(folder), "table") if row.attack != CLEAN]
+    steps = sorted({int(row.options["steps"]) for row in rows})
+    lines = [["network", "deployment", "draws", *(f"{count} steps" for count in steps)]]
+    lines.append([":--", ":--", "--:", *["--:"] * len(steps)])
+    for network, deployment, draws in dict.fromkeys((row.network, row.deployment, row.draws) for row in rows):
+        found = {
+            int(row.options["steps"]): row.percent
+            for row in rows
+            if (row.network, row.deployment, row.draws) == (network, deployment, draws)
+        }
+        lines.append([network, deployment, str(draws), *(found.get(count, "-") for count in steps)])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+TABLES: dict[str, Callable[[Path], str]] = {
+    "table": lambda folder: markdown(answers(folder)),
+    "summary": lambda folder: summary(answers(folder)),
+    "scales": lambda folder: scale_table(answers(folder)),
+    "grid": grid,
+    "tools": lambda folder: tools.table(json.loads((folder / "tools.json").read_text())["tools"]),
+    "honesty": lambda folder: honesty.table(Records(folder / "answers.jsonl.gz")),
+}
+
+
+def pages() -> list[Path]:
+    """Every page that holds a table of records."""
+    return [ROOT / "README.md", *sorted(ROOT.glob("docs/results/*/README.md"))]
+
+
+def rebuilt(page: Path) -> str:
+    """A page with its tables made anew."""
+
+    def fill(mark: re.Match[str]) -> str:
+        begin, name, place, end = mark.groups()
+        return begin + TABLES[name](ROOT / place if place else page.parent).strip("\n") + "\n" + end
+
+    return MARK.sub(fill, page.read_text(encoding="utf-8"))
+
+
+def main(words: list[str]) -> int:
+    """Write the pages, or name those that differ."""
+    changed = [page for page in pages() if rebuilt(page) != page.read_text(encoding="utf-8")]
+    for page in changed:
+        print(page.relative_to(ROOT))
+        if "--check" not in words:
+            page.write_text(rebuilt(page), encoding="utf-8")
+    return int(bool(changed) and "--check" in words)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
