@@ -60,6 +60,25 @@ def test_budgets_may_be_those_of_each_data_set():
     assert (first.cell.budget, second.cell.budget) == ("linf:0.1", "linf:0.2")
 
 
+def test_a_data_set_may_have_networks_and_training_of_its_own(tmp_path):
+    chosen = study(
+        data=["digits", "fashion-mnist"],
+        network={"digits": "mlp", "fashion-mnist": ["mlp", "lenet"]},
+        training_on={"fashion-mnist": {"epochs": 7}},
+        seeds=[0],
+        defenses=["random"],
+    )
+    grid = places(chosen, tmp_path, folders={"fashion-mnist": tmp_path})
+    cells = {name: (p.cell.network, p.cell.epochs, p.cell.data_folder) for name, p in grid.items()}
+    assert cells == {
+        "random, digits": ("mlp", 1, None),
+        "random, mlp, fashion-mnist": ("mlp", 7, tmp_path),
+        "random, lenet, fashion-mnist": ("lenet", 7, tmp_path),
+    }
+    with pytest.raises(UsageError, match="no network for fashion-mnist"):
+        check_study(study(data=["digits", "fashion-mnist"], network={"digits": "mlp"}))
+
+
 def test_an_attack_is_left_out_where_it_does_not_bound_the_norm_and_that_is_said_once():
     chosen = study(
         evaluation={**GRID["evaluation"], "attacks": ["pgd(steps=1)", "pgd", "fmn"]}, budget=["l0:3", "l2:1"]
@@ -236,3 +255,14 @@ def test_a_defense_may_start_from_a_trained_network(whole, monkeypatch):
     assert place.cell.start == whole / "deterministic-seed-0"  # wherever the process that trains stands
     with pytest.raises(VariateError, match="nowhere holds no saved network"):
         check_study(study(training={"start": "nowhere"}))
+
+
+def test_the_folders_of_several_data_sets_are_given_by_name():
+    from variate.cli.study import _folders
+
+    known = ["digits", "phishing"]
+    assert _folders([], known) is None
+    assert _folders(["data"], known) == Path("data")
+    assert _folders(["phishing=a=b", "digits=c"], known) == {"phishing": Path("a=b"), "digits": Path("c")}
+    with pytest.raises(UsageError, match="fishing"):
+        _folders(["fishing=a", "digits=c"], known)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from variate.cli.options import Accelerator, DataFolder, Json, Quiet, print_json, this_command
-from variate.errors import UsageError
+from variate.cli.options import Accelerator, Json, Quiet, print_json, this_command
+from variate.errors import UsageError, unknown_name
 from variate.study.packaged import packaged_studies
 
 if TYPE_CHECKING:
     from variate.study.file import Study
+    from variate.study.grid import Folders
 
 ON_RAY = "with --engine ray"
 
@@ -31,7 +33,10 @@ def study(
     out: Annotated[
         Path, typer.Option(help="Folder for networks, records and report; a stopped study goes on from it.")
     ],
-    data_folder: DataFolder = None,
+    data_folder: Annotated[
+        list[str] | None,
+        typer.Option(help="Folder that holds a data set's files, or NAME=FOLDER where there are several. Repeatable."),
+    ] = None,
     accelerator: Accelerator = "auto",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the networks, how far each is, and what is left; do nothing.")
@@ -64,16 +69,17 @@ def study(
     if engine is EngineName.local and address is not None:
         raise UsageError("--address is that of a Ray cluster", todo="add --engine ray")
     chosen = read_study(source)
+    folders = _folders(data_folder or [], chosen.data)
     for line in left_out(chosen):
         sys.stderr.write(f"{line}\n")
     if dry_run:
-        _print_plan(chosen, out, data_folder=data_folder, accelerator=accelerator, as_json=json)
+        _print_plan(chosen, out, folders=folders, accelerator=accelerator, as_json=json)
         return
     records = run_study(
         chosen,
         out,
         command=this_command(),
-        data_folder=data_folder,
+        folders=folders,
         accelerator=accelerator,
         where=Where(engine.value, workers, address, cpus_per_cell, gpus_per_cell),
         show_progress=not quiet,
@@ -88,11 +94,22 @@ def study(
     typer.echo(f"every answer: {out / 'records.jsonl'}; page: {page}")
 
 
-def _print_plan(study: Study, out: Path, *, data_folder: Path | None, accelerator: str, as_json: bool) -> None:
+def _folders(words: Sequence[str], known: Sequence[str]) -> Folders:
+    """One folder for all data sets, or one for each by name. Raises ``UsageError``."""
+    if len(words) == 1 and words[0].partition("=")[0] not in known:
+        return Path(words[0])
+    pairs = [word.partition("=") for word in words]
+    for name, equals, _ in pairs:
+        if not equals or name not in known:
+            raise unknown_name("data set of the study", name, known)
+    return {name: Path(folder) for name, _, folder in pairs} or None
+
+
+def _print_plan(study: Study, out: Path, *, folders: Folders, accelerator: str, as_json: bool) -> None:
     """The networks of a study and how far each is."""
     from variate.study.running import progress_of
 
-    states = progress_of(study, out, data_folder=data_folder, accelerator=accelerator)
+    states = progress_of(study, out, folders=folders, accelerator=accelerator)
     if as_json:
         print_json([{"network": name, "state": state} for name, state in states.items()])
         return

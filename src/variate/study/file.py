@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tomllib
+from collections import ChainMap
 from dataclasses import fields
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_type_hints
 
@@ -115,20 +117,33 @@ Seeds = Annotated[list[int], BeforeValidator(_listed)]
 class Study(_Table):
     """A study: a grid of data sets, architectures, defenses and seeds, one way to train, one to evaluate.
 
-    ``data``, ``network`` and ``seed`` are one value or a list, in the singular or in the plural. ``budget`` (or
-    ``budgets``) is one budget or a list, for all data sets or by data set; networks train within the first unless their
-    training says otherwise.
+    ``data``, ``network`` and ``seed`` are one value or a list, in the singular or in the plural. ``network`` and
+    ``budget`` may be given by data set. Networks train within the first budget unless their training says otherwise;
+    ``[training_on.NAME]`` says what is trained otherwise on one data set.
     """
 
     title: str
     data: Annotated[Names, Field(min_length=1)]
-    networks: Names = _one_or_more("network", "networks")
+    networks: Lists = _one_or_more("network", "networks")
     defenses: list[Annotated[Defense, BeforeValidator(_named)]] = Field(min_length=1)
     budgets: Lists = _one_or_more("budget", "budgets")
     seeds: Seeds = Field([0], min_length=1, validation_alias=AliasChoices("seeds", "seed"))
     training: Training = Training()  # type: ignore[valid-type]
+    training_on: dict[str, Training] = {}  # type: ignore[valid-type]
     evaluation: Evaluation
     curves: Curves = Curves()  # type: ignore[call-arg]
+
+    def networks_for(self, data: str) -> list[str]:
+        """The architectures that are trained on a data set."""
+        return self.networks.get(data, []) if isinstance(self.networks, dict) else self.networks
+
+    def points(self) -> list[tuple[str, str, Defense, int]]:
+        """The grid: data, architecture, defense and seed of every network."""
+        return [
+            (data, network, defense, seed)
+            for data in self.data
+            for network, defense, seed in product(self.networks_for(data), self.defenses, self.seeds)
+        ]
 
     def budgets_for(self, data: str) -> list[str]:
         """The budgets of a data set, as they are written."""
@@ -137,8 +152,9 @@ class Study(_Table):
     def settings(self, defense: Defense, data: str) -> dict[str, Any]:
         """How a defense's networks are trained: the study's settings, and its own before them."""
         usual = {"budget": self.budgets_for(data)[0]}
-        shared = cast(BaseModel, self.training).model_dump(exclude_unset=True)
-        return {**usual, **shared, **defense.settings()}
+        tables = [self.training, *([self.training_on[data]] if data in self.training_on else [])]
+        shared = [cast(BaseModel, table).model_dump(exclude_unset=True) for table in tables]
+        return {**usual, **dict(ChainMap(*shared[::-1])), **defense.settings()}
 
 
 def read_study(source: str) -> Study:

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -25,6 +24,7 @@ from variate.study.file import Curves, Defense, Evaluation, Study
 
 JUDGED = "judged.json"  # what a place's records hold in full
 TWINS = ("mean network", "one frozen draw")
+Folders = Path | Mapping[str, Path] | None  # of the data sets' files: one for all, or by name
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,14 @@ class Judged(BaseModel):
     curves: Curves
 
 
-def places(study: Study, out: Path, *, data_folder: Path | None = None, accelerator: str = "auto") -> dict[str, Place]:
+def folder_for(folders: Folders, data: str) -> Path | None:
+    """The folder of a data set's files, where there is one for all or one for each."""
+    return folders.get(data) if isinstance(folders, Mapping) else folders
+
+
+def places(study: Study, out: Path, *, folders: Folders = None, accelerator: str = "auto") -> dict[str, Place]:
     """The networks of a study by name, in the order of its grid: data, then architecture, defense and seed."""
-    points = list(product(study.data, study.networks, study.defenses, study.seeds))
+    points = study.points()
     found = {}
     for data, network, defense, seed in points:
         name = name_of(study, data, network, defense, seed)
@@ -72,7 +77,7 @@ def places(study: Study, out: Path, *, data_folder: Path | None = None, accelera
             network=network,
             defense=defense.defense,
             seed=seed,
-            data_folder=data_folder,
+            data_folder=folder_for(folders, data),
             accelerator=accelerator,
             **own,
         )
@@ -95,7 +100,7 @@ def _is_held(study: Study, target: tuple[str, str, Defense, int], other: tuple[s
 
 def name_of(study: Study, data: str, network: str, defense: Defense, seed: int) -> str:
     """A network's name in the records: its defense's, and whatever else varies in the study."""
-    words = (network, len(study.networks)), (data, len(study.data)), (f"seed {seed}", len(study.seeds))
+    words = (network, len(study.networks_for(data))), (data, len(study.data)), (f"seed {seed}", len(study.seeds))
     return ", ".join([defense.shown, *(word for word, count in words if count > 1)])
 
 

@@ -31,9 +31,11 @@ from variate.study.cell import run_record
 from variate.study.engines.local import Outcome, run_here, run_in_processes
 from variate.study.file import Defense, Study
 from variate.study.grid import (
+    Folders,
     Place,
     adopt,
     fits,
+    folder_for,
     folder_of,
     is_judged,
     is_trained,
@@ -72,9 +74,11 @@ class Where:
 HERE = Where()
 
 
-def check_study(study: Study, *, folder: Path | None = None) -> None:
+def check_study(study: Study, *, folders: Folders = None) -> None:
     """Whether everything that a study names exists and fits, before hours are spent. Raises ``UsageError``."""
     for data in study.data:
+        if not study.networks_for(data):
+            raise UsageError(f"the study has no network for {data}", todo=f'networks = {{ {data} = ["mlp"] }}')
         _check_budgets(study, data)
     for attack in study.evaluation.attacks:
         plan = Plan.of(attack, study.evaluation.draws)
@@ -82,13 +86,14 @@ def check_study(study: Study, *, folder: Path | None = None) -> None:
             norms = registry.get("attacks", plan.attack).facts["norms"]
             raise UsageError(f"{plan.attack} bounds the norm of no budget", expected=f"a budget in {', '.join(norms)}")
     check_draws([Deployment.parse(text) for text in study.evaluation.deployments], study.evaluation.verdict_draws)
-    names = [name_of(study, *point) for point in product(study.data, study.networks, study.defenses, study.seeds)]
-    folders = [folder_of(name) for name in names]
-    twice = sorted({name for name, folder in zip(names, folders, strict=True) if folders.count(folder) > 1})
+    names = [name_of(study, *point) for point in study.points()]
+    taken = [folder_of(name) for name in names]
+    twice = sorted({name for name, folder in zip(names, taken, strict=True) if taken.count(folder) > 1})
     if twice:
         raise UsageError("two networks have one name or folder", findings=twice, todo="give each defense its own name")
-    for data, network, defense in product(study.data, study.networks, study.defenses):
-        _check_network(study, data, network, defense, folder)
+    for data, network, defense, seed in study.points():
+        if seed == study.seeds[0]:
+            _check_network(study, data, network, defense, folder_for(folders, data))
 
 
 def _check_budgets(study: Study, data: str) -> None:
@@ -128,12 +133,10 @@ def _check_network(study: Study, data: str, architecture: str, defense: Defense,
     wire(recipe, network, Stream("train", 0), teacher=plain if taught is not None else None, modality=facts.modality)
 
 
-def progress_of(
-    study: Study, out: Path, *, data_folder: Path | None = None, accelerator: str = "auto"
-) -> dict[str, str]:
+def progress_of(study: Study, out: Path, *, folders: Folders = None, accelerator: str = "auto") -> dict[str, str]:
     """How far every network of a study is, by name. Raises ``UsageError``."""
-    check_study(study, folder=data_folder)
-    grid = places(study, out, data_folder=data_folder, accelerator=accelerator)
+    check_study(study, folders=folders)
+    grid = places(study, out, folders=folders, accelerator=accelerator)
     return {name: state(study, place, grid) for name, place in grid.items()}
 
 
@@ -142,7 +145,7 @@ def run_study(
     out: Path,
     *,
     command: str,
-    data_folder: Path | None = None,
+    folders: Folders = None,
     accelerator: str = "auto",
     where: Where = HERE,
     show_progress: bool = False,
@@ -153,7 +156,7 @@ def run_study(
         study: what to do.
         out: one folder per network, and ``records.jsonl``; on a cluster, a folder that all machines share.
         command: the command that runs it, for the records.
-        data_folder: where the data set's files are.
+        folders: where the data sets' files are: one folder for all, or by name.
         accelerator: ``auto``, ``cpu``, ``cuda`` and so on, for training and attacks.
         where: which processes do it.
         show_progress: show progress bars on standard error.
@@ -165,10 +168,11 @@ def run_study(
         UsageError: for a study that cannot be done, before anything is trained.
         VariateError: if some networks failed; all others are done, and their records are in ``out``.
     """
-    check_study(study, folder=data_folder)
+    check_study(study, folders=folders)
     alone = where.engine == "local" and where.workers == 1
-    out, data_folder = out.absolute(), data_folder.absolute() if data_folder else None
-    order = Order(study, out, data_folder, accelerator, show_progress and alone)
+    out = out.absolute()
+    held = {data: folder.absolute() for data in study.data if (folder := folder_for(folders, data)) is not None}
+    order = Order(study, out, held, accelerator, show_progress and alone)
     grid = order.places()
     whole = Records(out / RECORDS)
     runs = _runs(study, list(grid.values()), command, whole)

@@ -23,7 +23,7 @@ from variate.network import RandomNetwork
 from variate.record import RECORDS, Records
 from variate.study.cell import describe, train_cell
 from variate.study.file import Study
-from variate.study.grid import JUDGED, TWINS, Place, fits, is_judged, is_trained, places, to_judge
+from variate.study.grid import JUDGED, TWINS, Folders, Place, fits, is_judged, is_trained, places, to_judge
 from variate.training.processes import device_of
 
 FROZEN_KEY = 0  # the draw of the frozen twin
@@ -40,13 +40,13 @@ class Order:
 
     study: Study
     out: Path
-    data_folder: Path | None = None
+    folders: Folders = None
     accelerator: str = "auto"
     show_progress: bool = False
 
     def places(self) -> dict[str, Place]:
         """The grid."""
-        return places(self.study, self.out, data_folder=self.data_folder, accelerator=self.accelerator)
+        return places(self.study, self.out, folders=self.folders, accelerator=self.accelerator)
 
 
 @dataclass(frozen=True)
