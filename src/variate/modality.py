@@ -21,6 +21,7 @@ from variate.budget import NORMS, TOLERANCE, ULP, Budget
 from variate.errors import InputError, UsageError
 
 Settle = Callable[[Tensor, Tensor], Tensor]
+SLACK = 1e-6  # rounding of a point
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Reach:
         settle: the nearest allowed inputs to given ones, (N, ...) and the originals (N, ...) to (N, ...); None where
             all are allowed. It never moves a value away from its original.
         measure: sizes of perturbations in the user's units, (B, ...) and (B, ...) to (B,); None for the budget's norm.
+        pull: a gradient in the inputs, and the originals, (..., N, D) and (N, D) to (..., N, D), as the points should
+            follow it, where values are settled together; None where each goes its own way.
     """
 
     x: Tensor
@@ -47,6 +50,7 @@ class Reach:
     scale: Tensor | None = None
     settle: Settle | None = None
     measure: Callable[[Tensor, Tensor], Tensor] | None = None
+    pull: Callable[[Tensor, Tensor], Tensor] | None = None
 
     @property
     def plain(self) -> bool:
@@ -63,7 +67,8 @@ class Reach:
 
     def slope(self, gradient: Tensor, rows: Tensor | None = None) -> Tensor:
         """A gradient in the inputs as one in the points; settling is passed straight through (Bengio et al. 2013)."""
-        return gradient if self.scale is None else gradient * self._of(self.scale, rows)
+        pulled = gradient if self.pull is None else self.pull(gradient, self._of(self.x, rows))
+        return pulled if self.scale is None else pulled * self._of(self.scale, rows)
 
     def distance(self, perturbed: Tensor) -> Tensor:
         """The size of each example's perturbation in the user's units: (B, ...) to (B,)."""
@@ -79,12 +84,12 @@ class Reach:
         if self.settle is not None:
             inside &= ((self.settle(perturbed, self.x) - perturbed).flatten(1).abs() <= 1e-6).all(1)
         if self.measure is not None:
-            near = self.measure(perturbed, self.x) <= self.budget.eps * self.unit * (1 + TOLERANCE)
+            near = self.measure(perturbed, self.x) <= self.unit * (self.budget.eps * (1 + TOLERANCE) + SLACK)
             return inside & near
         if self.scale is not None:
             inside &= ((perturbed == self.x) | (self.scale > 0)).flatten(1).all(1)
         values = {"linf": 1.0, "l2": flat.shape[1] ** 0.5, "l1": float(flat.shape[1]), "l0": 0.0}[self.budget.norm]
-        slack = 1e-6 + ULP * values * self._coarsest()
+        slack = SLACK + ULP * values * self._coarsest()
         most = self.unit * (self.budget.eps * (1 + TOLERANCE) + slack)
         contained: Tensor = inside & (self.distance(perturbed) <= most)
         return contained
