@@ -15,7 +15,7 @@ from variate.registry import attack
 @attack(
     access="gradient",
     norms=("l0",),
-    modality=("image",),
+    modality=("image", "tabular"),
     cite="Papernot et al. 2016, arXiv:1511.07528, algorithm 1, equation 8; untargeted: Wiyatno & Xu, arXiv:1808.07945",
     targeted=True,
     minimal=True,
