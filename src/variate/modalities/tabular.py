@@ -17,8 +17,10 @@ from variate.modality import Modality, Reach
 from variate.registry import modality
 
 ROUNDING = 1e-4  # of a step: what float32 may lack of a whole one
+NEARLY = 1e-2  # the same, where the most steps that a budget holds are known
 JUST = 1 + 1e-6  # a change of category that a budget just allows is within reach in spite of rounding
 SLIGHT = 1e-3  # how hard the categories that are not the best are pushed down
+SECOND = 0.5  # how hard the original is, where a norm rewards few changes: one column is enough
 
 
 @modality(
@@ -95,7 +97,7 @@ class _Table:
         relative = 1.0 / self.smallest if self.budget.norm == "features" and self.smallest else 1.0
         scale = torch.tensor([self._scale(place) for place in range(len(self.columns))]).to(self.x)[None]  # (1, D)
         steps = [column.step / column.range if column.step else 0.0 for column in self.columns]
-        self.steps = torch.tensor(steps, dtype=torch.float64).to(self.x.device)  # (D,)
+        self.steps = torch.tensor(steps, dtype=torch.float64, device=self.x.device)  # (D,)
         settles = bool(self.groups) or bool(self.steps.any())
         return Reach(
             self.x,
@@ -148,12 +150,21 @@ class _Table:
         if bool(counted.any()):
             size = self.steps.where(counted, 1.0)
             delta = (inputs.double() - x.double()) / size
-            steps = (delta + ROUNDING * delta.sign()).trunc()
+            if self.points.norm == "linf":
+                most = (self._farthest() / size + ROUNDING).floor()  # (D,)
+                steps = (delta + NEARLY * delta.sign()).trunc().clamp(-most, most)
+            else:
+                steps = (delta + ROUNDING * delta.sign()).trunc()
             moved = (x.double() + size * steps).clamp(0.0, 1.0).to(x)
             settled = torch.where(counted, moved.where(steps != 0, x), inputs)
         for places in self.groups:
             settled = settled.index_copy(1, _at(places, x), _one(inputs[:, places], x[:, places]))
         return settled
+
+    def _farthest(self) -> Tensor:
+        """How far every column may move in linf: (D,)."""
+        share = float(self.budget.size) if self.budget.norm == "features" else self.budget.eps
+        return torch.tensor([share * size for size in self.sizes], dtype=torch.float64, device=self.x.device)
 
     def _measured(self, perturbed: Tensor, x: Tensor) -> Tensor:
         """The budget's norm over features, where a change of category counts as its cost; infinite out of reach."""
@@ -168,21 +179,21 @@ class _Table:
                 changed, self._measured_cost(places[0])
             )
         norms: Tensor = relative.norm(p=ORDERS[self.points.norm], dim=1)
-        return norms
+        return norms.masked_fill(relative.isinf().any(1), torch.inf)  # l0 counts what is infinite as one
 
     def _pulled(self, gradient: Tensor, x: Tensor) -> Tensor:
         """Within a group towards the best other category, or back to the original where none is better.
 
         Passed straight through, every category that raises the loss would rise alike by its sign, and none be chosen.
         """
-        pulled = gradient.clone()
+        pulled, down = gradient.clone(), -SECOND if self.points.norm in ("l1", "l0") else -1.0
         for places in self.groups:
             own = x[..., places].bool().expand(gradient[..., places].shape)
             gain = gradient[..., places] - gradient[..., places].where(own, 0.0).sum(-1, keepdim=True)
             best = gain.masked_fill(own, -torch.inf).max(-1, keepdim=True)
             others = (-SLIGHT * best.values.abs()).expand(gain.shape)
             slope = others.scatter(-1, best.indices, best.values)
-            pulled[..., places] = torch.where(own, -best.values, slope)
+            pulled[..., places] = torch.where(own, down * best.values, slope)
         return pulled
 
 
