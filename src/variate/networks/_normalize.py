@@ -14,16 +14,17 @@ class Normalize(nn.Module):
     Args:
         mean: one value per channel, or one for all.
         std: one value per channel, or one for all, above 0.
+        axes: dimensions of an input after its channels: 2 of an image, 0 of a row of features.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, mean: Sequence[float], std: Sequence[float], axes: int = 2) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))  # (C, 1, 1)
-        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))  # (C, 1, 1)
+        self.register_buffer("mean", torch.tensor(mean).view(-1, *[1] * axes))  # (C, 1, 1)
+        self.register_buffer("std", torch.tensor(std).view(-1, *[1] * axes))  # (C, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Inputs of shape (B, C, H, W), normalized."""
+        """Inputs of shape (B, C, ...), normalized."""
         return (x - self.mean) / self.std

@@ -11,15 +11,15 @@ from variate.networks._normalize import Normalize
 from variate.registry import network
 
 
-@network(modality=("image",), cite="Rumelhart, Hinton & Williams 1986")
+@network(modality=("image", "tabular"), cite="Rumelhart, Hinton & Williams 1986")
 class MLP(nn.Module):
-    """Two hidden layers with ReLU: (B, C, H, W) in [0, 1] to (B, K) logits.
+    """Two hidden layers with ReLU: (B, C, H, W) or (B, D) in [0, 1] to (B, K) logits.
 
     Args:
-        shape: of one input, (C, H, W).
+        shape: of one input, (C, H, W), or (D,) for a row of features.
         classes: number of logits.
-        mean: channel means of the training split.
-        std: channel standard deviations of the training split.
+        mean: means of the training split, of channels or features.
+        std: standard deviations of the training split, of channels or features.
         hidden: width of both hidden layers.
     """
 
@@ -33,7 +33,7 @@ class MLP(nn.Module):
         hidden: int = 256,
     ) -> None:
         super().__init__()
-        self.normalize = Normalize(mean, std)
+        self.normalize = Normalize(mean, std, len(shape) - 1)
         self.layers = nn.Sequential(
             nn.Flatten(),
             nn.Linear(math.prod(shape), hidden),

@@ -1,0 +1,96 @@
+"""Websites that are or are not for phishing, from the file that the package river ships."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from torch import Tensor
+
+from variate.datasets._csv import read_csv
+from variate.datasets._declared import Declaration, Feature
+from variate.datasets._splits import check_split
+from variate.datasets._tables import Table, table_of
+from variate.errors import DataError
+from variate.facts import About
+from variate.registry import dataset
+
+FILE = "phishing.csv.gz"
+ROWS = 1250
+GRADES = Feature(low=0, high=1, step=0.5)  # no, suspicious, yes
+GIVEN = GRADES.model_copy(update={"immutable": True})  # whoever runs a site cannot set how popular it is, or how old
+FEATURES = {
+    "empty_server_form_handler": GRADES,
+    "popup_window": GRADES,
+    "https": GRADES,
+    "request_from_other_domain": GRADES,
+    "anchor_from_other_domain": GRADES,
+    "is_popular": GIVEN,
+    "long_url": GRADES,
+    "age_of_domain": Feature(low=0, high=1, step=1, immutable=True),
+    "ip_in_url": Feature(low=0, high=1, step=1),
+}
+DECLARED = Declaration(label="is_phishing", budget="linf:0.5", features=FEATURES)
+
+
+@dataset(
+    modality="tabular",
+    budget="linf:0.5",
+    cite="Abdelhamid, Ayesh & Thabtah 2014, UCI website phishing (doi:10.24432/C5B301), as river ships it",
+)
+def phishing(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
+    """Websites, phishing or not, by 9 signs in steps of a half or of one. 750 train, 250 validation, 250 test.
+
+    How popular a site is and how old its domain cannot be changed: it is not for whoever runs the site to set.
+
+    Args:
+        split: ``train``, ``validation`` or ``test``: cut from one fixed permutation of the 1,250.
+        folder: the file ``phishing.csv.gz`` (or unpacked) of the package river, or the folder that holds it; without
+            it, that of the installed package, of which nothing is imported.
+
+    Returns:
+        Inputs in [0, 1], shape (N, 9), and labels, shape (N,): 0 legitimate, 1 phishing.
+
+    Raises:
+        DataError: where the file cannot be found, or is another.
+    """
+    check_split(split)
+    return _table(_file(folder)).splits[check_split(split)]
+
+
+def about(folder: Path | None = None) -> About:
+    """The facts of the data set. Raises ``DataError``."""
+    return _table(_file(folder)).about
+
+
+@lru_cache(maxsize=2)
+def _table(path: Path) -> Table:
+    sheet = read_csv(path)
+    expected = {*FEATURES, "is_phishing"}
+    if set(sheet.names) != expected or len(sheet.rows) != ROWS:
+        raise DataError(
+            f"{path} is not the phishing data set of river",
+            findings=[f"{len(sheet.rows):,} rows of {', '.join(sheet.names)}"],
+            expected=f"{ROWS:,} rows of {', '.join(sorted(expected))}",
+        )
+    table = table_of(sheet, DECLARED)
+    return Table(replace(table.about, labels=("legitimate", "phishing")), table.splits)
+
+
+def _file(folder: Path | None) -> Path:
+    """Where the file is."""
+    if folder is not None and folder.is_file():
+        return folder
+    found = importlib.util.find_spec("river") if folder is None else None
+    inside = [Path(place) / "datasets" for place in (found.submodule_search_locations or [])] if found else []
+    for place in [folder] if folder is not None else inside:
+        for name in (FILE, FILE.removesuffix(".gz")):
+            if (place / name).is_file():
+                return place / name
+    raise DataError(
+        f"{FILE} is not in {folder}" if folder is not None else "the phishing data set is not on this machine",
+        expected=f"the package river, or its file river/datasets/{FILE}",
+        todo="pip install --no-deps river (its file alone is read), or pass the file as --data-folder",
+    )
