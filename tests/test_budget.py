@@ -110,3 +110,16 @@ def test_the_steepest_step_is_a_unit_step_that_raises_a_linear_function_most(nor
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_a_gradient_of_zero_has_no_direction(norm):
     assert not bool(Budget.parse(f"{norm}:1").steepest(torch.zeros(2, 3)).any())
+
+
+def test_sizes_of_features_are_multiplied_as_often_as_wanted():
+    budget = Budget.parse("features:age=2,*=1%")
+    assert budget.measure == "features:age=2,*=1%" != Budget.parse("features:age=3,*=1%").measure
+    for other in (
+        budget.scaled(2).scaled(3),
+        budget.with_size("1/2").with_size("6"),
+        Budget.parse(f"{budget}; times 6"),
+    ):
+        assert (other.measure, other.features, other.size, other.eps) == (budget.measure, budget.features, 6, 6.0)
+        assert Budget.parse(other.text) == other
+    assert Budget.parse("linf:8/255").measure == "linf"

@@ -20,6 +20,7 @@ EXPECTED = (
     "NORM:SIZE, such as linf:8/255, linf:0.1, l2:1.5, l1:12 or l0:20; for audio snr:20dB, for text words:3 or chars:2, "
     "for tables features:NAME=SIZE,NAME=SIZE"
 )
+TIMES = "; times "  # after the sizes of features: what all are multiplied with
 TOLERANCE = 1e-5  # float32 rounding of x + delta, relative to eps
 ULP = 6e-8  # one unit in the last place of a value of x
 
@@ -72,16 +73,21 @@ class Budget:
     def __str__(self) -> str:
         return self.text
 
+    @property
+    def measure(self) -> str:
+        """What its size is a number of: the norm, of ``features`` their sizes too; only within one are sizes ordered."""
+        return self.text.partition(TIMES)[0] if self.norm == "features" else self.norm
+
     def with_size(self, size: str) -> Budget:
-        """The same norm with another size."""
+        """The same norm with another size, and of ``features`` another multiple of theirs."""
+        if self.norm == "features":
+            return replace(self, text=f"{self.measure}{TIMES}{size}", size=Fraction(size))
         return Budget.parse(f"{self.norm}:{size}")
 
     def scaled(self, factor: Fraction | int) -> Budget:
         """A budget of the same norm, this many times as large; rounded down where it is a whole number."""
         if self.norm == "snr":
             return self.with_size(f"{float(self.size) - 20 * math.log10(factor):.4f}dB")
-        if self.norm == "features":
-            return replace(self, text=f"{self.text}; times {self.size * factor}", size=self.size * factor)
         size = self.size * factor
         return self.with_size(str(int(size) if self.norm in COUNTS else size))
 
@@ -152,7 +158,7 @@ class Budget:
 
 def _features(text: str, rest: str) -> tuple[Fraction, tuple[tuple[str, str], ...]]:
     """``age=2,income=5%,*=1%`` and, after a semicolon, what all are multiplied with. Raises ``UsageError``."""
-    listed, _, times = rest.partition("; times ")
+    listed, _, times = rest.partition(TIMES)
     pairs = [tuple(part.strip() for part in item.rpartition("=")[::2]) for item in listed.split(",")]
     for name, size in pairs:
         try:

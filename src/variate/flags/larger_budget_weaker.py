@@ -28,11 +28,11 @@ def larger_budget_weaker(evidence: Evidence) -> list[str]:
     found = []
     groups: dict[Hashable, list[Claim]] = {}
     for claim in evidence.attacked():
-        norm = Budget.parse(claim.budget or "").norm  # sizes of two norms cannot be ordered
-        same = (claim.part, claim.attack, str(claim.options), claim.draws, norm, judged_on(claim))
+        measure = Budget.parse(claim.budget or "").measure  # sizes in two of them cannot be ordered
+        same = (claim.part, claim.attack, str(claim.options), claim.draws, measure, judged_on(claim))
         groups.setdefault(same, []).append(claim)
     for claims in groups.values():
-        by_size = sorted(claims, key=lambda claim: Budget.parse(claim.budget or "").size)
+        by_size = sorted(claims, key=lambda claim: Budget.parse(claim.budget or "").eps)
         for small, large in pairwise(by_size):
             gap = evidence.difference(large, small)
             if gap is not None and gap.noticed:

@@ -69,7 +69,7 @@ def series(records: Records, at: At, *, fewest: int, part: str | None = None) ->
     longest: dict[tuple[str, str, str], dict[float, Claim]] = {}
     for group in preferred or found:
         claim = next(iter(group.values()))
-        key = claim.network, claim.attack, _norm(claim)
+        key = claim.network, claim.attack, _measure(claim)
         if len(group) > len(longest.get(key, {})):
             longest[key] = group
     return [_series(records, group, at) for group in longest.values()]
@@ -86,7 +86,7 @@ def _held(claim: Claim, at: At) -> tuple[str, ...]:
     options = {name: value for name, value in claim.options.items() if at is not _OPTIONS.get(name)}
     held = [claim.network, claim.fingerprint, claim.inputs, claim.part, claim.attack, str(options), str(claim.seed)]
     held += [str(claim.verdict_draws)]
-    held += [_norm(claim) if at is size else str(claim.budget)]
+    held += [_measure(claim) if at is size else str(claim.budget)]
     return (*held, "" if at is draws else str(claim.draws))
 
 
@@ -100,8 +100,8 @@ def _words(claim: Claim, at: At) -> Iterable[str]:
         yield str(claim.budget)
 
 
-def _norm(claim: Claim) -> str:
-    return Budget.parse(claim.budget).norm if claim.budget else ""
+def _measure(claim: Claim) -> str:
+    return Budget.parse(claim.budget).measure if claim.budget else ""
 
 
 def _number(claim: Claim, option: str) -> float | None:
