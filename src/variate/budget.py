@@ -75,7 +75,7 @@ class Budget:
 
     @property
     def measure(self) -> str:
-        """What its size is a number of: the norm, of ``features`` their sizes too; only within one are sizes ordered."""
+        """What its size counts: the norm, of ``features`` their sizes too; only within one are sizes ordered."""
         return self.text.partition(TIMES)[0] if self.norm == "features" else self.norm
 
     def with_size(self, size: str) -> Budget:
