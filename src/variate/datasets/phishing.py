@@ -32,12 +32,15 @@ FEATURES = {
     "age_of_domain": Feature(low=0, high=1, step=1, immutable=True),
     "ip_in_url": Feature(low=0, high=1, step=1),
 }
-DECLARED = Declaration(label="is_phishing", budget="linf:0.5", features=FEATURES)
+BUDGET = (
+    "features:long_url=0.5,popup_window=0.5,https=0.5"  # what a site's owner can change in an afternoon, by one grade
+)
+DECLARED = Declaration(label="is_phishing", budget=BUDGET, features=FEATURES)
 
 
 @dataset(
     modality="tabular",
-    budget="linf:0.5",
+    budget="features:long_url=0.5,popup_window=0.5,https=0.5",
     cite="Abdelhamid, Ayesh & Thabtah 2014, UCI website phishing (doi:10.24432/C5B301), as river ships it",
 )
 def phishing(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
