@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from variate.cli import judging, options
+from variate.cli import costs, judging, options
 from variate.cli.options import Accelerator, DataFolder, Json, Quiet, Seed, TrustCode
 from variate.errors import UsageError
 
@@ -28,6 +28,7 @@ def attack(
     accelerator: Accelerator = "auto",
     trust_code: TrustCode = False,
     seed: Seed = 0,
+    dry_run: options.DryRun = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -44,6 +45,16 @@ def attack(
         accelerator=accelerator,
         trust_code=trust_code,
     )
+    if dry_run:
+        costs.foretell(
+            setting,
+            attacks=plans,
+            draws=draws,
+            verdict_draws=verdict_draws,
+            batch_size=batch_size,
+            json=json,
+        )
+        return
     records, result = judging.judged(
         setting,
         attacks=plans,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from variate.cli import judging, options
+from variate.cli import costs, judging, options
 from variate.cli.options import Accelerator, DataFolder, Json, Quiet, Seed
 
 
@@ -22,7 +22,13 @@ class Mode(StrEnum):
 
 def audit(
     module: Annotated[str, typer.Argument(help="module:callable that returns a torch.nn.Module, weights loaded.")],
-    data: Annotated[str, typer.Option(help="A data set, a file.npz with x and y, or module:callable for both.")],
+    data: Annotated[
+        str,
+        typer.Option(
+            help="A data set, a file.npz with x and y, or module:callable for both.",
+            autocompletion=options.names("datasets"),
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the records; a stopped audit goes on from it.")],
     mode: Annotated[
         Mode, typer.Option(help="as-is judges the network in the mode in which your callable returns it.")
@@ -48,6 +54,7 @@ def audit(
     data_folder: DataFolder = None,
     accelerator: Accelerator = "auto",
     seed: Seed = 0,
+    dry_run: options.DryRun = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -72,6 +79,18 @@ def audit(
         accelerator=accelerator,
         sources=source or [],
     )
+    if dry_run:
+        costs.foretell(
+            setting,
+            attacks=attack or [],
+            suite=suite,
+            doubts=doubts,
+            draws=draws,
+            verdict_draws=verdict_draws,
+            batch_size=batch_size,
+            json=json,
+        )
+        return
     records, result = judging.judged(
         setting,
         attacks=attack or [],

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
+import re
+from importlib.metadata import PackageNotFoundError, requires, version
 
 import typer
 
 from variate.cli.options import Json, print_json
 
-PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "lightning-fabric", "safetensors")
-OPTIONAL = ("transformers", "timm", "triton")
+REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)[^;]*(?:;.*extra\s*==\s*['\"]([\w-]+)['\"])?")
 
 
 def doctor(json: Json = False) -> None:
-    """Tell what this installation is made of: versions, devices, and who makes the noise.
+    """Tell what this installation is made of: versions, devices, who makes the noise, extras, and which data is there.
 
     Example: variate doctor
     """
@@ -38,16 +39,52 @@ def examine() -> dict[str, str]:
         "variate": variate.__version__,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
     }
-    found |= {package: _version(package) for package in (*PACKAGES, *OPTIONAL)}
+    extras = required()
+    found |= {package: _version(package) for package in extras.pop("")}
     cards = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    found["threads"] = str(torch.get_num_threads())
+    found["threads"] = f"{torch.get_num_threads()} of {os.cpu_count()} cores"
     found["accelerators"] = ", ".join(cards) or "none"
     found["sampler"] = native.describe()
+    found |= {f"extra {extra}": _extra(extra, packages) for extra, packages in extras.items() if extra != "dev"}
+    return found | {f"data {name}": state for name, state in _data().items()}
+
+
+def required() -> dict[str, list[str]]:
+    """The packages that each extra needs, as the installed metadata say; those that all need under no name."""
+    found: dict[str, list[str]] = {"": []}
+    for line in requires("variate") or []:
+        match = REQUIREMENT.match(line)
+        if match is not None:
+            found.setdefault(match.group(2) or "", []).append(match.group(1))
     return found
+
+
+def _extra(extra: str, packages: list[str]) -> str:
+    missing = [package for package in packages if _version(package) == MISSING]
+    if missing:
+        return f"{', '.join(missing)} missing: pip install 'variate[{extra}]'"
+    return ", ".join(f"{package} {_version(package)}" for package in packages)
+
+
+def _data() -> dict[str, str]:
+    """Which data sets are found without being told where they are."""
+    from variate import registry
+    from variate.errors import VariateError
+
+    found = {}
+    for name, entry in registry.entries("datasets").items():
+        try:
+            found[name] = f"{len(entry.load()('test')[1]):,} test examples"
+        except VariateError as error:
+            found[name] = f"not found by itself: {error.problem}"
+    return found
+
+
+MISSING = "not installed"
 
 
 def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
-        return "not installed (optional)" if package in OPTIONAL else "not installed"
+        return MISSING

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from variate.cli import judging, options
+from variate.cli import costs, judging, options
 from variate.cli.options import Accelerator, DataFolder, Json, Quiet, Seed, TrustCode
 
 
@@ -35,6 +35,7 @@ def evaluate(
     accelerator: Accelerator = "auto",
     trust_code: TrustCode = False,
     seed: Seed = 0,
+    dry_run: options.DryRun = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -55,6 +56,18 @@ def evaluate(
         trust_code=trust_code,
         sources=source or [],
     )
+    if dry_run:
+        costs.foretell(
+            setting,
+            attacks=attack or [],
+            suite=suite,
+            doubts=doubts,
+            draws=draws,
+            verdict_draws=verdict_draws,
+            batch_size=batch_size,
+            json=json,
+        )
+        return
     records, result = judging.judged(
         setting,
         attacks=attack or [],

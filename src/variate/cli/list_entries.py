@@ -25,7 +25,8 @@ def list_entries(
 ) -> None:
     """List what there is of a kind, each with its source; read from text: nothing heavy is imported.
 
-    Example: variate list attacks --json, variate list --modality tabular
+    Examples: variate list attacks --json
+    variate list --modality tabular
     """
     found = {one: _fitting(one, modality) for one in _kinds(kind, modality)}
     if json:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 import variate
-from variate.cli import attack, audit, check, doctor, evaluate, export, list_entries, report, study, train
+from variate.cli import attack, audit, check, doctor, evaluate, export, list_entries, report, settings, study, train
+from variate.cli.options import print_json
 from variate.errors import VariateError
 
 
@@ -30,6 +32,24 @@ class Commands(TyperGroup):
             raise typer.Exit(130) from stop
 
 
+class Command(TyperCommand):
+    """One command: it tells where the values of its options come from, where that is asked."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it, or show its configuration."""
+        settings.note_what_is_added(ctx)
+        above = ctx.parent.params
+        if not above.get("show_config"):
+            return super().invoke(ctx)
+        rows = settings.shown(ctx, settings.config_file(above.get("config")))
+        if ctx.params.get("json"):
+            return print_json(rows)
+        width = max(len(row["option"]) for row in rows)
+        for row in rows:
+            typer.echo(f"{row['option']:{width}}  {row['value']!s:24}  {row['from']}")
+        return None
+
+
 app = typer.Typer(
     name="variate",
     cls=Commands,
@@ -37,18 +57,18 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": settings.PREFIX},
 )
-app.command("train")(train.train)
-app.command("attack")(attack.attack)
-app.command("evaluate")(evaluate.evaluate)
-app.command("audit")(audit.audit)
-app.command("study")(study.study)
-app.command("report")(report.report)
-app.command("export")(export.export)
-app.command("check")(check.check)
-app.command("list")(list_entries.list_entries)
-app.command("doctor")(doctor.doctor)
+app.command("train", cls=Command)(train.train)
+app.command("attack", cls=Command)(attack.attack)
+app.command("evaluate", cls=Command)(evaluate.evaluate)
+app.command("audit", cls=Command)(audit.audit)
+app.command("study", cls=Command)(study.study)
+app.command("report", cls=Command)(report.report)
+app.command("export", cls=Command)(export.export)
+app.command("check", cls=Command)(check.check)
+app.command("list", cls=Command)(list_entries.list_entries)
+app.command("doctor", cls=Command)(doctor.doctor)
 
 
 def _version(asked: bool) -> None:
@@ -59,11 +79,26 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(help=f"TOML file of options by command; without it {settings.FILE} in the present folder."),
+    ] = None,
+    show_config: Annotated[
+        bool, typer.Option("--show-config", help="Print the command's options and where each comes from; do nothing.")
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Networks whose every parameter is a random variate: train, attack, judge."""
+    """Networks whose every parameter is a random variate: train, attack, judge.
+
+    The value of an option is that of the command line, of the environment (VARIATE_TRAIN_LR), of a file (--config), or
+    its default; in this order.
+    """
+    path = settings.config_file(config)
+    if path is not None:
+        context.default_map = settings.read_config(path, context.command.commands)  # type: ignore[attr-defined]
 
 
 def draw(error: VariateError) -> None:

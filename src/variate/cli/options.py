@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from variate import registry
+from variate.budget import NORMS, OTHERS
+from variate.cli.settings import ADDED
+
+
+def names(kind: str, *others: str) -> Callable[[str], list[str]]:
+    """What a shell completes a value to: the names of a kind, and others. Nothing heavy is imported."""
+
+    def complete(incomplete: str) -> list[str]:
+        known = [*(registry.entries(kind) if kind else ()), *others]
+        return [name for name in known if name.startswith(incomplete)]
+
+    return complete
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
@@ -29,10 +45,19 @@ class How(StrEnum):
     auto = "auto"
 
 
-Budget = Annotated[str | None, typer.Option(help="NORM:SIZE, such as linf:8/255, l2:0.5, l1:12 or l0:20.")]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        help="NORM:SIZE, such as linf:8/255, l2:0.5, l1:12 or l0:20.",
+        autocompletion=names("", *(f"{norm}:" for norm in NORMS + OTHERS)),
+    ),
+]
 Attack = Annotated[
     list[str] | None,
-    typer.Option(help="NAME or NAME(option=value), such as 'pgd(steps=100)': see `variate list attacks`. Repeatable."),
+    typer.Option(
+        help="NAME or NAME(option=value), such as 'pgd(steps=100)': see `variate list attacks`. Repeatable.",
+        autocompletion=names("attacks"),
+    ),
 ]
 DrawsWord = Annotated[
     str, typer.Option(help="Draws that every query of an attack averages over; auto: until the accuracy is flat.")
@@ -46,7 +71,9 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Examples at a time; changes
 HowOption = Annotated[
     How, typer.Option(help="How draws are made: loop repeats bit for bit, auto takes the fastest way.")
 ]
-SuiteOption = Annotated[str | None, typer.Option(help="quick, standard or full.")]
+SuiteOption = Annotated[
+    str | None, typer.Option(help="quick, standard or full.", autocompletion=names("", "quick", "standard", "full"))
+]
 Target = Annotated[
     str | None, typer.Option(help="What the suite aims at: next, random, least-likely or a label; nothing without it.")
 ]
@@ -59,13 +86,18 @@ Devices = Annotated[int, typer.Option(min=1, help="Processes on this machine; to
 Doubts = Annotated[bool, typer.Option(help="Measure what the red flags need, beside the attacks.")]
 
 
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print what would be done, how many queries, and about how long; do nothing.")
+]
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
 
 def this_command() -> str:
-    """The command line that was typed, for the records."""
+    """The command line that was typed, and what environment and file added to it, for the records."""
     import shlex
 
-    return shlex.join(["variate", *sys.argv[1:]])
+    return shlex.join(["variate", *sys.argv[1:], *ADDED.get()])

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from variate.cli.options import Accelerator, Json, Quiet, print_json, this_command
+from variate.cli.costs import duration
+from variate.cli.options import Accelerator, Json, Quiet, names, print_json, this_command
 from variate.errors import UsageError, unknown_name
 from variate.study.packaged import packaged_studies
 
@@ -29,7 +30,13 @@ class EngineName(StrEnum):
 
 
 def study(
-    source: Annotated[str, typer.Argument(help=f"A TOML file, or one of: {', '.join(packaged_studies())}.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help=f"A TOML file, or one of: {', '.join(packaged_studies())}.",
+            autocompletion=names("", *packaged_studies()),
+        ),
+    ],
     out: Annotated[
         Path, typer.Option(help="Folder for networks, records and report; a stopped study goes on from it.")
     ],
@@ -106,15 +113,23 @@ def _folders(words: Sequence[str], known: Sequence[str]) -> Folders:
 
 
 def _print_plan(study: Study, out: Path, *, folders: Folders, accelerator: str, as_json: bool) -> None:
-    """The networks of a study and how far each is."""
+    """The networks of a study, how far each is, and about how long what is left takes."""
+    from variate.forecast import of_study
+    from variate.study.grid import places
     from variate.study.running import progress_of
 
     states = progress_of(study, out, folders=folders, accelerator=accelerator)
+    grid = places(study, out, folders=folders, accelerator=accelerator)
+    costs = {cost.what: cost for cost in of_study(study, [grid[name] for name in grid if states[name] != "done"])}
     if as_json:
-        print_json([{"network": name, "state": state} for name, state in states.items()])
+        rows = [{"network": name, "state": state} for name, state in states.items()]
+        print_json(
+            [row | ({"seconds": costs[row["network"]].seconds} if row["network"] in costs else {}) for row in rows]
+        )
         return
     width = max(map(len, states))
     for name, state in states.items():
-        typer.echo(f"{name:{width}}  {state}")
-    done = sum(state == "done" for state in states.values())
-    typer.echo(f"{len(states)} networks: {done} done, {len(states) - done} left")
+        typer.echo(f"{name:{width}}  {state:10}  {duration(costs[name].seconds) if name in costs else ''}".rstrip())
+    done = len(states) - len(costs)
+    whole = duration(sum(cost.seconds for cost in costs.values()))
+    typer.echo(f"{len(states)} networks: {done} done, {len(costs)} left, about {whole}, one at a time on this machine")

@@ -7,14 +7,21 @@ from typing import Annotated
 
 import typer
 
-from variate.cli.options import Accelerator, DataFolder, Json, Quiet, Seed, print_json
+from variate.cli.costs import print_costs
+from variate.cli.options import Accelerator, DataFolder, DryRun, Json, Quiet, Seed, names, print_json
 
 
 def train(
-    data: Annotated[str, typer.Option(help="A data set: see `variate list datasets`.")],
+    data: Annotated[
+        str, typer.Option(help="A data set: see `variate list datasets`.", autocompletion=names("datasets"))
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the network; a stopped training goes on from it.")],
-    network: Annotated[str, typer.Option(help="An architecture, or your own module:callable.")] = "lenet",
-    defense: Annotated[str, typer.Option(help="A defense: see `variate list defenses`.")] = "random-at",
+    network: Annotated[
+        str, typer.Option(help="An architecture, or your own module:callable.", autocompletion=names("networks"))
+    ] = "lenet",
+    defense: Annotated[
+        str, typer.Option(help="A defense: see `variate list defenses`.", autocompletion=names("defenses"))
+    ] = "random-at",
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training split.")] = 10,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples per step.")] = 128,
     lr: Annotated[float, typer.Option(help="Highest learning rate, decayed along a cosine.")] = 2e-3,
@@ -33,7 +40,11 @@ def train(
         Path | None, typer.Option(help="Folder of a deterministic network to begin from: its parameters, or means.")
     ] = None,
     objective: Annotated[
-        str | None, typer.Option(help="Instead of the defense's own, e.g. adversarial+snr(target=10):0.5.")
+        str | None,
+        typer.Option(
+            help="Instead of the defense's own, e.g. adversarial+snr(target=10):0.5.",
+            autocompletion=names("objectives"),
+        ),
     ] = None,
     budget: Annotated[
         str | None, typer.Option(help="Of the inner attack; the data set's usual one without it.")
@@ -53,6 +64,7 @@ def train(
     precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, 16-mixed or 64-true.")] = "32-true",
     seed: Seed = 0,
     log: Annotated[str | None, typer.Option(help="tensorboard: curves by epoch, in OUT/tensorboard.")] = None,
+    dry_run: DryRun = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -93,6 +105,11 @@ def train(
         devices=devices,
         accelerator=accelerator,
     )
+    if dry_run:
+        from variate.forecast import of_training
+
+        print_costs(of_training(cell), as_json=json)
+        return
     card = train_cell(cell, out, show_progress=not quiet)
     if not is_first_process():
         return
