@@ -27,7 +27,8 @@ MISSING = {
 }
 AVAILABLE = [
     pytest.param(name, marks=pytest.mark.skipif(not there, reason=reason))
-    for name in registry.entries("datasets")
+    for name, entry in registry.entries("datasets").items()
+    if entry.facts["modality"] == "image"
     for reason, there in [MISSING.get(name, ("", True))]
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast, get_args
 
 import numpy as np
@@ -64,6 +64,9 @@ def about_table(
 def table_of(sheet: Sheet, declared: Declaration) -> Table:
     """The rows of a file as a declaration, and where it says nothing the training split, has them.
 
+    A value of another split beyond a range that is declared is an error; beyond one that is only that of the training
+    split it is set to its end, and how many were is kept in the details as ``clipped``.
+
     Raises:
         DataError: with every finding, for missing values, values out of range or between steps, categories and labels
             that the training split lacks, features that are constant there, and splits without rows.
@@ -91,6 +94,8 @@ def table_of(sheet: Sheet, declared: Declaration) -> Table:
     x = torch.from_numpy(np.concatenate(encoder.values, 1)).to(torch.float32)
     budget = Budget.parse(declared.budget or USUAL).text
     about = about_table(columns, x[rows["train"]], classes=len(labels), budget=budget, labels=labels)
+    if encoder.clipped:
+        about = replace(about, details={**about.details, "clipped": encoder.clipped})
     return Table(about, {split: (x[chosen], y[chosen]) for split, chosen in rows.items()})
 
 
@@ -145,6 +150,7 @@ class _Encoder:
     columns: list[Column] = field(default_factory=list)
     values: list[Floats] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
+    clipped: dict[str, int] = field(default_factory=dict)
 
     def add(self, name: str, declared: Feature) -> None:
         """One feature: categories where that is declared, or where the training split has words."""
@@ -190,6 +196,9 @@ class _Encoder:
             return
         wrong = list(column.findings())
         self.findings += wrong
+        values = self._clipped(
+            name, values, low if declared.low is None else None, high if declared.high is None else None
+        )
         if wrong or self._refused(name, cells, (values < low) | (values > high), f"outside {low:g} to {high:g}"):
             return
         steps = (values - low) / (step or 1.0)
@@ -197,6 +206,13 @@ class _Encoder:
         if not self._refused(name, cells, between, f"between the steps of {step or 0:g} from {low:g}"):
             self.columns.append(column)
             self.values.append(((values - low) / (high - low)).clip(0.0, 1.0)[:, None])
+
+    def _clipped(self, name: str, values: Floats, low: float, high: float) -> Floats:
+        """Values within the ends that the training split has: what lies beyond them elsewhere is set to them."""
+        inside = values.clip(low, high)
+        count = int((inside != values).sum())
+        self.clipped |= {name: count} if count else {}
+        return inside
 
     def _refused(self, name: str, cells: list[str], bad: Sequence[bool] | NDArray[np.bool_], why: str) -> bool:
         """Whether any cell is bad, which is then a finding."""

@@ -20,8 +20,9 @@ from variate.registry import dataset
 def csv(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
     """A table of your own: FILE.csv as --data-folder, what FILE.toml declares of it, splits fixed or in a column.
 
-    Numbers are scaled by their range in the training split, whole numbers move by whole steps, words are categories.
-    The label is the last column. FILE.toml may say otherwise: see docs/tabular.md.
+    Numbers are scaled by their range in the training split, beyond which those of the other splits are clipped; whole
+    numbers move by whole steps, words are categories. The label is the last column. FILE.toml may say otherwise: see
+    docs/tabular.md.
 
     Args:
         split: ``train``, ``validation`` or ``test``: three to one to one of one fixed permutation, or as the column
@@ -32,9 +33,10 @@ def csv(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
         Inputs in [0, 1], shape (N, D), and labels, shape (N,).
 
     Raises:
-        DataError: for missing values, values out of range, unknown categories, constant features, each named.
+        DataError: for missing values, values out of a declared range, unknown categories and constant features, by name.
     """
-    return table_in(folder).splits[check_split(split)]
+    name = check_split(split)
+    return table_in(folder).splits[name]
 
 
 def about(folder: Path | None = None) -> About:

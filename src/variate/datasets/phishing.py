@@ -59,8 +59,8 @@ def phishing(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]
     Raises:
         DataError: where the file cannot be found, or is another.
     """
-    check_split(split)
-    return _table(_file(folder)).splits[check_split(split)]
+    name = check_split(split)
+    return _table(_file(folder)).splits[name]
 
 
 def about(folder: Path | None = None) -> About:
