@@ -207,9 +207,10 @@ class _Encoder:
             self.columns.append(column)
             self.values.append(((values - low) / (high - low)).clip(0.0, 1.0)[:, None])
 
-    def _clipped(self, name: str, values: Floats, low: float, high: float) -> Floats:
-        """Values within the ends that the training split has: what lies beyond them elsewhere is set to them."""
-        inside = values.clip(low, high)
+    def _clipped(self, name: str, values: Floats, declared: Feature, low: float, high: float) -> Floats:
+        """Values within the ends that are only the training split's: what lies beyond them elsewhere is set to them."""
+        inside = values if declared.low is not None else np.maximum(values, low)
+        inside = inside if declared.high is not None else np.minimum(inside, high)
         count = int((inside != values).sum())
         self.clipped |= {name: count} if count else {}
         return inside

@@ -33,7 +33,7 @@ def csv(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
         Inputs in [0, 1], shape (N, D), and labels, shape (N,).
 
     Raises:
-        DataError: for missing values, values out of a declared range, unknown categories and constant features, by name.
+        DataError: for missing values, values out of a declared range, unknown categories, constant features: by name.
     """
     name = check_split(split)
     return table_in(folder).splits[name]
