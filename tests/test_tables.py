@@ -339,9 +339,9 @@ def test_a_token_of_a_category_is_its_own_weight_and_of_a_number_its_multiple(tm
     tokenize = network.tokenize
     tokens = tokenize(network.normalize(x))
     assert tokens.shape == (5, 1 + 4, 32)  # the answer's, income, age, protocol, level
-    income = (x[:, :1] - facts.mean[0]) / facts.std[0] * tokenize.weight[0] + tokenize.bias[0]
+    income = (x[:, :1] - facts.mean[0]) / facts.std[0] * tokenize.weight[0] + tokenize.bias[1]
     torch.testing.assert_close(tokens[:, 1], income)
-    torch.testing.assert_close(tokens[:, 3], tokenize.weight[2 + x[:, 2:5].argmax(1)] + tokenize.bias[2])
+    torch.testing.assert_close(tokens[:, 3], tokenize.weight[2 + x[:, 2:5].argmax(1)] + tokenize.bias[3])
     assert FTTransformer((6,), 2)(x[:, :6]).shape == (5, 2)  # without details: six numbers
 
 

@@ -196,9 +196,7 @@ class _Encoder:
             return
         wrong = list(column.findings())
         self.findings += wrong
-        values = self._clipped(
-            name, values, low if declared.low is None else None, high if declared.high is None else None
-        )
+        values = self._clipped(name, values, declared, low, high)
         if wrong or self._refused(name, cells, (values < low) | (values > high), f"outside {low:g} to {high:g}"):
             return
         steps = (values - low) / (step or 1.0)

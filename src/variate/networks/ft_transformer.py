@@ -18,7 +18,7 @@ class FeatureTokenizer(nn.Module):
     """One token for each feature, and one that the answer is read from: (B, D) to (B, 1 + F, width).
 
     The token of a number is ``b + x w``, that of a category ``b + w[category]``: the sum of the feature's columns times
-    their weights (section 3.3).
+    their weights (section 3.3). The token that the answer is read from comes first, and is its ``b`` alone.
 
     Args:
         owners: the feature of every column, D numbers below F.
@@ -29,16 +29,14 @@ class FeatureTokenizer(nn.Module):
 
     def __init__(self, owners: Sequence[int], width: int) -> None:
         super().__init__()
-        self.register_buffer("owners", F.one_hot(torch.tensor(owners)).T.float())  # (F, D)
+        self.register_buffer("owners", F.one_hot(torch.tensor(owners) + 1).T.float())  # (1 + F, D)
         bound = width**-0.5
         self.weight = nn.Parameter(torch.empty(len(owners), width).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(max(owners) + 1, width).uniform_(-bound, bound))
-        self.answer = nn.Parameter(torch.empty(1, 1, width).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(max(owners) + 2, width).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The tokens, the answer's first."""
-        tokens = self.owners @ (x[:, :, None] * self.weight) + self.bias  # (B, F, width)
-        return torch.cat([self.answer.expand(len(x), -1, -1), tokens], 1)
+        """The tokens of rows (B, D): (B, 1 + F, width)."""
+        return self.owners @ (x[:, :, None] * self.weight) + self.bias
 
 
 class Block(nn.Module):
