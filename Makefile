@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= digits
 
-.PHONY: demo test lint types imports pytest native bench clean
+.PHONY: demo test lint types imports pytest native docs bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/variate study $(DATA) --out runs/$(DATA)
@@ -27,6 +27,9 @@ pytest: $(VENV)/installed
 native: $(VENV)/installed
 	$(BIN)/python hatch_build.py
 
+docs: $(VENV)/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/floor.py
@@ -43,4 +46,4 @@ $(VENV)/installed: pyproject.toml constraints.txt hatch_build.py src/variate/sam
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs build dist src/variate/samplers/noise.so .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) runs build dist site src/variate/samplers/noise.so .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

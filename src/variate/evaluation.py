@@ -118,8 +118,9 @@ def evaluate(
         A ``Result``; the first rows are those of the clean inputs.
 
     Raises:
-        InputError: for inputs or labels that cannot be judged, UsageError for an unknown name or impossible option,
-        AttackError for an attack that leaves its budget.
+        InputError: for inputs or labels that cannot be judged.
+        UsageError: for an unknown name or impossible option.
+        AttackError: for an attack that leaves its budget.
     """
     parsed = Budget.parse(budget)
     ways = [Deployment.parse(text) for text in deployments]
