@@ -255,3 +255,30 @@ def test_without_declarations_every_column_is_a_number():
     assert torch.equal(reach.inputs(x + 0.1), (x + 0.1).clamp(max=1))
     found = Tabular().reach(x, Budget.parse("features:column 2=0.1")).inputs(torch.ones_like(x))
     assert torch.equal(found[:, [0, 1, 3]], x[:, [0, 1, 3]])
+
+
+def test_square_finds_what_asking_every_row_finds():
+    """Seven features of three grades, one of them given: whatever is possible within the budget can be listed."""
+    grades = [{"name": f"sign {i}", "step": 0.5, "mutable": i > 0} for i in range(7)]
+    modality, budget = Tabular(grades), Budget.parse("features:sign 1=0.5,sign 2=1,sign 3=0.5")
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        network = nn.Sequential(nn.Linear(7, 32), nn.ReLU(), nn.Linear(32, 2))
+        nn.init.normal_(network[0].weight, std=1.0)
+    every = torch.cartesian_prod(*[torch.tensor([0.0, 0.5, 1.0])] * 7)  # (3^7, 7)
+    with torch.no_grad():
+        network[2].bias -= network(every).mean(0)  # both answers are given
+    answers = network(every).argmax(1)
+    x = every[:: len(every) // 40]
+    y = network(x).argmax(1)
+    stands = torch.zeros(len(x), dtype=torch.bool)
+    for i in range(len(x)):
+        possible = modality.reach(x[i : i + 1].expand(len(every), -1), budget).contains(every)
+        moved = (every - x[i]).abs()
+        listed = (moved[:, [0, 4, 5, 6]] == 0).all(1) & (moved[:, 2] <= 1) & (moved[:, [1, 3]] <= 0.5).all(1)
+        assert torch.equal(possible, listed)
+        stands[i] = bool((answers[possible] == y[i]).all())
+    assert 5 < int(stands.sum()) < len(x) - 5
+    target = Target(network, "deterministic", modality=modality)
+    found = launch(target, Plan("square", 1, {"queries": 500}), budget, x, y)[0]
+    assert torch.equal(network(found).argmax(1) == y, stands)
