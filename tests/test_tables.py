@@ -388,3 +388,11 @@ def test_a_table_of_one_s_own_from_the_command_line(tmp_path):
     assert done.exit_code == 2
     assert "did you mean 'income'" in done.output
     assert CliRunner().invoke(app, ["report", out]).exit_code == 0
+
+
+@pytest.mark.parametrize("defense", ["random-resize", "rse", "learn2perturb"])
+def test_defenses_that_need_images_say_so(tmp_path, defense):
+    words = ["train", "--data", "breast-cancer", "--network", "mlp", "--defense", defense, "--epochs", "1", "--quiet"]
+    done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "run")])
+    assert done.exit_code in (1, 2), done.output
+    assert "images" in done.output or "convolution" in done.output

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from variate.errors import InputError
 from variate.feature_noise import Surrounded
 from variate.registry import defense
 
@@ -37,7 +38,11 @@ class RandomResize(nn.Module):
     """Shrinks images to a random size of at least 299/331 of their own, and puts them at a random place among zeros."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images of shape (B, C, H, W), of that same shape."""
+        """Images of shape (B, C, H, W), of that same shape. Raises ``InputError`` for inputs that are none."""
+        if x.dim() != 4:
+            raise InputError(
+                f"random-resize got inputs of shape {tuple(x.shape)}", expected="images, shape (B, C, H, W)"
+            )
         height, width = x.shape[-2:]
         longest = max(height, width)
         chosen = _between(min(round(longest * SMALLEST), longest - 1), longest)

@@ -97,7 +97,7 @@ class _Table:
         relative = 1.0 / self.smallest if self.budget.norm == "features" and self.smallest else 1.0
         scale = torch.tensor([self._scale(place) for place in range(len(self.columns))]).to(self.x)[None]  # (1, D)
         steps = [column.step / column.range if column.step else 0.0 for column in self.columns]
-        self.steps = torch.tensor(steps, dtype=torch.float64, device=self.x.device)  # (D,)
+        self.steps = self._exactly(steps)  # (D,)
         settles = bool(self.groups) or bool(self.steps.any())
         return Reach(
             self.x,
@@ -149,13 +149,13 @@ class _Table:
         counted = self.steps > 0
         if bool(counted.any()):
             size = self.steps.where(counted, 1.0)
-            delta = (inputs.double() - x.double()) / size
+            delta = (inputs.to(size) - x.to(size)) / size
             if self.points.norm == "linf":
                 most = (self._farthest() / size + ROUNDING).floor()  # (D,)
                 steps = (delta + NEARLY * delta.sign()).trunc().clamp(-most, most)
             else:
                 steps = (delta + ROUNDING * delta.sign()).trunc()
-            moved = (x.double() + size * steps).clamp(0.0, 1.0).to(x)
+            moved = (x.to(size) + size * steps).clamp(0.0, 1.0).to(x)
             settled = torch.where(counted, moved.where(steps != 0, x), inputs)
         for places in self.groups:
             settled = settled.index_copy(1, _at(places, x), _one(inputs[:, places], x[:, places]))
@@ -164,7 +164,12 @@ class _Table:
     def _farthest(self) -> Tensor:
         """How far every column may move in linf: (D,)."""
         share = float(self.budget.size) if self.budget.norm == "features" else self.budget.eps
-        return torch.tensor([share * size for size in self.sizes], dtype=torch.float64, device=self.x.device)
+        return self._exactly([share * size for size in self.sizes])
+
+    def _exactly(self, values: Sequence[float]) -> Tensor:
+        """In double precision, where the device has it."""
+        dtype = torch.float32 if self.x.device.type == "mps" else torch.float64
+        return torch.tensor(values, dtype=dtype, device=self.x.device)
 
     def _measured(self, perturbed: Tensor, x: Tensor) -> Tensor:
         """The budget's norm over features, where a change of category counts as its cost; infinite out of reach."""
@@ -216,7 +221,7 @@ def _ill_formed(values: Tensor, column: Column) -> Tensor:
         return ((values != 0) & (values != 1)).any(1) | (values.sum(1) != 1)
     if column.step is None:
         return torch.zeros(len(values), dtype=torch.bool, device=values.device)
-    steps = values[:, 0].double() * (column.range / column.step)
+    steps = values[:, 0] * (column.range / column.step)
     return (steps - steps.round()).abs() > 1e-3 + 1e-6 * column.range / column.step
 
 
