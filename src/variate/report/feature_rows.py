@@ -65,5 +65,10 @@ def _number(column: Column, before: float, after: float) -> FeatureRow:
     digits = DIGITS
     while changed and f"{old:.{digits}g}" == f"{new:.{digits}g}" and digits < 9:
         digits += 1
-    shown = [f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}" for value in (old, new)]
-    return FeatureRow(column.name, column.unit, *shown, changed, abs(after - before) if changed else 0.0)
+    moved = abs(after - before) if changed else 0.0
+    return FeatureRow(column.name, column.unit, _shown(old, digits), _shown(new, digits), changed, moved)
+
+
+def _shown(value: float, digits: int) -> str:
+    """So many significant digits, and never an exponent for a large whole number."""
+    return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
