@@ -2,12 +2,17 @@
 
 import pytest
 import torch
+from torch import nn
 
 from variate.budget import Budget
+from variate.evaluation import evaluate
 from variate.facts import about
 from variate.features import columns_of
 from variate.reading import labelled
-from variate.report.feature_rows import FeatureRow, feature_rows
+from variate.record import Records
+from variate.report.feature_rows import FeatureRow, attacked_rows, feature_rows
+from variate.report.page import page_text
+from variate.report.pictures import pairs
 
 FEATURES = [
     {"name": "income", "low": 0, "high": 200_000, "unit": "EUR"},
@@ -41,3 +46,27 @@ def test_what_an_attack_cannot_touch_is_never_marked():
     room = columns_of(features)[0].high - float(first.original)
     assert float(first.adversarial) - float(first.original) == pytest.approx(min(1, room), abs=2e-2)
     assert torch.equal(reach.inputs(x), x)
+
+
+def test_the_page_shows_rows_with_what_changed(tmp_path):
+    facts, (x, y) = about("breast-cancer"), labelled("breast-cancer")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = nn.Linear(30, 2)
+    budget = "features:mean radius=1,worst area=5%"
+    path = tmp_path / "records.jsonl"
+    settings = {"budget": budget, "attacks": ["fgsm"], "modality": facts.modality, "pictures": True}
+    evaluate(network, x[:4], y[:4], records=path, **settings)
+    records = Records(path)
+    shown = attacked_rows(records)["network"]
+    assert [row.example for row in shown] == [0, 1, 2]
+    assert pairs(records) == {}
+    for row in shown:
+        assert {cell.feature for cell in row.rows if cell.changed} == {"mean radius", "worst area"}
+        columns = columns_of(facts.details["features"])
+        expected = [column.value(v) for column, v in zip(columns, x[row.example].tolist(), strict=True)]
+        assert [float(cell.original) for cell in row.rows] == pytest.approx(expected, rel=1e-3)
+    page = page_text([records])
+    assert page.count('<tr class="changed">') == page.count("<mark>") == 6
+    assert "2 of 30 features changed" in page
+    assert page_text([Records(path)]) == page

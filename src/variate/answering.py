@@ -14,6 +14,7 @@ from variate.attacking.suites import Suite
 from variate.budget import Budget
 from variate.judge import judge
 from variate.lines import Claim, Example, Picture, Record
+from variate.modality import Modality, name_of
 from variate.oracle import GradientOracle
 from variate.randomness import Stream
 from variate.record import pack
@@ -81,8 +82,8 @@ def answers(
             chosen=made.chosen[j],
             shares=made.shares[j],
         )
-        if target.pictures and budget is not None and x.dim() == 4 and example < PICTURES:
-            yield _picture(claim, example, int(y[j]), x[j], made.perturbed[j])
+        if target.pictures and budget is not None and example < PICTURES:
+            yield from _shown(target.modality, claim, example, int(y[j]), x[j], made.perturbed[j])
 
 
 def _attacked(
@@ -106,15 +107,25 @@ def _attacked(
     return Attacked(perturbed, oracle.queries, moved, [*nothing], none_each)
 
 
-def _picture(claim: Claim, example: int, label: int, original: Tensor, perturbed: Tensor) -> Picture:
-    def pixels(image: Tensor) -> str:
-        return (image.detach().cpu() * 255).round().byte().numpy().tobytes().hex()
-
-    return Picture(
+def _shown(
+    modality: Modality, claim: Claim, example: int, label: int, original: Tensor, perturbed: Tensor
+) -> Iterator[Picture]:
+    """What the report shows of one example: images, and rows of tables."""
+    kind = name_of(modality)
+    if kind == "tabular":
+        values = [one.detach().cpu().numpy().astype("<f4").tobytes().hex() for one in (original, perturbed)]
+    elif original.dim() == 3:
+        kind = "image"
+        values = [(one.detach().cpu() * 255).round().byte().numpy().tobytes().hex() for one in (original, perturbed)]
+    else:
+        return
+    yield Picture(
         claim=claim.id,
         example=example,
         label=label,
         shape=list(original.shape),
-        original=pixels(original),
-        adversarial=pixels(perturbed),
+        original=values[0],
+        adversarial=values[1],
+        modality=kind,
+        details={} if kind == "image" else dict(vars(modality)),
     )

@@ -113,7 +113,12 @@ class Example(_Line):
 
 
 class Picture(_Line):
-    """An original and its adversarial input for the report: 8-bit pixels in hexadecimal, shape (C, H, W)."""
+    """An original and its adversarial input for the report, in hexadecimal.
+
+    Attributes:
+        modality: what they are. Images are 8-bit pixels, shape (C, H, W); rows of tables 32-bit floats, shape (D,).
+        details: what the report must know of them: the features of a table.
+    """
 
     kind: Literal["picture"] = "picture"
     claim: str
@@ -122,6 +127,8 @@ class Picture(_Line):
     shape: list[int]
     original: str
     adversarial: str
+    modality: str = "image"
+    details: dict[str, Any] = {}
 
 
 class Gradient(_Line):

@@ -6,8 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from variate.features import Column, columns_of, groups_of
+import numpy as np
 
+from variate.features import Column, columns_of, groups_of
+from variate.lines import Claim, Picture
+from variate.record import Records
+from variate.report.pictures import caption, of_claim, shown_claims
+
+MOST = 3  # examples of one network
 DIGITS = 4  # significant ones of a value, more where a change would not be seen
 
 
@@ -29,6 +35,45 @@ class FeatureRow:
     adversarial: str
     changed: bool
     share: float
+
+
+@dataclass(frozen=True)
+class AttackedRow:
+    """One example of a table, before and after an attack.
+
+    Attributes:
+        attack: the attack and its budget.
+        example: its number.
+        caption: its label, and how it was answered.
+        rows: one for each feature.
+    """
+
+    attack: str
+    example: int
+    caption: str
+    rows: list[FeatureRow]
+
+    @property
+    def changed(self) -> int:
+        """How many features were changed."""
+        return sum(row.changed for row in self.rows)
+
+
+def attacked_rows(records: Records) -> dict[str, list[AttackedRow]]:
+    """For each network, examples of its last attack in the table that asks the network itself."""
+    shown = {}
+    for claim in shown_claims(records):
+        pictures = sorted(of_claim(records, claim, "tabular"), key=lambda picture: picture.example)
+        if pictures:
+            shown[claim.network] = [_attacked_row(records, claim, picture) for picture in pictures[:MOST]]
+    return shown
+
+
+def _attacked_row(records: Records, claim: Claim, picture: Picture) -> AttackedRow:
+    before, after = (np.frombuffer(bytes.fromhex(values), "<f4") for values in (picture.original, picture.adversarial))
+    rows = feature_rows(picture.details.get("features", ()), before.tolist(), after.tolist())
+    attack = f"{claim.attack} at {claim.budget}"
+    return AttackedRow(attack, picture.example, caption(records, claim, picture), rows)
 
 
 def feature_rows(

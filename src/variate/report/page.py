@@ -13,6 +13,7 @@ from variate.errors import RecordError
 from variate.record import Records
 from variate.report.bibliography import bibtex
 from variate.report.cost import attack_cost, training
+from variate.report.feature_rows import AttackedRow, attacked_rows
 from variate.report.figures import Figure, figures
 from variate.report.formats import names
 from variate.report.paired import averaging, twins
@@ -51,6 +52,7 @@ class Section:
     averaging: Sheet | None
     figures: list[Figure]
     pictures: dict[str, list[Pair]]
+    rows: dict[str, list[AttackedRow]]
     cost: Sheet | None
     training: Sheet | None
     bibtex: str
@@ -68,6 +70,7 @@ class Section:
             *((figure.id, figure.title, True) for figure in self.figures),
             ("averaging", "Naive against averaged attacks", self.averaging),
             ("pictures", "Originals and adversarial inputs", self.pictures),
+            ("rows", "Originals and adversarial rows", self.rows),
             ("cost", "Cost", self.cost),
             ("made", "How it was made", True),
             ("cite", "What to cite", True),
@@ -141,6 +144,7 @@ def section(records: Records, title: str, *, prefix: str = "") -> Section:
         averaging=averaging(records),
         figures=figures(records),
         pictures=pairs(records),
+        rows=attacked_rows(records),
         cost=attack_cost(records),
         training=training(records),
         bibtex=bibtex(records),

@@ -43,14 +43,20 @@ class Pair:
 def pairs(records: Records) -> dict[str, list[Pair]]:
     """For each network, the pictures of its last attack in the table that asks the network itself."""
     shown: dict[str, list[Pair]] = {}
-    for claim in _shown_claims(records):
-        found = [_pair(records, claim, picture) for picture in records.pictures if picture.claim == claim.id]
+    for claim in shown_claims(records):
+        found = [_pair(records, claim, picture) for picture in of_claim(records, claim, "image")]
         if found:
             shown[claim.network] = sorted(found, key=lambda pair: pair.example)
     return shown
 
 
-def _shown_claims(records: Records) -> Iterator[Claim]:
+def of_claim(records: Records, claim: Claim, modality: str) -> list[Picture]:
+    """The examples of a claim that are kept to be shown, of one modality."""
+    return [picture for picture in records.pictures if picture.claim == claim.id and picture.modality == modality]
+
+
+def shown_claims(records: Records) -> Iterator[Claim]:
+    """For each network the last attack in the table that asks the network itself."""
     last = {
         claim.network: claim
         for claim in records.claims.values()
@@ -59,13 +65,18 @@ def _shown_claims(records: Records) -> Iterator[Claim]:
     yield from last.values()
 
 
-def _pair(records: Records, claim: Claim, picture: Picture) -> Pair:
+def caption(records: Records, claim: Claim, picture: Picture) -> str:
+    """An example's label, and how it was answered."""
     answers = unpack(records.examples[claim.id][picture.example].answers["single"])
     right = (
         f"right in {int(answers.sum())} of {len(answers)} draws"
         if len(answers) > 1
         else ("still right" if answers[0] else "now wrong")
     )
+    return f"label {picture.label}: {right}"
+
+
+def _pair(records: Records, claim: Claim, picture: Picture) -> Pair:
     original, adversarial = (_values(pixels, picture.shape) for pixels in (picture.original, picture.adversarial))
     moved = adversarial.astype(np.int16) - original
     factor = max(1, 127 // max(1, int(np.abs(moved).max())))
@@ -77,7 +88,7 @@ def _pair(records: Records, claim: Claim, picture: Picture) -> Pair:
         adversarial=_address(adversarial),
         difference=_address(np.clip(128 + factor * moved, 0, 255).astype(np.uint8)),
         factor=factor,
-        caption=f"label {picture.label}: {right}",
+        caption=caption(records, claim, picture),
     )
 
 
