@@ -123,3 +123,6 @@ def test_sizes_of_features_are_multiplied_as_often_as_wanted():
         assert (other.measure, other.features, other.size, other.eps) == (budget.measure, budget.features, 6, 6.0)
         assert Budget.parse(other.text) == other
     assert Budget.parse("linf:8/255").measure == "linf"
+    for size in ("often", "-1", "1/0"):
+        with pytest.raises(UsageError, match="is no multiple of sizes"):
+            budget.with_size(size)

@@ -24,6 +24,8 @@ from variate.features import columns_of
 from variate.networks.ft_transformer import FTTransformer
 from variate.networks.mlp import MLP
 from variate.randomization import randomize
+from variate.study.file import read_study
+from variate.study.running import check_study
 
 HEADER = ["income", "age", "protocol", "level", "kind"]
 DECLARED = """
@@ -285,6 +287,11 @@ def test_phishing_is_read_from_river_which_is_not_imported(river, monkeypatch):
     assert (facts.labels, facts.budget) == (("legitimate", "phishing"), data.facts["budget"])
     given_columns = [c.name for c in columns_of(facts.details["features"]) if not c.mutable]
     assert given_columns == ["is_popular", "age_of_domain"]
+
+
+@pytest.mark.parametrize("name", ["breast-cancer", "phishing"])
+def test_the_packaged_studies_of_tables_can_be_run(river, name):
+    check_study(read_study(name), folders={"phishing": river})
 
 
 def test_phishing_that_is_not_there_or_another_file_is_named(river, tmp_path, monkeypatch):

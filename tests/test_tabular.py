@@ -28,7 +28,7 @@ FEATURES = [
     {"name": "rate", "low": -1, "high": 1},
 ]
 TABLE = Tabular(FEATURES)
-OURS = [n for n in registry.entries("attacks") if n not in ("foolbox", "art")]
+OURS = [name for name, entry in registry.entries("attacks").items() if "tabular" in entry.facts["modality"]]
 SIZES = {"linf": ["0.1", "1"], "l2": ["0.3", "1.2"], "l1": ["0.5", "1.5"], "l0": ["2"]}
 
 
@@ -49,6 +49,14 @@ def toy():
     network = nn.Sequential(nn.Linear(len(FEATURES), 16), nn.ReLU(), nn.Linear(16, 3))
     x = rows()
     return network, x, network(x).argmax(1)
+
+
+def test_every_attack_that_is_not_made_for_other_inputs_or_by_others_serves_tables():
+    assert {name for name, entry in registry.entries("attacks").items() if "image" in entry.facts["modality"]} == {
+        *OURS,
+        "foolbox",
+        "art",
+    }
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -81,7 +81,7 @@ class Budget:
     def with_size(self, size: str) -> Budget:
         """The same norm with another size, and of ``features`` another multiple of theirs."""
         if self.norm == "features":
-            return replace(self, text=f"{self.measure}{TIMES}{size}", size=Fraction(size))
+            return Budget.parse(f"{self.measure}{TIMES}{size}")
         return Budget.parse(f"{self.norm}:{size}")
 
     def scaled(self, factor: Fraction | int) -> Budget:
@@ -170,7 +170,13 @@ def _features(text: str, rest: str) -> tuple[Fraction, tuple[tuple[str, str], ..
                 f"{name or size!r} of the budget {text!r} has no size",
                 expected="features:NAME=SIZE,NAME=SIZE; a size in the feature's own unit, or in % of its range",
             )
-    return Fraction(times or 1), tuple((name, size) for name, size in pairs)
+    try:
+        factor = Fraction(times or 1)
+    except (ValueError, ZeroDivisionError):
+        factor = Fraction(-1)
+    if factor < 0:
+        raise UsageError(f"{times!r} is no multiple of sizes", expected=f"a number from 0 after {TIMES!r}")
+    return factor, tuple((name, size) for name, size in pairs)
 
 
 def _onto_l1(delta: Tensor, eps: Tensor) -> Tensor:
