@@ -17,6 +17,8 @@ from variate.randomness import Stream
 from variate.testing.attacks import check_attack, run_attack
 from variate.testing.coin import Coin, shared_coin
 from variate.testing.linear import LinearModel, margin, worst_margin
+from variate.testing.text_attacks import TEXT, WORDS
+from variate.tokens import Tokens, inputs_of
 
 BUDGETS = ("linf:0.05", "l2:0.2")
 
@@ -127,15 +129,29 @@ def test_pgd_without_a_random_start_begins_at_the_inputs(net, x, y):
     )
 
 
+class Worded(nn.Module):
+    """A coin that has vectors of words, and whose logits depend on them alike."""
+
+    def __init__(self, coin):
+        super().__init__()
+        self.tokens, self.coin = Tokens(len(WORDS), 3), coin
+
+    def forward(self, x):
+        return self.coin(self.tokens(x)[0])
+
+
 @pytest.mark.parametrize("make", [lambda: Coin(0.3), lambda: shared_coin(0.3)])
 @pytest.mark.parametrize("name", attacks(asking=True))
 def test_no_attack_changes_the_error_of_a_coin(name, make):
     facts = registry.get("attacks", name).facts
-    size = {"linf": "0.5", "l2": "1", "l1": "2", "l0": "2"}[facts["norms"][0]]
-    x, y = torch.rand(40, 1, 2, 2, generator=torch.Generator().manual_seed(0)), torch.zeros(40, dtype=torch.long)
+    size = {"linf": "0.5", "l2": "1", "l1": "2", "l0": "2", "words": "2"}[facts["norms"][0]]
+    coins = torch.Generator().manual_seed(0)
+    x, y = torch.rand(40, 1, 2, 2, generator=coins), torch.zeros(40, dtype=torch.long)
+    texts = "image" not in facts["modality"]
     result = evaluate(
-        make(), x, y, budget=f"{facts['norms'][0]}:{size}", attacks=[{"name": name, **facts["quick"]}], draws=10,
-        deployments=["single"], verdict_draws=200,
+        Worded(make()) if texts else make(), inputs_of(2 + torch.randint(25, (40, 6), generator=coins)) if texts else x,
+        y, budget=f"{facts['norms'][0]}:{size}", attacks=[{"name": name, **facts["quick"]}], draws=10,
+        deployments=["single"], verdict_draws=200, modality=TEXT if texts else "image",
     )  # fmt: skip
     for row in result.rows:
         assert row.low - 0.03 < 0.7 < row.high + 0.03

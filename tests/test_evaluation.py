@@ -253,7 +253,7 @@ class Constant(nn.Module):
         return self.answer + 0 * x.flatten(1).sum(1, keepdim=True)
 
 
-@pytest.mark.parametrize("attack", attacks())
+@pytest.mark.parametrize("attack", attacks(modality="image"))
 def test_a_constant_network_is_always_right_and_no_attack_stumbles(attack, inputs):
     entry = registry.get("attacks", attack)
     if entry.facts["variants"]:
@@ -271,7 +271,7 @@ def test_a_network_of_one_class_has_nothing_to_attack(inputs):
         evaluate(Constant(1), *inputs, budget="linf:0.1")
 
 
-@pytest.mark.parametrize("attack", attacks())
+@pytest.mark.parametrize("attack", attacks(modality="image"))
 def test_a_budget_of_zero_changes_nothing_and_the_whole_range_is_one(attack, pair):
     net, x, y = pair
     entry = registry.get("attacks", attack)

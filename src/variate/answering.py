@@ -110,22 +110,17 @@ def _attacked(
 def _shown(
     modality: Modality, claim: Claim, example: int, label: int, original: Tensor, perturbed: Tensor
 ) -> Iterator[Picture]:
-    """What the report shows of one example: images, and rows of tables."""
-    kind = name_of(modality)
-    if kind == "tabular":
-        values = [one.detach().cpu().numpy().astype("<f4").tobytes().hex() for one in (original, perturbed)]
-    elif original.dim() == 3:
-        kind = "image"
-        values = [(one.detach().cpu() * 255).round().byte().numpy().tobytes().hex() for one in (original, perturbed)]
-    else:
+    """What the report shows of one example, if anything."""
+    kept = modality.kept(original, perturbed)
+    if kept is None:
         return
     yield Picture(
         claim=claim.id,
         example=example,
         label=label,
         shape=list(original.shape),
-        original=values[0],
-        adversarial=values[1],
-        modality=kind,
-        details={} if kind == "image" else dict(vars(modality)),
+        original=kept.original,
+        adversarial=kept.adversarial,
+        modality=name_of(modality),
+        details=dict(kept.details),
     )

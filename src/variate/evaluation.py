@@ -32,7 +32,7 @@ from variate.verdicts.rates import Deployment
 from variate.verdicts.result import CLEAN, Result, result_of
 
 DEPLOYMENTS = ("single", "mean-16", "majority-16", "survive-10")
-PILOTS = ("apgd-ce", "fmn")  # the first of them that fits tells how many draws are enough
+PILOTS = ("apgd-ce", "fmn", "hotflip")  # the first of them that fits tells how many draws are enough
 Draws = int | Literal["auto"]
 
 

@@ -9,8 +9,8 @@ oracle shows the network the nearest allowed *input* to each point, and hands th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import torch
@@ -19,9 +19,31 @@ from torch import Tensor, nn
 from variate import registry
 from variate.budget import NORMS, TOLERANCE, ULP, Budget
 from variate.errors import InputError, UsageError
+from variate.tokens import ids_of
 
 Settle = Callable[[Tensor, Tensor], Tensor]
 SLACK = 1e-6  # rounding of a point
+
+
+@dataclass(frozen=True)
+class Swaps:
+    """What may stand in the place of a word, where whole words are replaced.
+
+    Attributes:
+        candidates: for each of V words the numbers of those that may replace it, -1 where there are no more: (V, C).
+        costs: what each replacement takes of the budget: (V, C).
+    """
+
+    candidates: Tensor
+    costs: Tensor
+
+    def spent(self, perturbed: Tensor, x: Tensor) -> Tensor:
+        """What the changed words of inputs cost; infinity for a change that is not allowed: (B, T, 1) twice to (B,)."""
+        old, new = ids_of(x), ids_of(perturbed)  # (B, T)
+        allowed = self.candidates[old] == new[..., None]  # (B, T, C)
+        cost = torch.where(allowed, self.costs[old].to(x), torch.inf).amin(-1)  # (B, T)
+        total: Tensor = torch.where(old == new, 0.0, cost).sum(1)
+        return total
 
 
 @dataclass(frozen=True)
@@ -42,6 +64,7 @@ class Reach:
         measure: sizes of perturbations in the user's units, (B, ...) and (B, ...) to (B,); None for the budget's norm.
         pull: a gradient in the inputs, and the originals, (..., N, D) and (N, D) to (..., N, D), as the points should
             follow it, where values are settled together; None where each goes its own way.
+        swaps: what may replace each word, where words are replaced; no point lies between two words.
     """
 
     x: Tensor
@@ -51,6 +74,7 @@ class Reach:
     settle: Settle | None = None
     measure: Callable[[Tensor, Tensor], Tensor] | None = None
     pull: Callable[[Tensor, Tensor], Tensor] | None = None
+    swaps: Swaps | None = None
 
     @property
     def plain(self) -> bool:
@@ -116,9 +140,35 @@ def inputs_at(reach: Reach | None, points: Tensor, rows: Tensor | None) -> Tenso
     return points if reach is None else reach.inputs(points, rows)
 
 
+def free_of(reach: Reach | None, x: Tensor) -> Tensor | None:
+    """Which values of whole inputs may be touched, (B, ...); None where all may."""
+    if reach is None or reach.scale is None or x.shape != reach.x.shape:
+        return None
+    return (reach.scale > 0).expand_as(x)
+
+
 def slope_at(reach: Reach | None, gradient: Tensor, rows: Tensor | None) -> Tensor:
     """A gradient in the inputs, (..., N, D), as one in the points."""
     return gradient if reach is None else reach.slope(gradient, rows)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a report keeps of one example to show it.
+
+    Attributes:
+        original, adversarial: in hexadecimal, as the report of this modality reads it.
+        details: what it must know beside them, as JSON can hold it.
+    """
+
+    original: str = ""
+    adversarial: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def packed(values: Tensor, dtype: str) -> str:
+    """Values in hexadecimal, as numpy's ``dtype`` has them: ``u1`` for bytes, ``<f4`` for floats, ``<i2`` for sound."""
+    return values.detach().cpu().numpy().astype(dtype).tobytes().hex()
 
 
 @dataclass(frozen=True)
@@ -151,6 +201,14 @@ class Modality(ABC):
     @abstractmethod
     def reach(self, x: Tensor, budget: Budget) -> Reach:
         """What a perturbation within a budget may make of inputs, shape (B, ...). Raises ``UsageError``."""
+
+    def example(self, shape: Sequence[int]) -> Tensor:
+        """Two inputs that a network can take, always the same ones: (2, *shape)."""
+        return torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+
+    def kept(self, original: Tensor, perturbed: Tensor) -> Kept | None:
+        """What a report keeps of one example, shape (...) twice; None if it shows nothing."""
+        return None
 
     def whole_range(self, x: Tensor, budget: Budget) -> Budget:
         """A budget in which every input lies that a perturbation may make, and within which pgd climbs.

@@ -26,7 +26,7 @@ from variate.draws import How, slope_of
 from variate.errors import UsageError, unknown_name
 from variate.inputs import checked_logits
 from variate.losses import Loss, cross_entropy
-from variate.modality import Reach, inputs_at, slope_at
+from variate.modality import Reach, free_of, inputs_at, slope_at
 from variate.network import RandomNetwork
 from variate.randomness import Stream
 from variate.registry import Access
@@ -96,7 +96,7 @@ class Oracle:
 
     def coins(self, x: Tensor) -> Coins:
         """The attacker's own coins for original inputs ``x``, shape (B, ...): the same for an example in any batch."""
-        return Coins(self._seed, x)
+        return Coins(self._seed, x, free_of(self.reach, x))
 
     def _keys(self, x: Tensor) -> list[int]:
         if self._kind is None and len(x):

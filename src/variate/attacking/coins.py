@@ -24,9 +24,11 @@ class Coins:
     Args:
         seed: of the attacker.
         x: the original inputs, shape (B, ...): what they are decides their coins.
+        free: which of their values may be touched, so that no start is spent on others; None where all may.
     """
 
-    def __init__(self, seed: int, x: Tensor) -> None:
+    def __init__(self, seed: int, x: Tensor, free: Tensor | None = None) -> None:
+        self.free = free
         self._seed = seed
         self._like = x
 

@@ -17,9 +17,18 @@ Wanted = str | Mapping[str, Any]
 LIBRARIES = ("foolbox", "art")  # entries that hold the attacks of another library, none in particular
 
 SUITES: dict[str, Sequence[Wanted]] = {
-    "quick": ("fgsm", {"name": "pgd", "steps": 20}, "noise"),
+    "quick": ("fgsm", {"name": "pgd", "steps": 20}, "noise", "hotflip"),
     # the idea of AutoAttack (Croce & Hein 2020, arXiv:2003.01690), averaged throughout
-    "standard": ("apgd-ce", "apgd-dlr", "apgd-targeted", {"name": "square", "draws": 5}, "fmn", "transfer"),
+    "standard": (
+        "apgd-ce",
+        "apgd-dlr",
+        "apgd-targeted",
+        {"name": "square", "draws": 5},
+        "fmn",
+        "transfer",
+        "hotflip",
+        "greedy-words",
+    ),
     "full": (),  # every attack that is registered
 }
 

@@ -24,11 +24,12 @@ def in_ball(coins: Coins, x: Tensor, budget: Budget, purpose: str) -> Tensor:
     shape = x.shape[1:]
     if budget.norm == "linf":
         return (2 * coins.uniform(purpose, shape) - 1) * budget.eps
+    free = 1.0 if coins.free is None else coins.free.to(x)
     if budget.norm == "l1":
-        sizes = -coins.uniform(purpose, shape).log() * coins.signs(f"{purpose}, signs", shape)
+        sizes = free * -coins.uniform(purpose, shape).log() * coins.signs(f"{purpose}, signs", shape)
         direction = sizes / sizes.flatten(1).norm(p=1, dim=1).view(-1, *[1] * len(shape))
     else:
-        direction = budget.steepest(coins.normal(purpose, shape))
+        direction = budget.steepest(free * coins.normal(purpose, shape))
     radius = coins.uniform(f"{purpose}, radius", [1] * len(shape))  # (B, 1, ...)
     ball: Tensor = direction * budget.eps * radius ** (1 / max(torch.Size(shape).numel(), 1))
     return ball

@@ -14,7 +14,7 @@ from variate.registry import attack
 @attack(
     access="gradient",
     norms=("linf", "l2", "l1"),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Croce & Hein 2020, arXiv:2003.01690, algorithm 1; l1: Croce & Hein 2021, arXiv:2103.01208",
     targeted=True,
     quick={"steps": 50},

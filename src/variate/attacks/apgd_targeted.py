@@ -19,7 +19,7 @@ CONFIRM = 8  # queries whose every draw must be wrong before an example is left 
 @attack(
     access="gradient",
     norms=("linf", "l2", "l1"),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Croce & Hein 2020, arXiv:2003.01690, equation 7 and section 5; l1: Croce & Hein 2021, arXiv:2103.01208",
     targeted=True,
     quick={"steps": 40, "classes": 2},

@@ -22,7 +22,7 @@ FIRST = 2.0  # times the length, in the first round: from one edge of the budget
 @attack(
     access="gradient",
     norms=("linf", "l2"),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Dbouk & Shanbhag 2022, arXiv:2206.06737, section 4, algorithm 2",
     targeted=True,
     quick={"steps": 3, "classes": 2},

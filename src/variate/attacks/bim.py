@@ -15,7 +15,7 @@ from variate.registry import attack
 @attack(
     access="gradient",
     norms=("linf", "l2", "l1"),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Kurakin et al. 2017, arXiv:1607.02533, section 2.2; l1: Croce & Hein 2021, arXiv:2103.01208",
     targeted=True,
 )

@@ -22,7 +22,7 @@ EVERY = 10  # rounds after which the radius is settled anew
 @attack(
     access="labels",
     norms=("l2",),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Brendel et al. 2018, arXiv:1712.04248, algorithm 1",
     quick={"queries": 900},
 )

@@ -21,7 +21,7 @@ MEAN, SQUARE, TINY = 0.9, 0.999, 1e-8  # of Adam: Kingma & Ba 2015, arXiv:1412.6
 @attack(
     access="gradient",
     norms=("l2",),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Carlini & Wagner 2017, arXiv:1608.04644, sections V-A to VI-A",
     targeted=True,
     minimal=True,

@@ -20,7 +20,7 @@ NORM = 1.0  # epsilon 0, the size of the first sphere
 @attack(
     access="gradient",
     norms=("l2",),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Rony et al. 2019, arXiv:1811.09600, algorithm 1",
     targeted=True,
     minimal=True,

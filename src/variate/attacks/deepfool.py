@@ -18,7 +18,7 @@ from variate.registry import attack
 @attack(
     access="gradient",
     norms=("linf", "l2"),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Moosavi-Dezfooli et al. 2016, arXiv:1511.04599, algorithm 2; other norms: section 3.3",
     minimal=True,
     quick={"steps": 10},

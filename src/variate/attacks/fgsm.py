@@ -14,7 +14,7 @@ from variate.registry import attack
 @attack(
     access="gradient",
     norms=("linf", "l2", "l1"),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Goodfellow et al. 2015, arXiv:1412.6572, section 4; l1: Croce & Hein 2021, arXiv:2103.01208",
     targeted=True,
 )

@@ -21,7 +21,7 @@ STEP_FIRST, STEP_LAST = 1.0, 0.01  # alpha
 @attack(
     access="gradient",
     norms=("linf", "l2", "l1", "l0"),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Pintor et al. 2021, arXiv:2102.12827, algorithm 1",
     targeted=True,
     minimal=True,

@@ -28,7 +28,7 @@ MIXED = 0.5  # how mixed the answers of one group should be: 4 * share * (1 - sh
 @attack(
     access="labels",
     norms=("l2", "linf"),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Chen et al. 2020, arXiv:1904.02144, algorithm 2",
     quick={"queries": 800},
 )

@@ -15,7 +15,7 @@ from variate.registry import attack
 @attack(
     access="gradient",
     norms=("linf", "l2"),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Dong et al. 2018, arXiv:1710.06081, algorithm 1",
     targeted=True,
 )

@@ -20,7 +20,7 @@ TINY = 1e-6
 @attack(
     access="scores",
     norms=("linf", "l2"),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Li et al. 2019, arXiv:1905.00441, algorithm 1",
     targeted=True,
     quick={"queries": 200, "samples": 10},

@@ -15,7 +15,7 @@ from variate.registry import attack
 @attack(
     access="scores",
     norms=("linf", "l2"),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Ilyas et al. 2018, arXiv:1804.08598, algorithm 1 and section 2.2",
     targeted=True,
     quick={"queries": 200, "samples": 10},

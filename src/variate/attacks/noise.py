@@ -21,7 +21,7 @@ FINAL = 5  # one query in so many is kept for the choice among the groups' best
 @attack(
     access="scores",
     norms=("linf", "l2", "l1", "l0"),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Andriushchenko et al. 2020, arXiv:1912.00049, section 2 (random search); Barthe et al. 2005 (uniform points)",
     targeted=True,
     quick={"queries": 100},

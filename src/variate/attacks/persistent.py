@@ -18,7 +18,7 @@ from variate.registry import attack
 @attack(
     access="labels",
     norms=("linf", "l2", "l1"),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Lucas et al. 2023, arXiv:2302.13464",
     targeted=True,
     quick={"queries": 40, "steps": 5},

@@ -20,7 +20,7 @@ SPARSITY = 0.01  # of the values, moved in one step of an l1 attack
 @attack(
     access="gradient",
     norms=("linf", "l2", "l1"),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Madry et al. 2018, arXiv:1706.06083, section 2.1; l1: Tramer & Boneh 2019, arXiv:1904.13000, section 2",
     targeted=True,
 )

@@ -25,7 +25,7 @@ INSIDE = 0.998  # of the radius: where answers that repeat are still right
 @attack(
     access="labels",
     norms=("linf",),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Chen & Gu 2020, arXiv:2006.12792, algorithm 3",
     quick={"queries": 900},
 )

@@ -23,7 +23,7 @@ BASES = ("pixel", "dct")
 @attack(
     access="scores",
     norms=("linf", "l2"),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Guo et al. 2019, arXiv:1905.07121, algorithm 1",
     targeted=True,
     quick={"queries": 100},

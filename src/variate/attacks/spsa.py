@@ -21,7 +21,7 @@ TINY = 1e-12
 @attack(
     access="scores",
     norms=("linf", "l2"),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Uesato et al. 2018, arXiv:1802.05666, algorithm 1",
     targeted=True,
     quick={"queries": 200, "samples": 10},

@@ -16,7 +16,7 @@ from variate.registry import attack
 @attack(
     access="scores",
     norms=("linf", "l2", "l1"),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Andriushchenko et al. 2020, arXiv:1912.00049, algorithms 1-3; l1: Croce & Hein 2021, arXiv:2103.01208",
     targeted=True,
     quick={"queries": 100},

@@ -14,7 +14,7 @@ from variate.registry import attack
 @attack(
     access="none",
     norms=("linf", "l2", "l1"),
-    modality=("image", "tabular"),
+    modality=("image", "audio", "text", "tabular"),
     cite="Papernot et al. 2016, arXiv:1605.07277",
     targeted=True,
 )

@@ -33,14 +33,13 @@ def export(
 
     Example: variate export runs/a --format onnx --out a.onnx
     """
-    import torch
-
     from variate import checkpoint
     from variate.deploying import exporting
+    from variate.modality import modality_of
 
-    shape = checkpoint.read_card(run).shape
+    card = checkpoint.read_card(run)
     network = checkpoint.load(run, trust_code=trust_code)
-    example = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    example = modality_of(card.kind, card.details).example(card.shape)
     written = exporting.export(network, out, example, format=form.value, draws=draws, mean=mean, key=key)
     if json:
         print_json(asdict(written))

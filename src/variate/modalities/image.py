@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from variate.budget import Budget
-from variate.modality import Modality, Reach
+from variate.modality import Kept, Modality, Reach, packed
 from variate.registry import modality
 
 
@@ -20,3 +20,9 @@ class Image(Modality):
         """Every point is an input."""
         self.check(budget)
         return Reach(x, budget)
+
+    def kept(self, original: Tensor, perturbed: Tensor) -> Kept | None:
+        """8-bit pixels, shape (C, H, W); of anything else nothing is shown."""
+        if original.dim() != 3:
+            return None
+        return Kept(packed((original * 255).round(), "u1"), packed((perturbed * 255).round(), "u1"))

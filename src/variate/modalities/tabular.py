@@ -13,7 +13,7 @@ from torch import Tensor
 from variate.budget import ORDERS, Budget
 from variate.errors import UsageError, unknown_name
 from variate.features import Column, columns_of, groups_of
-from variate.modality import Modality, Reach
+from variate.modality import Kept, Modality, Reach, packed
 from variate.registry import modality
 
 ROUNDING = 1e-4  # of a step: what float32 may lack of a whole one
@@ -43,6 +43,10 @@ class Tabular(Modality):
     """
 
     features: Sequence[Mapping[str, Any]] = ()
+
+    def kept(self, original: Tensor, perturbed: Tensor) -> Kept | None:
+        """32-bit floats, shape (D,), and what is declared of the columns."""
+        return Kept(packed(original, "<f4"), packed(perturbed, "<f4"), {"features": list(self.features)})
 
     def findings(self, x: Tensor) -> Iterator[str]:
         """Inputs of another shape, values between steps, groups without or with several categories."""

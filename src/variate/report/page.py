@@ -11,13 +11,12 @@ from pathlib import Path
 from variate import registry
 from variate.errors import RecordError
 from variate.record import Records
+from variate.report.attacked import Gallery, galleries, not_shown
 from variate.report.bibliography import bibtex
 from variate.report.cost import attack_cost, training
-from variate.report.feature_rows import AttackedRow, attacked_rows
 from variate.report.figures import Figure, figures
 from variate.report.formats import names
 from variate.report.paired import averaging, twins
-from variate.report.pictures import Pair, pairs
 from variate.report.sentences import headline, verdict
 from variate.report.sheet import Sheet, grid_sheet
 from variate.report.table import TABLES, study_grids
@@ -51,8 +50,7 @@ class Section:
     twins: Sheet | None
     averaging: Sheet | None
     figures: list[Figure]
-    pictures: dict[str, list[Pair]]
-    rows: dict[str, list[AttackedRow]]
+    galleries: list[Gallery]
     cost: Sheet | None
     training: Sheet | None
     bibtex: str
@@ -69,8 +67,7 @@ class Section:
             ("twins-less", "Differences to the twins", self.twins),
             *((figure.id, figure.title, True) for figure in self.figures),
             ("averaging", "Naive against averaged attacks", self.averaging),
-            ("pictures", "Originals and adversarial inputs", self.pictures),
-            ("rows", "Originals and adversarial rows", self.rows),
+            *((gallery.id, gallery.display.title, True) for gallery in self.galleries),
             ("cost", "Cost", self.cost),
             ("made", "How it was made", True),
             ("cite", "What to cite", True),
@@ -110,10 +107,17 @@ def page_text(records: Sequence[Records]) -> str:
         title=f"{len(sections)} runs compared" if several else sections[0].title,
         sections=sections,
         together=together(records) if several else [],
-        style=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
+        style=style(sections),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def style(sections: Sequence[Section]) -> str:
+    """The page's style sheet, with those of the modalities that it shows."""
+    modalities = dict.fromkeys(gallery.modality for one in sections for gallery in one.galleries)
+    sheets = [TEMPLATES / "page.css", *(TEMPLATES / "shown" / f"{name}.css" for name in modalities)]
+    return "".join(sheet.read_text(encoding="utf-8") for sheet in sheets if sheet.exists())
 
 
 def together(records: Sequence[Records]) -> list[tuple[str, Sheet]]:
@@ -143,8 +147,7 @@ def section(records: Records, title: str, *, prefix: str = "") -> Section:
         twins=twins(records),
         averaging=averaging(records),
         figures=figures(records),
-        pictures=pairs(records),
-        rows=attacked_rows(records),
+        galleries=galleries(records),
         cost=attack_cost(records),
         training=training(records),
         bibtex=bibtex(records),
@@ -170,6 +173,9 @@ def lacking(records: Records) -> list[str]:
         sentences.append("No black-box attack was run in the main table.")
     if not records.gradients and not records.convergences:
         sentences.append("What the red flags on gradients and convergence need was not measured.")
+    unseen = not_shown(records)
+    if unseen:
+        sentences.append(f"Examples of {', '.join(unseen)} were kept and cannot be shown.")
     sentences.append(
         "Calibration is not shown: records keep whether each draw was right, not how sure it was. They do not keep "
         "how many seconds an attack took either, which depends on the machine; its passes and queries do not."

@@ -18,9 +18,18 @@ from variate.randomization import randomize
 from variate.registry import Entry
 from variate.testing.findings import conform
 from variate.testing.linear import LinearModel, margin, smallest_distance, worst_margin
+from variate.testing.text_attacks import text_findings
 
-SIZES = {"linf": "8/255", "l2": "0.2", "l1": "0.25", "l0": "3"}  # inputs in [0.3, 0.7] stay inside [0, 1]
+SIZES = {
+    "linf": "8/255",
+    "l2": "0.2",
+    "l1": "0.25",
+    "l0": "3",
+    "words": "2",
+    "chars": "2",
+}  # inputs in [0.3, 0.7] stay inside [0, 1]
 LARGE = {"linf": "0.3", "l2": "1.2", "l1": "4.8", "l0": "16"}  # enough for any attack on the easy linear model
+TEXTUAL = ("words", "chars")  # norms whose attacks are tried on texts
 DRAWS = 2
 SHORTFALL = 0.05  # of the reachable loss of margin: what an iterative attack may leave
 SURPLUS = 1.1  # times the smallest distance: what an attack of minimal norm may take
@@ -45,7 +54,7 @@ def check_attack(name: str) -> None:
     findings = [
         f"{norm}: {finding}"
         for norm in entry.facts["norms"]
-        for finding in _findings(entry, Budget.parse(f"{norm}:{SIZES[norm]}"))
+        for finding in (text_findings if norm in TEXTUAL else _findings)(entry, Budget.parse(f"{norm}:{SIZES[norm]}"))
     ]
     conform(f"attack {name}", findings)
 

@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 
 from variate.features import Column, columns_of, groups_of
-from variate.lines import Claim, Picture
-from variate.record import Records
-from variate.report.pictures import caption, of_claim, shown_claims
+from variate.lines import Picture
+from variate.report.attacked import Display
 
-MOST = 3  # examples of one network
 DIGITS = 4  # significant ones of a value, more where a change would not be seen
 
 
@@ -39,18 +37,8 @@ class FeatureRow:
 
 @dataclass(frozen=True)
 class AttackedRow:
-    """One example of a table, before and after an attack.
+    """One example of a table, before and after an attack: a line for each feature."""
 
-    Attributes:
-        attack: the attack and its budget.
-        example: its number.
-        caption: its label, and how it was answered.
-        rows: one for each feature.
-    """
-
-    attack: str
-    example: int
-    caption: str
     rows: list[FeatureRow]
 
     @property
@@ -59,21 +47,10 @@ class AttackedRow:
         return sum(row.changed for row in self.rows)
 
 
-def attacked_rows(records: Records) -> dict[str, list[AttackedRow]]:
-    """For each network, examples of its last attack in the table that asks the network itself."""
-    shown = {}
-    for claim in shown_claims(records):
-        pictures = sorted(of_claim(records, claim, "tabular"), key=lambda picture: picture.example)
-        if pictures:
-            shown[claim.network] = [_attacked_row(records, claim, picture) for picture in pictures[:MOST]]
-    return shown
-
-
-def _attacked_row(records: Records, claim: Claim, picture: Picture) -> AttackedRow:
+def attacked_row(picture: Picture) -> AttackedRow:
+    """One example: 32-bit floats, shape (D,), and what is declared of the columns."""
     before, after = (np.frombuffer(bytes.fromhex(values), "<f4") for values in (picture.original, picture.adversarial))
-    rows = feature_rows(picture.details.get("features", ()), before.tolist(), after.tolist())
-    attack = f"{claim.attack} at {claim.budget}"
-    return AttackedRow(attack, picture.example, caption(records, claim, picture), rows)
+    return AttackedRow(feature_rows(picture.details.get("features", ()), before.tolist(), after.tolist()))
 
 
 def feature_rows(
@@ -117,3 +94,11 @@ def _number(column: Column, before: float, after: float) -> FeatureRow:
 def _shown(value: float, digits: int) -> str:
     """So many significant digits, and never an exponent for a large whole number."""
     return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
+
+
+DISPLAY = Display(
+    title="Originals and adversarial rows",
+    text="Every feature in its own unit; what was changed is marked, with how far it moved in percent of its range.",
+    most=3,
+    show=attacked_row,
+)

@@ -1,0 +1,86 @@
+"""Words replaced where the gradient says that it pays."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from variate.attacks._steps import check_steps
+from variate.attacks._words import Replacing, best_change
+from variate.budget import Budget
+from variate.losses import Loss, aimed, cross_entropy
+from variate.oracle import GradientOracle
+from variate.registry import attack
+from variate.tokens import RADIUS, smooth, tokens_of
+
+
+@attack(
+    access="gradient",
+    norms=("words", "chars"),
+    modality=("text",),
+    cite="Ebrahimi et al. 2018, arXiv:1712.06751; averaged over draws, and candidates checked, by us",
+    targeted=True,
+    quick={"beam": 2},
+)
+def hotflip(
+    oracle: GradientOracle,
+    x: Tensor,
+    y: Tensor,
+    *,
+    budget: Budget,
+    target: Tensor | None = None,
+    beam: int = 6,
+) -> Tensor:
+    """One word after another is replaced by the candidate that raises the loss most, to first order and then in truth.
+
+    The gain of a replacement is (e' - e) . g: the difference of the two words' vectors along the gradient g of the
+    averaged loss, retaken on fresh draws after every replacement. The ``beam`` largest gains are then asked about,
+    beside changing nothing, all under the same draws, and the best is taken. The vectors are the network's own; of a
+    random one, their means. The published attack trusts the first order, or searches a beam of whole texts.
+
+    Args:
+        oracle: gives the averaged loss and its gradient.
+        x: inputs, shape (B, T, 1).
+        y: labels, shape (B,).
+        budget: the most words, or characters.
+        target: the labels to reach, shape (B,); None to leave ``y``.
+        beam: replacements that are tried in each round, from 1.
+
+    Returns:
+        Inputs, shape (B, T, 1).
+    """
+    check_steps("hotflip", beam=beam)
+    raised, labels = aimed(cross_entropy, y, target)
+    state = Replacing(oracle, x, budget)
+    vectors = tokens_of(oracle.network).embedding.weight.detach()  # (V, E)
+    for _ in range(int(budget.size)):
+        _, gradient = oracle.gradient(smooth(state.inputs, vectors.shape[1]), labels, raised)
+        gains = _gains(state, vectors, gradient[..., 1:] / (2 * RADIUS))  # (B, T, C)
+        _take_best(oracle, state, gains, labels, raised, beam)
+    return state.inputs
+
+
+def _gains(state: Replacing, vectors: Tensor, slope: Tensor) -> Tensor:
+    """What every replacement promises, to first order: (B, T, C); minus infinity where none is possible."""
+    now = (vectors[state.ids] * slope).sum(-1, keepdim=True)  # (B, T, 1)
+    each = [(vectors[numbers.clamp(min=0)] * slope).sum(-1) for numbers in state.candidates.unbind(-1)]
+    return (torch.stack(each, -1) - now).masked_fill(~state.open, -torch.inf)
+
+
+def _take_best(
+    oracle: GradientOracle, state: Replacing, gains: Tensor, labels: Tensor, raised: Loss, beam: int
+) -> None:
+    """Try the most promising replacements of every text, and take the best of them."""
+    promising = gains.flatten(1).topk(min(beam, gains[0].numel()), 1)  # (B, M)
+    rows = torch.arange(len(gains), device=gains.device)[:, None].expand_as(promising.indices)
+    place, choice = promising.indices // gains.shape[2], promising.indices % gains.shape[2]
+    tried = state.with_change(rows.flatten(), place.flatten(), choice.flatten()).view(*rows.shape, -1)  # (B, M, T)
+    tried = torch.where(promising.values.isfinite()[..., None], tried, state.ids[:, None])
+    texts = torch.cat([state.ids[:, None], tried], 1)  # (B, 1 + M, T), what is there first
+    asked = texts.shape[1]
+    everyone = torch.arange(len(texts), device=texts.device).repeat_interleave(asked)
+    values = oracle.loss(state.as_inputs(texts.flatten(0, 1)), labels[everyone], raised, rows=everyone)
+    best = best_change(values.view(-1, asked))
+    winners = (best > 0).nonzero()[:, 0]
+    at = best[winners] - 1
+    state.take(winners, place[winners, at], choice[winners, at])

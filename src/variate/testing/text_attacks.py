@@ -1,0 +1,152 @@
+"""Conformance of an attack on texts, on a linear model of words, whose best replacements are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from variate.attacking.plan import Plan, Target, check_contract, launch
+from variate.budget import Budget
+from variate.drawing.keyed import kind_of
+from variate.errors import AttackError
+from variate.modalities.text import Text
+from variate.oracle import Oracle
+from variate.randomization import randomize
+from variate.registry import Entry
+from variate.tokens import Tokens, inputs_of
+
+LETTERS = "abcde"
+WORDS = ("<pad>", "<unk>", *(first + second for first in LETTERS for second in LETTERS))
+TEXT = Text(WORDS, tuple(() if i < 2 else tuple(2 + (i - 2 + step) % 25 for step in (3, 7, 11, 16)) for i in range(27)))
+LENGTH, DRAWS = 6, 2
+SHARES = {"gradient": 0.95, "scores": 0.95, "labels": 0.02}  # of the margin that the best replacements take
+
+
+class BagOfWords(nn.Module):
+    """The sum of the words' vectors, and a linear layer.
+
+    Args:
+        classes: number of logits.
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.tokens = Tokens(len(WORDS), 4)
+        self.head = nn.Linear(4, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Inputs of shape (B, T, C) to logits of shape (B, K)."""
+        logits: Tensor = self.head(self.tokens(x)[0].sum(1))
+        return logits
+
+
+def text_findings(entry: Entry, budget: Budget) -> Iterator[str]:
+    """Everything that an attack on texts does not keep, at a budget of words or characters."""
+    for network in (_model(3), randomize(_model(3), scale=0.2)):
+        x, y = _texts(), torch.arange(4) % 3
+        before = x.clone()
+        perturbed, oracle = run_on_texts(entry, network, x, y, budget)
+        try:
+            check_contract(entry.name, perturbed, TEXT.reach(before, budget), budget)
+        except AttackError as error:
+            yield str(error)
+        if not torch.equal(x, before):
+            yield "it changes its inputs in place"
+        alone = [run_on_texts(entry, network, x[i, None], y[i, None], budget)[0] for i in range(len(x))]
+        if not torch.equal(perturbed, torch.cat(alone)):
+            yield f"on {type(network).__name__} the results in a batch and alone differ"
+        if not torch.equal(run_on_texts(entry, network, x, y, budget.with_size("0"))[0], x):
+            yield "with a budget of 0 it changes its inputs"
+        access = entry.facts["access"]
+        forwards, backwards = oracle.queries.forwards, oracle.queries.backwards
+        if any((forwards > 0) != (access != "none")) or any((backwards > 0) != (access == "gradient")):
+            yield f"its access is {access}, and it made {forwards} forward, {backwards} backward passes"
+    yield from _takes_its_share(entry, budget)
+    if entry.facts["targeted"]:
+        yield from _comes_nearer(entry, budget)
+
+
+def run_on_texts(
+    entry: Entry, network: nn.Module, x: Tensor, y: Tensor, budget: Budget, *, aim: str | None = None
+) -> tuple[Tensor, Oracle]:
+    """One attack on texts as an evaluation runs it."""
+    target = Target(network, kind_of(network, x), name=entry.name, modality=TEXT)
+    return launch(target, Plan(entry.name, DRAWS, {}, target=aim), budget, x, y)
+
+
+def best_margin(model: BagOfWords, x: Tensor, y: Tensor, budget: Budget) -> Tensor:
+    """The least that the margin of two classes can become within a budget of words: shape (B,).
+
+    The margin is a sum over the words, so the best replacement of each word is known, and of all words those that take
+    the most are replaced.
+
+    Args:
+        model: of two classes.
+        x: inputs, shape (B, T, 1).
+        y: labels, shape (B,).
+        budget: of words or characters, each replacement costing one.
+    """
+    with torch.no_grad():
+        reach = TEXT.reach(x, budget)
+        candidates = reach.swaps.candidates if reach.swaps is not None else torch.empty(0)
+        ids = (x[..., 0] * 65536).round().long()
+        sign = 1.0 - 2.0 * y.double()  # of the first logit less the second
+        worth = model.tokens.embedding.weight @ (model.head.weight[0] - model.head.weight[1])  # (V,)
+        own = sign[:, None] * worth[ids]  # (B, T)
+        options = candidates[ids]  # (B, T, C)
+        others = (sign[:, None, None] * worth[options.clamp(min=0)]).masked_fill(options < 0, torch.inf)
+        gains = (own - others.amin(-1)).clamp(min=0) * (ids > 0)
+        taken = gains.sort(1, descending=True).values[:, : int(budget.size)].sum(1)
+        return signed_margin(model, x, y) - taken
+
+
+def signed_margin(model: BagOfWords, x: Tensor, y: Tensor) -> Tensor:
+    """The logit of the label less the other of two: shape (B,)."""
+    with torch.no_grad():
+        logits = model(x)
+        margin: Tensor = logits.gather(1, y[:, None])[:, 0] - logits.gather(1, 1 - y[:, None])[:, 0]
+        return margin
+
+
+def _takes_its_share(entry: Entry, budget: Budget) -> Iterator[str]:
+    model, x = _model(2), _texts()
+    with torch.no_grad():
+        y = model(x).argmax(1)
+    wide = budget.with_size("3") if entry.facts["access"] != "labels" else budget.with_size(str(LENGTH))
+    perturbed, _ = run_on_texts(entry, model, x, y, wide)
+    start, found, best = (
+        signed_margin(model, x, y),
+        signed_margin(model, perturbed, y),
+        best_margin(model, x, y, wide),
+    )
+    share = float(((start - found) / (start - best)).mean())
+    if not share >= SHARES[entry.facts["access"]]:
+        yield f"on a linear model of words it takes only {share:.1%} of the margin that the best replacements take"
+
+
+def _comes_nearer(entry: Entry, budget: Budget) -> Iterator[str]:
+    model, x = _model(3), _texts()
+    with torch.no_grad():
+        y = model(x).argmax(1)
+    perturbed, _ = run_on_texts(entry, model, x, y, budget.with_size(str(LENGTH)), aim="next")
+    goal = (y + 1) % 3
+    with torch.no_grad():
+        before, after = (model(inputs).log_softmax(1).gather(1, goal[:, None]).mean() for inputs in (x, perturbed))
+    if not float(after) > float(before):
+        yield "aimed at another label, it brings the model no nearer to it"
+
+
+def _model(classes: int) -> BagOfWords:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return BagOfWords(classes).double().eval()
+
+
+def _texts() -> Tensor:
+    """Four texts of six words or fewer: shape (4, 6, 1), float64."""
+    ids = 2 + torch.randint(25, (4, LENGTH), generator=torch.Generator().manual_seed(5))
+    ids[1, 4:] = 0  # padding
+    ids[2, 1] = 1  # an unknown word, which nothing replaces
+    return inputs_of(ids).double()
