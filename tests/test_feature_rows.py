@@ -10,9 +10,9 @@ from variate.facts import about
 from variate.features import columns_of
 from variate.reading import labelled
 from variate.record import Records
-from variate.report.feature_rows import FeatureRow, attacked_rows, feature_rows
+from variate.report.attacked import galleries
 from variate.report.page import page_text
-from variate.report.pictures import pairs
+from variate.report.shown.tabular import FeatureRow, feature_rows
 
 FEATURES = [
     {"name": "income", "low": 0, "high": 200_000, "unit": "EUR"},
@@ -58,14 +58,15 @@ def test_the_page_shows_rows_with_what_changed(tmp_path):
     settings = {"budget": budget, "attacks": ["fgsm"], "modality": facts.modality, "pictures": True}
     evaluate(network, x[:4], y[:4], records=path, **settings)
     records = Records(path)
-    shown = attacked_rows(records)["network"]
+    (gallery,) = galleries(records)
+    assert gallery.modality == "tabular"
+    shown = gallery.networks["network"]
     assert [row.example for row in shown] == [0, 1, 2]
-    assert pairs(records) == {}
     for row in shown:
-        assert {cell.feature for cell in row.rows if cell.changed} == {"mean radius", "worst area"}
+        assert {cell.feature for cell in row.shown.rows if cell.changed} == {"mean radius", "worst area"}
         columns = columns_of(facts.details["features"])
         expected = [column.value(v) for column, v in zip(columns, x[row.example].tolist(), strict=True)]
-        assert [float(cell.original) for cell in row.rows] == pytest.approx(expected, rel=1e-3)
+        assert [float(cell.original) for cell in row.shown.rows] == pytest.approx(expected, rel=1e-3)
     page = page_text([records])
     assert page.count('<tr class="changed">') == page.count("<mark>") == 6
     assert "2 of 30 features changed" in page

@@ -78,7 +78,7 @@ def test_the_page_needs_nothing_from_elsewhere(page):
     (policy,) = [a["content"] for _, a in elements if a.get("http-equiv") == "Content-Security-Policy"]
     script = page.partition("<script>")[2].partition("</script>")[0]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    assert policy == (f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'")
+    assert policy == (f"default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'")
     assert "eval(" not in script
     for tag, attributes in elements:
         for name in ("src", "href", "xlink:href", "data"):

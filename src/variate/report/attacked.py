@@ -94,9 +94,7 @@ def not_shown(records: Records) -> list[str]:
 def displays() -> dict[str, Display]:
     """Every modality that can be shown, from the files in ``shown``."""
     stems = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
-    return {
-        stem.replace("_", "-"): importlib.import_module(f"variate.report.shown.{stem}").DISPLAY for stem in stems
-    }
+    return {stem.replace("_", "-"): importlib.import_module(f"variate.report.shown.{stem}").DISPLAY for stem in stems}
 
 
 def _attacked(records: Records, claim: Claim, picture: Picture) -> Attacked:
