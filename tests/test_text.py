@@ -22,7 +22,7 @@ from variate.modalities._spelling import is_one_typo, one_typo
 from variate.modalities.text import Text
 from variate.randomization import randomize
 from variate.record import Records
-from variate.report.text_rows import attacked_texts
+from variate.report.attacked import galleries
 from variate.testing.modalities import check_modality
 from variate.testing.text_attacks import TEXT, WORDS, BagOfWords, _model, _texts
 from variate.tokens import RADIUS, Tokens, ids_of, inputs_of, smooth, tokens_of
@@ -299,8 +299,8 @@ def test_training_evaluation_report_and_export_from_the_command_line(network, tm
     assert "hotflip" in done("attack", run, "--attack", "hotflip", "--budget", "chars:2", *few, "--dry-run")
     page = (tmp_path / "r.html", done("report", run, "--out", tmp_path / "r.html"))[0].read_text()
     assert "Originals and adversarial texts" in page
-    shown = attacked_texts(Records(run / "records.jsonl"))
-    assert all(text.words for texts in shown.values() for text in texts)
+    (gallery,) = galleries(Records(run / "records.jsonl"))
+    assert all(one.shown.words for examples in gallery.networks.values() for one in examples)
     done("export", run, "--format", "torch-export", "--out", tmp_path / "n.pt2")
 
 
@@ -313,7 +313,8 @@ def test_the_report_marks_what_was_changed():
             model, x, y, budget=budget, attacks=[attack], modality=TEXT, records=records, pictures=True,
             deployments=["single"],
         )  # fmt: skip
-        (texts,) = attacked_texts(records).values()
+        (gallery,) = galleries(records)
+        texts = [one.shown for one in gallery.networks["network"]]
         assert [len(text.words) for text in texts] == [6, 4, 6, 6]
         assert any(word.marked for text in texts for word in text.words)
         assert all((text.changed <= 2) if budget.startswith("words") else text.changed == 0 for text in texts)
