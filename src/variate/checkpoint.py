@@ -19,11 +19,12 @@ from torch import Tensor, nn
 import variate
 from variate import registry
 from variate.defended import defended
-from variate.errors import CheckpointError, UsageError
+from variate.errors import CheckpointError, UsageError, unknown_name
 from variate.facts import Facts
 from variate.fingerprint import fingerprint
 from variate.network import RandomNetwork
 from variate.randomization import randomize
+from variate.spec import parse
 
 CARD, WEIGHTS = "card.json", "network.safetensors"
 
@@ -64,17 +65,19 @@ def versions() -> dict[str, str]:
 
 
 def build(architecture: str, facts: Facts) -> nn.Module:
-    """An initialized architecture: a registered name, or the user's ``module:callable``.
+    """An initialized architecture: a registered name with or without options, or the user's ``module:callable``.
 
     It gets the arguments that it names among ``shape``, ``classes``, ``mean``, ``std`` and ``details``. Raises
     ``UsageError`` for an architecture that takes inputs of another modality.
     """
     import inspect
 
-    if ":" in architecture:
+    options: dict[str, Any] = {}
+    if ":" in architecture.partition("(")[0]:
         function = registry.import_callable(architecture)
     else:
-        entry = registry.get("networks", architecture)
+        name, options = parse(architecture, "a network")
+        entry = registry.get("networks", name)
         function = entry.load()
         if facts.kind not in entry.facts["modality"]:
             fitting = [e.name for e in registry.entries("networks").values() if facts.kind in e.facts["modality"]]
@@ -82,10 +85,19 @@ def build(architecture: str, facts: Facts) -> nn.Module:
     given = {name: getattr(facts, name) for name in ("shape", "classes", "mean", "std", "details")}
     given |= {"shape": tuple(given["shape"]), "mean": list(given["mean"]), "std": list(given["std"])}
     named = inspect.signature(function).parameters
-    network = function(**{name: value for name, value in given.items() if name in named})
+    unknown = [option for option in options if option not in named or option in given]
+    if unknown:
+        raise unknown_name(f"option of {architecture}", unknown[0], [name for name in named if name not in given])
+    whole = {name: _whole(value) for name, value in options.items()}
+    network = function(**{name: value for name, value in given.items() if name in named}, **whole)
     if not isinstance(network, nn.Module):
         raise UsageError(f"{architecture} returned {type(network).__name__}", expected="a torch.nn.Module")
     return network
+
+
+def _whole(value: Any) -> Any:
+    """Numbers of options are floats: a whole one is meant as an integer."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def save(network: nn.Module, folder: str | Path, card: Card) -> None:
@@ -123,7 +135,7 @@ def load(folder: str | Path, *, trust_code: bool = False) -> nn.Module:
         CheckpointError: if the folder, the card or the tensors are missing, truncated, foreign, or not of one another.
     """
     card = read_card(folder)
-    if ":" in card.architecture and not trust_code:
+    if ":" in card.architecture.partition("(")[0] and not trust_code:
         raise CheckpointError(
             f"the card in {folder} names the code {card.architecture!r}, which loading would run",
             todo="pass trust_code=True (--trust-code) if you trust it",

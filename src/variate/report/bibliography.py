@@ -54,7 +54,7 @@ def _named(records: Records) -> Iterator[tuple[str, str]]:
     for network in records.networks.values():
         defense = network.defense.partition("(")[0]
         yield "defenses", defense
-        yield "networks", network.architecture
+        yield "networks", network.architecture.partition("(")[0]
         yield "datasets", str(network.training.get("data"))
         yield from (("objectives", word) for word in WORD.findall(network.objective))
         entry = registry.entries("defenses").get(defense)
