@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from variate import registry
+from variate.inputs import check_inputs
 from variate.modality import Modality, modality_of
+from variate.reading import is_own, labelled
 
 
 class Facts(Protocol):
@@ -70,16 +74,19 @@ class About:
 
 
 def about(data: str, *, folder: Path | None = None) -> About:
-    """The facts of a registered data set.
+    """The facts of a registered data set, or of the user's own.
 
     Args:
-        data: its name.
+        data: its name; or a ``.npz`` file or ``module:callable`` (see ``variate.reading``), whose facts are those of
+            its training split: pictures of shape (N, C, H, W), and rows of shape (N, D) as numbers in [0, 1].
         folder: of its files, for those whose facts are known only once they are read: their file has a function
             ``about(folder)`` beside the loader.
 
     Raises:
         UsageError: for a name that does not exist, DataError where files are missing or damaged.
     """
+    if is_own(data):
+        return _own(data)
     entry = registry.get("datasets", data)
     told = getattr(importlib.import_module(entry.module), "about", None)
     if told is not None:
@@ -87,3 +94,19 @@ def about(data: str, *, folder: Path | None = None) -> About:
         return found
     facts = entry.facts
     return About(facts["modality"], *(facts[name] for name in ("shape", "classes", "mean", "std", "budget")))
+
+
+@cache
+def _own(data: str) -> About:
+    """The facts of a file or callable of the user's own."""
+    x, y = labelled(data, split="train", cut=True)
+    check_inputs(x, y)
+    over = (0,) if x.dim() == 2 else (0, *range(2, x.dim()))  # all but the features, or the channels
+    mean, std = x.mean(over), x.std(over)
+    return About(
+        kind="tabular" if x.dim() == 2 else "image",
+        shape=tuple(x.shape[1:]),
+        classes=max(int(y.max()) + 1, 2),
+        mean=tuple(round(float(value), 6) for value in mean),
+        std=tuple(round(float(value), 6) if value > 0 and math.isfinite(value) else 1.0 for value in std),
+    )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,18 +14,26 @@ from torch import Tensor
 
 from variate import registry
 from variate.errors import DataError, UsageError
+from variate.splits import check_split, permutation
 
-FORMS = "a data set's name, a file.npz with arrays x and y, or module:callable that returns (x, y)"
+FORMS = "a data set's name, a file.npz with arrays x and y, or module:callable that returns (x, y) or a Dataset"
+PAIRS = (("x", "y"), ("image", "label"), ("img", "label"), ("pixel_values", "labels"))  # in rows that are mappings
+SHARES = (0.8, 0.1)  # of the examples that are for training and validation, where no split is asked for
 
 
-def labelled(source: str, *, folder: Path | None = None, split: str = "test") -> tuple[Tensor, Tensor]:
+def labelled(
+    source: str, *, folder: Path | None = None, split: str = "test", cut: bool = False
+) -> tuple[Tensor, Tensor]:
     """Inputs and labels.
 
     Args:
-        source: the name of a data set, the path of an ``.npz`` file with the arrays ``x`` and ``y`` (never unpickled),
-            or a ``module:callable`` that returns both.
+        source: the name of a data set; the path of an ``.npz`` file with the arrays ``x`` and ``y`` (never unpickled);
+            or a ``module:callable`` that returns both, or a ``Dataset`` of PyTorch, of torchvision or of Hugging Face,
+            and is given ``split`` if it names such an argument.
         folder: of a data set's files.
         split: of a data set.
+        cut: of a file, and of a callable that knows no splits, take a tenth for validation and one for the test, by one
+            fixed permutation; without it all is given.
 
     Returns:
         Inputs, shape (B, ...), and integer labels, shape (B,); what they must be is checked where they are used.
@@ -31,14 +42,59 @@ def labelled(source: str, *, folder: Path | None = None, split: str = "test") ->
         UsageError: for a source that is none of these, DataError for a file that cannot be read.
     """
     if source.endswith(".npz"):
-        return _from_file(Path(source))
+        return _part(*_from_file(Path(source)), split, cut=cut)
     if ":" in source:
-        found = registry.import_callable(source)()
-        if not isinstance(found, tuple) or len(found) != 2:
-            raise UsageError(f"{source} returned {type(found).__name__}", expected="a pair: inputs and labels")
-        return torch.as_tensor(found[0]), torch.as_tensor(found[1])
+        function = registry.import_callable(source)
+        knows = "split" in inspect.signature(function).parameters
+        pair = _tensors(function(split=split) if knows else function(), source)
+        return _part(*pair, split, cut=cut and not knows)
     x, y = registry.get("datasets", source).load()(split, folder=folder)
     return x, y
+
+
+def is_own(source: str) -> bool:
+    """Whether a source is the user's file or code, and no data set by its name."""
+    return ":" in source or source.endswith(".npz")
+
+
+def _part(x: Tensor, y: Tensor, split: str, *, cut: bool) -> tuple[Tensor, Tensor]:
+    if not cut:
+        return x, y
+    order = torch.from_numpy(permutation(len(x)))
+    first, second = (round(share * len(x)) for share in (SHARES[0], sum(SHARES)))
+    chosen = {"train": order[:first], "validation": order[first:second], "test": order[second:]}[check_split(split)]
+    return x[chosen], y[chosen]
+
+
+def _tensors(found: Any, source: str) -> tuple[Tensor, Tensor]:
+    """A pair as it is, or the examples of a data set one after another."""
+    if isinstance(found, tuple) and len(found) == 2:
+        return torch.as_tensor(found[0]), torch.as_tensor(found[1])
+    if not hasattr(found, "__len__") or not hasattr(found, "__getitem__") or not len(found):
+        raise UsageError(
+            f"{source} returned {type(found).__name__}", expected="a pair: inputs and labels, or a Dataset"
+        )
+    pairs = [_pair(found[number], source) for number in range(len(found))]
+    shapes = sorted({tuple(x.shape) for x, _ in pairs})
+    if len(shapes) > 1:
+        raise DataError(f"the examples of {source} have different shapes", findings=[f"{shapes[0]} and {shapes[1]}"])
+    return torch.stack([x for x, _ in pairs]), torch.tensor([y for _, y in pairs])
+
+
+def _pair(row: Any, source: str) -> tuple[Tensor, int]:
+    """One example: an input, pictures as floats in [0, 1] with their channels first, and its label."""
+    if isinstance(row, Mapping):
+        row = next(((row[x], row[y]) for x, y in PAIRS if x in row and y in row), row)
+    if not isinstance(row, tuple | list) or len(row) != 2:
+        raise UsageError(
+            f"an example of {source} is {type(row).__name__}",
+            expected=f"(input, label), or a mapping with {' or '.join(f'{x} and {y}' for x, y in PAIRS)}",
+        )
+    values = row[0] if isinstance(row[0], Tensor) else torch.from_numpy(np.array(row[0]))
+    if values.dtype == torch.uint8:
+        values = values.to(torch.float32) / 255
+        values = values.unsqueeze(0) if values.dim() == 2 else values.permute(2, 0, 1)
+    return values.to(torch.float32), int(row[1])
 
 
 def _from_file(path: Path) -> tuple[Tensor, Tensor]:

@@ -64,13 +64,18 @@ def of_run(
     card = read_card(run)
     device = _device(accelerator)
     network = load(run, trust_code=trust_code).to(device)
-    x, y = labelled(card.data, folder=data_folder)
+    if ":" in card.data and not trust_code:
+        raise UsageError(f"the data of {run} is {card.data}, which is yours to run", todo="pass --trust-code")
+    x, y = labelled(card.data, folder=data_folder, cut=True)
+    usual = budget or about(card.data, folder=data_folder).budget
+    if not usual:
+        raise UsageError(f"there is no usual budget for {card.data}", todo="say --budget, such as linf:8/255")
     name = f"{card.defense} {card.architecture}"
     return Setting(
         network,
         x[:examples],
         y[:examples],
-        budget or about(card.data, folder=data_folder).budget,
+        usual,
         card.data,
         name,
         f"{name} on {card.data}",

@@ -13,7 +13,11 @@ from variate.cli.options import Accelerator, DataFolder, DryRun, Json, Quiet, Se
 
 def train(
     data: Annotated[
-        str, typer.Option(help="A data set: see `variate list datasets`.", autocompletion=names("datasets"))
+        str,
+        typer.Option(
+            help="A data set (see `variate list datasets`), a file.npz with x and y, or module:callable for both.",
+            autocompletion=names("datasets"),
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the network; a stopped training goes on from it.")],
     network: Annotated[

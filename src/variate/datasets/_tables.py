@@ -15,10 +15,10 @@ from torch import Tensor
 from variate.budget import Budget
 from variate.datasets._csv import SHOWN, Sheet
 from variate.datasets._declared import Declaration, Feature
-from variate.datasets._splits import SplitName, permutation
 from variate.errors import DataError
 from variate.facts import About
 from variate.features import MOST_STEPS, Column, columns_of
+from variate.splits import SplitName, permutation
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 WHOLE = re.compile(r"[+-]?\d+")

@@ -6,15 +6,16 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from variate.datasets._splits import check_split, permutation
 from variate.errors import DataError
 from variate.facts import About
+from variate.splits import check_split, permutation
 from variate.tokens import PADDING, UNKNOWN, WORDS, inputs_of
 
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)?|[0-9]+|[!?$%]")  # of a text in lower case
@@ -39,6 +40,13 @@ class Corpus:
     def split(self, name: str) -> tuple[Tensor, Tensor]:
         """One split by its name. Raises ``UsageError``."""
         return self.splits[check_split(name)]
+
+
+def stamp(place: Path) -> tuple[int, int]:
+    """What changes when a file, or any file in a folder, is written again: the latest change, and the bytes."""
+    found = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
+    told = [path.stat() for path in found]
+    return max((one.st_mtime_ns for one in told), default=0), sum(one.st_size for one in told)
 
 
 def words_of(text: str) -> list[str]:

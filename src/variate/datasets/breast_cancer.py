@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from variate.datasets._splits import SplitName, check_split, permutation
 from variate.datasets._tables import Table, about_table
 from variate.facts import About
 from variate.features import Column
 from variate.registry import dataset
+from variate.splits import SplitName, check_split, permutation
 
 BOUNDS: dict[SplitName, tuple[int, int]] = {"train": (0, 341), "validation": (341, 455), "test": (455, 569)}
 BUDGET = "linf:0.05"

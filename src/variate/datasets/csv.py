@@ -9,11 +9,11 @@ from torch import Tensor
 
 from variate.datasets._csv import read_csv
 from variate.datasets._declared import declaration_beside, toml_of
-from variate.datasets._splits import check_split
 from variate.datasets._tables import Table, table_of
 from variate.errors import DataError
 from variate.facts import About
 from variate.registry import dataset
+from variate.splits import check_split
 
 
 @dataset(modality="tabular", budget="linf:0.1", cite="Shafranovich 2005, RFC 4180")

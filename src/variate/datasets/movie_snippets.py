@@ -9,10 +9,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from variate.datasets._text import Corpus, corpus_of
+from variate.datasets._text import Corpus, corpus_of, stamp
 from variate.errors import DataError
 from variate.facts import About
 from variate.registry import dataset
+from variate.splits import check_split
 
 FILE = "movieReviewSnippets_GroundTruth.txt"
 INNER = "hutto_ICWSM_2014.tar.gz"
@@ -41,12 +42,14 @@ def movie_snippets(split: str, *, folder: Path | None = None) -> tuple[Tensor, T
     Raises:
         DataError: where the file cannot be found, or is damaged.
     """
-    return _corpus(_place(folder)).split(split)
+    place = _place(folder)
+    return _corpus(place, stamp(place)).split(split)
 
 
 def about(folder: Path | None = None) -> About:
     """The facts of the data set, its vocabulary among them. Raises ``DataError``."""
-    return _corpus(_place(folder)).about
+    place = _place(folder)
+    return _corpus(place, stamp(place)).about
 
 
 def _place(folder: Path | None) -> Path:
@@ -60,9 +63,12 @@ def _place(folder: Path | None) -> Path:
 
 
 @lru_cache(maxsize=2)
-def _corpus(place: Path) -> Corpus:
+def _corpus(place: Path, _changed: object) -> Corpus:
+    """Read once, until what is there changes."""
     texts, labels = [], []
-    for number, line in enumerate(_text(place).splitlines(), 1):
+    for number, line in enumerate(_text(place).split("\n"), 1):
+        if not line.strip():
+            continue
         parts = line.split("\t", 2)
         try:
             rating = float(parts[1])

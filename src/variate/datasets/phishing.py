@@ -11,11 +11,11 @@ from torch import Tensor
 
 from variate.datasets._csv import read_csv
 from variate.datasets._declared import Declaration, Feature
-from variate.datasets._splits import check_split
 from variate.datasets._tables import Table, table_of
 from variate.errors import DataError
 from variate.facts import About
 from variate.registry import dataset
+from variate.splits import check_split
 
 FILE = "phishing.csv.gz"
 ROWS = 1250

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from variate.datasets._text import Corpus, corpus_of
+from variate.datasets._text import Corpus, corpus_of, stamp
 from variate.errors import DataError
 from variate.facts import About
 from variate.registry import dataset
+from variate.splits import check_split
 
 GROUPS = {"easy-ham-1": "ham", "easy-ham-2": "ham", "hard-ham-1": "ham", "spam-1": "spam", "spam-2": "spam"}
 LENGTH = 128
@@ -39,12 +40,14 @@ def spam(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
     Raises:
         DataError: where the files cannot be found, or are damaged.
     """
-    return _corpus(_place(folder)).split(split)
+    place = _place(folder)
+    return _corpus(place, stamp(place)).split(split)
 
 
 def about(folder: Path | None = None) -> About:
     """The facts of the data set, its vocabulary among them. Raises ``DataError``."""
-    return _corpus(_place(folder)).about
+    place = _place(folder)
+    return _corpus(place, stamp(place)).about
 
 
 def _place(folder: Path | None) -> Path:
@@ -58,7 +61,8 @@ def _place(folder: Path | None) -> Path:
 
 
 @lru_cache(maxsize=2)
-def _corpus(place: Path) -> Corpus:
+def _corpus(place: Path, _changed: object) -> Corpus:
+    """Read once, until what is there changes."""
     mails = sorted(_from_folder(place) if place.is_dir() else _from_archive(place))
     if not mails:
         raise DataError(f"{place} holds no e-mails", expected=f"folders {', '.join(GROUPS)} of .txt files")

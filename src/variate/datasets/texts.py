@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
 from functools import lru_cache
@@ -10,10 +9,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from variate.datasets._text import Corpus, corpus_of
+from variate.datasets._csv import read_csv
+from variate.datasets._text import Corpus, corpus_of, stamp
 from variate.errors import DataError
 from variate.facts import About
 from variate.registry import dataset
+from variate.splits import check_split
 
 LENGTH = 64
 EXPECTED = "a .csv file with the columns text and label, or a .jsonl file of objects with these names"
@@ -33,12 +34,14 @@ def texts(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
     Raises:
         DataError: where there is no such file, or a row has no text or no label.
     """
-    return _corpus(_place(folder)).split(split)
+    place = _place(folder)
+    return _corpus(place, stamp(place)).split(split)
 
 
 def about(folder: Path | None = None) -> About:
     """The facts of the data set, its vocabulary among them. Raises ``DataError``."""
-    return _corpus(_place(folder)).about
+    place = _place(folder)
+    return _corpus(place, stamp(place)).about
 
 
 def _place(folder: Path | None) -> Path:
@@ -49,7 +52,8 @@ def _place(folder: Path | None) -> Path:
 
 
 @lru_cache(maxsize=2)
-def _corpus(place: Path) -> Corpus:
+def _corpus(place: Path, _changed: object) -> Corpus:
+    """Read once, until what is there changes."""
     rows = list(_rows(place))
     missing = [
         number for number, row in rows if not str(row.get("text") or "").strip() or row.get("label") in (None, "")
@@ -66,16 +70,16 @@ def _corpus(place: Path) -> Corpus:
 
 def _rows(place: Path) -> Iterator[tuple[int, dict[str, object]]]:
     """The rows with the numbers of their lines."""
+    if place.suffix != ".jsonl":
+        sheet = read_csv(place)
+        for number, text, label in zip(sheet.lines, sheet.column("text"), sheet.column("label"), strict=True):
+            yield number, {"text": text, "label": label}
+        return
+    number = 0
     try:
-        if place.suffix == ".jsonl":
-            for number, line in enumerate(place.read_text(encoding="utf-8").splitlines(), 1):
-                if line.strip():
-                    row = json.loads(line)
-                    yield number, row if isinstance(row, dict) else {}
-            return
-        with place.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            for row in reader:
-                yield reader.line_num, dict(row)
-    except (json.JSONDecodeError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read {place}: {error}", expected=EXPECTED) from error
+        for number, line in enumerate(place.read_text(encoding="utf-8-sig").split("\n"), 1):  # not at U+2028
+            if line.strip():
+                row = json.loads(line)
+                yield number, row if isinstance(row, dict) else {}
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read line {number} of {place}: {error}", expected=EXPECTED) from error

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from variate import registry
+from variate.budget import Budget
 from variate.checkpoint import CARD, Card, build, families_of, load, load_start, read_card, save, versions
 from variate.datasets._batches import Batches
 from variate.defended import defended, teacher_of
@@ -22,6 +23,7 @@ from variate.fingerprint import fingerprint
 from variate.lines import Network, Record, Run, Scale
 from variate.network import RandomNetwork
 from variate.randomness import hash_words
+from variate.reading import labelled
 from variate.spec import parse
 from variate.training.history import History
 from variate.training.loop import train
@@ -75,8 +77,7 @@ class Cell:
 
     def split(self, name: str) -> tuple[Tensor, Tensor]:
         """Inputs and labels of a split of the cell's data."""
-        x, y = registry.get("datasets", self.data).load()(name, folder=self.data_folder)
-        return x, y
+        return labelled(self.data, folder=self.data_folder, split=name, cut=True)
 
 
 def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
@@ -117,7 +118,7 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
         teacher=load(out / TEACHER, trust_code=True) if taught is not None else None,
         epochs=cell.epochs,
         lr=cell.lr,
-        budget=cell.budget or facts.budget,
+        budget=cell.budget or (str(facts.modality.trained(Budget.parse(facts.budget))) if facts.budget else None),
         modality=facts.modality,
         attack_steps=cell.attack_steps,
         seed=cell.seed,

@@ -15,8 +15,10 @@ from variate.attacking.plan import Plan, bounds
 from variate.budget import Budget
 from variate.checkpoint import CARD, read_card
 from variate.errors import UsageError
+from variate.facts import about
 from variate.lines import Run
 from variate.modality import Modality, modality_of
+from variate.reading import is_own
 from variate.record import RECORDS, Records
 from variate.shards import gather
 from variate.study.cell import Cell, train_cell
@@ -111,6 +113,8 @@ def folder_of(name: str) -> str:
 
 def kind_of_data(data: str) -> Modality:
     """The modality of a data set, without its details."""
+    if is_own(data):
+        return about(data).modality
     return modality_of(registry.get("datasets", data).facts["modality"])
 
 
