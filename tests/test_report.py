@@ -5,17 +5,20 @@ import gzip
 import hashlib
 import html
 import re
+from collections import Counter
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 import torch
 
 from variate.evaluation import evaluate
-from variate.lines import Network, Scale
-from variate.record import Records
-from variate.report.page import write_page
+from variate.lines import Claim, Example, Network, Scale
+from variate.record import Records, pack
+from variate.report.page import page_text, write_page
 from variate.report.sentences import verdict
 from variate.report.table import grid, markdown, print_study, study_rows, tables, with_seeds
+from variate.verdicts import comparison
 from variate.verdicts.raised import raised
 from variate.verdicts.result import over_seeds, result_of
 
@@ -78,7 +81,9 @@ def test_the_page_needs_nothing_from_elsewhere(page):
     (policy,) = [a["content"] for _, a in elements if a.get("http-equiv") == "Content-Security-Policy"]
     script = page.partition("<script>")[2].partition("</script>")[0]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    assert policy == (f"default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'")
+    assert policy == (
+        f"default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    )
     assert "eval(" not in script
     for tag, attributes in elements:
         for name in ("src", "href", "xlink:href", "data"):
@@ -244,3 +249,46 @@ def test_the_verdict_compares_within_one_budget_and_one_data_set(x, y):
     assert all("the best deterministic network, a plain" in sentence for sentence in sentences)
     rows = {r.budget: r for r in study_rows(store, "table") if (r.network, r.attack) == ("a plain", "fgsm")}
     assert all(rows[budget].percent in sentence for budget, sentence in zip(rows, sentences, strict=True))
+
+
+def test_a_report_of_many_networks_unpacks_each_claim_a_few_times_and_resamples_once(monkeypatch):
+    generator, store = np.random.default_rng(0), Records()
+    for number in range(12):
+        draws = 8 if number % 2 else 1
+        for attack, budget in (("clean", None), ("fgsm", "linf:0.1"), ("pgd", "linf:0.1"), ("pgd", "linf:0.2")):
+            said = {"network": f"n{number}", "fingerprint": f"f{number}", "inputs": "i", "options": {}, "seed": 0}
+            claim = Claim(
+                attack=attack, budget=budget, draws=int(budget is not None), verdict_draws=draws,
+                deployments=["single", "survive-3"], **said,
+            )  # fmt: skip
+            right = generator.random((draws, 20)) < 0.6
+            counts = {"label": 0, "distance": 0.1, "forwards": 1, "backwards": 1}
+            lines = (
+                Example(claim=claim.id, example=i, answers={"single": pack(right[:, i])}, **counts) for i in range(20)
+            )
+            store.add([claim, *lines])
+    unpacked, made = Counter(), Counter()
+    answers, counts = Records.answers, comparison._counts
+    monkeypatch.setattr(Records, "answers", lambda self, c, s: unpacked.update([c.id]) or answers(self, c, s))
+    monkeypatch.setattr(comparison, "_counts", lambda chosen, n: made.update([n]) or counts(chosen, n))
+    comparison._kept_resamples.cache_clear()
+    first = page_text([store])
+    assert max(unpacked.values()) <= 60  # those of the strongest attacks most, against 11 others
+    assert sum(unpacked.values()) / len(store.claims) < 20
+    assert set(made.values()) == {comparison.RESAMPLES // comparison.BLOCK}
+    unpacked.clear()
+    assert page_text([store]) == first
+    assert sum(unpacked.values()) / len(store.claims) < 16  # rows are known by now
+
+
+def test_what_was_computed_of_records_is_computed_anew_once_they_grow(records):
+    store, made = Records(), []
+
+    def networks() -> int:
+        made.append(len(store.networks))
+        return made[-1]
+
+    assert store.once("networks", networks) == store.once("networks", networks) == 0
+    store.add(records.networks.values())
+    assert store.once("networks", networks) == 2
+    assert made == [0, 2]

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from variate import registry
@@ -15,7 +16,13 @@ CLAIM = Claim(
     network="n", fingerprint="f", inputs="i", attack="pgd", options={}, budget="linf:0.1", draws=1, verdict_draws=4,
     deployments=["single"], seed=0,
 )  # fmt: skip
+TONE = np.round(16_000 * np.sin(2 * np.pi * 1000 / 8000 * np.arange(800))).astype("<i2")
+LOUDER = (TONE + TONE // 10).astype("<i2")
 KEPT = {
+    "audio": {
+        "shape": [1, 800], "original": TONE.tobytes().hex(), "adversarial": LOUDER.tobytes().hex(),
+        "details": {"rate": 8000},
+    },
     "image": {"shape": [1, 2, 2], "original": "00ff8040", "adversarial": "0aff7640"},
     "tabular": {"shape": [2], "original": "0000803e0000003f", "adversarial": "0000003f0000003f"},
     "text": {

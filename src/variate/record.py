@@ -6,10 +6,13 @@ to again.
 
 from __future__ import annotations
 
+import gc
 import gzip
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -18,6 +21,7 @@ from variate.errors import RecordError
 from variate.lines import READ, Claim, Convergence, Example, Gradient, Network, Picture, Record, Run, Scale
 from variate.verdicts.rates import Bits
 
+T = TypeVar("T")
 RECORDS = "records.jsonl"  # its name in a folder
 
 
@@ -40,6 +44,7 @@ class Records:
         self._mended = False
         self._scaled: dict[tuple[str, str], int] = {}  # where a parameter's scale stands
         self._pictured: set[tuple[str, int]] = set()
+        self._derived: dict[Hashable, Any] = {}
         self.runs: list[Run] = []
         self.networks: dict[str, Network] = {}
         self.scales: list[Scale] = []
@@ -50,8 +55,9 @@ class Records:
         self.convergences: list[Convergence] = []
         for file in dict.fromkeys((whole, self.path)):
             if file is not None and file.exists():
-                for number, line in enumerate(self._lines(file), 1):
-                    self._keep(self._parse(line, file, number))
+                with _nothing_collected():
+                    for number, line in enumerate(self._lines(file), 1):
+                        self._keep(self._parse(line, file, number))
 
     def add(self, records: Iterable[Record]) -> None:
         """Append records, all or none: what is already in the file is not written twice. Raises ``RecordError``."""
@@ -63,8 +69,15 @@ class Records:
 
     def answers(self, claim: Claim, source: str) -> Bits:
         """The matrix of right answers of a claim, shape (draws or groups, examples)."""
-        rows = [self.examples[claim.id][i].answers[source] for i in sorted(self.examples[claim.id])]
-        return np.stack([unpack(row) for row in rows], axis=1)
+        examples = self.examples[claim.id]
+        return unpack_all([examples[i].answers[source] for i in sorted(examples)])
+
+    def once(self, name: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` computes of the records as they are: computed at the first call, and again once they grow."""
+        if name not in self._derived:
+            self._derived[name] = make()
+        found: T = self._derived[name]
+        return found
 
     def _known(self, record: Record) -> bool:
         match record:
@@ -87,6 +100,7 @@ class Records:
                 return record in self.runs
 
     def _keep(self, record: Record) -> None:
+        self._derived.clear()
         match record:
             case Example():
                 self.examples.setdefault(record.claim, {}).setdefault(record.example, record)
@@ -164,6 +178,29 @@ def unpack(text: str) -> Bits:
     """The bits of ``pack``."""
     count, _, digits = text.partition(":")
     return np.unpackbits(np.frombuffer(bytes.fromhex(digits), np.uint8), count=int(count)).astype(np.bool_)
+
+
+def unpack_all(texts: Sequence[str]) -> Bits:
+    """The bits of several examples, shape (draws or groups, examples). Raises ``RecordError`` if lengths differ."""
+    head = texts[0].partition(":")[0] + ":"
+    if not all(text.startswith(head) for text in texts):
+        counts = sorted({text.partition(":")[0] for text in texts})
+        raise RecordError(f"one claim's examples were answered {' and '.join(counts)} times", expected="as often each")
+    packed = bytes.fromhex("".join(text[len(head) :] for text in texts))
+    rows = np.frombuffer(packed, np.uint8).reshape(len(texts), -1)
+    return np.ascontiguousarray(np.unpackbits(rows, axis=1, count=int(head[:-1])).T.astype(np.bool_))
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Without Python's search for cycles, which takes most of the time where many objects are made and all are kept."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _cut_incomplete_line(path: Path) -> None:

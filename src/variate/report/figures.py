@@ -227,6 +227,6 @@ def _least(records: Records, network: str) -> list[Claim]:
     attacked = [claim for claim in claims if claim.attack != CLEAN]
     if not attacked:
         return []
-    worst = min(attacked, key=lambda claim: float(single.bits(records, claim).mean()))
+    worst = min(attacked, key=lambda claim: single.share(records, claim))
     clean = [claim for claim in claims if claim.attack == CLEAN and claim.inputs == worst.inputs]
     return [*clean[:1], worst]

@@ -68,7 +68,7 @@ def _twins(records: Records, claim: Claim) -> list[Claim]:
         elif found is not None and owner is None and _alike(records, claim.network, name):
             like.append(found)
     undefended = [other for other in like if _defense(records, other.network) == "deterministic"]
-    best = sorted(like, key=lambda other: float(single.bits(records, other).mean()))[-1:]
+    best = sorted(like, key=lambda other: single.share(records, other))[-1:]
     return list({other.id: other for other in (*made_of, *undefended, *best)}.values())
 
 

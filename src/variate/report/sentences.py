@@ -17,6 +17,10 @@ def verdict(records: Records) -> list[str]:
     Strongest and best within one budget and one data set: others say nothing of it. Where there is no random network,
     each network's own rate.
     """
+    return records.once("verdict", lambda: _verdict(records))
+
+
+def _verdict(records: Records) -> list[str]:
     random = single.random_networks(records)
     sentences = []
     for network in random or dict.fromkeys(claim.network for claim in single.judged(records, "table")):
@@ -38,7 +42,7 @@ def headline(records: Records) -> str:
         return sentences[0] if sentences else NOTHING
     budget = known[0].budget
     ours = [claim for claim in known if claim.budget == budget]
-    claim = max(ours, key=lambda claim: float(single.bits(records, claim).mean()))
+    claim = max(ours, key=lambda claim: single.share(records, claim))
     said = _sentence(records, claim, _best(records, claim))
     return f"{said} {claim.network} is the best of {len(ours)} random networks, picked on these very examples."
 
@@ -49,7 +53,7 @@ def _best(records: Records, claim: Claim) -> Claim | None:
     ours = [name for name in names if _data(records, name) == _data(records, claim.network)]
     found = [single.strongest(records, name, claim.budget) for name in ours]
     known = [other for other in found if other is not None]
-    return max(known, key=lambda other: float(single.bits(records, other).mean()), default=None)
+    return max(known, key=lambda other: single.share(records, other), default=None)
 
 
 def _data(records: Records, network: str) -> str | None:

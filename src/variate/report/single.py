@@ -19,14 +19,10 @@ def judged(records: Records, *parts: str) -> list[Claim]:
 
     Aimed attacks are left out: their answers are right if they are anything but what was aimed at.
     """
-    return [
-        claim
-        for claim in records.claims.values()
-        if records.examples.get(claim.id)
-        and "target" not in claim.options
-        and (not parts or claim.part in parts)
-        and SINGLE.source in {Deployment.parse(word).source for word in claim.deployments}
-    ]
+    every = records.once(
+        "judged one draw per query", lambda: [c for c in records.claims.values() if _single(records, c)]
+    )
+    return [claim for claim in every if not parts or claim.part in parts]
 
 
 def bits(records: Records, claim: Claim) -> Bits:
@@ -34,8 +30,22 @@ def bits(records: Records, claim: Claim) -> Bits:
     return records.answers(claim, SINGLE.source)
 
 
+def share(records: Records, claim: Claim) -> float:
+    """The share of right answers of one draw per query."""
+    return records.once(("share", claim.id), lambda: float(bits(records, claim).mean()))
+
+
 def row(records: Records, claim: Claim) -> Row:
     """The rate of one draw per query."""
+    return records.once(("row", claim.id), lambda: _row(records, claim))
+
+
+def _single(records: Records, claim: Claim) -> bool:
+    sources = {Deployment.parse(word).source for word in claim.deployments}
+    return bool(records.examples.get(claim.id)) and "target" not in claim.options and SINGLE.source in sources
+
+
+def _row(records: Records, claim: Claim) -> Row:
     answers = bits(records, claim)
     rate = rate_of(SINGLE, answers)
     said = (claim.network, claim.attack, claim.options, claim.budget, claim.draws, str(SINGLE))
@@ -48,22 +58,36 @@ def strongest(
     """The claim that leaves one draw of a network the fewest right answers within a budget; None for no attack."""
     claims = [
         claim
-        for claim in judged(records, *SEEN)
-        if (claim.network, claim.budget) == (network, budget)
+        for claim in _of(records, network)
+        if claim.part in SEEN
+        and claim.budget == budget
         and (claim.attack == CLEAN) == (budget is None)
         and among(claim)
     ]
-    return min(claims, key=lambda claim: float(bits(records, claim).mean()), default=None)
+    return min(claims, key=lambda claim: share(records, claim), default=None)
+
+
+def _of(records: Records, network: str) -> list[Claim]:
+    """The claims of one network that ``judged`` holds."""
+
+    def by_network() -> dict[str, list[Claim]]:
+        groups: dict[str, list[Claim]] = {}
+        for claim in judged(records):
+            groups.setdefault(claim.network, []).append(claim)
+        return groups
+
+    return records.once("judged, by network", by_network).get(network, [])
 
 
 def random_networks(records: Records) -> list[str]:
     """The networks that were judged over several draws."""
-    return list(dict.fromkeys(claim.network for claim in judged(records) if claim.verdict_draws > 1))
+    every = (claim.network for claim in judged(records) if claim.verdict_draws > 1)
+    return records.once("random networks", lambda: list(dict.fromkeys(every)))
 
 
 def budgets(records: Records, network: str) -> list[str]:
     """The budgets within which a network was attacked, in the main table."""
-    ours = [claim.budget for claim in judged(records, "table") if claim.network == network]
+    ours = [claim.budget for claim in _of(records, network) if claim.part == "table"]
     return [budget for budget in dict.fromkeys(ours) if budget is not None]
 
 

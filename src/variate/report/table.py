@@ -143,7 +143,7 @@ def markdown(records: Records) -> str:
 
 def study_grids(records: Records) -> list[tuple[str, Grid]]:
     """The tables of a file of records with their lines over seeds, and their titles."""
-    return [(name, with_seeds(content, records)) for name, content in tables(records)]
+    return records.once("grids", lambda: [(name, with_seeds(content, records)) for name, content in tables(records)])
 
 
 def _legend(records: Records) -> str:

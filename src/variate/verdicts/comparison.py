@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from scipy import optimize, stats
+from numpy.typing import NDArray
+from scipy import optimize, special, stats
 
 from variate.errors import UsageError
 from variate.verdicts.rates import Bits, Crossed, Floats, crossed, interval
 
 RESAMPLES = 2000
 BLOCK = 200  # resamples made at once, to spare memory
+KEPT = 30_000  # values in a resample up to which all resamples are kept for the next comparison: a byte each
+Counts = list[NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -71,19 +76,17 @@ def compare(first: Bits, second: Bits, *, paired_draws: bool = False, level: flo
         )
     most_first, most_second = first.mean(0) > 0.5, second.mean(0) > 0.5
     only_first, only_second = int((most_first & ~most_second).sum()), int((most_second & ~most_first).sum())
-    apart = only_first + only_second
-    p = float(stats.binomtest(only_first, apart).pvalue) if apart else 1.0
+    fewer, apart = min(only_first, only_second), only_first + only_second
+    p = min(1.0, 2 * float(special.bdtr(fewer, apart, 0.5))) if apart else 1.0
     if len(first) == len(second) == 1:
         low, high = _tango(only_first, only_second, first.shape[1], level)
     else:
-        low, high = _studentized(first, second, paired_draws, level, np.random.default_rng(seed))
+        low, high = _studentized(first, second, paired_draws, level, seed)
     difference = float(first.mean() - second.mean())
     return Comparison(difference, min(low, difference), max(high, difference), only_first, only_second, p)
 
 
-def _studentized(
-    first: Bits, second: Bits, paired: bool, level: float, generator: np.random.Generator
-) -> tuple[float, float]:
+def _studentized(first: Bits, second: Bits, paired: bool, level: float, seed: int) -> tuple[float, float]:
     one, two = crossed(first)[0], crossed(second)[0]
     difference = one.rate - two.rate
     lowest, highest = _possible(one, two, level)
@@ -95,7 +98,7 @@ def _studentized(
     spread = float(max(sum(variances) - residual, *variances) ** 0.5) if parts else 0.0
     if spread <= 0:
         return lowest, highest
-    units = _resampled_units(parts, generator)  # (R,)
+    units = _resampled_units(parts, seed)  # (R,)
     tail = (1 - level) / 2
     below, above = np.quantile(units, [1 - tail, tail], method="nearest")
     return max(difference - spread * float(below), lowest), min(difference - spread * float(above), highest)
@@ -116,18 +119,46 @@ def _paired_residual(first: Bits, second: Bits) -> float:
     return float(np.square(rest).sum() / freedom / (n * examples))
 
 
-def _resampled_units(parts: list[Floats], generator: np.random.Generator) -> Floats:
-    """Means of resampled parts, summed, in units of their own standard errors: shape (R,)."""
-    blocks = []
-    for _ in range(RESAMPLES // BLOCK):
+def _resampled_units(parts: list[Floats], seed: int) -> Floats:
+    """Means of resampled parts, summed, in units of their own standard errors: shape (R,).
+
+    Args:
+        parts: values about their mean, shapes (B,) and (n,).
+        seed: of the resampling.
+    """
+    lengths = tuple(map(len, parts))
+    powers = [np.stack([part, np.square(part)], axis=1) for part in parts]  # (B, 2)
+    units = []
+    for counts in _kept_resamples(lengths, seed) if sum(lengths) <= KEPT else _resamples(lengths, seed):
         moved, variance = np.zeros(BLOCK), np.zeros(BLOCK)
-        for part in parts:
-            again = part[generator.integers(0, len(part), (BLOCK, len(part)))]  # (block, B or n)
-            moved += again.mean(1)
-            variance += again.var(1, ddof=1) / len(part)
+        for times, power in zip(counts, powers, strict=True):
+            size = len(power)
+            first, second = (times.astype(np.float64) @ power / size).T  # (block,)
+            moved += first
+            variance += np.maximum(second - np.square(first), 0.0) / (size - 1)
         least = np.finfo(np.float64).tiny  # the same value over and over: as far off as can be, on the side where it is
-        blocks.append(moved / np.sqrt(np.maximum(variance, least)))
-    return np.concatenate(blocks)
+        units.append(moved / np.sqrt(np.maximum(variance, least)))
+    return np.concatenate(units)
+
+
+@lru_cache(maxsize=2)
+def _kept_resamples(lengths: tuple[int, ...], seed: int) -> Sequence[Counts]:
+    """The resamples of one size and seed, which many comparisons share."""
+    return list(_resamples(lengths, seed))
+
+
+def _resamples(lengths: tuple[int, ...], seed: int) -> Iterator[Counts]:
+    """How often each value is in each resample, a block at a time: shapes (block, B) and (block, n)."""
+    generator = np.random.default_rng(seed)
+    for _ in range(RESAMPLES // BLOCK):
+        chosen = [generator.integers(0, length, (BLOCK, length)) for length in lengths]
+        yield [_counts(one, length) for one, length in zip(chosen, lengths, strict=True)]
+
+
+def _counts(chosen: NDArray[np.int64], length: int) -> NDArray[np.uint8]:
+    places = chosen + length * np.arange(len(chosen))[:, None]
+    counts = np.bincount(places.ravel(), minlength=len(chosen) * length).reshape(len(chosen), length)
+    return np.minimum(counts, 255).astype(np.uint8)  # of 256 values or more none is drawn as often
 
 
 def _tango(only_first: int, only_second: int, examples: int, level: float) -> tuple[float, float]:

@@ -22,11 +22,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from variate.errors import UsageError, unknown_name
 from variate.verdicts.survival import CURVE, all_right, sizes_up_to
@@ -99,33 +100,33 @@ class Crossed:
     per_draw: Floats
     residual: float
 
-    @property
+    @cached_property
     def rate(self) -> float:
         """The mean."""
         return float(self.per_example.mean())
 
-    @property
+    @cached_property
     def by_example(self) -> float:
         """The variance of the mean that comes from the examples, the residual included."""
         return _variance_of_mean(self.per_example)
 
-    @property
+    @cached_property
     def by_draw(self) -> float:
         """The variance of the mean that comes from the draws, the residual included."""
         return _variance_of_mean(self.per_draw)
 
-    @property
+    @cached_property
     def variance(self) -> float:
         """The variance of the mean."""
         return max(self.by_example + self.by_draw - self.residual, self.by_example, self.by_draw)
 
-    @property
+    @cached_property
     def skewness(self) -> float:
         """The skewness of the mean."""
         third = _third_cumulant_of_mean(self.per_example) + _third_cumulant_of_mean(self.per_draw)
         return float(third / self.variance**1.5)
 
-    @property
+    @cached_property
     def freedom(self) -> float:
         """Satterthwaite's degrees of freedom of the variance."""
         parts = self.by_example**2 / max(len(self.per_example) - 1, 1)
@@ -237,10 +238,10 @@ def _third_cumulant_of_mean(values: Floats) -> float:
 def clopper_pearson(right: float, total: float, level: float = 0.95) -> tuple[float, float]:
     """The exact binomial interval for ``right`` of ``total``; both may be fractional (effective sample sizes)."""
     tail = (1 - level) / 2
-    low = float(stats.beta.ppf(tail, right, total - right + 1)) if right > 0 else 0.0
-    high = float(stats.beta.ppf(1 - tail, right + 1, total - right)) if right < total else 1.0
+    low = float(special.betaincinv(right, total - right + 1, tail)) if right > 0 else 0.0
+    high = float(special.betaincinv(right + 1, total - right, 1 - tail)) if right < total else 1.0
     return low, high
 
 
 def _quantile(level: float, freedom: float) -> float:
-    return float(stats.t.ppf((1 + level) / 2, freedom))
+    return float(special.stdtrit(freedom, (1 + level) / 2))

@@ -109,6 +109,10 @@ def over_seeds(rates: Sequence[float], *, level: float = 0.95) -> OverSeeds:
 
 def rows_of(records: Records, claim: Claim, *, level: float = 0.95) -> list[Row]:
     """One row per deployment of a claim."""
+    return list(records.once(("rows", claim.id, level), lambda: _rows(records, claim, level)))
+
+
+def _rows(records: Records, claim: Claim, level: float) -> list[Row]:
     rows = []
     for deployment in map(Deployment.parse, claim.deployments):
         answers = records.answers(claim, deployment.source)
