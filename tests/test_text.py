@@ -27,7 +27,7 @@ from variate.testing.modalities import check_modality
 from variate.testing.text_attacks import TEXT, WORDS, BagOfWords, _model, _texts
 from variate.tokens import RADIUS, Tokens, ids_of, inputs_of, smooth, tokens_of
 
-NETWORKS = [n for n, e in registry.entries("networks").items() if "text" in e.facts["modality"]]
+NETWORKS = ["lstm", "text-cnn", "transformer"]
 ATTACKS = [n for n, e in registry.entries("attacks").items() if "text" in e.facts["modality"]]
 GOOD, BAD = "a warm funny film with real heart", "a dull tired film with no ideas"
 
@@ -202,7 +202,7 @@ def test_spam_from_a_package_and_a_folder(tmp_path):
 
 BAD_FILES = {
     "missing text": ("text,label\ngood,1\n,0\n", "have no text or no label, the first being line 3"),
-    "missing column": ("words,label\ngood,1\n", "1 rows of"),
+    "missing column": ("words,label\ngood,1\n", "has no column 'text'"),
     "one class": ("text,label\n" + "good film,1\n" * 40, "1 classes are no data set"),
     "too few": ("text,label\ngood,1\nbad,0\n", "2 texts"),
 }

@@ -42,8 +42,9 @@ def movie_snippets(split: str, *, folder: Path | None = None) -> tuple[Tensor, T
     Raises:
         DataError: where the file cannot be found, or is damaged.
     """
+    name = check_split(split)
     place = _place(folder)
-    return _corpus(place, stamp(place)).split(split)
+    return _corpus(place, stamp(place)).split(name)
 
 
 def about(folder: Path | None = None) -> About:

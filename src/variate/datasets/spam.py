@@ -40,8 +40,9 @@ def spam(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
     Raises:
         DataError: where the files cannot be found, or are damaged.
     """
+    name = check_split(split)
     place = _place(folder)
-    return _corpus(place, stamp(place)).split(split)
+    return _corpus(place, stamp(place)).split(name)
 
 
 def about(folder: Path | None = None) -> About:

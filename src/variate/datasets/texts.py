@@ -34,8 +34,9 @@ def texts(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
     Raises:
         DataError: where there is no such file, or a row has no text or no label.
     """
+    name = check_split(split)
     place = _place(folder)
-    return _corpus(place, stamp(place)).split(split)
+    return _corpus(place, stamp(place)).split(name)
 
 
 def about(folder: Path | None = None) -> About:
