@@ -43,7 +43,7 @@ def greedy_words(
         y: labels, shape (B,).
         budget: the most words, or characters.
         target: the labels to reach, shape (B,); None to leave ``y``.
-        places: words that are tried, from 1.
+        places: words that are tried, from 1; as many as the budget has, where that is more.
 
     Returns:
         Inputs, shape (B, T, 1).
@@ -61,7 +61,7 @@ def greedy_words(
     without = state.ids[:, None].repeat(1, length, 1)  # (B, T, T)
     without[:, torch.arange(length), torch.arange(length)] = UNKNOWN
     important = losses(without).masked_fill(~state.open.any(-1), -torch.inf)
-    for place in important.topk(min(places, length), 1).indices.unbind(1):
+    for place in important.topk(min(max(places, int(budget.size)), length), 1).indices.unbind(1):
         open_here = state.open[everyone, place]  # (B, C)
         texts = state.ids[:, None].repeat(1, 1 + open_here.shape[1], 1)  # (B, 1 + C, T), what is there first
         choices = torch.where(open_here, state.candidates[everyone, place], state.ids[everyone, place][:, None])

@@ -53,7 +53,7 @@ def hotflip(
     raised, labels = aimed(cross_entropy, y, target)
     state = Replacing(oracle, x, budget)
     vectors = tokens_of(oracle.network).embedding.weight.detach()  # (V, E)
-    for _ in range(int(budget.size)):
+    for _ in range(min(int(budget.size), x.shape[1])):  # a word is replaced at most once
         _, gradient = oracle.gradient(smooth(state.inputs, vectors.shape[1]), labels, raised)
         gains = _gains(state, vectors, gradient[..., 1:] / (2 * RADIUS))  # (B, T, C)
         _take_best(oracle, state, gains, labels, raised, beam)
