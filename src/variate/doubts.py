@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from variate import registry
-from variate.attacking.plan import bounds
-from variate.budget import Budget
+from variate.attacking.plan import attack_options, bounds
+from variate.budget import NORMS, Budget
 from variate.drawing.keyed import identity, kind_of, left_as_found
-from variate.errors import InputError
+from variate.errors import InputError, UsageError
 from variate.evaluation import evaluate
 from variate.fingerprint import fingerprint
 from variate.flags.unbounded_survives import UNBOUNDED
@@ -31,7 +31,9 @@ BATCH = 64  # examples whose gradients are taken at once, unless told otherwise
 BLACK_BOX: tuple[dict[str, Any], ...] = (
     {"name": "noise", "queries": 100},
     {"name": "square", "queries": 300, "draws": 5},
+    {"name": "greedy-words", "draws": 5},
 )
+CLIMBERS = ("pgd", "fmn", "hotflip")  # the first of them that fits follows the gradient
 
 
 def doubt(
@@ -53,7 +55,8 @@ def doubt(
 
     One step and many, twice the steps, half and twice the budget, the whole range of inputs, random search, a short
     black-box attack, transfer, and what the gradients are worth. A network without a gradient is attacked from outside
-    only, and the records say that its gradient is zero.
+    only, and the records say that its gradient is zero; a network for texts of another kind than ours, whose words
+    have no vectors that could be moved, is attacked from outside too, and nothing is said of its gradient.
 
     Args:
         network: any module, in the mode it will be used in.
@@ -71,22 +74,24 @@ def doubt(
     """
     parsed, kept = Budget.parse(budget), modality_of(modality)
     x, y = x[:examples], y[:examples].long()
-    inputs, felt = fingerprint([x, y]), kept.smooth(x, network)
+    inputs, felt = fingerprint([x, y]), _felt(kept, x, network, parsed)
     with left_as_found(network):
-        kind = kind_of(network, felt[:2].to(_place(network, x)))
+        kind = kind_of(network, (x if felt is None else felt)[:2].to(_place(network, x)))
         stream = Stream("search", hash_words("gradients", int(common.get("seed", 0))))
         memory = common.get("memory")
         oracle = GradientOracle(network, draws=draws, stream=stream, examples=len(x), kind=kind, memory=memory)
-        lines = _gradients(oracle, felt, y, inputs, name, int(common.get("batch_size", BATCH)))
+        size = int(common.get("batch_size", BATCH))
+        lines = [] if felt is None else _gradients(oracle, felt, y, inputs, name, size)
         if common.get("shard", (0, 1))[0] == 0:
             records.add(lines)
         sees = any(line.zero < 1 for line in lines)
     judged = {"deployments": ("single",), "records": records, "name": name, "source": source, "draws": draws, **common}
     judged["modality"] = kept
-    white = "fmn" if parsed.norm == "l0" else "pgd"
-    many, twice = {"name": white, "steps": steps}, {"name": white, "steps": 2 * steps}
+    white = next((name for name in CLIMBERS if bounds(name, parsed, kept)), "pgd")
+    takes_steps = "steps" in attack_options(white)
+    many: dict[str, Any] = {"name": white, "steps": steps} if takes_steps else {"name": white}
+    whites = [{"name": "fgsm"}, many, *([many | {"steps": 2 * steps}] if takes_steps else [])]
     known = registry.entries("attacks")
-    whites: tuple[dict[str, Any], ...] = ({"name": "fgsm"}, many, twice)
     inside = [w for w in whites if sees and bounds(w["name"], parsed, kept)]
     outside = [b for b in BLACK_BOX if b["name"] in known and bounds(b["name"], parsed, kept)]
     own = isinstance(network, RandomNetwork) or (kind == "deterministic" and source is not None)
@@ -99,6 +104,16 @@ def doubt(
         evaluate(network, x, y, budget=parsed.scaled(factor), attacks=[many], part=DOUBTS, **judged)
     climbing, whole = {"name": "pgd", "steps": 2 * steps}, kept.whole_range(x, parsed)
     evaluate(network, x, y, budget=whole, attacks=[climbing], part=UNBOUNDED, **judged)
+
+
+def _felt(modality: Modality, x: Tensor, network: nn.Module, budget: Budget) -> Tensor | None:
+    """The inputs in a form that has a gradient; None where the network takes none, and the budget needs none."""
+    try:
+        return modality.smooth(x, network)
+    except UsageError:
+        if modality.norm(budget) in NORMS:
+            raise
+        return None
 
 
 def _gradients(oracle: GradientOracle, x: Tensor, y: Tensor, inputs: str, name: str, batch_size: int) -> list[Gradient]:

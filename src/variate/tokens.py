@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from variate.errors import UsageError
+from variate.errors import InputError, UsageError
 
 WORDS = 65_536  # numbers of words lie below
 RADIUS = 8.0  # the most that the smooth form adds to one value of a word's vector
@@ -57,8 +57,19 @@ class Tokens(nn.Module):
         there = ids != PADDING  # (B, T)
         vectors = self.embedding(ids)  # (B, T, E)
         if x.shape[-1] > 1:
-            vectors = vectors + (x[..., 1:] - 0.5) * (2 * RADIUS)
+            vectors = vectors + self._added(x)
         return vectors * there.unsqueeze(-1), there
+
+    def _added(self, x: Tensor) -> Tensor:
+        """What the smooth form adds: (B, T, 1 + E) to (B, T, E)."""
+        width = x.shape[-1] - 1
+        if width != self.width:
+            raise InputError(
+                f"vectors of {width} values are moved, and this network's words have {self.width}",
+                expected="a network whose words have vectors of the same width",
+                todo="transfer from such a network, or attack within words:K, which every network for texts shares",
+            )
+        return (x[..., 1:] - 0.5) * (2 * RADIUS)
 
 
 def tokens_of(network: nn.Module) -> Tokens:
@@ -68,5 +79,6 @@ def tokens_of(network: nn.Module) -> Tokens:
         raise UsageError(
             f"{type(network).__name__} has no layer of variate.tokens.Tokens",
             expected="a network for texts: see `variate list --modality text`",
+            todo="take --attack greedy-words or greedy-words-labels within words:K or chars:K: they only ask",
         )
     return found

@@ -6,8 +6,10 @@ from torch import nn
 
 from variate.defenses._noise import GaussianNoise
 from variate.defenses._ranges import above_zero
+from variate.errors import UsageError
 from variate.feature_noise import Surrounded
 from variate.registry import defense
+from variate.tokens import Tokens
 
 
 @defense(
@@ -28,6 +30,14 @@ def smoothing(network: nn.Module, *, sigma: float = 0.12) -> tuple[nn.Module, st
 
     Returns:
         The network to train, and its objective.
+
+    Raises:
+        UsageError: for a network for texts, whose inputs are numbers of words.
     """
     above_zero("sigma", sigma)
+    if any(isinstance(module, Tokens) for module in network.modules()):
+        raise UsageError(
+            "smoothing adds noise to its inputs, and a number of a word with noise is another word or none",
+            expected="a network for images, sound or tables",
+        )
     return Surrounded(network, front=GaussianNoise(sigma)), "cross-entropy"

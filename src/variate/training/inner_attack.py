@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from variate import registry
 from variate.budget import Budget
 from variate.drawing.keyed import Kind, kind_of, left_as_found
+from variate.errors import UsageError
 from variate.losses import Loss, cross_entropy
 from variate.modality import Modality, Reach
 from variate.network import RandomNetwork
@@ -102,6 +103,14 @@ class InnerAttack:
     def _attack(self, x: Tensor, y: Tensor, loss: Loss, draws: int, steps: int, step_size: float | None) -> Tensor:
         if self._kind is None:
             self._kind = kind_of(self._network, x[:2])
+        pgd = registry.get("attacks", "pgd")
+        norm = self._budget.norm if self._modality is None else self._modality.norm(self._budget)
+        if norm not in pgd.facts["norms"]:
+            raise UsageError(
+                f"cannot train within {self._budget}: pgd, the inner attack, has no {norm} version",
+                expected=f"a budget in {', '.join(pgd.facts['norms'])}; it need not be the one of the evaluation",
+                todo="pass another budget to the training, such as l2:1 for texts; in a study under [training]",
+            )
         seed = hash_words("start", self._seed, self._stream.index)
         x = x if self._modality is None else self._modality.prepared(x, self._budget, self._network)
         reach = Reach(x, self._budget) if self._modality is None else self._modality.reach(x, self._budget)
@@ -112,7 +121,6 @@ class InnerAttack:
             how = {"stream": again, "keys": "fixed"}
         oracle = GradientOracle(self._network, kind=self._kind, seed=seed, reach=reach, **how)
         size = None if step_size is None else step_size * reach.budget.eps
-        pgd = registry.get("attacks", "pgd").load()
         with left_as_found(self._network):
-            points: Tensor = pgd(oracle, x, y, budget=reach.budget, loss=loss, steps=steps, step_size=size)
+            points: Tensor = pgd.load()(oracle, x, y, budget=reach.budget, loss=loss, steps=steps, step_size=size)
         return reach.inputs(points)
