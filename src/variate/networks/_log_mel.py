@@ -8,17 +8,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from variate.networks._level import Level
+
 BANDS = 40
 WINDOW = 0.032  # seconds that one frame hears; frames begin half of that apart
-FLOOR = 1e-6  # of the power of a sine at full scale: 60 dB below it is silence
+FLOOR = 1e-6  # of the power of a clip: 60 dB below it is silence
 
 
 class LogMel(nn.Module):
     """Log power in mel bands, as constants: nothing here is learned or random.
 
     Windowed cosines and sines are a convolution, so that the layer can be exported; squared and added they are the
-    power at each frequency, a sine at full scale having 1. Triangular filters sum it over bands (Davis & Mermelstein
-    1980), and the values are 1 + log10(power + ``FLOOR``) / 3, about -1 in silence and 1 at full scale.
+    power at each frequency, a sine having the square of its amplitude. Triangular filters sum it over bands (Davis &
+    Mermelstein 1980), and the values are 1 + log10(power + ``FLOOR``) / 3, -1 in silence. The power is that of the
+    clip at one level: see ``Level``.
 
     Args:
         rate: samples in a second.
@@ -30,13 +33,14 @@ class LogMel(nn.Module):
 
     def __init__(self, rate: int, bands: int = BANDS) -> None:
         super().__init__()
+        self.level = Level()
         self.size = 2 * round(WINDOW * rate / 2)
         self.register_buffer("waves", _waves(self.size))  # (2 F, 1, size)
         self.register_buffer("filters", mel_filters(rate, self.size, bands))  # (M, F)
 
     def forward(self, x: Tensor) -> Tensor:
         """Inputs in [0, 1] of shape (B, 1, T) to (B, N, M), N frames of M bands."""
-        heard = F.conv1d(2 * x - 1, self.waves, stride=self.size // 2)  # (B, 2 F, N)
+        heard = F.conv1d(self.level(x), self.waves, stride=self.size // 2)  # (B, 2 F, N)
         cosines, sines = heard.square().chunk(2, dim=1)
         bands = self.filters @ (cosines + sines)  # (B, M, N)
         return (1 + (bands + FLOOR).log10() / 3).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""A recurrent network for texts."""
+"""A recurrent network for texts and sound."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from variate.networks._log_mel import BANDS, LogMel
 from variate.registry import network
 from variate.tokens import Tokens
 
 
-@network(modality=("text",), cite="Hochreiter & Schmidhuber 1997; both directions: Graves & Schmidhuber 2005")
+@network(modality=("audio", "text"), cite="Hochreiter & Schmidhuber 1997; both directions: Graves & Schmidhuber 2005")
 class LSTM(nn.Module):
-    """A bidirectional LSTM, its mean over time, one linear layer.
+    """A bidirectional LSTM over the words of a text or the spectrogram of a clip, its mean over time, one linear layer.
 
     Args:
-        shape: of one input, (T, 1).
+        shape: of one input: (T, 1) of a text, (1, T) of a clip of at least 32 ms.
         classes: number of logits.
-        details: of the data set: its ``words``.
-        width: of a word's vector.
+        details: of the data set: the ``words`` of texts, the ``rate`` of clips.
+        width: of a word's vector; a frame of sound has 40 mel bands.
         hidden: units in each direction.
     """
 
@@ -27,12 +28,19 @@ class LSTM(nn.Module):
         self, shape: tuple[int, ...], classes: int, *, details: Mapping[str, Any], width: int = 50, hidden: int = 48
     ) -> None:
         super().__init__()
-        self.tokens = Tokens(len(details["words"]), width)
+        self.heard = "words" not in details
+        if self.heard:
+            self.log_mel, width = LogMel(details["rate"]), BANDS
+        else:
+            self.tokens = Tokens(len(details["words"]), width)
         self.recurrent = nn.LSTM(width, hidden, batch_first=True, bidirectional=True)
         self.head = nn.Linear(2 * hidden, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Inputs of shape (B, T, C) to logits of shape (B, K)."""
+        """Inputs of shape (B, T, C), or clips of shape (B, 1, T), to logits of shape (B, K)."""
+        if self.heard:
+            states, _ = self.recurrent(self.log_mel(x))  # (B, N, 2 H)
+            return self.head(states.mean(1))  # type: ignore[no-any-return]
         vectors, there = self.tokens(x)
         states, _ = self.recurrent(vectors)  # (B, T, 2 H)
         weights = there.to(states).unsqueeze(-1)

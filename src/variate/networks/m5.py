@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from variate.networks._normalize import Normalize
+from variate.networks._level import Level
 from variate.registry import network
 
 
 @network(modality=("audio",), cite="Dai et al. 2017, arXiv:1610.00087, table 1")
 class M5(nn.Module):
-    """M5: a convolution over 80 samples in steps of 4, three over 3 places, each with batch norm, ReLU and pooling by 4.
+    """M5: a convolution over 80 samples in steps of 4, three over 3 places, each with batch norm, ReLU, pooling by 4.
 
-    The mean over time and one linear layer follow. The paper's has a width of 128.
+    The mean over time and one linear layer follow. The paper's has a width of 128, and hears clips as loud as they are;
+    here they are brought to one level first.
 
     Args:
         shape: of one input, (1, T), T of at least 1,024.
         classes: number of logits.
-        mean: of the training split.
-        std: of the training split.
         width: channels of the first two convolutions; the third has twice, the last four times as many.
     """
 
-    def __init__(
-        self,
-        shape: tuple[int, ...],
-        classes: int,
-        *,
-        mean: Sequence[float] = (0.5,),
-        std: Sequence[float] = (0.5,),
-        width: int = 32,
-    ) -> None:
+    def __init__(self, shape: tuple[int, ...], classes: int, *, width: int = 32) -> None:
         super().__init__()
-        self.normalize = Normalize(mean, std, axes=1)
+        self.level = Level()
         self.convolutions = nn.ModuleList(
             [
                 nn.Conv1d(shape[0], width, 80, stride=4, padding=38),
@@ -49,7 +38,7 @@ class M5(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Inputs of shape (B, 1, T) to logits of shape (B, K)."""
-        x = self.normalize(x)
+        x = self.level(x)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = F.max_pool1d(F.relu(norm(convolution(x))), 4)  # T / 16, then a quarter each
         logits: Tensor = self.head(x.mean(2))

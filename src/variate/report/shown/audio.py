@@ -1,0 +1,110 @@
+"""A clip beside what an attack made of it, to be listened to, with spectrograms."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import wave
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from variate.lines import Picture
+from variate.report.attacked import Display
+
+FULL_SCALE = 32_768
+WINDOW, HOP = 256, 64  # samples
+RANGE = 60  # decibels from the loudest of both clips to white
+Samples = NDArray[np.int16]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ClipPair:
+    """One example's clips as data addresses.
+
+    Attributes:
+        original, adversarial: 16-bit WAV files.
+        pictures: their spectrograms, and that of what was added, in one scale.
+        width, height: of a spectrogram.
+        added: how loud what was added is, in words.
+    """
+
+    original: str
+    adversarial: str
+    pictures: tuple[str, str, str]
+    width: int
+    height: int
+    added: str
+
+
+def clip_pair(picture: Picture) -> ClipPair:
+    """One example: 16-bit samples, shape (1, T), and their ``rate``."""
+    original, adversarial = (
+        np.frombuffer(bytes.fromhex(samples), "<i2") for samples in (picture.original, picture.adversarial)
+    )
+    rate = int(picture.details["rate"])
+    clips = [clip.astype(np.float64) / FULL_SCALE for clip in (original, adversarial)]
+    added = clips[1] - clips[0]
+    decibels = [_decibels(clip) for clip in (*clips, added)]  # (F, N) each
+    top = max(float(one.max()) for one in decibels[:2])
+    first, second, third = (_picture(one, top) for one in decibels)
+    height, width = decibels[0].shape
+    words = _in_words(clips[0], added)
+    return ClipPair(_sound(original, rate), _sound(adversarial, rate), (first, second, third), width, height, words)
+
+
+def _in_words(clip: Floats, added: Floats) -> str:
+    """How loud what was added is by the clip, and its largest sample."""
+    noise = float(np.linalg.norm(added))
+    if noise == 0:
+        return "nothing was added"
+    below = 20 * math.log10(float(np.linalg.norm(clip)) / noise)
+    place = f"{below:.1f} dB below the clip" if below >= 0 else f"{-below:.1f} dB above the clip"
+    return f"what was added is {place}, at most {np.abs(added).max():.2g} of full scale"
+
+
+def _sound(samples: Samples, rate: int) -> str:
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.tobytes())
+    return _address("audio/wav", buffer.getvalue())
+
+
+def _decibels(clip: Floats) -> Floats:
+    """Power at each frequency, high ones first, in frames that overlap: (T,) to (F, N)."""
+    whole = np.pad(clip, (0, max(0, WINDOW - len(clip))))
+    frames = np.lib.stride_tricks.sliding_window_view(whole, WINDOW)[::HOP] * np.hanning(WINDOW)  # (N, WINDOW)
+    power = np.abs(np.fft.rfft(frames)) ** 2  # (N, F)
+    found: Floats = 10 * np.log10(power + 1e-12).T[::-1]
+    return found
+
+
+def _picture(decibels: Floats, top: float) -> str:
+    """Black where it is loudest, white from ``RANGE`` decibels below."""
+    gray: NDArray[Any] = np.clip((top - decibels) / RANGE, 0, 1) * 255
+    buffer = io.BytesIO()
+    Image.fromarray(gray.astype(np.uint8)).save(buffer, format="PNG")
+    return _address("image/png", buffer.getvalue())
+
+
+def _address(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64," + base64.b64encode(content).decode()
+
+
+DISPLAY = Display(
+    title="Original and adversarial clips",
+    text=(
+        "Each clip and what was made of it, to be played, with spectrograms of both and of what was added: time to the "
+        "right, frequency upwards to half the rate, black where it is loudest, white 60 dB below that."
+    ),
+    most=3,
+    show=clip_pair,
+)
