@@ -252,6 +252,41 @@ def test_an_operation_that_the_exporter_keeps_as_a_constant_is_an_error(tmp_path
         export(net, tmp_path / "a.onnx", inputs())
 
 
+class Sequence(nn.Module):
+    """A layer that could drop values in training, and the mean of what it makes of a sequence."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer, self.head = layer, nn.Linear(8, 3)
+
+    def forward(self, x):
+        found = self.layer(x)
+        return self.head((found[0] if isinstance(found, tuple) else found).mean(1))
+
+
+SEQUENCES = {
+    "LSTM": lambda: nn.LSTM(8, 4, num_layers=2, dropout=0.5, bidirectional=True, batch_first=True),
+    "GRU": lambda: nn.GRU(8, 8, batch_first=True),
+    "attention": lambda: nn.TransformerEncoderLayer(8, 2, 16, dropout=0.5, batch_first=True),
+}
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_what_could_drop_values_in_training_is_exported_as_it_answers(name, tmp_path):
+    torch.manual_seed(0)
+    net, x = Sequence(SEQUENCES[name]()).eval(), torch.rand(2, 5, 8)
+    exported = export(net, tmp_path / "a.onnx", x)
+    assert not exported.random
+    torch.testing.assert_close(open_exported(exported.path)(x), net(x).detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_recurrence_whose_weights_are_random_draws_inside_the_graph(tmp_path):
+    torch.manual_seed(0)
+    net, x = randomize(Sequence(nn.LSTM(8, 8, batch_first=True)), scale=0.1).eval(), torch.rand(2, 5, 8)
+    run = open_exported(export(net, tmp_path / "a.onnx", x).path)
+    assert furthest(of_keys(net, x), called(run, x)) < Z
+
+
 FAILURES = {
     "no format": (small, {"format": "tflite"}, UsageError, "no format 'tflite'"),
     "two twins": (lambda: randomize(small()), {"mean": True, "key": 1}, UsageError, "one of the three|of one key"),

@@ -60,6 +60,10 @@ def _dropout(x: Tensor, rate: float, train: bool | None) -> tuple[Tensor, Tensor
 
 
 def _draws(node: Any) -> bool:
-    """Whether a node of torch's graph draws; dropout stands there in eval mode too, told not to train."""
-    idle = "dropout" in str(node.target) and any(argument is False for argument in node.args)
-    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) and not idle
+    """Whether a node of torch's graph draws; what could drop values, recurrence and attention too, may not do so."""
+    if torch.Tag.nondeterministic_seeded not in getattr(node.target, "tags", ()):
+        return False
+    given = dict(node.kwargs)
+    for place, argument in enumerate(node.target._schema.arguments):
+        given.setdefault(argument.name, node.args[place] if place < len(node.args) else argument.default_value)
+    return given.get("train") is not False and given.get("dropout_p") != 0
