@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_report_examples import KEPT, records_of
 from typer.testing import CliRunner
 
 from variate.cli.main import app
@@ -243,3 +244,16 @@ def test_without_a_browser_it_says_what_to_install(monkeypatch, pages, tmp_path)
     with pytest.raises(UsageError, match="no Chromium") as caught:
         printing.print_page(pages["one"], tmp_path / "one.pdf")
     assert "apt install chromium" in str(caught.value)
+
+
+def test_clips_are_heard_on_a_page_that_passes_axe(visit, tmp_path):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    path = write_page([records_of("audio", examples=2, **KEPT["audio"])], tmp_path / "clips.html")
+    for scheme in ("light", "dark"):
+        page = visit(path, scheme=scheme)
+        assert axe.Axe().run(page).response["violations"] == []
+        loaded = "one => new Promise(done => { one.onloadedmetadata = () => done(one.duration); one.load(); })"
+        page.eval_on_selector_all("audio", "all => all.forEach(one => one.preload = 'metadata')")
+        assert [one.evaluate(loaded) for one in page.query_selector_all("audio")] == [0.1] * 4
+        drawn = page.eval_on_selector_all(".spectrograms img", "all => all.map(one => one.naturalHeight)")
+        assert drawn == [129] * 6

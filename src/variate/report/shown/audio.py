@@ -60,12 +60,14 @@ def clip_pair(picture: Picture) -> ClipPair:
 
 def _in_words(clip: Floats, added: Floats) -> str:
     """How loud what was added is by the clip, and its largest sample."""
-    noise = float(np.linalg.norm(added))
+    heard, noise, most = float(np.linalg.norm(clip)), float(np.linalg.norm(added)), float(np.abs(added).max())
     if noise == 0:
         return "nothing was added"
-    below = 20 * math.log10(float(np.linalg.norm(clip)) / noise)
+    if heard == 0:
+        return f"the clip is too quiet for 16 bits, and what was added is at most {most:.2g} of full scale"
+    below = 20 * math.log10(heard / noise)
     place = f"{below:.1f} dB below the clip" if below >= 0 else f"{-below:.1f} dB above the clip"
-    return f"what was added is {place}, at most {np.abs(added).max():.2g} of full scale"
+    return f"what was added is {place}, at most {most:.2g} of full scale"
 
 
 def _sound(samples: Samples, rate: int) -> str:
