@@ -1,11 +1,30 @@
-"""Records made by hand: networks, and claims whose every answer is given."""
+"""Records made by hand: networks, and claims whose every answer is given; and records of two runs compared."""
+
+import json
 
 import numpy as np
+import pytest
 
 from variate.lines import Claim, Example, Network, Run
 from variate.record import Records, pack
 
 DRAWS, EXAMPLES = 32, 60
+
+
+def assert_same(one, other):
+    """Two files of records say the same in the same order, but for seconds and the last digit of confidences."""
+    (lines, sure), (others, as_sure) = map(_lines_and_confidences, (one, other))
+    assert lines == others
+    assert sure == pytest.approx(as_sure, abs=2e-4)
+
+
+def _lines_and_confidences(path):
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [line for line in lines if line["kind"] != "timing"]
+    sure = [value for line in lines for value in line.pop("confidences", {}).values()]
+    for line in lines:
+        line.pop("seconds", None)
+    return lines, sure
 
 
 def network(name, *, defense="random", random=True, **changed):

@@ -33,6 +33,7 @@ def study(**changes):
 def facts(path: Path) -> list[dict]:
     """The records, without what no two runs have in common."""
     lines = [json.loads(line) for line in (path / "records.jsonl").read_text().splitlines()]
+    lines = [line for line in lines if line["kind"] != "timing"]
     return [{k: v for k, v in line.items() if k not in ("seconds", "machine", "command")} for line in lines]
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from claims import assert_same
 from installed import attacks
 from torch import nn
 
@@ -81,14 +82,14 @@ def test_the_same_seed_gives_the_same_records_in_batches_of_any_size(pair, tmp_p
     whole, parts = tmp_path / "whole.jsonl", tmp_path / "parts.jsonl"
     for path, batch_size in ((whole, 40), (parts, 7)):
         evaluate(*pair, budget="linf:0.1", attacks=ATTACKS, draws=3, records=path, batch_size=batch_size)
-    assert whole.read_text() == parts.read_text()
+    assert_same(whole, parts)
 
 
 def test_what_was_computed_is_kept_and_not_computed_again(pair, tmp_path, monkeypatch):
     whole, path = tmp_path / "whole.jsonl", tmp_path / "stopped.jsonl"
     expected = evaluate(*pair, budget="linf:0.1", attacks=["pgd"], draws=2, records=whole, batch_size=8)
     judged = []
-    judge = answering.judge
+    judge = answering.verdict
 
     def stopping(network, x, *rest, **options):
         judged.append(len(x))
@@ -96,13 +97,13 @@ def test_what_was_computed_is_kept_and_not_computed_again(pair, tmp_path, monkey
             raise KeyboardInterrupt
         return judge(network, x, *rest, **options)
 
-    monkeypatch.setattr(answering, "judge", stopping)
+    monkeypatch.setattr(answering, "verdict", stopping)
     with pytest.raises(KeyboardInterrupt):
         evaluate(*pair, budget="linf:0.1", attacks=["pgd"], draws=2, records=path, batch_size=8)
     again = evaluate(*pair, budget="linf:0.1", attacks=["pgd"], draws=2, records=path, batch_size=8)
     assert sum(judged) == 40 * 2 + 8  # every example once per claim, and the batch that was stopped
     assert again.rows == expected.rows
-    assert path.read_text() == whole.read_text()
+    assert_same(path, whole)
 
 
 def test_a_changed_network_budget_or_seed_is_another_claim(pair, tmp_path):

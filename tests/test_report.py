@@ -18,7 +18,7 @@ from variate.record import Records, pack
 from variate.report.page import page_text, write_page
 from variate.report.sentences import verdict
 from variate.report.table import grid, markdown, print_study, study_rows, tables, with_seeds
-from variate.verdicts import comparison
+from variate.verdicts import resampling
 from variate.verdicts.raised import raised
 from variate.verdicts.result import over_seeds, result_of
 
@@ -98,7 +98,7 @@ def test_the_page_shows_figures_pictures_with_alternatives_and_every_rate(page, 
     titles = [attributes["aria-label"] for tag, attributes in elements if tag == "svg"]
     assert [title.removeprefix("Accuracy against the ") for title in titles] == [
         "size of the budget, linf", "number of attack draws", "steps of the attack", "number of questions",
-        "Learned scales",
+        "Learned scales", "Reliability without attack", "Reliability under the attack that leaves the least",
     ]  # fmt: skip
     images = [attributes for tag, attributes in elements if tag == "img"]
     assert len(images) == 2 * 6 * 3
@@ -268,14 +268,14 @@ def test_a_report_of_many_networks_unpacks_each_claim_a_few_times_and_resamples_
             )
             store.add([claim, *lines])
     unpacked, made = Counter(), Counter()
-    answers, counts = Records.answers, comparison._counts
+    answers, counts = Records.answers, resampling._counts
     monkeypatch.setattr(Records, "answers", lambda self, c, s: unpacked.update([c.id]) or answers(self, c, s))
-    monkeypatch.setattr(comparison, "_counts", lambda chosen, n: made.update([n]) or counts(chosen, n))
-    comparison._kept_resamples.cache_clear()
+    monkeypatch.setattr(resampling, "_counts", lambda chosen, n: made.update([n]) or counts(chosen, n))
+    resampling._kept.cache_clear()
     first = page_text([store])
     assert max(unpacked.values()) <= 60  # those of the strongest attacks most, against 11 others
     assert sum(unpacked.values()) / len(store.claims) < 20
-    assert set(made.values()) == {comparison.RESAMPLES // comparison.BLOCK}
+    assert set(made.values()) == {resampling.RESAMPLES // resampling.BLOCK}
     unpacked.clear()
     assert page_text([store]) == first
     assert sum(unpacked.values()) / len(store.claims) < 16  # rows are known by now

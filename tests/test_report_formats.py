@@ -10,10 +10,10 @@ from claims import answers, claim, network, sample
 from typer.testing import CliRunner
 
 from variate.cli.main import app
-from variate.lines import Convergence
+from variate.lines import Convergence, Timing
 from variate.record import Records
 from variate.report import formats, series, single
-from variate.report.cost import attack_cost
+from variate.report.cost import attack_cost, spent
 from variate.report.figures import figures
 from variate.report.page import page_text, together
 from variate.report.paired import averaging, twins
@@ -117,7 +117,7 @@ def test_cost_is_a_mean_over_examples_and_queries_that_were_not_counted_are_not_
     claim(store, "at", answers(0.5, draws=1), attack="square", draws=2, points=7)
     sheet = attack_cost(store)
     counted, not_counted = cells(sheet, "at", "square"), cells(sheet, "at", "pgd")
-    assert [cell.text for cell in counted[3:]] == ["60", "2", "7", "6", "2", "1"]
+    assert [cell.text for cell in counted[3:]] == ["60", "2", "7", "6", "2", "-", "1", "-"]
     assert not_counted[5].text == "-"
 
 
@@ -206,3 +206,22 @@ def test_the_browser_and_the_printer_are_for_the_page(folder, monkeypatch):
     assert refused.exit_code == 2
     assert "apt install chromium" in refused.output
     assert not (folder / "report.html").exists()
+
+
+def test_seconds_stand_in_every_format_where_all_of_a_claim_are_known(store):
+    line = next(claim for claim in store.claims.values() if claim.attack != "clean")
+    timed = Records()
+    timed.add([*store.networks.values(), *store.claims.values()])
+    timed.add(example for examples in store.examples.values() for example in examples.values())
+    first = Timing(claim=line.id, first=0, examples=40, attack=1.25, verdict=0.5)
+    timed.add([first])
+    assert spent(timed, line).attack_seconds is None  # a third of the examples is missing
+    timed.add([first, first.model_copy(update={"first": 40, "examples": 20, "attack": 20.0})])
+    assert (spent(timed, line).attack_seconds, spent(timed, line).verdict_seconds) == (21.25, 1.0)
+    rows = json.loads(formats.as_json([timed]))
+    (row,) = [row for row in rows if row["attack_seconds"] is not None]
+    assert (row["attack_seconds"], row["verdict_seconds"], row["verdict_draws"]) == (21.25, 1.0, line.verdict_draws)
+    assert row["forward_passes"] == 3 * line.draws
+    assert "21.25,1.0" in formats.as_csv([timed])
+    assert "| 21 |" in formats.as_markdown([timed])
+    assert "Cost of the attacks" in formats.as_markdown([store])

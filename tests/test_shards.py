@@ -8,6 +8,7 @@ import time
 
 import pytest
 import torch
+from claims import assert_same
 
 from variate.cli import judging
 from variate.errors import VariateError
@@ -65,7 +66,7 @@ def test_a_killed_process_loses_nothing_and_counts_nothing_twice(whole, tmp_path
         with path.open("ab") as file:
             file.write(b'{"kind":"example","claim":"cut sh')  # what a machine that loses power leaves
     assert start(path).wait() == 0
-    assert path.read_text() == whole.read_text()
+    assert_same(path, whole)
 
 
 def test_two_processes_write_the_records_of_one(whole, tmp_path):
@@ -76,7 +77,7 @@ def test_two_processes_write_the_records_of_one(whole, tmp_path):
     sizes = [len(next(iter(Records(shard_of(path, rank)).examples.values()))) for rank in range(2)]
     assert sizes == [32, 28]  # batches of four in turn
     merged = merge(path, 2)
-    assert path.read_text() == whole.read_text()
+    assert_same(path, whole)
     assert not any(shard_of(path, rank).exists() for rank in range(2))
     assert merged.examples.keys() == Records(whole).examples.keys()
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from variate.attacking.cascade import cascade
@@ -12,13 +15,13 @@ from variate.attacking.plan import Plan, Target, perturb, targets_of
 from variate.attacking.queries import Queries
 from variate.attacking.suites import Suite
 from variate.budget import Budget
-from variate.judge import judge
-from variate.lines import Claim, Example, Picture, Record
+from variate.judge import confidences, right_by_source, verdict
+from variate.lines import Claim, Example, Picture, Record, Timing
 from variate.modality import Modality, name_of
 from variate.oracle import GradientOracle
 from variate.randomness import Stream
 from variate.record import pack
-from variate.verdicts.rates import Deployment
+from variate.verdicts.rates import Bits, Deployment
 
 PICTURES = 6
 
@@ -43,7 +46,7 @@ def answers(
     y: Tensor,
     told: Callable[[str, int, int], None],
 ) -> Iterator[Record]:
-    """Attack and judge one batch: a record for each of its examples, and pictures of the first few.
+    """Attack and judge one batch: a record for each of its examples, pictures of the first few, and how long it took.
 
     Args:
         target: the network.
@@ -55,17 +58,16 @@ def answers(
         told: called before each attack of a suite.
     """
     budget = Budget.parse(claim.budget) if claim.budget else None
+    begun = _now(x)
     made = _attacked(target, plan, budget, x, y, told)
-    right = judge(
-        target.network,
-        made.perturbed,
-        y,
-        deployments=[Deployment.parse(text) for text in claim.deployments],
-        draws=claim.verdict_draws,
-        stream=Stream("verdict", target.seed),
-        kind=target.kind,
-        how=target.how,
-        target=None if plan.target is None else targets_of(target, plan.target, x, y),
+    found = _now(x)
+    right, sure = _judged(target, plan, claim, numbers, x, made.perturbed, y)
+    spent = Timing(
+        claim=claim.id,
+        first=numbers[0],
+        examples=len(numbers),
+        attack=round(found - begun, 3),
+        verdict=round(_now(x) - found, 3),
     )
     distance = x.new_zeros(len(x)) if budget is None else target.modality.reach(x, budget).distance(made.perturbed)
     for j, example in enumerate(numbers):
@@ -81,9 +83,38 @@ def answers(
             rising=made.rising[j],
             chosen=made.chosen[j],
             shares=made.shares[j],
+            confidences={name: round(p[j], 4) for name, p in sure.items() if math.isfinite(p[j])},
         )
         if target.pictures and budget is not None and example < PICTURES:
             yield from _shown(target.modality, claim, example, int(y[j]), x[j], made.perturbed[j])
+    yield spent
+
+
+def _judged(
+    target: Target, plan: Plan | Suite, claim: Claim, numbers: list[int], x: Tensor, perturbed: Tensor, y: Tensor
+) -> tuple[dict[str, Bits], dict[str, list[float]]]:
+    """Right or wrong by deployment on fresh draws, and how sure the network was; not of aimed attacks."""
+    ways = [Deployment.parse(text) for text in claim.deployments]
+    logits = verdict(
+        target.network,
+        perturbed,
+        deployments=ways,
+        draws=claim.verdict_draws,
+        stream=Stream("verdict", target.seed),
+        kind=target.kind,
+        how=target.how,
+    )  # (n, B, K)
+    if plan.target is not None:
+        return right_by_source(ways, logits, y, targets_of(target, plan.target, x, y)), {}
+    sure = {name: found.tolist() for name, found in confidences(ways, logits, numbers).items()}
+    return right_by_source(ways, logits, y), sure
+
+
+def _now(x: Tensor) -> float:
+    """The wall's clock, once the device of these inputs has done what it was told."""
+    if x.device.type != "cpu":
+        torch.accelerator.synchronize(x.device)
+    return time.perf_counter()
 
 
 def _attacked(

@@ -46,13 +46,34 @@ def judge(
         Right or wrong by ``Deployment.source``: (n, B) for single draws, (n // S, B) for groups, (1, B) if
         deterministic.
     """
+    logits = verdict(network, x, deployments=deployments, draws=draws, stream=stream, kind=kind, how=how)
+    return right_by_source(deployments, logits, y, target)
+
+
+def verdict(
+    network: nn.Module,
+    x: Tensor,
+    *,
+    deployments: Sequence[Deployment],
+    draws: int,
+    stream: Stream,
+    kind: Kind,
+    how: How = "loop",
+) -> Tensor:
+    """The logits of every fresh draw, (n, B, K), from which ``judge`` tells right from wrong; as its arguments say."""
     if stream.name != "verdict":
         raise UsageError(f"the {stream.name} stream cannot judge", expected="the verdict stream: fresh draws only")
     if kind != "deterministic":
         check_draws(deployments, draws)
     keys = stream.take(1 if kind == "deterministic" else draws)
     with left_as_found(network):
-        logits = outputs_under(network, x, keys, how)  # (n, B, K)
+        return outputs_under(network, x, keys, how)  # (n, B, K)
+
+
+def right_by_source(
+    deployments: Sequence[Deployment], logits: Tensor, y: Tensor, target: Tensor | None = None
+) -> dict[str, Bits]:
+    """Right or wrong by ``Deployment.source``, from (n, B, K) logits; with a target, whether it was missed."""
     right = {d.source: right_answers(d, logits, y if target is None else target) for d in deployments}
     return {name: (bits if target is None else ~bits).cpu().numpy().astype(np.bool_) for name, bits in right.items()}
 
@@ -105,6 +126,32 @@ def check_draws(deployments: Sequence[Deployment], draws: int) -> None:
             raise UsageError(
                 f"{draws} fresh draws are too few to judge {deployment}", expected=f"at least {least} verdict draws"
             )
+
+
+def confidences(deployments: Sequence[Deployment], logits: Tensor, numbers: Sequence[int]) -> dict[str, Tensor]:
+    """How sure one answer to each example is: the highest probability of its draw, or of the mean over its group.
+
+    Of the G answers that a deployment gives, example i has that of number i % G, so that the examples are spread over
+    the draws. A majority's answer has no probability.
+
+    Args:
+        deployments: how the network is used.
+        logits: of every draw, shape (n, B, K).
+        numbers: of the examples, B.
+
+    Returns:
+        By ``Deployment.source``, shape (B,), in [0, 1].
+    """
+    order = torch.tensor(numbers, device=logits.device)  # (B,)
+    column = torch.arange(len(order), device=logits.device)
+    found = {}
+    for deployment in deployments:
+        size = deployment.size if deployment.rule == "mean" and len(logits) > 1 else 1
+        if deployment.rule != "majority" and deployment.source not in found:
+            first = order % (len(logits) // size) * size  # (B,)
+            rows = first + torch.arange(size, device=logits.device)[:, None]  # (S, B)
+            found[deployment.source] = mean_log_probabilities(logits[rows, column]).amax(-1).exp()
+    return found
 
 
 def right_answers(deployment: Deployment, logits: Tensor, y: Tensor) -> Tensor:

@@ -96,6 +96,8 @@ class Example(_Line):
         rising: how far the attack's best loss still moved in its last steps, as a share of its range.
         chosen: of a suite, the attack whose input was the worst.
         shares: of a suite, the share of right answers that each attack left, over the draws of the search.
+        confidences: by deployment, the probability that the network gave the answer of number ``example`` modulo how
+            many there are, 4 digits; none of aimed attacks, nor in records of versions that did not keep it.
     """
 
     kind: Literal["example"] = "example"
@@ -110,6 +112,24 @@ class Example(_Line):
     rising: float | None = None
     chosen: str | None = None
     shares: dict[str, float] = {}
+    confidences: dict[str, float] = {}
+
+
+class Timing(_Line):
+    """How long one batch of a claim took, in seconds by the wall's clock: it depends on the machine and its load.
+
+    Attributes:
+        first: the number of its first example.
+        examples: how many.
+        attack, verdict: seconds of the search, and of judging what it found.
+    """
+
+    kind: Literal["timing"] = "timing"
+    claim: str
+    first: int
+    examples: int
+    attack: float
+    verdict: float
 
 
 class Picture(_Line):
@@ -178,6 +198,8 @@ class Convergence(_Line):
 
 
 Record = Annotated[
-    Run | Network | Scale | Claim | Example | Picture | Gradient | Convergence, Field(discriminator="kind")
+    Run | Network | Scale | Claim | Example | Timing | Picture | Gradient | Convergence, Field(discriminator="kind")
 ]
-READ: TypeAdapter[Run | Network | Scale | Claim | Example | Picture | Gradient | Convergence] = TypeAdapter(Record)
+READ: TypeAdapter[Run | Network | Scale | Claim | Example | Timing | Picture | Gradient | Convergence] = TypeAdapter(
+    Record
+)

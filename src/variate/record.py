@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from variate.errors import RecordError
-from variate.lines import READ, Claim, Convergence, Example, Gradient, Network, Picture, Record, Run, Scale
+from variate.lines import READ, Claim, Convergence, Example, Gradient, Network, Picture, Record, Run, Scale, Timing
 from variate.verdicts.rates import Bits
 
 T = TypeVar("T")
@@ -34,8 +34,9 @@ class Records:
             own beside it, which ``variate.shards.merge`` brings together.
 
     Attributes:
-        runs, networks, scales, claims, examples, pictures, gradients, convergences: what the file says so far;
-            ``examples`` by claim, ``gradients`` by (fingerprint, inputs, example).
+        runs, networks, scales, claims, examples, timings, pictures, gradients, convergences: what the file says so
+            far; ``examples`` by claim, ``timings`` by claim and first example, ``gradients`` by (fingerprint, inputs,
+            example).
     """
 
     def __init__(self, path: str | Path | None = None, *, shard: int | None = None) -> None:
@@ -50,6 +51,7 @@ class Records:
         self.scales: list[Scale] = []
         self.claims: dict[str, Claim] = {}
         self.examples: dict[str, dict[int, Example]] = {}
+        self.timings: dict[str, dict[int, Timing]] = {}
         self.pictures: list[Picture] = []
         self.gradients: dict[tuple[str, str, int], Gradient] = {}
         self.convergences: list[Convergence] = []
@@ -83,6 +85,8 @@ class Records:
         match record:
             case Example():
                 return record.example in self.examples.get(record.claim, {})
+            case Timing():
+                return record.first in self.timings.get(record.claim, {})
             case Claim():
                 return record.id in self.claims
             case Network():
@@ -104,6 +108,8 @@ class Records:
         match record:
             case Example():
                 self.examples.setdefault(record.claim, {}).setdefault(record.example, record)
+            case Timing():
+                self.timings.setdefault(record.claim, {}).setdefault(record.first, record)
             case Claim():
                 self.claims[record.id] = record
             case Network():

@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 
 from variate.errors import UsageError, VariateError
-from variate.lines import Claim, Example, Picture, Record
+from variate.lines import Claim, Example, Picture, Record, Timing
 from variate.record import Records, shard_of
 
 Shard = tuple[int, int]  # the number of a process, and how many there are
@@ -113,16 +113,18 @@ def gather(parts: Sequence[Records], whole: Records) -> None:
 
 
 def _examples(parts: Sequence[Records], claim: Claim) -> list[Record]:
-    """The answers of a claim in the order of its examples, each with its picture."""
+    """The answers of a claim in the order of its examples, each with its picture, and how long they took."""
     found: dict[int, Example] = {}
     pictures: dict[int, Picture] = {}
+    timings: dict[int, Timing] = {}
     for part in parts:
+        timings |= part.timings.get(claim.id, {})
         found |= part.examples.get(claim.id, {})
         pictures |= {picture.example: picture for picture in part.pictures if picture.claim == claim.id}
     lines: list[Record] = []
     for i in sorted(found):
         lines += [found[i], *([pictures[i]] if i in pictures else [])]
-    return lines
+    return [*lines, *(timings[first] for first in sorted(timings))]
 
 
 def _threads(count: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from variate.lines import Claim, Network
 from variate.record import Records
 from variate.report import single
@@ -11,12 +13,53 @@ from variate.verdicts.result import CLEAN, Row
 PARTS = ("table", "twins")
 
 
+@dataclass(frozen=True)
+class Spent:
+    """What one claim asked for, a mean over its examples, and how long it took in all.
+
+    Attributes:
+        queries: inputs asked about; None in records of versions that did not count them.
+        forward_passes, backward_passes: of the attack.
+        attack_seconds, verdict_seconds: by the wall's clock, summed over processes; None where records do not keep
+            them, or not of all examples.
+    """
+
+    queries: float | None
+    forward_passes: float
+    backward_passes: float
+    attack_seconds: float | None
+    verdict_seconds: float | None
+
+
+def spent(records: Records, claim: Claim) -> Spent:
+    """What a claim with at least one example cost."""
+    examples = list(records.examples[claim.id].values())
+    points = sum(example.points for example in examples) / len(examples)
+    forwards = sum(example.forwards for example in examples) / len(examples)
+    backwards = sum(example.backwards for example in examples) / len(examples)
+    timings = list(records.timings.get(claim.id, {}).values())
+    whole = sum(timing.examples for timing in timings) == len(examples)
+    return Spent(
+        queries=points if points or not forwards else None,
+        forward_passes=forwards,
+        backward_passes=backwards,
+        attack_seconds=round(sum(timing.attack for timing in timings), 3) if whole else None,
+        verdict_seconds=round(sum(timing.verdict for timing in timings), 3) if whole else None,
+    )
+
+
 def attack_cost(records: Records) -> Sheet | None:
-    """Passes and queries of every attack in the main tables, a mean over its examples; None without attacks."""
+    """Passes, queries and seconds of every attack in the main tables; None without attacks."""
     claims = [claim for claim in records.claims.values() if claim.attack != CLEAN and claim.part in PARTS]
     lines = [_attack(records, claim) for claim in claims if records.examples.get(claim.id)]
     heads: list[Head] = [("network",), ("attack",), ("budget",), ("examples",), ("draws", "of a query")]
-    heads += [("queries", "inputs asked about"), ("forward passes",), ("backward passes",), ("draws", "of the verdict")]
+    heads += [
+        ("queries", "inputs asked about"),
+        ("forward passes",),
+        ("backward passes",),
+        ("seconds", "of the attack"),
+    ]
+    heads += [("draws", "of the verdict"), ("seconds", "of the verdict")]
     return Sheet(heads, lines, words=3) if lines else None
 
 
@@ -30,19 +73,22 @@ def training(records: Records) -> Sheet | None:
 
 
 def _attack(records: Records, claim: Claim) -> list[Cell]:
-    examples = list(records.examples[claim.id].values())
-    points, forwards, backwards = (
-        sum(numbers) / len(examples)
-        for numbers in (
-            [example.points for example in examples],
-            [example.forwards for example in examples],
-            [example.backwards for example in examples],
-        )
-    )
+    cost = spent(records, claim)
     words = [claim.network, single.attack_words(claim, draws=False), claim.budget or ""]
-    asked = count_cell(points) if points else NOTHING  # records of versions that did not count them hold none
-    counts = [count_cell(len(examples)), count_cell(claim.draws), asked, count_cell(forwards), count_cell(backwards)]
-    return [*map(Cell, words), *counts, count_cell(claim.verdict_draws)]
+    counts = [count_cell(len(records.examples[claim.id])), count_cell(claim.draws), _count(cost.queries)]
+    counts += [count_cell(cost.forward_passes), count_cell(cost.backward_passes), _seconds(cost.attack_seconds)]
+    return [*map(Cell, words), *counts, count_cell(claim.verdict_draws), _seconds(cost.verdict_seconds)]
+
+
+def _count(value: float | None) -> Cell:
+    return NOTHING if value is None else count_cell(value)
+
+
+def _seconds(value: float | None) -> Cell:
+    """Seconds, two digits of them where they are few."""
+    if value is None:
+        return NOTHING
+    return count_cell(value) if value >= 10 else Cell(f"{value:.2g}", value=value)
 
 
 def _network(network: Network, test: Row | None) -> list[Cell]:

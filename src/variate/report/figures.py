@@ -10,6 +10,7 @@ from variate.lines import Claim
 from variate.record import Records
 from variate.report import series, single
 from variate.report.plot import Curve, Point, draw_curves, nice_ticks
+from variate.report.reliability import diagram, reliabilities
 from variate.report.scale_figure import learned_scales
 from variate.report.sheet import Cell, Head, Sheet
 from variate.verdicts.rates import survive_curve
@@ -41,7 +42,7 @@ class Figure:
 def figures(records: Records) -> list[Figure]:
     """Every figure that the records can give."""
     found = [*against_size(records), against_draws(records), against_steps(records), against_queries(records)]
-    found += [survival(records), scales(records)]
+    found += [survival(records), scales(records), *reliability(records)]
     return [figure for figure in found if figure is not None]
 
 
@@ -140,6 +141,26 @@ def scales(records: Records) -> Figure | None:
     )
     svg, numbers = learned_scales(records.scales, colors, name=title)
     return Figure("scales", title, text, svg, numbers)
+
+
+def reliability(records: Records) -> list[Figure]:
+    """Reliability diagrams, without and under attack; none without confidences."""
+    every = reliabilities(records)
+    colors = {name: _color(records, name) for name in dict.fromkeys(one.claim.network for one in every)}
+    text = (
+        "How often answers are right against how sure the network was of them, in bins of equal numbers of examples "
+        "with exact 95 % intervals. Below the broken line it is surer than it should be."
+    )
+    found = []
+    for end, said, ours in (
+        ("clean", "without attack", [one for one in every if one.clean]),
+        ("attacked", "under the attack that leaves the least", [one for one in every if not one.clean]),
+    ):
+        if ours:
+            title = f"Reliability {said}"
+            svg, numbers = diagram(ours, colors, name=title)
+            found.append(Figure(f"reliability-{end}", title, text, svg, numbers))
+    return found
 
 
 def _figure(

@@ -11,7 +11,8 @@ from dataclasses import asdict
 from typing import Any
 
 from variate.record import Records
-from variate.report.sheet import Cell, Sheet, grid_sheet
+from variate.report.cost import attack_cost, spent
+from variate.report.sheet import Cell, Sheet, grid_sheet, plain
 from variate.report.table import LEGEND, markdown, study_grids
 from variate.verdicts.result import result_of
 
@@ -23,11 +24,12 @@ COLUMNS = 8  # that fit on a page; wider tables are scaled to it
 
 
 def rates(records: Sequence[Records]) -> list[dict[str, Any]]:
-    """Every rate with its interval as one flat object, in the order of the records."""
+    """Every rate with its interval as one flat object, and what its claim cost, in the order of the records."""
     return [
-        {"run": name, **asdict(row)}
+        {"run": name, **asdict(row), "verdict_draws": claim.verdict_draws, **asdict(spent(one, claim))}
         for name, one in zip(names(records), records, strict=True)
-        for row in result_of(one, list(one.claims.values())).rows
+        for claim in one.claims.values()
+        for row in result_of(one, [claim]).rows
     ]
 
 
@@ -55,8 +57,18 @@ def as_csv(records: Sequence[Records]) -> str:
 
 
 def as_markdown(records: Sequence[Records]) -> str:
-    """The tables of each set of records."""
-    return "\n\n".join(map(markdown, records)) + "\n"
+    """The tables of each set of records, and what its attacks cost."""
+    return "\n\n".join(part for one in records for part in (markdown(one), *_costs(one))) + "\n"
+
+
+def _costs(records: Records) -> list[str]:
+    sheet = attack_cost(records)
+    if sheet is None:
+        return []
+    heads, *lines = plain(sheet)
+    rows = [heads, [":--"] * sheet.words + ["--:"] * (len(heads) - sheet.words), *lines]
+    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return [f"Cost of the attacks, a mean over examples; seconds are those of all:\n\n{table}"]
 
 
 def as_latex(records: Sequence[Records]) -> str:

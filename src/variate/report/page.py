@@ -17,6 +17,7 @@ from variate.report.cost import attack_cost, training
 from variate.report.figures import Figure, figures
 from variate.report.formats import names
 from variate.report.paired import averaging, twins
+from variate.report.reliability import calibration_sheet, reliabilities
 from variate.report.sentences import headline, verdict
 from variate.report.sheet import Sheet, grid_sheet
 from variate.report.table import TABLES, study_grids
@@ -50,6 +51,7 @@ class Section:
     twins: Sheet | None
     averaging: Sheet | None
     figures: list[Figure]
+    calibration: Sheet | None
     galleries: list[Gallery]
     cost: Sheet | None
     training: Sheet | None
@@ -67,6 +69,7 @@ class Section:
             ("twins-less", "Differences to the twins", self.twins),
             *((figure.id, figure.title, True) for figure in self.figures),
             ("averaging", "Naive against averaged attacks", self.averaging),
+            ("calibration", "Calibration", self.calibration),
             *((gallery.id, gallery.display.title, True) for gallery in self.galleries),
             ("cost", "Cost", self.cost),
             ("made", "How it was made", True),
@@ -147,6 +150,7 @@ def section(records: Records, title: str, *, prefix: str = "") -> Section:
         twins=twins(records),
         averaging=averaging(records),
         figures=figures(records),
+        calibration=calibration_sheet(records),
         galleries=galleries(records),
         cost=attack_cost(records),
         training=training(records),
@@ -176,10 +180,10 @@ def lacking(records: Records) -> list[str]:
     unseen = not_shown(records)
     if unseen:
         sentences.append(f"Examples of {', '.join(unseen)} were kept and cannot be shown.")
-    sentences.append(
-        "Calibration is not shown: records keep whether each draw was right, not how sure it was. They do not keep "
-        "how many seconds an attack took either, which depends on the machine; its passes and queries do not."
-    )
+    if not reliabilities(records):
+        sentences.append("Calibration is not shown: these records do not keep how sure the networks were.")
+    if not records.timings:
+        sentences.append("These records do not keep how many seconds the attacks took.")
     return sentences
 
 

@@ -199,6 +199,7 @@ def adopt(grid: Iterable[Place], whole: Records) -> None:
         part.convergences = [line for line in whole.convergences if line.network in names]
         part.claims = {claim.id: claim for claim in claims}
         part.examples = {claim.id: whole.examples.get(claim.id, {}) for claim in claims}
+        part.timings = {claim.id: whole.timings.get(claim.id, {}) for claim in claims}
         part.pictures = [line for line in whole.pictures if line.claim in part.claims]
         part.gradients = {at: line for at, line in whole.gradients.items() if line.network in names}
         gather([part], own)

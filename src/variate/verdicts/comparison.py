@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
 from variate.errors import UsageError
 from variate.verdicts.rates import Bits, Crossed, Floats, crossed, interval
-
-RESAMPLES = 2000
-BLOCK = 200  # resamples made at once, to spare memory
-KEPT = 30_000  # values in a resample up to which all resamples are kept for the next comparison: a byte each
-Counts = list[NDArray[np.uint8]]
+from variate.verdicts.resampling import resamples
 
 
 @dataclass(frozen=True)
@@ -129,8 +122,8 @@ def _resampled_units(parts: list[Floats], seed: int) -> Floats:
     lengths = tuple(map(len, parts))
     powers = [np.stack([part, np.square(part)], axis=1) for part in parts]  # (B, 2)
     units = []
-    for counts in _kept_resamples(lengths, seed) if sum(lengths) <= KEPT else _resamples(lengths, seed):
-        moved, variance = np.zeros(BLOCK), np.zeros(BLOCK)
+    for counts in resamples(lengths, seed):
+        moved, variance = np.zeros(len(counts[0])), np.zeros(len(counts[0]))
         for times, power in zip(counts, powers, strict=True):
             size = len(power)
             first, second = (times.astype(np.float64) @ power / size).T  # (block,)
@@ -139,26 +132,6 @@ def _resampled_units(parts: list[Floats], seed: int) -> Floats:
         least = np.finfo(np.float64).tiny  # the same value over and over: as far off as can be, on the side where it is
         units.append(moved / np.sqrt(np.maximum(variance, least)))
     return np.concatenate(units)
-
-
-@lru_cache(maxsize=2)
-def _kept_resamples(lengths: tuple[int, ...], seed: int) -> Sequence[Counts]:
-    """The resamples of one size and seed, which many comparisons share."""
-    return list(_resamples(lengths, seed))
-
-
-def _resamples(lengths: tuple[int, ...], seed: int) -> Iterator[Counts]:
-    """How often each value is in each resample, a block at a time: shapes (block, B) and (block, n)."""
-    generator = np.random.default_rng(seed)
-    for _ in range(RESAMPLES // BLOCK):
-        chosen = [generator.integers(0, length, (BLOCK, length)) for length in lengths]
-        yield [_counts(one, length) for one, length in zip(chosen, lengths, strict=True)]
-
-
-def _counts(chosen: NDArray[np.int64], length: int) -> NDArray[np.uint8]:
-    places = chosen + length * np.arange(len(chosen))[:, None]
-    counts = np.bincount(places.ravel(), minlength=len(chosen) * length).reshape(len(chosen), length)
-    return np.minimum(counts, 255).astype(np.uint8)  # of 256 values or more none is drawn as often
 
 
 def _tango(only_first: int, only_second: int, examples: int, level: float) -> tuple[float, float]:
