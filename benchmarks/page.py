@@ -165,6 +165,26 @@ def memory() -> list[str]:
     return lines + table(["", "peak, MB", "above deterministic, MB", "in parameter-sized tensors"], rows)
 
 
+def report() -> list[str]:
+    """Reports: read, made, opened."""
+    found = read("report")
+    lines = ["## Reports", "", f"`python benchmarks/report.py` ({machine(found)})", ""]
+    lines += [
+        "Seconds of processor time, how often as long that is as Python's `json` takes to parse the same lines alone, and",
+        "the time until Chromium has loaded the page:",
+        "",
+    ]
+    rows = []
+    for name, case in found["cases"].items():
+        spent = [f"{case[part]:.2f} s ({case[part] / case['json']:.1f})" for part in ("read", "page")]
+        loaded = "-" if case["open"] is None else f"{case['open']:.0f} ms"
+        asked = found["asked"].get(name)
+        limit = "" if asked is None else f"{asked:.0f} ms"
+        rows.append([name, f"{case['examples']:,}", *spent, f"{case['MB']:.2f} MB", loaded, limit])
+    heads = ["", "example records", "records read", "page made", "page", "page loaded", "asked of loading"]
+    return lines + table(heads, rows)
+
+
 def page() -> str:
     """The whole page."""
     head = [
@@ -175,7 +195,10 @@ def page() -> str:
         "that of one process: where its memory happens to lie moves a forward pass by a few percent.",
         "",
     ]
-    return "\n".join([*head, *overhead(), *floor(), *draws(), *attacks(), *sampling(), *memory()]).rstrip() + "\n"
+    return (
+        "\n".join([*head, *overhead(), *floor(), *draws(), *attacks(), *sampling(), *memory(), *report()]).rstrip()
+        + "\n"
+    )
 
 
 if __name__ == "__main__":
