@@ -170,8 +170,8 @@ def report() -> list[str]:
     found = read("report")
     lines = ["## Reports", "", f"`python benchmarks/report.py` ({machine(found)})", ""]
     lines += [
-        "Seconds of processor time, how often as long that is as Python's `json` takes to parse the same lines alone, and",
-        "the time until Chromium has loaded the page:",
+        "Seconds of processor time, how often as long that is as Python's `json` takes to parse the same lines alone,",
+        "and the time until Chromium has loaded the page:",
         "",
     ]
     rows = []
