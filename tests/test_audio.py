@@ -303,6 +303,11 @@ BAD = {
     "header alone": ("low_anna_7.wav", GOOD[:30], "low_anna_7.wav is no WAV file that can be read: "),
     "cut short": ("low_anna_7.wav", GOOD[:1000], "low_anna_7.wav is cut short"),
     "silent": ("low_anna_7.wav", wav(np.zeros(100, np.int16)), "low_anna_7.wav is silent"),
+    "silent at first": (
+        "low_anna_7.wav",
+        wav(np.repeat(np.array([0, 999], np.int16), 8000)),
+        "low_anna_7.wav is silent in its first",
+    ),
     "too loud": ("low_anna_7.wav", wav(np.array([0.5, -3, 2], np.float32)), "low_anna_7.wav has samples from -3 to 2"),
     "nan": ("low_anna_7.wav", wav(np.array([0.5, np.nan], np.float32)), "low_anna_7.wav has NaN or infinite samples"),
     "rate": ("low_anna_7.wav", wav(np.ones(9, np.int16), 50), "low_anna_7.wav has 50 samples in a second"),
@@ -359,7 +364,7 @@ def test_training_evaluation_report_and_export_from_the_command_line(network, tm
         done("attack", run, "--attack", "pgd(steps=2)", "--budget", "snr:20dB", *few, "--quiet", "--json")
     )
     assert {row["attack"] for row in told["rates"]} == {"clean", "pgd"}
-    assert "apgd-ce" in done("evaluate", run, "--suite", "standard", *few, "--dry-run")
+    assert "standard, 5 draws, snr:20dB" in done("evaluate", run, "--suite", "standard", *few, "--dry-run")
     page = (tmp_path / "r.html", done("report", run, "--out", tmp_path / "r.html"))[0].read_text()
     assert "Original and adversarial clips" in page
     assert page.count("<audio controls") == 6

@@ -65,10 +65,12 @@ def clip_of(content: bytes, *, rate: int, length: int) -> Clip:
     if found != rate:
         handled.append("resampled")
         samples = _resampled(samples, found, rate)
+    if not samples.any():
+        raise RefusedError("is silent")
     handled += ["cropped"] if len(samples) > length else ["padded"] if len(samples) < length else []
     samples = np.pad(samples[:length], (0, max(0, length - len(samples))))
     if not samples.any():
-        raise RefusedError("is silent")
+        raise RefusedError(f"is silent in its first {length:,} samples, which are all that is kept of it")
     return Clip(samples, tuple(handled))
 
 
