@@ -16,7 +16,7 @@ from variate.datasets._wav import Clip, RefusedError, clip_of, wav_files
 from variate.errors import DataError
 from variate.facts import About
 from variate.registry import dataset
-from variate.splits import check_split
+from variate.splits import check_split, permutation
 
 RATE, LENGTH = 8_000, 8_000  # one second
 NAME = re.compile(r"(?P<label>[^_]+)_(?P<speaker>[^_]+)_(?P<number>\d+)\.wav", re.I)
@@ -46,7 +46,7 @@ def spoken_digits(split: str, *, folder: Path | None = None) -> tuple[Tensor, Te
 
     Args:
         split: ``test`` has the last two speakers in alphabetical order, ``validation`` the one before them, ``train``
-            all others.
+            all others. Within a split the order is one fixed permutation.
         folder: a folder or zip archive of files LABEL_SPEAKER_NUMBER.wav, at any depth.
 
     Returns:
@@ -114,8 +114,9 @@ def _split(clips: dict[str, Clip], folder: Path) -> Recordings:
     y = torch.tensor([labels.index(part["label"]) for part in parts])
     splits = {}
     for name, own in spoken_by.items():
-        there = torch.tensor([part["speaker"] in own for part in parts])
-        splits[name] = x[there], y[there]
+        there = np.flatnonzero([part["speaker"] in own for part in parts])
+        mixed = torch.from_numpy(there[permutation(len(there))])  # so that the first few have every label
+        splits[name] = x[mixed], y[mixed]
     unheard = sorted(set(range(len(labels))) - set(splits["train"][1].tolist()))
     if unheard:
         raise DataError(
