@@ -1,6 +1,7 @@
 """The documents say what is true: their Python runs, their tables are those of the records, their names exist."""
 
 import contextlib
+import importlib.util
 import os
 import re
 import subprocess
@@ -10,15 +11,16 @@ import pytest
 import typer
 from pages import ROOT, WRITTEN, blocks, commands, given, named
 
+import variate
 from variate import registry
 from variate.cli.main import app
 from variate.record import Records
-from variate.report.attack_page import attack_page
-from variate.report.defense_page import defense_page
-from variate.report.entry_pages import TITLES, entry_page
+from variate.report import site
+from variate.report.entry_pages import TITLES
 
 PAGES = [str(page.relative_to(ROOT)) for page in WRITTEN if blocks(page, "python") and "extend" not in page.parts]
 SHELL = [str(page.relative_to(ROOT)) for page in WRITTEN if commands(page) or named(page)]
+PLACES = ["attacks.md", "defenses.md", *(f"entries/{kind}.md" for kind in TITLES)]  # of flags: test_flags.py
 KNOWN = typer.main.get_command(app).commands
 RESULTS = sorted(ROOT.glob("docs/results/*/records.jsonl.gz"))
 
@@ -77,12 +79,24 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WARNING" not in done.stdout + done.stderr
-    assert (tmp_path / "site/results/paper/index.html").is_file()
+    html = {page: page.read_text() for page in (tmp_path / "site").glob("**/*.html")}
+    assert tmp_path / "site/results/paper/index.html" in html
+    loads = re.compile(r"""<(?:script|img|iframe|link)\b[^>]*?(?:src|href)=["']?(?:https?:)?//[^>]*>""")
+    assert {page.name: loads.findall(text) for page, text in html.items() if loads.search(text)} == {}  # reads offline
 
 
-@pytest.mark.parametrize("kind", TITLES)
-def test_the_page_of_a_kind_in_full_is_that_of_its_entries(kind):
-    assert (ROOT / f"docs/entries/{kind}.md").read_text() == entry_page(kind)
+def test_the_api_page_has_every_public_name():
+    documented = set(re.findall(r"^::: (.+)$", (ROOT / "docs/api.md").read_text(), re.M))
+    assert {f"variate.{name}" for name in variate.__all__ if name != "__version__"} <= documented
+    suites = {singular: f"variate.testing.{kind}" for kind, singular in registry.SINGULAR.items()}
+    checks = {kind: f"{place}.check_{kind}" for kind, place in suites.items() if importlib.util.find_spec(place)}
+    assert set(checks.values()) <= documented
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_page_made_from_entries_is_theirs(place):
+    made = site.pages()
+    assert (ROOT / "docs" / place).read_text() == made[place], "make it anew: python -m variate.report.site docs"
 
 
 def test_the_readme_lists_what_there_is():
@@ -106,6 +120,16 @@ def test_tables_of_results_are_those_of_their_records(monkeypatch, capsys):
     assert results_pages.main(["--check"]) == 0, capsys.readouterr().out
 
 
+def test_the_numbers_of_a_choice_stand_in_the_pages_that_it_names():
+    page = ROOT / "docs/choose-a-defense.md"
+    text = page.read_text()
+    named_pages = re.findall(r"\]\(((?:results/|what-it-costs)[^)#]+)\)", text)
+    sources = " ".join((page.parent / target).read_text() for target in named_pages)
+    numbers = set(re.findall(r"(?<![\w.:])\d+\.\d+(?![\w.])", "".join(re.split(r"```.*?```", text, flags=re.S))))
+    assert len(numbers) > 15
+    assert {number for number in numbers if not re.search(rf"(?<![\d.]){re.escape(number)}(?![\d.])", sources)} == set()
+
+
 def test_no_attack_claims_an_effect_that_is_not_there():
     assert "**" not in (ROOT / "docs/results/honesty/README.md").read_text()  # what is untrue would stand in bold
 
@@ -115,8 +139,3 @@ def test_the_page_of_costs_is_that_of_the_committed_measurements(monkeypatch):
     import page
 
     assert (ROOT / "docs/what-it-costs.md").read_text() == page.page()
-
-
-@pytest.mark.parametrize(("name", "page"), [("attacks", attack_page), ("defenses", defense_page)])
-def test_a_page_of_entries_is_that_of_the_registry(name, page):
-    assert (ROOT / f"docs/{name}.md").read_text() == page()

@@ -1,12 +1,9 @@
-"""The page on attacks, from what each attack says of itself.
-
-python -c "from variate.report.attack_page import attack_page; print(attack_page(), end='')" > docs/attacks.md
-"""
+"""The list of attacks, from what each attack says of itself."""
 
 from __future__ import annotations
 
-from variate import registry
 from variate.registry import Entry
+from variate.report.entry_text import cell, cited, linked, ours
 
 GROUPS = {
     "gradient": ("White-box", "They take gradients of the averaged loss."),
@@ -14,16 +11,16 @@ GROUPS = {
     "labels": ("Black-box, with labels", "They see the label that most of the draws give."),
     "none": ("Without a question", "They hold another network, and never ask the one under attack."),
 }
+HEAD = ["| attack | what it does | norms | can | source |", "|:--|:--|:--|:--|:--|"]
 
 
 def attack_page() -> str:
     """The page, in Markdown."""
     lines = ["# Attacks", "", INTRODUCTION, ""]
     for access, (title, text) in GROUPS.items():
-        entries = [e for e in registry.entries("attacks").values() if e.facts["access"] == access]
-        ours = [entry for entry in entries if entry.module.startswith("variate.")]
-        lines += [f"## {title}", "", text, "", "| attack | what it does | norms | | source |", "|:--|:--|:--|:--|:--|"]
-        lines += [_row(entry) for entry in ours] + [""]
+        entries = [entry for entry in ours("attacks") if entry.facts["access"] == access]
+        lines += [f"## {title}", "", text, "", *HEAD]
+        lines += [_row(entry) for entry in entries] + [""]
     return "\n".join(lines)
 
 
@@ -31,11 +28,13 @@ INTRODUCTION = (
     "Every attack works on random networks: it sees the network through an oracle that averages over fresh draws "
     "([evaluate a network](evaluate.md)). *Aims*: it can go for a chosen label (`target=`). *Smallest*: it seeks the "
     "smallest perturbation, within the budget. Options stand in brackets: `--attack 'pgd(steps=100, restarts=3)'`; "
-    "`draws`, `average`, `keys` and `target` are options of all. `variate list attacks` prints this list."
+    "`draws`, `average`, `keys` and `target` are options of all, the others stand with [each attack in "
+    "full](entries/attacks.md). `variate list attacks` prints this list."
 )
 
 
 def _row(entry: Entry) -> str:
     facts = entry.facts
     marks = [word for word, held in (("aims", facts["targeted"]), ("smallest", facts["minimal"])) if held]
-    return f"| `{entry.name}` | {entry.summary} | {', '.join(facts['norms'])} | {', '.join(marks)} | {facts['cite']} |"
+    columns = [linked(entry), cell(entry.summary), ", ".join(facts["norms"]), ", ".join(marks), cited(facts["cite"])]
+    return f"| {' | '.join(columns)} |"

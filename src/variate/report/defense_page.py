@@ -1,12 +1,9 @@
-"""The page on defenses and objectives, from what each says of itself.
-
-python -c "from variate.report.defense_page import defense_page; print(defense_page(), end='')" > docs/defenses.md
-"""
+"""The lists of defenses and objectives, from what each says of itself."""
 
 from __future__ import annotations
 
-from variate import registry
 from variate.registry import Entry
+from variate.report.entry_text import cell, cited, linked, ours
 
 GROUPS = {
     "none": ("No defense", "What every other is compared with."),
@@ -25,7 +22,8 @@ NEEDS = {
 INTRODUCTION = """\
 `variate train --defense NAME` builds the network, chooses the objective and trains it; options stand in brackets:
 `--defense "pni(share=channel)"`. All start from the same data, architecture, seed and budget, and are attacked and
-judged alike. `variate list defenses` and `variate list objectives` print these lists.
+judged alike. `variate list defenses` and `variate list objectives` print these lists;
+a name leads to what the entry says of itself in full.
 """
 OBJECTIVES = """\
 ## Objectives
@@ -39,27 +37,19 @@ def defense_page() -> str:
     """The page, in Markdown."""
     lines = ["# Defenses and objectives", "", INTRODUCTION]
     for group, (title, text) in GROUPS.items():
-        entries = [e for e in _ours("defenses") if e.facts["group"] == group]
+        entries = [e for e in ours("defenses") if e.facts["group"] == group]
         lines += [f"## {title}", "", text, ""]
         lines += ["| defense | what it is | trained with attacks | what differs from its source | source |"]
         lines += ["|:--|:--|:--|:--|:--|", *map(_defense_row, entries), ""]
     lines += [OBJECTIVES, "| objective | what it is | needs | source |", "|:--|:--|:--|:--|"]
-    for entry in _ours("objectives"):
-        needs, cite = NEEDS[entry.facts["needs"]], entry.facts["cite"]
-        lines.append(f"| `{entry.name}` | {_cell(entry.summary)} | {needs} | {cite} |")
+    for entry in ours("objectives"):
+        needs, cite = NEEDS[entry.facts["needs"]], cited(entry.facts["cite"])
+        lines.append(f"| {linked(entry)} | {cell(entry.summary)} | {needs} | {cite} |")
     return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    """Text as it may stand in a table."""
-    return text.replace("|", "\\|")
-
-
-def _ours(kind: str) -> list[Entry]:
-    return [entry for entry in registry.entries(kind).values() if entry.module.startswith("variate.")]
 
 
 def _defense_row(entry: Entry) -> str:
     facts = entry.facts
     attacks = "yes" if facts["adversarial"] else "no"
-    return f"| `{entry.name}` | {entry.summary} | {attacks} | {facts['differs']} | {facts['cite']} |"
+    columns = [linked(entry), cell(entry.summary), attacks, cell(facts["differs"]), cited(facts["cite"])]
+    return f"| {' | '.join(columns)} |"

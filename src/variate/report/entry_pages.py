@@ -1,18 +1,14 @@
-"""The pages of all entries of a kind in full, from what each says of itself: formula, options, source.
-
-python -c "from variate.report.entry_pages import write; write('docs/entries')"
-"""
+"""The pages of all entries of a kind in full, from what each says of itself: formula, options, source."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
 import re
-from pathlib import Path
 from typing import Any
 
-from variate import registry
 from variate.registry import Entry
+from variate.report.entry_text import cited, marked, ours
 
 TITLES = {
     "attacks": "Attacks in full",
@@ -23,29 +19,20 @@ TITLES = {
     "networks": "Networks",
     "objectives": "Objectives in full",
 }
-SHOWN = ("access", "norms", "modality", "budget", "shape", "classes", "group", "differs", "needs")
+SHOWN = ("access", "norms", "modality", "budget", "shape", "classes", "group", "needs")
 SECTION = re.compile(r"^(Args|Returns|Raises|Example|Examples|Attributes|Note):\s*$")
 UNLISTED = ("source", "target", "budget")  # what an attack gets from the evaluation
 
 
 def entry_page(kind: str) -> str:
     """The page of one kind, in Markdown."""
-    entries = [entry for entry in registry.entries(kind).values() if entry.module.startswith("variate.")]
     head = [
         f"# {TITLES[kind]}",
         "",
         f"Made from the entries themselves; `variate list {kind}` prints them in short.",
         "",
     ]
-    return "\n".join([*head, *(line for entry in entries for line in _section(entry))]).rstrip() + "\n"
-
-
-def write(folder: str | Path) -> None:
-    """Write the pages of all kinds into a folder."""
-    place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
-    for kind in TITLES:
-        (place / f"{kind}.md").write_text(entry_page(kind), encoding="utf-8")
+    return "\n".join([*head, *(line for entry in ours(kind) for line in _section(entry))]).rstrip() + "\n"
 
 
 def _section(entry: Entry) -> list[str]:
@@ -58,7 +45,9 @@ def _section(entry: Entry) -> list[str]:
         lines += [f"- `{name}`: {arguments[name]}" for name in options if name in arguments] + [""]
     facts = [f"{name}: {_fact(entry.facts[name])}" for name in SHOWN if entry.facts.get(name)]
     lines += [f"*{'; '.join(facts)}*", ""] if facts else []
-    return lines + ([f"Source: {entry.facts['cite']}.", ""] if entry.facts.get("cite") else [])
+    differs, cite = entry.facts.get("differs"), entry.facts.get("cite")
+    lines += [f"What differs from the source: {marked(differs)}", ""] if differs else []
+    return lines + ([f"Source: {cited(cite)}.", ""] if cite else [])
 
 
 def _parts(docstring: str) -> tuple[str, dict[str, str]]:
@@ -77,21 +66,7 @@ def _parts(docstring: str) -> tuple[str, dict[str, str]]:
             arguments[last] = said.strip()
         elif section == "Args" and last and line.strip():
             arguments[last] += f" {line.strip()}"
-    return _marked("\n".join(text).strip()), {name: _marked(said) for name, said in arguments.items()}
-
-
-def _marked(text: str) -> str:
-    """Docstrings' double backticks as Markdown's; a star or a brace of a formula as it is."""
-    return (
-        text.replace("``", "`").replace("*", "\\*").replace("<", "&lt;").replace("_", "\\_")
-        if "`" not in text
-        else (
-            "`".join(
-                part if i % 2 else part.replace("*", "\\*").replace("<", "&lt;")
-                for i, part in enumerate(text.replace("``", "`").split("`"))
-            )
-        )
-    )
+    return marked("\n".join(text).strip()), {name: marked(said) for name, said in arguments.items()}
 
 
 def _options(loaded: Any) -> dict[str, str]:

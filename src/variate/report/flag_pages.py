@@ -1,14 +1,10 @@
-"""The pages on red flags, from what each flag says of itself.
-
-python -c "from variate.report.flag_pages import write; write('docs/flags')"
-"""
+"""The pages on red flags, from what each flag says of itself."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from variate import registry
 from variate.registry import Entry
+from variate.report.entry_text import cited
 
 KIND = "flags"
 
@@ -28,7 +24,7 @@ def flag_page(entry: Entry) -> str:
             "",
             f"**When it is raised.** {facts['trigger']}",
             "",
-            f"Source: {facts['cite']}.",
+            f"Source: {cited(facts['cite'])}.",
             "",
         ]
     )
@@ -44,15 +40,6 @@ def flag_index() -> str:
 def _level(entry: Entry) -> str:
     softer = entry.facts["deterministic"]
     return f"{entry.facts['level']}{f', {softer} for a network that never claimed to be random' if softer else ''}"
-
-
-def write(folder: str | Path) -> None:
-    """Write all pages into a folder."""
-    place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
-    for entry in registry.entries(KIND).values():
-        (place / f"{entry.name}.md").write_text(flag_page(entry), encoding="utf-8")
-    (place / "README.md").write_text(flag_index(), encoding="utf-8")
 
 
 INTRODUCTION = (
