@@ -71,17 +71,17 @@ def test_an_aimed_attack_keeps_no_confidence(net, x):
 
 
 def test_the_error_is_the_mean_distance_over_bins_of_equal_numbers():
-    sure = np.array([0.2] * 10 + [0.6] * 10 + [0.9] * 10)
-    right = np.arange(30) % 10 < np.repeat([4, 6, 5], 10)
+    sure = np.array([0.2] * 40 + [0.6] * 40 + [0.9] * 40)
+    right = np.arange(120) % 40 < np.repeat([16, 24, 20], 40)
     found = calibration(sure, right)
     assert [(b.confidence, b.right, b.examples) for b in found.bins] == [
-        (pytest.approx(c), n, 10) for c, n in ((0.2, 4), (0.6, 6), (0.9, 5))
+        (pytest.approx(c), n, 40) for c, n in ((0.2, 16), (0.6, 24), (0.9, 20))
     ]
     assert found.error == pytest.approx((0.2 + 0.0 + 0.4) / 3)
     assert found.brier == pytest.approx(float(np.square(sure - right).mean()))
     assert found.low <= found.error <= found.high
     assert (found.accuracy, found.confidence) == (pytest.approx(0.5), pytest.approx(1.7 / 3))
-    assert len(calibration(sure[:15], right[:15]).bins) == 1
+    assert len(calibration(sure[:79], right[:79]).bins) == 1
 
 
 @pytest.mark.parametrize(("power", "examples"), [(1.0, 200), (1.6, 400), (3.0, 400)])

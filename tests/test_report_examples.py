@@ -33,12 +33,13 @@ KEPT = {
 
 
 def records_of(modality, *, examples=1, answers=None, **kept):
-    store = Records()
-    store.add([CLAIM])
+    store, answers = Records(), answers or {"single": pack([1, 0, 1, 1])}
+    claim = Claim(**CLAIM.model_dump() | {"deployments": list(answers)})
+    store.add([claim])
     for i in range(examples):
         counts = {"label": 3, "distance": 0.1, "forwards": 1, "backwards": 1}
-        store.add([Example(claim=CLAIM.id, example=i, answers=answers or {"single": pack([1, 0, 1, 1])}, **counts)])
-        store.add([Picture(claim=CLAIM.id, example=i, label=3, modality=modality, **kept)])
+        store.add([Example(claim=claim.id, example=i, answers=answers, **counts)])
+        store.add([Picture(claim=claim.id, example=i, label=3, modality=modality, **kept)])
     return store
 
 
@@ -95,3 +96,14 @@ def test_an_example_that_was_not_judged_draw_by_draw_is_captioned_by_what_was():
     deployments = {"mean-2": pack([1, 0])}
     (gallery,) = galleries(records_of("image", answers=deployments, **KEPT["image"]))
     assert gallery.networks["n"][0].caption == "label 3: right in 1 of 2 answers of mean-2"
+
+
+def test_the_attack_that_leaves_the_fewest_right_is_shown():
+    records = records_of("image", **KEPT["image"])
+    for attack, right in (("strong", [0, 0, 0, 1]), ("weak", [1, 1, 1, 1])):
+        claim = Claim(**CLAIM.model_dump() | {"attack": attack})
+        counts = {"label": 3, "distance": 0.1, "forwards": 1, "backwards": 1}
+        records.add([claim, Example(claim=claim.id, example=0, answers={"single": pack(right)}, **counts)])
+        records.add([Picture(claim=claim.id, example=0, label=3, **KEPT["image"])])
+    (gallery,) = galleries(records)
+    assert [one.attack for one in gallery.networks["n"]] == ["strong at linf:0.1"]

@@ -16,7 +16,7 @@ from typing import Any
 
 from variate.lines import Claim, Picture
 from variate.record import Records, unpack
-from variate.verdicts.result import CLEAN
+from variate.report import single
 
 FOLDER = Path(__file__).parent / "shown"
 
@@ -71,7 +71,7 @@ class Gallery:
 
 
 def galleries(records: Records) -> list[Gallery]:
-    """What is shown of examples, for each network those of its last attack in the table that asks the network itself.
+    """What is shown of examples: for each network those of the attack in the table that leaves it the fewest right.
 
     Examples of a modality that has no file are left out: ``not_shown`` names them.
     """
@@ -108,12 +108,12 @@ def _of_claim(records: Records, claim: Claim) -> list[Picture]:
 
 
 def _chosen(records: Records) -> Iterator[Claim]:
-    last = {
-        claim.network: claim
-        for claim in records.claims.values()
-        if claim.part == "table" and claim.attack != CLEAN and claim.draws > 0
-    }
-    yield from last.values()
+    """For each network the strongest attack of which examples were kept, or the last where none was judged by draws."""
+    kept = {picture.claim for picture in records.pictures}
+    last = {claim.network: claim for claim in records.claims.values() if claim.part == "table" and claim.id in kept}
+    for network, claim in last.items():
+        ours = [other for other in single.judged(records, "table") if other.network == network and other.id in kept]
+        yield min(ours, key=lambda other: single.share(records, other), default=claim)
 
 
 def _caption(records: Records, claim: Claim, picture: Picture) -> str:

@@ -53,13 +53,8 @@ def attack_cost(records: Records) -> Sheet | None:
     claims = [claim for claim in records.claims.values() if claim.attack != CLEAN and claim.part in PARTS]
     lines = [_attack(records, claim) for claim in claims if records.examples.get(claim.id)]
     heads: list[Head] = [("network",), ("attack",), ("budget",), ("examples",), ("draws", "of a query")]
-    heads += [
-        ("queries", "inputs asked about"),
-        ("forward passes",),
-        ("backward passes",),
-        ("seconds", "of the attack"),
-    ]
-    heads += [("draws", "of the verdict"), ("seconds", "of the verdict")]
+    heads += [("queries", "inputs asked about"), ("forward", "passes"), ("backward", "passes")]
+    heads += [("seconds", "of the attack"), ("verdict", "draws, seconds")]
     return Sheet(heads, lines, words=3) if lines else None
 
 
@@ -77,7 +72,8 @@ def _attack(records: Records, claim: Claim) -> list[Cell]:
     words = [claim.network, single.attack_words(claim, draws=False), claim.budget or ""]
     counts = [count_cell(len(records.examples[claim.id])), count_cell(claim.draws), _count(cost.queries)]
     counts += [count_cell(cost.forward_passes), count_cell(cost.backward_passes), _seconds(cost.attack_seconds)]
-    return [*map(Cell, words), *counts, count_cell(claim.verdict_draws), _seconds(cost.verdict_seconds)]
+    took = "" if cost.verdict_seconds is None else f"{_seconds(cost.verdict_seconds).text} s"
+    return [*map(Cell, words), *counts, count_cell(claim.verdict_draws, took)]
 
 
 def _count(value: float | None) -> Cell:

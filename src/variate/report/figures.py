@@ -40,9 +40,9 @@ class Figure:
 
 
 def figures(records: Records) -> list[Figure]:
-    """Every figure that the records can give."""
+    """Every figure that the records can give, but for those of calibration."""
     found = [*against_size(records), against_draws(records), against_steps(records), against_queries(records)]
-    found += [survival(records), scales(records), *reliability(records)]
+    found += [survival(records), scales(records)]
     return [figure for figure in found if figure is not None]
 
 

@@ -14,7 +14,7 @@ from variate.record import Records
 from variate.report.attacked import Gallery, galleries, not_shown
 from variate.report.bibliography import bibtex
 from variate.report.cost import attack_cost, training
-from variate.report.figures import Figure, figures
+from variate.report.figures import Figure, figures, reliability
 from variate.report.formats import names
 from variate.report.paired import averaging, twins
 from variate.report.reliability import calibration_sheet, reliabilities
@@ -52,6 +52,7 @@ class Section:
     averaging: Sheet | None
     figures: list[Figure]
     calibration: Sheet | None
+    reliability: list[Figure]
     galleries: list[Gallery]
     cost: Sheet | None
     training: Sheet | None
@@ -70,6 +71,7 @@ class Section:
             *((figure.id, figure.title, True) for figure in self.figures),
             ("averaging", "Naive against averaged attacks", self.averaging),
             ("calibration", "Calibration", self.calibration),
+            *((figure.id, figure.title, True) for figure in self.reliability),
             *((gallery.id, gallery.display.title, True) for gallery in self.galleries),
             ("cost", "Cost", self.cost),
             ("made", "How it was made", True),
@@ -151,6 +153,7 @@ def section(records: Records, title: str, *, prefix: str = "") -> Section:
         averaging=averaging(records),
         figures=figures(records),
         calibration=calibration_sheet(records),
+        reliability=reliability(records),
         galleries=galleries(records),
         cost=attack_cost(records),
         training=training(records),

@@ -13,7 +13,8 @@ from variate.verdicts.rates import Bits, Floats, clopper_pearson
 from variate.verdicts.resampling import resamples
 
 BINS = 15  # as many as Guo et al. 2017 have, of equal numbers of examples instead of equal widths
-FEWEST = 10  # examples of a bin; with fewer in all there is nothing to see
+EACH = 40  # examples of a bin, where there are as many
+FEWEST = 10  # examples in all; with fewer there is nothing to see
 SAMPLES = 200  # of a network that is calibrated
 
 
@@ -85,10 +86,10 @@ def calibration(confidences: Floats, right: Bits, *, bins: int = BINS, seed: int
     Args:
         confidences: of the answers, shape (B,), in [0, 1].
         right: whether they were right, shape (B,).
-        bins: how many, of equal numbers of examples; fewer where less than ten would be in each.
+        bins: how many, of equal numbers of examples; fewer where less than forty would be in each.
         seed: of the resampling.
     """
-    number = max(1, min(bins, len(right) // FEWEST))
+    number = max(1, min(bins, len(right) // EACH))
     order = np.argsort(confidences, kind="stable")
     sure, hit = confidences[order], right[order]
     starts = np.arange(number, dtype=np.int64) * len(right) // number

@@ -77,3 +77,6 @@ function open() {
 
 window.addEventListener("hashchange", open);
 open();
+
+// On a narrow screen the verdict stands first, and the contents open when they are asked for.
+if (matchMedia("(max-width: 40rem)").matches) for (const part of document.querySelectorAll("nav details")) part.open = false;
