@@ -39,8 +39,7 @@ def defense_page() -> str:
     for group, (title, text) in GROUPS.items():
         entries = [e for e in ours("defenses") if e.facts["group"] == group]
         lines += [f"## {title}", "", text, ""]
-        lines += ["| defense | what it is | trained with attacks | what differs from its source | source |"]
-        lines += ["|:--|:--|:--|:--|:--|", *map(_defense_row, entries), ""]
+        lines += [*_table(entries), ""]
     lines += [OBJECTIVES, "| objective | what it is | needs | source |", "|:--|:--|:--|:--|"]
     for entry in ours("objectives"):
         needs, cite = NEEDS[entry.facts["needs"]], cited(entry.facts["cite"])
@@ -48,8 +47,15 @@ def defense_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _defense_row(entry: Entry) -> str:
-    facts = entry.facts
-    attacks = "yes" if facts["adversarial"] else "no"
-    columns = [linked(entry), cell(entry.summary), attacks, cell(facts["differs"]), cited(facts["cite"])]
-    return f"| {' | '.join(columns)} |"
+def _table(entries: list[Entry]) -> list[str]:
+    """The defenses of a group; a column that none of them fills is left out."""
+    columns = {
+        "defense": [linked(entry) for entry in entries],
+        "what it is": [cell(entry.summary) for entry in entries],
+        "trained with attacks": ["yes" if entry.facts["adversarial"] else "no" for entry in entries],
+        "what differs from its source": [cell(entry.facts["differs"]) for entry in entries],
+        "source": [cited(entry.facts["cite"]) for entry in entries],
+    }
+    filled = {name: texts for name, texts in columns.items() if any(texts)}
+    rows = [tuple(filled), (":--",) * len(filled), *zip(*filled.values(), strict=True)]
+    return [f"| {' | '.join(row)} |" for row in rows]
