@@ -114,6 +114,7 @@ def test_the_page_shows_calibration_only_where_confidences_were_kept(net, x, tmp
     page = page_text([records])
     assert 'id="calibration"' in page
     assert 'id="reliability-clean"' in page
+    assert "guo2017-170604599" in page
     assert f"{100 * reliabilities(records)[0].found.error:.1f}<small>" in page
     old = Records()
     old.add([*records.claims.values()])
@@ -124,6 +125,7 @@ def test_the_page_shows_calibration_only_where_confidences_were_kept(net, x, tmp
     page = page_text([old])
     assert 'id="calibration"' not in page
     assert 'id="reliability-clean"' not in page
+    assert "guo2017" not in page
     assert "do not keep how sure the networks were" in page
     assert "do not keep how many seconds" in page
 

@@ -11,6 +11,7 @@ from variate.record import Records
 
 TITLE = "Variate"  # as in CITATION.cff
 AUTHORS = "The Variate developers"
+CALIBRATION = ("measure", "expected calibration error", "Guo et al. 2017, arXiv:1706.04599")
 FAMILY = "normal"  # of a random network whose defense names none
 WORD = re.compile(r"[a-z][a-z0-9-]*")
 NAME = r"[A-Z][\w'’-]+"
@@ -25,7 +26,7 @@ def bibtex(records: Records) -> str:
     for kind, name, cite in _used(records):
         for key, fields in _sources(cite, name, without=() if "l1" in norms else ("l1",)):
             users = found.setdefault(key, (fields, []))[1]
-            users += [label] if (label := f"{registry.SINGULAR[kind]} {name}") not in users else []
+            users += [label] if (label := f"{registry.SINGULAR.get(kind, kind)} {name}") not in users else []
     entries = [_entry("misc", key, fields | {"note": _note(fields, users)}) for key, (fields, users) in found.items()]
     version = next((run.versions["variate"] for run in records.runs if "variate" in run.versions), None)
     ours = {"author": f"{{{AUTHORS}}}", "title": f"{{{TITLE}}}"}
@@ -38,11 +39,13 @@ def _note(fields: dict[str, str], users: list[str]) -> str:
 
 
 def _used(records: Records) -> Iterator[tuple[str, str, str]]:
-    """Kind, name and source of every registered entry that the records name, each once."""
+    """Kind, name and source of every registered entry that the records name, each once, and of what they measure."""
     for kind, name in dict.fromkeys(_named(records)):
         entry = registry.entries(kind).get(name)
         if entry is not None and entry.facts.get("cite"):
             yield kind, name, entry.facts["cite"]
+    if any(line.confidences for examples in records.examples.values() for line in examples.values()):
+        yield CALIBRATION
 
 
 def _named(records: Records) -> Iterator[tuple[str, str]]:
