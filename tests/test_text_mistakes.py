@@ -60,6 +60,17 @@ class Foreign(nn.Module):
         return self.head(self.words(ids_of(x)).sum(1))
 
 
+class Members(nn.Module):
+    """The mean of four networks, each with vectors of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.members = nn.ModuleList(BagOfWords(2) for _ in range(4))
+
+    def forward(self, x):
+        return torch.stack([member(x) for member in self.members]).mean(0)
+
+
 def rows(count=60):
     return [("a good film with heart", "for") if i % 2 else ("a dull film, no ideas", "against") for i in range(count)]
 
@@ -207,3 +218,24 @@ def test_what_is_wrong_with_a_file_is_named(name, content, message, tmp_path):
     with pytest.raises(DataError) as error:
         labelled("texts", folder=path)
     assert re.search(message, "\n".join([str(error.value), *error.value.findings]))
+
+
+def margin_of(network, x, y):
+    with torch.no_grad():
+        logits = network(x)
+    return (logits.gather(1, y[:, None]) - logits.gather(1, 1 - y[:, None])).sum()
+
+
+def test_hotflip_follows_every_member_of_an_ensemble():
+    """The first order alone, on 30 ensembles: by the vectors of one member it takes about 0.4 of what asking takes."""
+    x, budget, shares = texts(40), Budget.parse("words:1"), []
+    for seed in range(30):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = Members().eval()
+        y = network(x).argmax(1)
+        target, start = Target(network, "deterministic", modality=TEXT), margin_of(network, x, y)
+        plans = Plan("hotflip", 1, {"beam": 1}), Plan("greedy-words", 1, {"places": 6})
+        followed, asked = (start - margin_of(network, launch(target, p, budget, x, y)[0], y) for p in plans)
+        shares.append(float(followed / asked))
+    assert sum(shares) / len(shares) > 0.5

@@ -79,6 +79,16 @@ def tokens_of(network: nn.Module) -> Tokens:
         raise UsageError(
             f"{type(network).__name__} has no layer of variate.tokens.Tokens",
             expected="a network for texts: see `variate list --modality text`",
-            todo="take --attack greedy-words or greedy-words-labels within words:K or chars:K: they only ask",
+            todo="variate.evaluate(..., attacks=['greedy-words'], budget='words:2'), which only asks",
         )
     return found
+
+
+def vectors_of(network: nn.Module) -> Tensor:
+    """The vectors of all words, (V, E); of several such layers, as the members of an ensemble have, their mean.
+
+    Raises ``UsageError`` where there is no such layer.
+    """
+    first = tokens_of(network)
+    alike = [one for one in network.modules() if isinstance(one, Tokens) and one.width == first.width]
+    return torch.stack([one.embedding.weight.detach() for one in alike]).mean(0)

@@ -11,7 +11,7 @@ from variate.budget import Budget
 from variate.losses import Loss, aimed, cross_entropy
 from variate.oracle import GradientOracle
 from variate.registry import attack
-from variate.tokens import RADIUS, smooth, tokens_of
+from variate.tokens import RADIUS, smooth, vectors_of
 
 
 @attack(
@@ -36,7 +36,8 @@ def hotflip(
     The gain of a replacement is (e' - e) . g: the difference of the two words' vectors along the gradient g of the
     averaged loss, retaken on fresh draws after every replacement. The ``beam`` largest gains are then asked about,
     beside changing nothing, all under the same draws, and the best is taken. The vectors are the network's own; of a
-    random one, their means. The published attack trusts the first order, or searches a beam of whole texts.
+    random one, their means; of an ensemble, the mean of its members'. The published attack trusts the first order, or
+    searches a beam of whole texts.
 
     Args:
         oracle: gives the averaged loss and its gradient.
@@ -52,7 +53,7 @@ def hotflip(
     check_steps("hotflip", beam=beam)
     raised, labels = aimed(cross_entropy, y, target)
     state = Replacing(oracle, x, budget)
-    vectors = tokens_of(oracle.network).embedding.weight.detach()  # (V, E)
+    vectors = vectors_of(oracle.network)  # (V, E)
     for _ in range(min(int(budget.size), x.shape[1])):  # a word is replaced at most once
         _, gradient = oracle.gradient(smooth(state.inputs, vectors.shape[1]), labels, raised)
         gains = _gains(state, vectors, gradient[..., 1:] / (2 * RADIUS))  # (B, T, C)
