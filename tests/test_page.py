@@ -209,8 +209,10 @@ def many(tmp_path_factory):
             right = generator.random((draws, 10_000)) < chances
             counts = {"label": 0, "distance": 0.1, "forwards": 1, "backwards": 1}
             store.add([claim])
+            sure = [{"single": round(float(chance), 4)} for chance in chances]
+            kept = [{"single": pack(column)} for column in right.T]
             store.add(
-                Example(claim=claim.id, example=i, answers={"single": pack(right[:, i])}, **counts)
+                Example(claim=claim.id, example=i, answers=kept[i], confidences=sure[i], **counts)
                 for i in range(10_000)
             )
     return write_page([store], tmp_path_factory.mktemp("many") / "many.html")
@@ -221,6 +223,26 @@ def test_a_page_of_ten_thousand_examples_opens_in_under_a_second(visit, many):
     spent = "performance.getEntriesByType('navigation')[0].loadEventEnd"
     best = min(visit(many).evaluate(f"new Promise(done => setTimeout(() => done({spent})))") for _ in range(3))
     assert 0 < best < 1000
+
+
+def test_calibration_is_drawn_and_passes_axe(visit, many):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    for scheme in ("light", "dark"):
+        page = visit(many, scheme=scheme)
+        assert page.locator(".plot svg[aria-label^=Reliability]").count() == 2
+        marks = page.locator("svg[aria-label='Reliability without attack'] .told title").all_text_contents()
+        assert sum(mark.startswith("random\n") for mark in marks) == 15  # bins
+        page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+        found = axe.Axe().run(page).response["violations"]
+        assert [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in found] == []
+
+
+def test_on_a_phone_the_verdict_stands_before_the_contents_are_opened(visit, pages):
+    for width, closed in ((WIDTHS["phone"], True), (WIDTHS["desktop"], False)):
+        page = visit(pages["one"], width=width)
+        assert page.locator("nav details").first.evaluate("part => !part.open") == closed
+        top = page.locator("#verdict").evaluate("head => head.getBoundingClientRect().top")
+        assert not closed or top < 400
 
 
 def test_the_page_prints(chromium, pages, tmp_path):
