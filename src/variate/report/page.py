@@ -126,8 +126,8 @@ def style(sections: Sequence[Section]) -> str:
 
 
 def together(records: Sequence[Records]) -> list[tuple[str, Sheet]]:
-    """The tables of several runs in one each."""
-    grids = [(run, dict(study_grids(one))) for run, one in zip(names(records), records, strict=True)]
+    """The tables of several runs in one each; a run's first column holds its number, from 1."""
+    grids = [(str(number), dict(study_grids(one))) for number, one in enumerate(records, start=1)]
     shown = [(name, [(run, found[name]) for run, found in grids if name in found]) for name in TABLES.values()]
     return [(name, grid_sheet(found)) for name, found in shown if len(found) > 1]
 

@@ -54,7 +54,7 @@ def count_cell(value: float, small: str = "") -> Cell:
 
 
 def grid_sheet(grids: Sequence[tuple[str, Grid]]) -> Sheet:
-    """The table of networks, deployments and attacks: of one run, or of several with a first column for their names."""
+    """The table of networks, deployments and attacks: of one run, or of several with a first column of numbers."""
     columns = list(dict.fromkeys(column for _, content in grids for column in content.columns))
     several = len(grids) > 1
     heads: list[Head] = [("run",)] if several else []
@@ -63,7 +63,7 @@ def grid_sheet(grids: Sequence[tuple[str, Grid]]) -> Sheet:
         heads.append((attack, *(part for part in (*detail.split(", "), budget) if part)))
     lines = []
     for run, content in grids:
-        first = [Cell(run)] if several else []
+        first = [Cell(run, value=float(run))] if several else []
         for network, deployment in content.lines:
             known = [content.cells.get(((network, deployment), column)) for column in columns]
             lines.append([*first, Cell(network), Cell(deployment), *map(row_cell, known)])
