@@ -4,11 +4,14 @@ import sys
 import tomllib
 
 import pytest
+import torch
 from pages import ROOT, blocks, commands, given
+from torch import nn
 from typer.testing import CliRunner
 
 from variate import registry
 from variate.cli.main import app
+from variate.randomization import randomize
 
 EXTENDING = {"attack": "jitter", "family": "triangular", "objective": "spread", "defense": "half-random"}
 EXTENDING |= {"dataset": "stripes"}
@@ -85,3 +88,11 @@ def test_a_file_of_your_own(installed, kind):
     for block in blocks(ROOT / f"docs/extend/{kind}.md", "python")[1:]:
         exec(block, given())
     assert EXTENDING[kind] in run(f"docs/extend/{kind}.md")
+
+
+def test_a_family_of_your_own_mixes_with_ours(installed):
+    assert registry.get("families", "triangular").summary.startswith("The sum of two uniforms")
+    net = randomize(nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2)), {"0.*": "triangular(share=channel)"}, floor=0.01)
+    assert {site.family for site in net.sites} == {"triangular(share=channel, floor=0.01)", "normal(floor=0.01)"}
+    net(torch.rand(5, 4)).sum().backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())
