@@ -1,4 +1,4 @@
-"""Options from the command line, the environment, a file or their defaults; what a command would cost; its page."""
+"""Options from the command line, the environment, a file or their defaults; completion; the page of all."""
 
 import json
 import shlex
@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from variate.cli import options
+from variate.cli import judging, options, settings
 from variate.cli.main import app
 from variate.cli.reference import examples, reference
 from variate.record import Records
@@ -25,7 +25,7 @@ def run(*words, **environment):
 
 
 def config(*words, **environment):
-    done = run("--show-config", *words, "--json", **environment)
+    done = run(*words, "--show-config", "--json", **environment)
     assert done.exit_code == 0, done.output
     return {row["option"]: (row["value"], row["from"]) for row in json.loads(done.stdout)}
 
@@ -58,7 +58,7 @@ def test_the_file_may_be_named(here):
     (here / "other.toml").write_text("[train]\nepochs = 9\n")
     words = ["train", "--data", "digits", "--out", "a"]
     assert config(*words, VARIATE_CONFIG="other.toml")["--epochs"] == (9, "file other.toml")
-    done = run("--config", "other.toml", "--show-config", *words)
+    done = run(*words, "--show-config", "--config", "other.toml")
     assert "9" in next(line for line in done.stdout.splitlines() if line.startswith("--epochs"))
 
 
@@ -67,7 +67,11 @@ BAD = {
     "option": ("[train]\nepoch = 1\n", "did you mean 'epochs'"),
     "general option": ("sed = 1\n", "did you mean 'seed'"),
     "syntax": ("[train\n", "is no configuration"),
-    "value": ('[train]\nepochs = "many"\n', "--epochs"),
+    "value": ('[train]\nepochs = "many"\n', "(file {path})"),
+    "list": ("[train]\nepochs = [1, 2]\n", "epochs of train in {path} is a list"),
+    "number for a flag": ("[train]\nquiet = 2\n", "expected: true or false"),
+    "flag for a number": ("[train]\nepochs = true\n", "epochs of train in {path} is True"),
+    "table of an option": ("[train.epochs]\nfirst = 1\n", "is a table"),
 }
 
 
@@ -75,30 +79,89 @@ BAD = {
 def test_a_file_that_cannot_be_meant_is_explained(case, tmp_path):
     text, message = BAD[case]
     (tmp_path / "bad.toml").write_text(text)
-    done = run("--config", tmp_path / "bad.toml", *TRAIN, "--out", tmp_path / "a")
+    done = run(*TRAIN, "--out", tmp_path / "a", "--config", tmp_path / "bad.toml")
     assert done.exit_code == 2
-    assert message in done.stderr
+    told = " ".join(done.stderr.split())
+    assert message.format(path=tmp_path / "bad.toml") in told
     assert "Traceback" not in done.output
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_variable_is_named_for_its_command_and_option(name):
+    for option, parameter in settings.options_of(COMMANDS[name]).items():
+        assert parameter.envvar == f"VARIATE_{name}_{option}".replace("-", "_").upper()
+
+
+def test_variables_and_wrong_values_of_variables_and_wrong_variables(here):
+    assert config("report", "a", VARIATE_REPORT_FORMAT="csv")["--format"] == (
+        "csv",
+        "environment, VARIATE_REPORT_FORMAT",
+    )
+    found = config("evaluate", "a", VARIATE_EVALUATE_DEPLOYMENT="mean-4 single")
+    assert found["--deployment"][0] == ["mean-4", "single"]
+    wrong = run(*TRAIN, "--out", "a", VARIATE_TRAIN_EPOCHS="many")
+    assert wrong.exit_code == 2
+    assert "(environment, VARIATE_TRAIN_EPOCHS)" in " ".join(wrong.stderr.split())
+    unknown = run(*TRAIN, "--out", "a", VARIATE_TRAIN_EPOCH="1")
+    assert unknown.exit_code == 2
+    assert "did you mean 'VARIATE_TRAIN_EPOCHS'" in unknown.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_shows_its_configuration_whatever_is_not_given(name, here):
+    command = COMMANDS[name]
+    needed = {settings.option_of(parameter) for parameter in command.params if parameter.required}
+    found = config(name)
+    assert {option for option, (_, place) in found.items() if place == "required, not given"} == needed
+    shown = {settings.option_of(p) for p in command.params} - {"--config", "--show-config"}
+    assert set(found) == shown
+    assert run(name, "-h").stdout.count("--show-config") == 1
+    if needed:  # to show it has changed nothing
+        assert run(name).exit_code == 2
+
+
+def test_one_value_may_stand_for_a_list_and_false_for_a_flag(here):
+    (here / "variate.toml").write_text('[attack]\nattack = "pgd"\nquiet = false\n')
+    found = config("attack", "a")
+    assert found["--attack"] == (["pgd"], "file variate.toml")
+    assert found["--quiet"] == (False, "file variate.toml")
+
+
 def test_a_file_that_is_not_there_is_an_error(tmp_path):
-    done = run("--config", tmp_path / "none.toml", "list", "attacks")
+    done = run("list", "attacks", "--config", tmp_path / "none.toml")
     assert done.exit_code == 2
     assert "none.toml" in done.stderr
 
 
 def test_the_recorded_command_holds_what_the_file_and_the_environment_added(here, monkeypatch):
-    (here / "variate.toml").write_text('[train]\nepochs = 1\n[attack]\nexamples = 6\ndeployment = ["single"]\n')
+    (here / "variate.toml").write_text(
+        '[train]\nepochs = 1\n[attack]\nexamples = 6\njson = false\ndeployment = ["single"]\n'
+    )
     assert run(*TRAIN, "--out", "a").exit_code == 0
     words = ["attack", "a", "--attack", "fgsm", "--quiet"]
-    monkeypatch.setattr(sys, "argv", ["variate", *words])
-    done = run(*words, VARIATE_ATTACK_TRUST_CODE="1")
+    (here / "variate.toml").rename(here / "other.toml")
+    monkeypatch.setattr(sys, "argv", ["variate", *words, "--config", "other.toml"])
+    done = run(*words, "--config", "other.toml", VARIATE_ATTACK_TRUST_CODE="1")
     assert done.exit_code == 0, done.output
     command = Records(here / "a" / "records.jsonl").runs[0].command
     added = shlex.split(command)[len(words) + 1 :]
     assert sorted(added) == ["--deployment", "--examples", "--trust-code", "6", "single"]
     again = COMMANDS["attack"].make_context("attack", shlex.split(command)[2:])
     assert (again.params["examples"], again.params["deployment"], again.params["trust_code"]) == (6, ["single"], True)
+
+
+def test_what_is_added_to_a_command_stands_before_its_words_that_are_no_options(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["variate", "attack", "--config=a.toml", "--attack", "fgsm", "--", "-a"])
+    token = settings.ADDED.set(("--seed", "1"))
+    assert options.this_command() == "variate attack --attack fgsm --seed 1 -- -a"
+    settings.ADDED.reset(token)
+
+
+def test_one_of_several_processes_starts_no_more_of_them_whatever_the_file_says(monkeypatch):
+    monkeypatch.setattr("variate.shards.spawn", lambda words, count: pytest.fail("started again"))
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert not judging.spread(2)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -116,58 +179,36 @@ def test_the_page_of_the_command_line_is_that_of_the_commands():
     assert (ROOT / "docs/cli.md").read_text() == reference()
 
 
+COMPLETED = {
+    "train --data fash": "fashion-mnist",
+    "train --network resn": "resnet18",
+    "train --defense pn": "pni",
+    "train --objective tra": "trades",
+    "train --budget lin": "linf:",
+    "attack a --attack apgd-t": "apgd-targeted",
+    "attack a --how vm": "vmap",
+    "evaluate a --suite sta": "standard",
+    "check a:b --family lap": "laplace",
+    "list atta": "attacks",
+    "list --modality tab": "tabular",
+    "study brea": "breast-cancer",
+    "export a --format on": "onnx",
+    "exp": "export",
+    "train --show-c": "--show-config",
+}
+
+
 def test_names_are_completed_and_nothing_heavy_is_loaded():
-    assert options.names("attacks")("apgd") == ["apgd-ce", "apgd-dlr", "apgd-targeted"]
-    assert options.names("", "quick", "standard")("st") == ["standard"]
+    """By what a shell runs, all in one process."""
     code = (
         "import os, sys\n"
-        "os.environ.update(_VARIATE_COMPLETE='complete_bash', COMP_WORDS='variate train --defense pn')\n"
-        "os.environ['COMP_CWORD'] = '3'\n"
         "from variate.cli.main import app\n"
-        "try:\n    app(prog_name='variate')\nexcept SystemExit:\n    pass\n"
+        "for words in sys.argv[1:]:\n"
+        "    words = 'variate ' + words\n"
+        "    os.environ.update(_VARIATE_COMPLETE='complete_bash', COMP_WORDS=words)\n"
+        "    os.environ['COMP_CWORD'] = str(len(words.split()) - 1)\n"
+        "    try:\n        app(prog_name='variate')\n    except SystemExit:\n        print()\n"
         "print('heavy:', [m for m in ('torch', 'scipy', 'numpy') if m in sys.modules])\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["pni", "heavy:", "[]"]
-
-
-def test_a_dry_run_tells_the_cost_and_writes_nothing(tmp_path):
-    done = run(*TRAIN, "--epochs", 5, "--out", tmp_path / "a", "--dry-run")
-    assert done.exit_code == 0, done.output
-    assert "5 epochs of 9 batches" in done.stdout
-    assert "about" in done.stdout
-    assert not (tmp_path / "a").exists()
-
-
-def test_a_dry_run_counts_what_the_attack_then_asks(tmp_path):
-    for defense in ("deterministic", "random"):
-        out = tmp_path / defense
-        train = ["train", "--data", "digits", "--network", "mlp", "--defense", defense, "--epochs", 1, "--quiet"]
-        assert run(*train, "--out", out).exit_code == 0
-        words = ["attack", out, "--attack", "pgd(steps=3)", "--attack", "square(queries=20)", "--draws", 2]
-        words += ["--examples", 8, "--verdict-draws", 16, "--deployment", "single", "--quiet"]
-        before = sorted(path.name for path in out.iterdir())
-        told = {row["what"].partition(",")[0]: row for row in json.loads(run(*words, "--dry-run", "--json").stdout)}
-        assert sorted(path.name for path in out.iterdir()) == before
-        assert run(*words).exit_code == 0
-        records = Records(out / "records.jsonl")
-        for claim in records.claims.values():
-            asked = max(line.forwards for line in records.examples[claim.id].values())
-            expected = told[claim.attack]["forwards"]
-            assert asked == expected if claim.attack == "pgd" else asked <= expected, claim.attack
-    assert all(row["seconds"] > 0 for row in told.values())
-
-
-def test_a_dry_run_of_a_study_tells_what_is_left(tmp_path):
-    study = tmp_path / "s.toml"
-    study.write_text(
-        'title = "T"\ndata = "digits"\nnetwork = "mlp"\nbudget = "linf:0.1"\ndefenses = ["deterministic", "random"]\n'
-        '[training]\nepochs = 1\n[evaluation]\nexamples = 4\nverdict_draws = 4\ndraws = 1\nattacks = ["fgsm"]\n'
-        'deployments = ["single"]\n'
-    )
-    done = run("study", study, "--out", tmp_path / "o", "--dry-run", "--json")
-    assert done.exit_code == 0, done.output
-    rows = json.loads(done.stdout)
-    assert [(row["network"], row["state"]) for row in rows] == [("deterministic", "to do"), ("random", "to do")]
-    assert all(row["seconds"] > 0 for row in rows)
-    assert not (tmp_path / "o").exists()
+    done = subprocess.run([sys.executable, "-c", code, *COMPLETED], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [*COMPLETED.values(), "heavy:", "[]"], done.stderr

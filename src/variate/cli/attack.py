@@ -29,12 +29,16 @@ def attack(
     trust_code: TrustCode = False,
     seed: Seed = 0,
     dry_run: options.DryRun = False,
+    config: options.Config = None,
+    show_config: options.ShowConfig = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Attack a trained network, judge it on fresh draws, and add the answers to RUN/records.jsonl.
 
-    Example: variate attack runs/a --attack pgd --budget linf:0.1 --steps 40 --draws 20
+    Examples:
+      variate attack runs/a --attack pgd --budget linf:0.1 --steps 40 --draws 20
+      variate attack runs/a --attack "square(queries=1000)" --attack "pgd(steps=100)" --dry-run
     """
     plans = [_plan(name, steps) for name in attack or []]
     setting = judging.of_run(

@@ -31,7 +31,7 @@ def audit(
     ],
     out: Annotated[Path, typer.Option(help="Folder for the records; a stopped audit goes on from it.")],
     mode: Annotated[
-        Mode, typer.Option(help="as-is judges the network in the mode in which your callable returns it.")
+        Mode, typer.Option(help="eval or train; as-is is the mode in which your callable returns the network.")
     ] = Mode.as_is,
     suite: options.SuiteOption = "standard",
     attack: options.Attack = None,
@@ -55,6 +55,8 @@ def audit(
     accelerator: Accelerator = "auto",
     seed: Seed = 0,
     dry_run: options.DryRun = False,
+    config: options.Config = None,
+    show_config: options.ShowConfig = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -64,9 +66,11 @@ def audit(
     judged in the mode in which your callable returns it, so that noise which is on stays on; a new torch module is in
     train mode. Inputs lie in [0, 1]: normalization belongs inside the network.
 
-    Example: variate audit mine:network --data digits --budget linf:0.1 --out runs/mine
+    Examples:
+      variate audit mine:network --data digits --budget linf:0.1 --out runs/mine
+      variate audit mine:network --data mine.npz --budget l2:0.5 --mode eval --out runs/mine --dry-run
     """
-    if judging.spread(devices):
+    if not dry_run and judging.spread(devices):
         return
     setting = judging.of_module(
         module,

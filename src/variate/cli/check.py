@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from variate.cli.judging import build
-from variate.cli.options import Json, print_json
+from variate.cli.options import Config, Json, ShowConfig, names, print_json
 from variate.errors import RandomizeError, UsageError
 
 if TYPE_CHECKING:
@@ -18,16 +18,30 @@ if TYPE_CHECKING:
 def check(
     module: Annotated[str, typer.Argument(help="module:callable that returns a torch.nn.Module.")],
     family: Annotated[
-        list[str] | None, typer.Option(help="A family for all, or PATTERN:FAMILY, such as '*.bias:fixed'. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="A family for all, or PATTERN:FAMILY, such as '*.bias:fixed'. Repeatable.",
+            autocompletion=names("families"),
+        ),
     ] = None,
-    share: Annotated[str, typer.Option(help="element, channel, tensor or network.")] = "element",
+    share: Annotated[
+        str,
+        typer.Option(
+            help="element, channel, tensor or network.",
+            autocompletion=names("", "element", "channel", "tensor", "network"),
+        ),
+    ] = "element",
     floor: Annotated[float, typer.Option(help="The least scale, as a fraction of each tensor's size.")] = 0.0,
     snr: Annotated[float, typer.Option(help="Signal-to-noise ratio at which every tensor is held; 0: none.")] = 0.0,
+    config: Config = None,
+    show_config: ShowConfig = False,
     json: Json = False,
 ) -> None:
     """Tell what would be random in a module, what would not and why, and what one draw costs.
 
-    Example: variate check torch.nn:Transformer --family '*.bias:fixed'
+    Examples:
+      variate check torch.nn:Transformer --family '*.bias:fixed'
+      variate check mine:network --family laplace --share channel --json
     """
     from variate import checks
 

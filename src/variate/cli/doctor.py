@@ -9,15 +9,21 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 import typer
 
-from variate.cli.options import Json, print_json
+from variate.cli.options import Config, Json, ShowConfig, print_json
 
 REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)[^;]*(?:;.*extra\s*==\s*['\"]([\w-]+)['\"])?")
 
 
-def doctor(json: Json = False) -> None:
+def doctor(
+    config: Config = None,
+    show_config: ShowConfig = False,
+    json: Json = False,
+) -> None:
     """Tell what this installation is made of: versions, devices, who makes the noise, extras, and which data is there.
 
-    Example: variate doctor
+    Examples:
+      variate doctor
+      variate doctor --json
     """
     facts = examine()
     if json:

@@ -36,6 +36,8 @@ def evaluate(
     trust_code: TrustCode = False,
     seed: Seed = 0,
     dry_run: options.DryRun = False,
+    config: options.Config = None,
+    show_config: options.ShowConfig = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -43,9 +45,11 @@ def evaluate(
 
     Every answer is added to RUN/records.jsonl; what is there already is not computed again.
 
-    Example: variate evaluate runs/a --suite standard --budget linf:0.1 --examples 500
+    Examples:
+      variate evaluate runs/a --suite standard --budget linf:0.1 --examples 500
+      variate evaluate runs/a --suite quick --source runs/b --devices 2 --json
     """
-    if judging.spread(devices):
+    if not dry_run and judging.spread(devices):
         return
     setting = judging.of_run(
         run,

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from variate.cli.options import Json, TrustCode, print_json
+from variate.cli.options import Config, Json, ShowConfig, TrustCode, print_json
 
 
 class Form(StrEnum):
@@ -27,11 +27,15 @@ def export(
     mean: Annotated[bool, typer.Option("--mean", help="Write the mean network, which is deterministic.")] = False,
     key: Annotated[int | None, typer.Option(help="Write the draw of this key, which is deterministic.")] = None,
     trust_code: TrustCode = False,
+    config: Config = None,
+    show_config: ShowConfig = False,
     json: Json = False,
 ) -> None:
     """Write a trained network as a graph that runs without Variate, and draws afresh at every call.
 
-    Example: variate export runs/a --format onnx --out a.onnx
+    Examples:
+      variate export runs/a --format onnx --out a.onnx
+      variate export runs/a --format torch-export --draws 8 --out a.pt2
     """
     from variate import checkpoint
     from variate.deploying import exporting

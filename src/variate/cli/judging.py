@@ -148,17 +148,12 @@ def spread(devices: int) -> bool:
     """Whether the work went to several processes, and is done. Raises ``VariateError`` if one of them failed."""
     import sys
 
-    from variate.shards import spawn
+    from variate.cli.settings import without
+    from variate.shards import spawn, this_shard
 
-    if devices == 1:
+    if devices == 1 or this_shard()[1] > 1:  # alone, or one of those that were started
         return False
-    words, kept = iter(sys.argv[1:]), []
-    for word in words:
-        if word == "--devices":
-            next(words, None)
-        elif not word.startswith("--devices="):
-            kept.append(word)
-    spawn(kept, devices)
+    spawn(without(sys.argv[1:], "--devices"), devices)
     return True
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from variate import registry
-from variate.cli.options import Json, print_json
+from variate.cli.options import Config, Json, ShowConfig, names, print_json
 from variate.errors import UsageError
 
 BY_MODALITY = ("attacks", "datasets", "networks", "modalities")  # kinds whose entries serve some kinds of inputs
@@ -16,17 +16,27 @@ BY_MODALITY = ("attacks", "datasets", "networks", "modalities")  # kinds whose e
 
 def list_entries(
     kind: Annotated[
-        str | None, typer.Argument(help=f"One of {', '.join(registry.SINGULAR)}; may be left out with --modality.")
+        str | None,
+        typer.Argument(
+            help=f"One of {', '.join(registry.SINGULAR)}; may be left out with --modality.",
+            autocompletion=names("", *registry.SINGULAR),
+        ),
     ] = None,
     modality: Annotated[
-        str | None, typer.Option(help="What works on one kind of inputs, such as image or tabular.")
+        str | None,
+        typer.Option(
+            help="What works on one kind of inputs, such as image or tabular.", autocompletion=names("modalities")
+        ),
     ] = None,
+    config: Config = None,
+    show_config: ShowConfig = False,
     json: Json = False,
 ) -> None:
     """List what there is of a kind, each with its source; read from text: nothing heavy is imported.
 
-    Examples: variate list attacks --json
-    variate list --modality tabular
+    Examples:
+      variate list attacks --json
+      variate list --modality tabular
     """
     found = {one: _fitting(one, modality) for one in _kinds(kind, modality)}
     if json:

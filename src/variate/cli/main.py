@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -33,15 +32,31 @@ class Commands(TyperGroup):
 
 
 class Command(TyperCommand):
-    """One command: it tells where the values of its options come from, where that is asked."""
+    """One command: its examples, and where the values of its options come from."""
+
+    def __init__(self, name: str | None, *, help: str | None = None, **rest: Any) -> None:  # noqa: A002 (typer's name)
+        """Take the examples out of the text, and give every option its environment variable."""
+        text, _, examples = (help or "").partition("\n\nExamples:\n")
+        super().__init__(name, **rest | {"help": text, "epilog": f"\b\nExamples:\n{examples}"})
+        for parameter in settings.options_of(self).values():
+            parameter.envvar, parameter.show_envvar = settings.variable_of(str(name), parameter), False
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words; a value that cannot be meant is told with the place where it stands."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            place = settings.place_of(ctx, error.param) if error.param is not None else ""
+            if place.startswith(("environment", "file")):
+                error.message += f" ({place})"
+            raise
 
     def invoke(self, ctx: Any) -> Any:
         """Run it, or show its configuration."""
         settings.note_what_is_added(ctx)
-        above = ctx.parent.params
-        if not above.get("show_config"):
+        if not ctx.params.get("show_config"):
             return super().invoke(ctx)
-        rows = settings.shown(ctx, settings.config_file(above.get("config")))
+        rows = settings.shown(ctx)
         if ctx.params.get("json"):
             return print_json(rows)
         width = max(len(row["option"]) for row in rows)
@@ -57,7 +72,7 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": settings.PREFIX},
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("train", cls=Command)(train.train)
 app.command("attack", cls=Command)(attack.attack)
@@ -79,26 +94,15 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def options(
-    context: typer.Context,
-    config: Annotated[
-        Path | None,
-        typer.Option(help=f"TOML file of options by command; without it {settings.FILE} in the present folder."),
-    ] = None,
-    show_config: Annotated[
-        bool, typer.Option("--show-config", help="Print the command's options and where each comes from; do nothing.")
-    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Networks whose every parameter is a random variate: train, attack, judge.
 
-    The value of an option is that of the command line, of the environment (VARIATE_TRAIN_LR), of a file (--config), or
-    its default; in this order.
+    The value of an option is that of the command line, of the environment (VARIATE_TRAIN_LR), of a file (variate.toml),
+    or its default; in this order. --show-config, with any command, tells which.
     """
-    path = settings.config_file(config)
-    if path is not None:
-        context.default_map = settings.read_config(path, context.command.commands)  # type: ignore[attr-defined]
 
 
 def draw(error: VariateError) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from variate import registry
 from variate.budget import NORMS, OTHERS
-from variate.cli.settings import ADDED
+from variate.cli import settings
 
 
 def names(kind: str, *others: str) -> Callable[[str], list[str]]:
@@ -26,11 +26,33 @@ def names(kind: str, *others: str) -> Callable[[str], list[str]]:
     return complete
 
 
+budgets = names("", *(f"{norm}:" for norm in NORMS + OTHERS))
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help=f"TOML file of options; without it {settings.FILE} in the present folder.",
+        envvar=settings.VARIABLE,
+        callback=settings.read,
+        is_eager=True,
+    ),
+]
+ShowConfig = Annotated[
+    bool,
+    typer.Option(
+        "--show-config",
+        help="Print every option and where its value comes from; do nothing.",
+        callback=settings.ask_for_nothing,
+        is_eager=True,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random; the same seed gives the same records.")]
 DataFolder = Annotated[Path | None, typer.Option(help="Folder that holds the data set's files.")]
-Accelerator = Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")]
+Accelerator = Annotated[
+    str, typer.Option(help="auto, cpu, cuda, mps.", autocompletion=names("", "auto", "cpu", "cuda", "mps"))
+]
 TrustCode = Annotated[
     bool, typer.Option("--trust-code", help="Allow a saved network that names code of its own (module:callable).")
 ]
@@ -49,7 +71,7 @@ Budget = Annotated[
     str | None,
     typer.Option(
         help="NORM:SIZE, such as linf:8/255, l2:0.5, l1:12 or l0:20.",
-        autocompletion=names("", *(f"{norm}:" for norm in NORMS + OTHERS)),
+        autocompletion=budgets,
     ),
 ]
 Attack = Annotated[
@@ -60,22 +82,35 @@ Attack = Annotated[
     ),
 ]
 DrawsWord = Annotated[
-    str, typer.Option(help="Draws that every query of an attack averages over; auto: until the accuracy is flat.")
+    str,
+    typer.Option(
+        help="Draws that every query of an attack averages over; auto: until the accuracy is flat.",
+        autocompletion=names("", "auto"),
+    ),
 ]
 VerdictDraws = Annotated[int, typer.Option(min=1, help="Fresh draws of the verdict.")]
 Deployments = Annotated[
-    list[str] | None, typer.Option("--deployment", help="single, mean-16, majority-16, survive-10. Repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--deployment",
+        help="single, mean-16, majority-16, survive-10. Repeatable.",
+        autocompletion=names("", "single", "mean-", "majority-", "survive-"),
+    ),
 ]
 Examples = Annotated[int, typer.Option(min=1, help="How many test examples.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Examples at a time; changes no answer.")]
 HowOption = Annotated[
-    How, typer.Option(help="How draws are made: loop repeats bit for bit, auto takes the fastest way.")
+    How, typer.Option(help="How draws are made: loop repeats bit for bit; vmap, threads; auto takes the fastest.")
 ]
 SuiteOption = Annotated[
     str | None, typer.Option(help="quick, standard or full.", autocompletion=names("", "quick", "standard", "full"))
 ]
 Target = Annotated[
-    str | None, typer.Option(help="What the suite aims at: next, random, least-likely or a label; nothing without it.")
+    str | None,
+    typer.Option(
+        help="What the suite aims at: next, random, least-likely or a label; nothing without it.",
+        autocompletion=names("", "next", "random", "least-likely"),
+    ),
 ]
 Memory = Annotated[int | None, typer.Option(min=1, help="Megabytes that an attack may take at once in the network.")]
 TimeLimit = Annotated[
@@ -100,4 +135,6 @@ def this_command() -> str:
     """The command line that was typed, and what environment and file added to it, for the records."""
     import shlex
 
-    return shlex.join(["variate", *sys.argv[1:], *ADDED.get()])
+    words = settings.without(sys.argv[1:], "--config")
+    end = words.index("--") if "--" in words else len(words)
+    return shlex.join(["variate", *words[:end], *settings.ADDED.get(), *words[end:]])

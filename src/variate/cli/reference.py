@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import re
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import typer
 
+from variate.cli.settings import OURS, option_of
+
 HEAD = """# The command line
 
-This page is made from the commands (`python -m variate.cli.reference`). `variate COMMAND -h` says the same.
+This page is made from the commands (`python -m variate.cli.reference > docs/cli.md`);
+`variate COMMAND -h` says the same.
 
 ## Where values come from
 
-The value of an option is that of the command line; without it that of the environment, `VARIATE_COMMAND_OPTION`;
-without it that of a file; without it its default. The file is `--config FILE`, or the one that `VARIATE_CONFIG` names,
-or `variate.toml` in the present folder. What stands above its tables holds for every command that has such an option:
+The value of an option is that of the command line; without it that of the environment, `VARIATE_COMMAND_OPTION`
+(`VARIATE_TRAIN_BATCH_SIZE`; several values with spaces between them); without it that of a file; without it its
+default. The file is `--config FILE`, or the one that `VARIATE_CONFIG` names, or `variate.toml` in the present folder.
+What stands above its tables holds for every command that has such an option:
 
 ```toml
 seed = 3
@@ -28,10 +32,15 @@ epochs = 20
 
 [evaluate]
 deployment = ["single", "mean-16"]
+quiet = true
 ```
 
-`variate --show-config train --data digits --out runs/a` prints every option with its value and where it comes from. The
-command that the records keep holds what the environment and the file added.
+A name that no command knows, in the file or in the environment, is an error. Every command has these options too:
+
+"""
+TAIL = """
+The command that the records keep holds what the environment and the file added, so that it repeats the run without
+them.
 
 ## Exit codes, errors, output
 
@@ -42,37 +51,49 @@ and as a line every ten seconds elsewhere; results go to standard output, as one
 ## Completion
 
 `variate --install-completion` completes commands, options, and the names of data sets, networks, defenses, objectives,
-attacks, suites and studies in bash, zsh, fish and PowerShell; `variate --show-completion` prints the script.
+families, attacks, suites, norms and studies in bash, zsh, fish and PowerShell; `variate --show-completion` prints the
+script.
 """
-EXAMPLE = re.compile(r"^Examples?: (variate .*)", re.M | re.S)
 
 
 def reference() -> str:
     """The whole page."""
     from variate.cli.main import app
 
-    root = typer.main.get_command(app)
-    parts = [HEAD, "## variate\n", _options(root)]
-    for name, command in root.commands.items():  # type: ignore[attr-defined]
-        parts += [f"## variate {name}\n", _described(command), _options(command)]
+    root: Any = typer.main.get_command(app)
+    commands = root.commands
+    first = next(iter(commands.values()))
+    shared = [parameter for parameter in first.params if parameter.name in OURS]
+    parts = [HEAD + _table(shared) + TAIL, "## variate\n", _usage("variate COMMAND", root), _table(root.params)]
+    for name, command in commands.items():
+        own = [parameter for parameter in command.params if parameter.name not in OURS]
+        shown = "\n".join(examples(command))
+        parts += [f"## variate {name}\n", f"{command.help.strip()}\n", _usage(f"variate {name}", command), _table(own)]
+        parts.append(f"```sh\n{shown}\n```\n")
     return "\n".join(parts).rstrip() + "\n"
 
 
 def examples(command: Any) -> list[str]:
     """The example commands in a command's help."""
-    match = EXAMPLE.search(command.help or "")
-    return [] if match is None else [line.strip() for line in match.group(1).splitlines() if line.strip()]
+    lines = [line.strip() for line in (command.epilog or "").splitlines()]
+    return [line for line in lines if line.startswith("variate ")]
 
 
-def _described(command: Any) -> str:
-    text = EXAMPLE.sub("", command.help or "").strip()
-    shown = "\n".join(examples(command))
-    return f"{text}\n\n```sh\n{shown}\n```\n"
-
-
-def _options(command: Any) -> str:
-    lines = ["| option | | default |", "| :-- | :-- | :-- |"]
+def _usage(start: str, command: Any) -> str:
+    """What must be given, in one line."""
+    words = [start]
     for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            name = parameter.name.upper() + ("..." if parameter.nargs < 0 else "")
+            words.append(name if parameter.required else f"[{name}]")
+        elif parameter.required:
+            words.append(f"{option_of(parameter)} {parameter.name.upper()}")
+    return f"    {' '.join([*words, '[OPTIONS]'])}\n"
+
+
+def _table(parameters: Sequence[Any]) -> str:
+    lines = ["| option | | default |", "| :-- | :-- | :-- |"]
+    for parameter in parameters:
         names = [*parameter.opts, *parameter.secondary_opts]
         shown = ", ".join(f"`{name}`" for name in names) if parameter.param_type_name == "option" else names[0].upper()
         required = "required" if parameter.required else _default(parameter)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from variate.cli.options import Json
+from variate.cli.options import Config, Json, ShowConfig
 from variate.errors import RecordError, UsageError
 
 if TYPE_CHECKING:
@@ -43,11 +43,15 @@ def report(
     ] = Form.html,
     pdf: Annotated[bool, typer.Option("--pdf", help="Print the page to a PDF beside it, with Chromium.")] = False,
     show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    config: Config = None,
+    show_config: ShowConfig = False,
     json: Json = False,
 ) -> None:
     """Make the page, the tables or the numbers from records alone; several runs stand in one table too.
 
-    Example: variate report runs/a runs/b --open
+    Examples:
+      variate report runs/a runs/b --open
+      variate report runs/a --format latex --out table.tex
     """
     from variate.record import Records
 

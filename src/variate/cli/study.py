@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from variate.cli.costs import duration
-from variate.cli.options import Accelerator, Json, Quiet, names, print_json, this_command
+from variate.cli.options import Accelerator, Config, Json, Quiet, ShowConfig, names, print_json, this_command
 from variate.errors import UsageError, unknown_name
 from variate.study.packaged import packaged_studies
 
@@ -45,8 +45,12 @@ def study(
         typer.Option(help="Folder that holds a data set's files, or NAME=FOLDER where there are several. Repeatable."),
     ] = None,
     accelerator: Accelerator = "auto",
+    seed: Annotated[list[int] | None, typer.Option(help="Instead of the file's seeds. Repeatable.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the networks, how far each is, and what is left; do nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Print the networks, how far each is, what is left, and about how long; do nothing."
+        ),
     ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Networks worked at a time, each in a process of its own.")] = 1,
     engine: Annotated[
@@ -58,12 +62,16 @@ def study(
     ] = None,
     cpus_per_cell: Annotated[float, typer.Option(min=0, help=f"CPU cores for each network, {ON_RAY}.")] = 1.0,
     gpus_per_cell: Annotated[float, typer.Option(min=0, help=f"GPUs for each network, {ON_RAY}; may be 0.5.")] = 0.0,
+    config: Config = None,
+    show_config: ShowConfig = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train the networks of a grid, attack and judge each, and write the table, records.jsonl and report.html.
 
-    Example: variate study digits --out runs/digits --workers 2
+    Examples:
+      variate study digits --out runs/digits --workers 2
+      variate study mine.toml --out runs/mine --seed 1 --seed 2 --dry-run
     """
     from variate.report.page import write_page
     from variate.report.table import print_study
@@ -76,6 +84,8 @@ def study(
     if engine is EngineName.local and address is not None:
         raise UsageError("--address is that of a Ray cluster", todo="add --engine ray")
     chosen = read_study(source)
+    if seed:
+        chosen = chosen.model_copy(update={"seeds": seed})
     folders = _folders(data_folder or [], chosen.data)
     for line in left_out(chosen):
         sys.stderr.write(f"{line}\n")

@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from variate.cli.costs import print_costs
-from variate.cli.options import Accelerator, DataFolder, DryRun, Json, Quiet, Seed, names, print_json
+from variate.cli.options import (
+    Accelerator,
+    Config,
+    DataFolder,
+    DryRun,
+    Json,
+    Quiet,
+    Seed,
+    ShowConfig,
+    budgets,
+    names,
+    print_json,
+)
 
 
 def train(
@@ -29,14 +41,20 @@ def train(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training split.")] = 10,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples per step.")] = 128,
     lr: Annotated[float, typer.Option(help="Highest learning rate, decayed along a cosine.")] = 2e-3,
-    optimizer: Annotated[str, typer.Option(help="adamw, or sgd with Nesterov's momentum of 0.9.")] = "adamw",
+    optimizer: Annotated[
+        str,
+        typer.Option(help="adamw, or sgd with Nesterov's momentum of 0.9.", autocompletion=names("", "adamw", "sgd")),
+    ] = "adamw",
     warmup: Annotated[float, typer.Option(min=0, help="Epochs in which the learning rate rises to --lr.")] = 0.0,
     accumulate: Annotated[int, typer.Option(min=1, help="Batches per step of the optimizer.")] = 1,
     ema: Annotated[
         float | None, typer.Option(help="Decay per step of a moving average of the parameters, such as 0.999.")
     ] = None,
     swa: Annotated[int, typer.Option(min=0, help="Epochs from the end whose parameters are averaged.")] = 0,
-    augment: Annotated[str | None, typer.Option(help="flip, crop and cutout, joined by +.")] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(help="flip, crop and cutout, joined by +.", autocompletion=names("", "flip", "crop", "cutout")),
+    ] = None,
     train_examples: Annotated[
         int | None, typer.Option(min=1, help="Train on the first so many of the training split.")
     ] = None,
@@ -51,30 +69,49 @@ def train(
         ),
     ] = None,
     budget: Annotated[
-        str | None, typer.Option(help="Of the inner attack; the data set's usual one without it.")
+        str | None,
+        typer.Option(help="Of the inner attack; the data set's usual one without it.", autocompletion=budgets),
     ] = None,
     attack_steps: Annotated[int, typer.Option(min=1, help="Steps of the inner attack.")] = 7,
     patience: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many epochs without a better robust validation accuracy.")
     ] = None,
     keep: Annotated[
-        str, typer.Option(help="last; or best, the epoch of the best robust validation accuracy.")
+        str,
+        typer.Option(
+            help="last; or best, the epoch of the best robust validation accuracy.",
+            autocompletion=names("", "last", "best"),
+        ),
     ] = "last",
     validation_steps: Annotated[int, typer.Option(min=1, help="Steps of the PGD that measures it.")] = 10,
     validation_examples: Annotated[int, typer.Option(min=1, help="Examples that it is measured on.")] = 512,
     data_folder: DataFolder = None,
     devices: Annotated[int, typer.Option(min=1, help="Processes, one per device.")] = 1,
     accelerator: Accelerator = "auto",
-    precision: Annotated[str, typer.Option(help="32-true, bf16-mixed, 16-mixed or 64-true.")] = "32-true",
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="32-true, bf16-mixed, 16-mixed or 64-true.",
+            autocompletion=names("", "32-true", "bf16-mixed", "16-mixed", "64-true"),
+        ),
+    ] = "32-true",
     seed: Seed = 0,
-    log: Annotated[str | None, typer.Option(help="tensorboard: curves by epoch, in OUT/tensorboard.")] = None,
+    log: Annotated[
+        str | None,
+        typer.Option(help="tensorboard: curves by epoch, in OUT/tensorboard.", autocompletion=names("", "tensorboard")),
+    ] = None,
     dry_run: DryRun = False,
+    config: Config = None,
+    show_config: ShowConfig = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a network with a defense.
 
-    Example: variate train --data fashion-mnist --network lenet --defense random-at --epochs 10 --out runs/a
+    Examples:
+      variate train --data digits --network mlp --defense random --epochs 5 --out runs/a
+      variate train --data fashion-mnist --defense "random-at(share=channel)" --augment flip --out runs/b --dry-run
+      variate train --data mine:data --network mine:network --defense at --budget linf:0.1 --out runs/c
     """
     from variate.study.cell import Cell, train_cell, validation_accuracy
     from variate.training.history import History
