@@ -14,6 +14,7 @@ ROUNDS = 9
 COMMANDS = {
     "bare interpreter": ["-c", "pass"],
     "import variate": ["-c", "import variate"],
+    "variate --help": ["-m", "variate", "--help"],
     "variate list attacks": ["-m", "variate", "list", "attacks"],
 }
 

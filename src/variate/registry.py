@@ -14,11 +14,13 @@ import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from variate.errors import UsageError, unknown_name
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 Access = Literal["none", "labels", "scores", "gradient"]
@@ -188,6 +190,8 @@ def objective(*, needs: Needs, cite: str) -> Callable[[T], T]:
 @cache
 def entries(kind: str) -> dict[str, Entry]:
     """All entries of a kind by name, ours first, read from source text."""
+    from importlib.metadata import entry_points  # what lists nothing starts without it
+
     if kind not in SINGULAR:
         raise unknown_name("list", kind, list(SINGULAR))
     folder = Path(__file__).parent / kind

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-from importlib.metadata import PackageNotFoundError, requires, version
 
 import typer
 
@@ -57,6 +56,8 @@ def examine() -> dict[str, str]:
 
 def required() -> dict[str, list[str]]:
     """The packages that each extra needs, as the installed metadata say; those that all need under no name."""
+    from importlib.metadata import requires
+
     found: dict[str, list[str]] = {"": []}
     for line in requires("variate") or []:
         match = REQUIREMENT.match(line)
@@ -90,6 +91,8 @@ MISSING = "not installed"
 
 
 def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(package)
     except PackageNotFoundError:

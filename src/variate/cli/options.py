@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import typer
 
 from variate import registry
-from variate.budget import NORMS, OTHERS
 from variate.cli import settings
 
 
@@ -26,7 +25,12 @@ def names(kind: str, *others: str) -> Callable[[str], list[str]]:
     return complete
 
 
-budgets = names("", *(f"{norm}:" for norm in NORMS + OTHERS))
+def budgets(incomplete: str) -> list[str]:
+    """What a shell completes a budget to."""
+    from variate.budget import NORMS, OTHERS
+
+    return names("", *(f"{norm}:" for norm in NORMS + OTHERS))(incomplete)
+
 
 Config = Annotated[
     Path | None,
