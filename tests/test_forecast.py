@@ -1,11 +1,15 @@
 """What a command would cost: counted as the command then counts, timed near what it then takes, nothing written."""
 
 import json
+import time
 
+import pytest
 from typer.testing import CliRunner
 
 from variate.cli.main import app
+from variate.forecast import of_training
 from variate.record import Records
+from variate.study.cell import Cell, train_cell
 
 TRAIN = ["train", "--data", "digits", "--network", "mlp", "--defense", "deterministic", "--quiet"]
 
@@ -18,6 +22,8 @@ def test_a_dry_run_tells_the_cost_and_writes_nothing(tmp_path):
     done = run(*TRAIN, "--epochs", 5, "--out", tmp_path / "a", "--dry-run")
     assert done.exit_code == 0, done.output
     assert "5 epochs of 9 batches" in done.stdout
+    assert "each 5 passes forward, 5 back" in done.stdout
+    assert "data: digits" in done.stdout
     assert "about" in done.stdout
     assert not (tmp_path / "a").exists()
 
@@ -28,9 +34,11 @@ def test_a_dry_run_counts_what_the_attack_then_asks(tmp_path):
         train = ["train", "--data", "digits", "--network", "mlp", "--defense", defense, "--epochs", 1, "--quiet"]
         assert run(*train, "--out", out).exit_code == 0
         words = ["attack", out, "--attack", "pgd(steps=3)", "--attack", "square(queries=20)", "--draws", 2]
+        words += ["--attack", "hopskipjump(queries=500)"]
         words += ["--examples", 8, "--verdict-draws", 16, "--deployment", "single", "--quiet"]
         before = sorted(path.name for path in out.iterdir())
-        told = {row["what"].partition(",")[0]: row for row in json.loads(run(*words, "--dry-run", "--json").stdout)}
+        parts = json.loads(run(*words, "--dry-run", "--json").stdout)["parts"]
+        told = {row["what"].partition(",")[0]: row for row in parts}
         assert sorted(path.name for path in out.iterdir()) == before
         assert run(*words).exit_code == 0
         records = Records(out / "records.jsonl")
@@ -53,4 +61,50 @@ def test_a_dry_run_of_a_study_tells_what_is_left(tmp_path):
     rows = json.loads(done.stdout)
     assert [(row["network"], row["state"]) for row in rows] == [("deterministic", "to do"), ("random", "to do")]
     assert all(row["seconds"] > 0 for row in rows)
+    assert [(row["queries"], row["forwards"], row["backwards"]) for row in rows] == [(1, 1, 1), (2, 2, 2)]
     assert not (tmp_path / "o").exists()
+
+
+COUNTED = {
+    "at": ({"attack_steps": 4}, ["at: 2 epochs of 9 batches"], (10, 10)),
+    "random-at": ({"attack_steps": 4, "keep": "best", "validation_steps": 3}, None, (10, 10)),
+    "distillation": (
+        {},
+        ["teacher, deterministic: 2 epochs of 9 batches", "distillation: 2 epochs of 9 batches"],
+        (2, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("defense", COUNTED)
+def test_passes_of_a_training_are_those_of_its_inner_attack_its_validation_and_its_teacher(defense):
+    options, names, passes = COUNTED[defense]
+    costs = of_training(Cell(data="digits", network="mlp", defense=defense, epochs=2, **options))
+    epochs = [cost for cost in costs if "epochs of" in cost.what]
+    assert names is None or [cost.what for cost in epochs] == names
+    assert all((cost.forwards, cost.backwards) == passes for cost in epochs)
+    under_attack = [cost for cost in costs if "under PGD" in cost.what]
+    assert [(cost.forwards, cost.backwards) for cost in under_attack] == [(8, 6)] * ("keep" in options)
+
+
+def test_a_training_takes_about_as_long_as_was_told(tmp_path):
+    """Within a factor of four, as one is timed beside whatever else the machine does."""
+    cell = Cell(data="digits", network="lenet", defense="random-at", epochs=4)
+    of_training(cell)  # imports are loaded in both
+    told = sum(cost.seconds for cost in of_training(cell))
+    started = time.perf_counter()
+    train_cell(cell, tmp_path)
+    assert told / 4 < time.perf_counter() - started < told * 4
+
+
+def test_several_processes_are_not_started_to_tell_the_cost(tmp_path, monkeypatch):
+    monkeypatch.setattr("variate.shards.spawn", lambda words, count: pytest.fail("started"))
+    assert run(*TRAIN, "--epochs", 1, "--out", tmp_path / "a").exit_code == 0
+    words = ["evaluate", tmp_path / "a", "--attack", "transfer(source=b)", "--suite", "quick", "--examples", 4]
+    assert run(*TRAIN, "--epochs", 1, "--out", tmp_path / "b").exit_code == 0
+    words += ["--source", tmp_path / "b", "--devices", 2, "--no-doubts", "--draws", 1, "--dry-run"]
+    done = run(*words)
+    assert done.exit_code == 0, done.output
+    assert "in one process; 2 share it" in done.stdout
+    assert "come on top" in done.stdout
+    assert not (tmp_path / "a" / "records.jsonl").exists()

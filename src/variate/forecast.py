@@ -1,41 +1,46 @@
 """What a training or an evaluation will cost, before it is begun: its steps and passes, counted, and about how long.
 
-Passes are counted by running the same attacks on one example of a network whose answer no input changes: nothing ends
-early there, so they are about the most that can be asked. Seconds are those of a few real passes on this machine.
+Passes are counted by running the same attacks on one example of a network whose answer changes only far outside the
+budget: nothing succeeds early there, and what begins outside has a place to begin at, so they are about the most that
+can be asked. Seconds are those of a few real passes on this machine.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from variate.budget import Budget
 from variate.checkpoint import build
 from variate.datasets._batches import Batches
 from variate.defended import defended, teacher_of
 from variate.doubts import doubt
 from variate.drawing.keyed import kind_of, left_as_found
 from variate.evaluation import evaluate
-from variate.facts import about
+from variate.facts import About, about
 from variate.modality import Modality, modality_of
 from variate.network import RandomNetwork
 from variate.oracle import GradientOracle
 from variate.randomization import randomize
 from variate.randomness import Stream
 from variate.record import Records
-from variate.study.cell import Cell
+from variate.study.cell import Cell, budget_of
 from variate.study.file import Study
 from variate.study.grid import Place, fits
 from variate.training.loop import train
+from variate.training.validation import accuracy, robust_accuracy
 from variate.verdicts.evidence import DOUBTS
 from variate.verdicts.result import CLEAN
 
 AUTO = 20  # draws, where they are found out on the way
-PROBED = 3  # batches of training
+PROBED, PROBED_EXAMPLES = 3, 250  # batches of training, examples of validation
 GAP = 4.0  # between the logits of an answer that does not move
 
 
@@ -60,9 +65,10 @@ class Cost:
 
 
 def of_training(cell: Cell) -> list[Cost]:
-    """The epochs of a training run, and of its teacher if it has one; a few batches are trained and thrown away."""
+    """The epochs of a training run, their validation, and a teacher's before them; what is trained is thrown away."""
     taught = teacher_of(cell.defense) if cell.objective is None else None
-    before = of_training(replace(cell, defense="deterministic", objective=taught)) if taught is not None else []
+    lesson = replace(cell, defense="deterministic", objective=taught)
+    before = [replace(cost, what=f"teacher, {cost.what}") for cost in of_training(lesson)] if taught is not None else []
     facts = about(cell.data, folder=cell.data_folder)
     network, objective = defended(cell.defense, build(cell.network, facts))
     x, y = (part[: cell.train_examples] for part in cell.split("train"))
@@ -70,18 +76,71 @@ def of_training(cell: Cell) -> list[Cost]:
     teacher = build(cell.network, facts) if taught is not None else None
     run: dict[str, Any] = {
         "objective": cell.objective or objective, "epochs": 1, "lr": cell.lr, "teacher": teacher,
-        "budget": cell.budget or facts.budget, "attack_steps": cell.attack_steps, "modality": facts.modality,
+        "budget": budget_of(cell, facts), "attack_steps": cell.attack_steps, "modality": facts.modality,
         "optimizer": cell.optimizer, "accelerator": cell.accelerator, "precision": cell.precision,
+        "ema": cell.ema, "augment": cell.augment,
     }  # fmt: skip
-    times = []
-    for some in (batches[:1], batches[:1], batches):  # the first time warms up; what one run costs falls out
-        started = time.perf_counter()
-        train(network, some, **run)
-        times.append(time.perf_counter() - started)
-    each = max(times[2] - times[1], 0.0) / (len(batches) - 1) if len(batches) > 1 else times[1]
+    times, counts = [], []
+    for some in (batches[:1], batches[:1], batches):  # the first also starts up; what one run costs falls out
+        with _counted(network) as passes:
+            times.append(_timed(partial(train, network, some, **run)))
+        counts.append(passes)
+    more = len(batches) - 1
+    each = max(times[2] - times[1], 0.0) / more if more else times[1]
     steps = -(-len(x) // cell.batch_size)
+    gained = [(last - first) / more if more else last for first, last in zip(counts[1], counts[2], strict=True)]
+    forwards, backwards = (round(count * cell.epochs) for count in gained)
+    seconds = max(times[0] - each, 0.0) + max(times[1] - each, 0.0) * (cell.epochs - 1) + each * steps * cell.epochs
     what = f"{cell.defense}: {cell.epochs} epochs of {steps} batches"
-    return [*before, Cost(what, len(x), 0, 0, 0, each * steps * cell.epochs)]
+    return [*before, Cost(what, len(x), 0, forwards, backwards, seconds), *_of_validation(cell, network, facts)]
+
+
+def _of_validation(cell: Cell, network: nn.Module, facts: About) -> list[Cost]:
+    """The accuracies that are noted after every epoch: a clean one, and one under PGD where it chooses the epoch."""
+    x, y = cell.split("validation")
+    drawn: dict[str, int] = {"seed": cell.seed, "epoch": 0}
+    first, labels = x[:PROBED_EXAMPLES], y[:PROBED_EXAMPLES]
+    clean = _timed(lambda: accuracy(network, first, labels, **drawn)) * len(x) / len(first)
+    found = [Cost("validation", len(x), 0, cell.epochs, 0, clean * cell.epochs)]
+    budget = budget_of(cell, facts)
+    if budget is None or (cell.keep != "best" and cell.patience is None):
+        return found
+    examples, steps = min(cell.validation_examples, len(x)), cell.validation_steps
+    few = min(examples, PROBED_EXAMPLES)
+    attacked = _timed(
+        lambda: robust_accuracy(
+            network, x, y, budget=budget, steps=steps, examples=few, modality=facts.modality, **drawn
+        )
+    )
+    seconds = attacked * examples / few * cell.epochs
+    passes = (cell.epochs * (steps + 1), cell.epochs * steps)
+    return [*found, Cost(f"validation under PGD, {steps} steps", examples, 0, *passes, seconds)]
+
+
+@contextmanager
+def _counted(network: nn.Module) -> Iterator[list[int]]:
+    """How often a network is passed, forward and back, meanwhile."""
+    counts = [0, 0]
+
+    def back(_: Tensor) -> None:
+        counts[1] += 1
+
+    def forward(_module: nn.Module, _inputs: Any, outputs: Any) -> None:
+        counts[0] += 1
+        if isinstance(outputs, Tensor) and outputs.requires_grad:
+            outputs.register_hook(back)  # type: ignore[no-untyped-call]
+
+    hook = network.register_forward_hook(forward)
+    try:
+        yield counts
+    finally:
+        hook.remove()
+
+
+def _timed(run: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
 
 
 def of_evaluation(
@@ -97,6 +156,7 @@ def of_evaluation(
     suite: str | None = None,
     doubts: bool = False,
     modality: str | Modality = "image",
+    source: Mapping[str, nn.Module] | None = None,
 ) -> list[Cost]:
     """Every attack of an evaluation, the arguments as ``variate.evaluate`` has them; the real network is not attacked.
 
@@ -112,14 +172,16 @@ def of_evaluation(
         suite: beside the attacks.
         doubts: whether what the red flags need is measured too.
         modality: of the inputs.
+        source: networks to transfer from; passes of what a transfer holds are not counted.
     """
     kept, number = modality_of(modality), AUTO if draws == "auto" else int(draws)
     felt = kept.smooth(x[:batch_size], network)
     forward, both = _seconds(network, felt, y[:batch_size])
     records = Records(None)
     random = kind_of(network, felt[:2].to(next(network.parameters(), x).device)) != "deterministic"
-    stub = network if felt.shape != x[:batch_size].shape else _unmoved(int(y.max()) + 1, random=random)
+    stub = network if felt.shape != x[:batch_size].shape else _still(x, y, Budget.parse(budget), random=random)
     common: dict[str, Any] = {"budget": budget, "draws": number, "verdict_draws": 2, "records": records, "name": "stub"}
+    common["source"] = dict(source or {})
     few, labels = x[:1], torch.zeros_like(y[:1])
     evaluate(stub, few, labels, attacks=attacks, suite=suite, deployments=["single"], modality=kept, **common)
     if doubts:
@@ -136,21 +198,38 @@ def of_evaluation(
     return found
 
 
-class _Unmoved(nn.Module):
-    """Answers 0 whatever it is asked; its logits move a little with the input, so that there is a gradient."""
+class _Still(nn.Module):
+    """Answers 0 near a center and 1 beyond an edge; its logits move a little everywhere, so that there is a gradient.
 
-    def __init__(self, classes: int) -> None:
+    Args:
+        classes: how many.
+        center: one input, shape (1, ...).
+        edge: the mean change of a value at which the answer changes; None for an answer that no input changes.
+    """
+
+    def __init__(self, classes: int, center: Tensor, edge: float | None) -> None:
         super().__init__()
         self.level = nn.Parameter(torch.ones(classes))
+        self.center, self.edge = center, edge
 
     def forward(self, x: Tensor) -> Tensor:
         """Inputs of shape (B, ...) to logits of shape (B, K)."""
         tilted = 0.01 * x.flatten(1).mean(1, keepdim=True) * torch.linspace(0, 1, len(self.level), device=x.device)
-        return GAP * torch.eye(len(self.level), device=x.device)[0] + tilted * self.level  # (B, K)
+        one = torch.eye(len(self.level), device=x.device)
+        logits = GAP * one[0] + tilted * self.level  # (B, K)
+        if self.edge is None:
+            return logits
+        away = (x - self.center.to(x)).abs().flatten(1).mean(1, keepdim=True)  # (B, 1)
+        return logits + GAP * away / self.edge * one[1]
 
 
-def _unmoved(classes: int, *, random: bool) -> nn.Module:
-    network = _Unmoved(max(classes, 2))
+def _still(x: Tensor, y: Tensor, budget: Budget, *, random: bool) -> nn.Module:
+    """A network for counting: the edge lies between twice the budget, which doubts take, and an input of noise."""
+    values = x[:1].numel()
+    reach = {"linf": 1.0, "l2": values**-0.5, "l1": 1 / values, "l0": 1 / values}.get(budget.norm, torch.inf)
+    near, noise = 2 * reach * budget.eps, torch.rand(x[:1].shape, generator=torch.Generator().manual_seed(0))
+    far = 0.8 * float((noise.to(x.device) - x[:1]).abs().mean()) if x.is_floating_point() else 0.0
+    network = _Still(max(int(y.max()) + 1, 2), x[:1], (near + far) / 2 if near < far else None)
     return randomize(network, scale=0.1) if random else network
 
 
@@ -159,19 +238,19 @@ def of_study(study: Study, places: Sequence[Place]) -> list[Cost]:
 
     Twins, doubts and curves are counted as one more evaluation of each random network.
     """
-    known: dict[tuple[str, str, str], float] = {}
+    known: dict[tuple[str, str, str], Cost] = {}
     found = []
     for place in places:
         cell = place.cell
         kind = (cell.data, cell.network, place.name.replace(f"seed {cell.seed}", ""))
         if kind not in known:
             known[kind] = _of_place(study, place)
-        found.append(Cost(place.name, study.evaluation.examples or 0, 0, 0, 0, known[kind]))
+        found.append(replace(known[kind], what=place.name))
     return found
 
 
-def _of_place(study: Study, place: Place) -> float:
-    """Seconds of one network."""
+def _of_place(study: Study, place: Place) -> Cost:
+    """One network: what its attacks ask, for each example that is attacked, and the seconds of all."""
     cell, plan = place.cell, study.evaluation
     facts = about(cell.data, folder=cell.data_folder)
     network, _ = defended(cell.defense, build(cell.network, facts))
@@ -180,12 +259,16 @@ def _of_place(study: Study, place: Place) -> float:
         "draws": plan.draws, "verdict_draws": plan.verdict_draws, "batch_size": plan.batch_size, "suite": plan.suite,
         "modality": facts.modality, "doubts": plan.doubts,
     }  # fmt: skip
-    costs = of_training(cell)
+    costs: list[Cost] = []
     for budget in place.budgets:
         fitting = [attack for attack in plan.attacks if fits(attack, budget, cell.data)]
         attacked = of_evaluation(network.eval(), x, y, budget=budget, attacks=fitting, **common)
         costs += attacked * (2 if isinstance(network, RandomNetwork) else 1)
-    return sum(cost.seconds for cost in costs)
+    queries, forwards, backwards = (
+        sum(getattr(cost, name) for cost in costs) for name in ("queries", "forwards", "backwards")
+    )
+    seconds = sum(cost.seconds for cost in [*of_training(cell), *costs])
+    return Cost(place.name, len(x), queries, forwards, backwards, seconds)
 
 
 def _seconds(network: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:

@@ -92,6 +92,7 @@ def audit(
             draws=draws,
             verdict_draws=verdict_draws,
             batch_size=batch_size,
+            devices=devices,
             json=json,
         )
         return

@@ -24,30 +24,49 @@ def foretell(
     batch_size: int,
     suite: str | None = None,
     doubts: bool = False,
+    devices: int = 1,
     json: bool,
 ) -> None:
     """Print what an evaluation would ask, and about how long it would take; nothing is attacked or written."""
     from variate.forecast import of_evaluation
 
+    plan = {
+        "network": setting.title, "examples": len(setting.x), "budget": setting.budget, "draws": draws,
+        "verdict draws": verdict_draws, "records": str(setting.folder),
+    }  # fmt: skip
     costs = of_evaluation(
         setting.network, setting.x, setting.y, budget=setting.budget, attacks=attacks, suite=suite, doubts=doubts,
         draws=judging.draws_of(draws), verdict_draws=verdict_draws, batch_size=batch_size, modality=setting.modality,
+        source=setting.sources,
     )  # fmt: skip
-    print_costs(costs, as_json=json)
+    print_costs(costs, plan, devices=devices, as_json=json)
 
 
-def print_costs(costs: Sequence[Cost], *, as_json: bool) -> None:
-    """What a command would cost, as a table or as JSON."""
+def print_costs(costs: Sequence[Cost], plan: Mapping[str, Any], *, devices: int = 1, as_json: bool) -> None:
+    """What a command would do and cost, as a table or as JSON."""
+    seconds = sum(cost.seconds for cost in costs)
     if as_json:
-        print_json([asdict(cost) for cost in costs])
+        print_json({"plan": plan, "parts": [asdict(cost) for cost in costs], "seconds": seconds})
         return
+    for name, value in plan.items():
+        typer.echo(f"{name}: {value}")
     width = max(len(cost.what) for cost in costs)
     for cost in costs:
-        asked = f"; each at most {cost.queries:,} queries, {cost.forwards:,} passes forward, {cost.backwards:,} back"
-        told = f"{cost.examples:,} examples{asked if cost.forwards else ''}"
-        typer.echo(f"{cost.what:{width}}  {duration(cost.seconds):>7}  {told}")
-    whole = duration(sum(cost.seconds for cost in costs))
-    typer.echo(f"about {whole} on this machine, by a few passes that were timed; less where attacks end early")
+        typer.echo(f"{cost.what:{width}}  {duration(cost.seconds):>7}  {told(cost)}")
+    typer.echo(
+        f"about {duration(seconds)} on this machine, by a few passes that were timed; less where attacks end early"
+    )
+    if devices > 1:
+        typer.echo(f"in one process; {devices} share it")
+    if any(cost.what.startswith("transfer") for cost in costs):
+        typer.echo("passes of the network that a transfer holds come on top")
+
+
+def told(cost: Cost) -> str:
+    """What is asked for each example."""
+    passes = f"{cost.forwards:,} passes forward, {cost.backwards:,} back"
+    asked = f"at most {cost.queries:,} queries, {passes}" if cost.queries else passes
+    return f"{cost.examples:,} examples" + (f"; each {asked}" if cost.forwards else "")
 
 
 def duration(seconds: float) -> str:

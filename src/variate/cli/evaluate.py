@@ -69,6 +69,7 @@ def evaluate(
             draws=draws,
             verdict_draws=verdict_draws,
             batch_size=batch_size,
+            devices=devices,
             json=json,
         )
         return

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from variate.cli.costs import duration
+from variate.cli.costs import duration, told
 from variate.cli.options import Accelerator, Config, Json, Quiet, ShowConfig, names, print_json, this_command
 from variate.errors import UsageError, unknown_name
 from variate.study.packaged import packaged_studies
 
 if TYPE_CHECKING:
+    from variate.forecast import Cost
     from variate.study.file import Study
     from variate.study.grid import Folders
 
@@ -132,14 +134,18 @@ def _print_plan(study: Study, out: Path, *, folders: Folders, accelerator: str, 
     grid = places(study, out, folders=folders, accelerator=accelerator)
     costs = {cost.what: cost for cost in of_study(study, [grid[name] for name in grid if states[name] != "done"])}
     if as_json:
-        rows = [{"network": name, "state": state} for name, state in states.items()]
-        print_json(
-            [row | ({"seconds": costs[row["network"]].seconds} if row["network"] in costs else {}) for row in rows]
-        )
+        print_json([{"network": name, "state": state, **_told(costs.get(name))} for name, state in states.items()])
         return
     width = max(map(len, states))
     for name, state in states.items():
-        typer.echo(f"{name:{width}}  {state:10}  {duration(costs[name].seconds) if name in costs else ''}".rstrip())
+        cost = costs.get(name)
+        left = "" if cost is None else f"{duration(cost.seconds):>7}  {told(cost)}"
+        typer.echo(f"{name:{width}}  {state:10}  {left}".rstrip())
     done = len(states) - len(costs)
     whole = duration(sum(cost.seconds for cost in costs.values()))
     typer.echo(f"{len(states)} networks: {done} done, {len(costs)} left, about {whole}, one at a time on this machine")
+
+
+def _told(cost: Cost | None) -> dict[str, Any]:
+    """What a network asks and takes, without its name."""
+    return {} if cost is None else {name: value for name, value in asdict(cost).items() if name != "what"}

@@ -149,7 +149,14 @@ def train(
     if dry_run:
         from variate.forecast import of_training
 
-        print_costs(of_training(cell), as_json=json)
+        plan = {
+            "data": data,
+            "network": network,
+            "defense": defense,
+            "batch size": batch_size,
+            "network goes to": str(out),
+        }
+        print_costs(of_training(cell), plan, devices=devices, as_json=json)
         return
     card = train_cell(cell, out, show_progress=not quiet)
     if not is_first_process():

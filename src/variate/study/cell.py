@@ -18,7 +18,7 @@ from variate.checkpoint import CARD, Card, build, families_of, load, load_start,
 from variate.datasets._batches import Batches
 from variate.defended import defended, teacher_of
 from variate.errors import UsageError
-from variate.facts import about
+from variate.facts import About, about
 from variate.fingerprint import fingerprint
 from variate.lines import Network, Record, Run, Scale
 from variate.network import RandomNetwork
@@ -118,7 +118,7 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
         teacher=load(out / TEACHER, trust_code=True) if taught is not None else None,
         epochs=cell.epochs,
         lr=cell.lr,
-        budget=cell.budget or (str(facts.modality.trained(Budget.parse(facts.budget))) if facts.budget else None),
+        budget=budget_of(cell, facts),
         modality=facts.modality,
         attack_steps=cell.attack_steps,
         seed=cell.seed,
@@ -168,6 +168,11 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
         save(network, out, card)
         state.unlink(missing_ok=True)
     return card
+
+
+def budget_of(cell: Cell, facts: About) -> str | None:
+    """Of the inner attack and of the validation's: the cell's own, or what its data is trained within, if anything."""
+    return cell.budget or (str(facts.modality.trained(Budget.parse(facts.budget))) if facts.budget else None)
 
 
 def validation_accuracy(card: Card) -> float | None:
