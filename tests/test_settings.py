@@ -1,18 +1,22 @@
-"""Options from the command line, the environment, a file or their defaults; completion; the page of all."""
+"""Options from the command line, the environment, a file or their defaults; completion; the doctor; the page."""
 
 import json
+import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from variate.cli import judging, options, settings
+from variate import registry
+from variate.cli import doctor, judging, options, settings
 from variate.cli.main import app
 from variate.cli.reference import examples, reference
+from variate.datasets import fashion_mnist
 from variate.record import Records
 
 ROOT = Path(__file__).parent.parent
@@ -212,3 +216,28 @@ def test_names_are_completed_and_nothing_heavy_is_loaded():
     )
     done = subprocess.run([sys.executable, "-c", code, *COMPLETED], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [*COMPLETED.values(), "heavy:", "[]"], done.stderr
+
+
+def named(facts, kind):
+    return {name.removeprefix(kind) for name in facts if name.startswith(kind)}
+
+
+def test_the_doctor_tells_of_every_extra_and_data_set_and_fetches_nothing(monkeypatch, tmp_path):
+    monkeypatch.setattr(fashion_mnist, "_download", lambda *_: pytest.fail("fetched"))
+    monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    facts = doctor.examine()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {re.match(r"[\w-]+", line)[0].lower() for line in project["dependencies"]}
+    assert needed <= {name.lower() for name in facts}
+    assert named(facts, "extra ") == {*doctor.required()} - {"", "dev"}
+    assert named(facts, "data ") == {*registry.entries("datasets")}
+    assert facts["data digits"] == "400 test examples"
+    assert facts["data fashion-mnist"].startswith("not on this machine")
+    shown = run("doctor", "--data-folder", tmp_path).stdout
+    assert f"{tmp_path} does not hold Fashion-MNIST" in shown
+
+
+def test_a_missing_package_is_told_with_its_extra(monkeypatch):
+    monkeypatch.setattr(doctor, "required", lambda: {"": ["torch"], "speed": ["torch", "no-such-package"]})
+    assert doctor.examine()["extra speed"] == "no-such-package missing: pip install 'variate[speed]'"

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import platform
 import re
+import sys
+from pathlib import Path
 
 import typer
 
-from variate.cli.options import Config, Json, ShowConfig, print_json
+from variate.cli.options import Config, DataFolder, Json, ShowConfig, print_json
 
 REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)[^;]*(?:;.*extra\s*==\s*['\"]([\w-]+)['\"])?")
 
 
 def doctor(
+    data_folder: DataFolder = None,
     config: Config = None,
     show_config: ShowConfig = False,
     json: Json = False,
@@ -24,7 +27,7 @@ def doctor(
       variate doctor
       variate doctor --json
     """
-    facts = examine()
+    facts = examine(data_folder)
     if json:
         print_json(facts)
         return
@@ -33,8 +36,8 @@ def doctor(
         typer.echo(f"{name:{width}}  {value}")
 
 
-def examine() -> dict[str, str]:
-    """What there is, by name."""
+def examine(data_folder: Path | None = None) -> dict[str, str]:
+    """What there is, by name; data sets are looked for in a folder, or where they usually are."""
     import torch
 
     import variate
@@ -51,7 +54,7 @@ def examine() -> dict[str, str]:
     found["accelerators"] = ", ".join(cards) or "none"
     found["sampler"] = native.describe()
     found |= {f"extra {extra}": _extra(extra, packages) for extra, packages in extras.items() if extra != "dev"}
-    return found | {f"data {name}": state for name, state in _data().items()}
+    return found | {f"data {name}": state for name, state in _data(data_folder).items()}
 
 
 def required() -> dict[str, list[str]]:
@@ -73,20 +76,27 @@ def _extra(extra: str, packages: list[str]) -> str:
     return ", ".join(f"{package} {_version(package)}" for package in packages)
 
 
-def _data() -> dict[str, str]:
-    """Which data sets are found without being told where they are."""
+def _data(folder: Path | None) -> dict[str, str]:
+    """Which data sets are found in a folder, or without being told where they are; nothing is fetched."""
     from variate import registry
     from variate.errors import VariateError
 
-    found = {}
+    told = {}
     for name, entry in registry.entries("datasets").items():
+        load = entry.load()
+        place = folder or getattr(sys.modules[entry.module], "found", lambda: UNKNOWN)()
+        if place is None:
+            told[name] = "not on this machine"
+            continue
         try:
-            found[name] = f"{len(entry.load()('test')[1]):,} test examples"
+            count = f"{len(load('test', folder=folder)[1]):,} test examples"
+            told[name] = count if place is UNKNOWN else f"{count} in {place}"
         except VariateError as error:
-            found[name] = f"not found by itself: {error.problem}"
-    return found
+            told[name] = f"not found: {error.problem}"
+    return told
 
 
+UNKNOWN = Path()  # of a data set that comes with a package, or does not tell where it is
 MISSING = "not installed"
 
 

@@ -47,7 +47,7 @@ def cifar10(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
         DataError: where the files cannot be found, or are damaged.
     """
     part = "test" if check_split(split) == "test" else "train"
-    place = folder or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "variate" / "cifar10"
+    place = folder or _cache()
     if not place.exists():
         raise DataError(
             f"CIFAR-10 is not in {place}",
@@ -63,6 +63,15 @@ def cifar10(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
         chosen = order[-VALIDATION:] if split == "validation" else order[:-VALIDATION]
         images, labels = images[chosen], labels[chosen]
     return torch.from_numpy(images).to(torch.float32).div_(255), torch.from_numpy(labels).to(torch.int64)
+
+
+def found() -> Path | None:
+    """Where the files are, if no folder is given; None where they are not."""
+    return _cache() if _cache().exists() else None
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "variate" / "cifar10"
 
 
 def _binary(place: Path, names: list[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

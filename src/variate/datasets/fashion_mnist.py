@@ -76,13 +76,26 @@ def _place(folder: Path | None, files: list[str]) -> Path:
                 f"{folder} does not hold Fashion-MNIST", findings=[f"{name} is missing" for name in missing]
             )
         return folder
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "variate" / "fashion-mnist"
-    for place in (DEBIAN, cache):
-        if all((place / name).is_file() for name in files):
-            return place
-    for name in files:
-        _download(name, cache / name)
-    return cache
+    place = _present(files)
+    if place is None:
+        place = _cache()
+        for name in files:
+            _download(name, place / name)
+    return place
+
+
+def found() -> Path | None:
+    """Where all files are; None where they would have to be fetched."""
+    return _present([*CONTENT])
+
+
+def _present(files: list[str]) -> Path | None:
+    places = (place for place in (DEBIAN, _cache()) if all((place / name).is_file() for name in files))
+    return next(places, None)
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "variate" / "fashion-mnist"
 
 
 def _download(name: str, target: Path) -> None:
