@@ -1,8 +1,6 @@
 """Random networks among their neighbors: scikit-learn, torchmetrics, Lightning, Foolbox, ART."""
 
 import pickle
-import subprocess
-import sys
 import warnings
 
 import numpy as np
@@ -189,61 +187,3 @@ class TestFreshAverage:
         found = evasion.FastGradientMethod(classifier, eps=0.5).generate(x.numpy(), y=np.eye(3)[y.numpy()])
         right = variate.judge_until(random, torch.from_numpy(found), y, width=0.5).rate.rate
         assert right < variate.judge_until(random, x, y, width=0.5).rate.rate
-
-
-OPTIONAL = {
-    "onnx": ("onnx", "onnxscript", "onnxruntime"),
-    "hub": ("huggingface_hub", "transformers"),  # which cannot do without it, and which torchmetrics imports
-    "lightning": ("lightning", "pytorch_lightning", "torchmetrics"),
-    "foolbox": ("foolbox",),
-    "art": ("art",),
-    "tensorboard": ("tensorboard",),
-    "ray": ("ray",),
-}
-USES = {
-    "": "variate.DrawAccuracy().reset(); import variate.sklearn; variate.Served(net)(x)",
-    "onnx": "import tempfile; variate.export(net, tempfile.mkdtemp() + '/a.onnx', x)",
-    "hub": "from variate.lacking import imported; imported('huggingface_hub', 'hub').HfApi; variate.push_to_hub",
-    "lightning": "from variate.lightning import RobustAccuracy; RobustAccuracy('linf:0.1')",
-    "foolbox": "variate.foolbox_model(net)",
-    "art": "variate.art_classifier(net, (4,), 3)",
-}
-
-
-HIDING = """
-import importlib.machinery, importlib.metadata
-def hide(missing):
-    finder, distribution = importlib.machinery.PathFinder, importlib.metadata.Distribution
-    find, named = finder.find_spec, distribution.from_name
-    def found(name, *rest):
-        return None if name in missing else find(name, *rest)
-    def distributed(name):
-        if name in missing:
-            raise importlib.metadata.PackageNotFoundError(name)
-        return named(name)
-    finder.find_spec, distribution.from_name = found, distributed
-"""
-NETWORK = "net, x = variate.randomize(torch.nn.Linear(4, 3)), torch.rand(2, 4)"
-
-
-def blocking(extras, code):
-    """Run code in a process that has none of the libraries of the extras."""
-    names = [name for extra in extras for name in OPTIONAL[extra]]
-    lines = [HIDING, f"hide({names})", "import torch, variate", NETWORK, code]
-    return subprocess.run([sys.executable, "-W", "ignore", "-c", "\n".join(lines)], capture_output=True, text=True)
-
-
-@pytest.mark.parametrize("extra", USES)
-def test_every_extra_works_alone(extra):
-    for name in OPTIONAL.get(extra, ()):
-        pytest.importorskip(name, reason=f"needs variate[{extra}]")
-    done = blocking(OPTIONAL.keys() - {extra}, USES[extra])
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize("extra", [extra for extra in USES if extra])
-def test_without_its_libraries_an_extra_is_named(extra):
-    use = "variate.from_pretrained('us/nothing')" if extra == "hub" else USES[extra]
-    done = blocking([extra], use)
-    assert done.returncode == 1
-    assert f"variate[{extra}]" in done.stderr

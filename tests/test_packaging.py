@@ -1,32 +1,19 @@
-"""What is installed is what was written: sdist, wheel from it, the command line in a clean environment, extras."""
+"""What is installed is what was written: sdist, wheel from it, the command line in a clean environment."""
 
-import importlib.util
 import json
 import os
-import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
-from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 import variate
-from variate.cli.doctor import required
-from variate.errors import UsageError
-from variate.lacking import imported
 
 ROOT = Path(__file__).parent.parent
-
-
-def plain(names):
-    """Names of packages, as pip compares them."""
-    return {name.lower().replace("_", "-") for name in names}
-
-
-CALL = re.compile(r'imported\((?:"([\w.]+)"|\w+), "([\w-]+)"\)')
 
 
 def done(words, **options):
@@ -90,6 +77,29 @@ def test_the_wheel_holds_everything_that_is_read_while_it_runs(built):
     assert not [name for name in names if name.startswith(("tests", "benchmarks", "docs", "runs"))]
 
 
+def test_a_compiled_library_makes_a_wheel_of_this_platform(built):
+    tags = pytest.importorskip("packaging.tags")
+    parsed = tags.parse_tag("-".join(built[1].stem.split("-")[-3:]))
+    assert parsed & set(tags.sys_tags())
+    assert {(tag.interpreter, tag.abi) for tag in parsed} == {("py3", "none")}
+
+
+def test_without_a_compiler_the_wheel_is_for_every_platform_and_holds_no_library(built, tmp_path):
+    for name in ("src", "pyproject.toml", "hatch_build.py", "README.md", "LICENSE"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    (tmp_path / "src/variate/samplers/noise.so").write_bytes(b"of another platform")
+    words = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path]
+    done(words, cwd=tmp_path, env={"PATH": "", "HOME": str(tmp_path)})
+    (wheel,) = tmp_path.glob("*-py3-none-any.whl")
+    native = "variate/samplers/noise.so"
+    assert set(names_in(wheel)) == set(names_in(built[1])) - {native}
+
+
+def names_in(wheel):
+    return zipfile.ZipFile(wheel).namelist()
+
+
 def test_the_version_stands_in_one_place(built):
     assert built[1].name.split("-")[1] == variate.__version__
     assert f"version: {variate.__version__}\n" in (ROOT / "CITATION.cff").read_text()
@@ -104,6 +114,7 @@ def test_the_command_line_works_from_a_clean_environment(installed, tmp_path):
     assert str(installed.parent) in place
     assert done([command, "--version"], **run).strip() == f"variate {variate.__version__}"
     assert "pgd" in done([command, "list", "attacks"], **run)
+    assert "evaluate" in done([command, "--help"], **run)
     assert json.loads(done([command, "doctor", "--json"], **run))["variate"] == variate.__version__
     study = (
         'title = "Tiny"\ndata = "digits"\nnetwork = "mlp"\nbudget = "linf:0.1"\ndefenses = ["random"]\n'
@@ -114,69 +125,8 @@ def test_the_command_line_works_from_a_clean_environment(installed, tmp_path):
     done([command, "study", "tiny.toml", "--out", "out", "--quiet"], **run)
     assert (tmp_path / "out/report.html").stat().st_size > 10_000
     assert (tmp_path / "out/records.jsonl").is_file()
-
-
-def calls():
-    """Where an optional library is imported: the library's module, and the extra that is said to install it."""
-    found = {match.groups() for path in (ROOT / "src").rglob("*.py") for match in CALL.finditer(path.read_text())}
-    return sorted((name, extra) for name, extra in found if name)
-
-
-@pytest.mark.parametrize(("name", "extra"), calls())
-def test_an_extra_installs_what_is_said_to_need_it(name, extra):
-    packages = required()[extra]
-    top = name.partition(".")[0]
-    known = plain(packages_distributions().get(top, []))
-    if not known:
-        pytest.skip(f"{top} is not installed")
-    assert known & plain(packages) or top == "pytorch_lightning"
-
-
-@pytest.mark.parametrize(("name", "extra"), calls())
-def test_a_missing_extra_is_named_with_what_installs_it(name, extra, monkeypatch):
-    for module in [m for m in sys.modules if m == name or m.startswith(f"{name.partition('.')[0]}.")]:
-        monkeypatch.delitem(sys.modules, module)
-    monkeypatch.setitem(sys.modules, name.partition(".")[0], None)
-    with pytest.raises(UsageError) as error:
-        imported(name, extra)
-    assert f"pip install 'variate[{extra}]'" in str(error.value)
-
-
-EXTRAS = sorted(set(required()) - {"", "dev"})
-BLOCKED = """
-import sys
-blocked = {blocked!r}
-from importlib.machinery import PathFinder
-class Others:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        return None if name.partition(".")[0] in blocked else PathFinder.find_spec(name, path, target)
-sys.meta_path = [Others if finder is PathFinder else finder for finder in sys.meta_path]
-import importlib
-import variate
-for name in variate.__all__:
-    getattr(variate, name)
-from variate.cli.main import app
-for name in {modules!r}:
-    importlib.import_module(name)
-"""
-
-
-def top_modules(extra):
-    """The modules that an extra's own packages bring, as far as they are installed."""
-    wanted = plain(required()[extra])
-    brought = packages_distributions().items()
-    return sorted(top for top, names in brought if plain(names) & wanted and not top.startswith("_"))
-
-
-@pytest.mark.parametrize("extra", ["none", *EXTRAS])
-def test_every_extra_is_imported_alone(extra):
-    mine = top_modules(extra) if extra != "none" else []
-    if extra != "none" and not mine:
-        pytest.skip(f"{extra} is not installed")
-    core = {top for top, names in packages_distributions().items() if plain(names) & plain(required()[""])}
-    others = {top for one in EXTRAS for top in top_modules(one)} - set(mine) - core
-    modules = [name for name in mine if importlib.util.find_spec(name) and name.isidentifier() and name == name.lower()]
-    keep = {"lightning_fabric", "lightning_utilities", "torchmetrics", "pytorch_lightning", "packaging", "yaml"}
-    code = BLOCKED.format(blocked=sorted(others - keep), modules=modules)
-    done([sys.executable, "-W", "ignore", "-c", code])
+    done([command, "train", "--data", "digits", "--network", "mlp", "--epochs", "1", "--out", "net", "--quiet"], **run)
+    short = ["--steps", "1", "--draws", "1", "--examples", "4", "--verdict-draws", "32", "--quiet"]
+    done([command, "attack", "net", "--attack", "pgd", "--budget", "linf:0.1", *short], **run)
+    done([command, "report", "net"], **run)
+    assert "pgd" in (tmp_path / "net/report.html").read_text()
