@@ -63,6 +63,9 @@ def test_a_dry_run_of_a_study_tells_what_is_left(tmp_path):
     assert all(row["seconds"] > 0 for row in rows)
     assert [(row["queries"], row["forwards"], row["backwards"]) for row in rows] == [(1, 1, 1), (2, 2, 2)]
     assert not (tmp_path / "o").exists()
+    others = run("study", study, "--out", tmp_path / "o", "--seed", 7, "--seed", 8, "--dry-run")
+    assert others.stdout.count("seed 7") == others.stdout.count("seed 8") == 2
+    assert "2 passes forward, 2 back" in others.stdout
 
 
 COUNTED = {
@@ -95,6 +98,23 @@ def test_a_training_takes_about_as_long_as_was_told(tmp_path):
     started = time.perf_counter()
     train_cell(cell, tmp_path)
     assert told / 4 < time.perf_counter() - started < told * 4
+
+
+def test_an_audit_is_told_for_a_network_of_the_users_own(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "owned.py").write_text(
+        "from torch import nn\n\n"
+        "def net():\n    return nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(64, 10))\n"
+    )
+    words = ["audit", "owned:net", "--data", "digits", "--suite", "quick", "--draws", 3, "--examples", 5]
+    done = run(*words, "--out", tmp_path / "a", "--dry-run", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["plan"] | {"network": "owned:net on digits", "budget": "linf:0.1", "draws": "3"} == found["plan"]
+    (quick,) = [part for part in found["parts"] if part["what"].startswith("quick")]
+    assert quick["forwards"] >= 3 * 20  # dropout is on: every query is averaged
+    assert found["seconds"] == pytest.approx(sum(part["seconds"] for part in found["parts"]))
+    assert not (tmp_path / "a").exists()
 
 
 def test_several_processes_are_not_started_to_tell_the_cost(tmp_path, monkeypatch):

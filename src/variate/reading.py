@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from variate import registry
 from variate.errors import DataError, UsageError
@@ -70,7 +70,8 @@ def _tensors(found: Any, source: str) -> tuple[Tensor, Tensor]:
     """A pair as it is, or the examples of a data set one after another."""
     if isinstance(found, tuple) and len(found) == 2:
         return torch.as_tensor(found[0]), torch.as_tensor(found[1])
-    if not hasattr(found, "__len__") or not hasattr(found, "__getitem__") or not len(found):
+    rows = hasattr(found, "__len__") and hasattr(found, "__getitem__") and not isinstance(found, nn.Module)
+    if not rows or not len(found):
         raise UsageError(
             f"{source} returned {type(found).__name__}", expected="a pair: inputs and labels, or a Dataset"
         )

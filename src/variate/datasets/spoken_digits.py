@@ -55,7 +55,8 @@ def spoken_digits(split: str, *, folder: Path | None = None) -> tuple[Tensor, Te
     Raises:
         DataError: where there are none, or any cannot be used: with what is wrong with which.
     """
-    return _recordings(folder).splits[check_split(split)]
+    wanted = check_split(split)  # a mistake in its name comes before the search for files
+    return _recordings(folder).splits[wanted]
 
 
 def about(folder: Path | None = None) -> About:
