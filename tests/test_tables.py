@@ -17,13 +17,13 @@ from variate.checkpoint import build
 from variate.cli.main import app
 from variate.datasets import phishing
 from variate.datasets._csv import read_csv
-from variate.datasets._splits import permutation
 from variate.errors import DataError, UsageError
 from variate.facts import About, about
 from variate.features import columns_of
 from variate.networks.ft_transformer import FTTransformer
 from variate.networks.mlp import MLP
 from variate.randomization import randomize
+from variate.splits import permutation
 from variate.study.file import read_study
 from variate.study.running import check_study
 
