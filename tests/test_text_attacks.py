@@ -3,6 +3,7 @@
 import torch
 
 from variate.attacking.plan import Plan, Target, launch
+from variate.attacks._words import best_change
 from variate.budget import Budget
 from variate.testing.text_attacks import TEXT, WORDS, _model, best_margin, signed_margin
 from variate.tokens import inputs_of
@@ -47,3 +48,9 @@ def test_hotflip_asks_no_more_than_there_are_words():
     assert torch.equal(whole, beyond)
     assert (asked.forwards == again.forwards).all()
     assert (asked.backwards == LENGTH).all()
+
+
+def test_what_is_not_possible_is_never_chosen_whatever_rounding_says():
+    values = torch.tensor([[1.0, 1.0 + 1e-6, 0.5], [1.0, 2.0, 0.5], [1.0, 3.0, 2.0]])
+    possible = torch.tensor([[False, True], [True, True], [False, True]])
+    assert best_change(values, possible).tolist() == [0, 1, 2]

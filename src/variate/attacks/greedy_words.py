@@ -66,7 +66,7 @@ def greedy_words(
         texts = state.ids[:, None].repeat(1, 1 + open_here.shape[1], 1)  # (B, 1 + C, T), what is there first
         choices = torch.where(open_here, state.candidates[everyone, place], state.ids[everyone, place][:, None])
         texts[:, 1:].scatter_(2, place[:, None, None].expand(-1, open_here.shape[1], 1), choices[..., None])
-        best = best_change(losses(texts))
-        winners = ((best > 0) & open_here.any(1)).nonzero()[:, 0]
+        best = best_change(losses(texts), open_here)
+        winners = (best > 0).nonzero()[:, 0]
         state.take(winners, place[winners], best[winners] - 1)
     return state.inputs

@@ -81,7 +81,7 @@ def _take_best(
     asked = texts.shape[1]
     everyone = torch.arange(len(texts), device=texts.device).repeat_interleave(asked)
     values = oracle.loss(state.as_inputs(texts.flatten(0, 1)), labels[everyone], raised, rows=everyone)
-    best = best_change(values.view(-1, asked))
+    best = best_change(values.view(-1, asked), promising.values.isfinite())
     winners = (best > 0).nonzero()[:, 0]
     at = best[winners] - 1
     state.take(winners, place[winners, at], choice[winners, at])
