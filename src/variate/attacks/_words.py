@@ -65,8 +65,8 @@ class Replacing:
 def best_change(values: Tensor, possible: Tensor) -> Tensor:
     """The number of the best of several candidates, the first of which is to change nothing: (N, 1 + M) to (N,).
 
-    What is not ``possible``, (N, M), is never chosen: it stands for the text as it is, whose value in another place of a
-    batch may be larger by rounding.
+    What is not ``possible``, (N, M), is never chosen: it stands for the text as it is, whose value in another place of
+    a batch may be larger by rounding.
     """
     values = torch.cat([values[:, :1], values[:, 1:].masked_fill(~possible, -torch.inf)], 1)
     best = values.argmax(1)
