@@ -51,6 +51,7 @@ def grid(folder: Path) -> str:
 
 TABLES: dict[str, Callable[[Path], str]] = {
     "table": lambda folder: markdown(answers(folder)),
+    "sound": lambda folder: markdown(Records(folder / "sound.jsonl.gz")),
     "summary": lambda folder: summary(answers(folder)),
     "scales": lambda folder: scale_table(answers(folder)),
     "grid": grid,
