@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from variate.checkpoint import build
+from variate.facts import About
 
 CLASSES = 10
 Case = tuple[nn.Module, Tensor, Tensor]
@@ -82,7 +83,7 @@ CASES: dict[str, Callable[[], Case]] = {
 def images(architecture: str, shape: tuple[int, int, int], batch: int) -> Case:
     """A registered architecture with a batch of images."""
     torch.manual_seed(0)
-    network = build(architecture, shape, CLASSES, [0.5], [0.25])
+    network = build(architecture, About("image", shape, CLASSES, (0.5,), (0.25,)))
     return network, torch.rand(batch, *shape), _labels(batch)
 
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from variate.checkpoint import build as build_network
 from variate.drawing import probe
 from variate.errors import UsageError
+from variate.facts import About
 from variate.randomization import randomize
 from variate.randomness import sibling
 from variate.testing.findings import Z
@@ -20,7 +21,7 @@ WAYS = ["loop", "vmap", "threads", "auto"]
 
 def small_lenet():
     torch.manual_seed(0)
-    return build_network("lenet", (1, 28, 28), 10, [0.5], [0.25]).eval()
+    return build_network("lenet", About("image", (1, 28, 28), 10, (0.5,), (0.25,))).eval()
 
 
 def encoder():
