@@ -43,6 +43,7 @@ def test_a_network_of_your_own(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     mine, arrays, *_ = blocks(ROOT / "docs/your-own-network.md", "python")
     (tmp_path / "mine.py").write_text(mine)
+    sys.modules.pop("mine", None)  # of another test
     exec(arrays, given())
     try:
         said = run("docs/your-own-network.md")

@@ -112,10 +112,12 @@ def test_a_dry_run_says_what_is_left_and_does_nothing(slow, tmp_path):
     file, _ = slow
     out = tmp_path / "out"
     shown = CliRunner().invoke(app, ["study", str(file), "--out", str(out), "--dry-run"])
-    assert shown.stdout.splitlines() == ["deterministic  to do", "random         to do", "2 networks: 0 done, 2 left"]
+    lines = shown.stdout.splitlines()
+    assert [line.split()[:3] for line in lines[:2]] == [["deterministic", "to", "do"], ["random", "to", "do"]]
+    assert any(line.startswith("2 networks: 0 done, 2 left") for line in lines)
     assert not out.exists()
     shown = CliRunner().invoke(app, ["study", str(file), "--out", str(out), "--dry-run", "--json"])
-    assert json.loads(shown.stdout)[1] == {"network": "random", "state": "to do"}
+    assert json.loads(shown.stdout)[1].items() >= {"network": "random", "state": "to do"}.items()
 
 
 @pytest.mark.parametrize("options", [["--engine", "ray", "--workers", "2"], ["--address", "auto"]])
