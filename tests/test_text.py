@@ -141,13 +141,13 @@ def test_a_corpus_learns_its_vocabulary_from_the_training_split_alone():
     corpus = corpus_of(texts, ["for" if i % 2 else "against" for i in range(60)], length=5, budget="words:1")
     assert corpus.about.labels == ("against", "for")
     assert corpus.about.shape == (5, 1)
-    x, y = corpus.split("train")
-    assert (len(x), len(corpus.split("validation")[0]), len(corpus.split("test")[0])) == (48, 6, 6)
+    x, y = corpus.splits["train"]
+    assert (len(x), len(corpus.splits["validation"][0]), len(corpus.splits["test"][0])) == (48, 6, 6)
     words = corpus.about.details["words"]
     shown = [words[i] for i in ids_of(x)[0]]
     assert " ".join(shown) == " ".join((GOOD if y[0] else BAD).split()[:5])
     rare = corpus_of([*texts, "zebra zebra"] * 2, (["a", "b"] * 61), length=9, budget="words:1")
-    seen = set(ids_of(rare.split("train")[0]).flatten().tolist())
+    seen = set(ids_of(rare.splits["train"][0]).flatten().tolist())
     assert set(range(2, len(rare.about.details["words"]))) <= seen
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from variate.budget import Budget
 from variate.datasets._csv import SHOWN, Sheet
 from variate.datasets._declared import Declaration, Feature
+from variate.datasets._loaded import Loaded
 from variate.errors import DataError
 from variate.facts import About
 from variate.features import MOST_STEPS, Column, columns_of
@@ -25,19 +26,6 @@ WHOLE = re.compile(r"[+-]?\d+")
 FEWEST = 10  # rows
 USUAL = "linf:0.1"
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table that networks can be trained on.
-
-    Attributes:
-        about: its facts.
-        splits: inputs in [0, 1], shape (N, D), and labels, shape (N,), by the name of the split.
-    """
-
-    about: About
-    splits: dict[SplitName, tuple[Tensor, Tensor]]
 
 
 def about_table(
@@ -61,7 +49,7 @@ def about_table(
     )
 
 
-def table_of(sheet: Sheet, declared: Declaration) -> Table:
+def table_of(sheet: Sheet, declared: Declaration) -> Loaded:
     """The rows of a file as a declaration, and where it says nothing the training split, has them.
 
     A value of another split beyond a range that is declared is an error; beyond one that is only that of the training
@@ -96,7 +84,7 @@ def table_of(sheet: Sheet, declared: Declaration) -> Table:
     about = about_table(columns, x[rows["train"]], classes=len(labels), budget=budget, labels=labels)
     if encoder.clipped:
         about = replace(about, details={**about.details, "clipped": encoder.clipped})
-    return Table(about, {split: (x[chosen], y[chosen]) for split, chosen in rows.items()})
+    return Loaded(about, {split: (x[chosen], y[chosen]) for split, chosen in rows.items()})
 
 
 def _splits(sheet: Sheet, column: str | None) -> dict[SplitName, NDArray[np.int64]]:

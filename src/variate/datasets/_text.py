@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from variate.datasets._loaded import Loaded
 from variate.errors import DataError
 from variate.facts import About
-from variate.splits import check_split, permutation
+from variate.splits import permutation
 from variate.tokens import PADDING, UNKNOWN, WORDS, inputs_of
 
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)?|[0-9]+|[!?$%]")  # of a text in lower case
@@ -25,30 +24,6 @@ COMMON = 3_000  # words, the most frequent ones, that have neighbours and are ne
 SHARES = (0.8, 0.1)  # of the texts that are for training and validation
 
 
-@dataclass(frozen=True)
-class Corpus:
-    """Labelled texts as numbers of words.
-
-    Attributes:
-        about: the facts of the data set, the vocabulary and its neighbours among them.
-        splits: inputs, shape (N, T, 1), and labels, shape (N,), by name.
-    """
-
-    about: About
-    splits: dict[str, tuple[Tensor, Tensor]]
-
-    def split(self, name: str) -> tuple[Tensor, Tensor]:
-        """One split by its name. Raises ``UsageError``."""
-        return self.splits[check_split(name)]
-
-
-def stamp(place: Path) -> tuple[int, int]:
-    """What changes when a file, or any file in a folder, is written again: the latest change, and the bytes."""
-    found = [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
-    told = [path.stat() for path in found]
-    return max((one.st_mtime_ns for one in told), default=0), sum(one.st_size for one in told)
-
-
 def words_of(text: str) -> list[str]:
     """The words of a text in lower case: letters with an apostrophe inside, digits, and the marks ! ? $ %."""
     return WORD.findall(text.lower())
@@ -56,7 +31,7 @@ def words_of(text: str) -> list[str]:
 
 def corpus_of(
     texts: Sequence[str], labels: Sequence[str], *, length: int, most: int = 10_000, least: int = 2, budget: str
-) -> Corpus:
+) -> Loaded:
     """Texts and labels as inputs; the vocabulary is that of the training split alone.
 
     A text without a word is one unknown word; of a longer text the first ``length`` words are kept.
@@ -93,7 +68,7 @@ def corpus_of(
         details={"words": words, "neighbors": neighbors(learned, numbers)},
     )
     splits = {name: (inputs[torch.from_numpy(at)], y[torch.from_numpy(at)]) for name, at in places.items()}
-    return Corpus(about, splits)
+    return Loaded(about, splits)
 
 
 def vocabulary(texts: Sequence[Sequence[str]], *, most: int, least: int) -> list[str]:

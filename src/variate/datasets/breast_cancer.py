@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from variate.datasets._tables import Table, about_table
+from variate.datasets._loaded import Loaded
+from variate.datasets._tables import about_table
 from variate.facts import About
 from variate.features import Column
 from variate.registry import dataset
@@ -44,7 +45,7 @@ def about(folder: Path | None = None) -> About:
 
 
 @cache
-def _table() -> Table:
+def _table() -> Loaded:
     from sklearn.datasets import load_breast_cancer
 
     data = load_breast_cancer()
@@ -57,4 +58,4 @@ def _table() -> Table:
     rows = {split: order[start:end] for split, (start, end) in BOUNDS.items()}
     labels = [str(name) for name in data.target_names]
     about = about_table(columns, x[rows["train"]], classes=2, budget=BUDGET, labels=labels)
-    return Table(about, {split: (x[chosen], y[chosen]) for split, chosen in rows.items()})
+    return Loaded(about, {split: (x[chosen], y[chosen]) for split, chosen in rows.items()})

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
 
 from variate.datasets._csv import read_csv
 from variate.datasets._declared import declaration_beside, toml_of
-from variate.datasets._tables import Table, table_of
+from variate.datasets._loaded import Loaded, read_once
+from variate.datasets._tables import table_of
 from variate.errors import DataError
 from variate.facts import About
 from variate.registry import dataset
@@ -36,29 +37,18 @@ def csv(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
         DataError: for missing values, values out of a declared range, unknown categories, constant features: by name.
     """
     name = check_split(split)
-    return table_in(folder).splits[name]
+    return _read(_file(folder)).splits[name]
 
 
 def about(folder: Path | None = None) -> About:
     """The facts of the table. Raises ``DataError``."""
-    return table_in(folder).about
+    return _read(_file(folder)).about
 
 
-def table_in(folder: Path | None) -> Table:
-    """The table of a file. Raises ``DataError``."""
-    path = _file(folder)
-    return _read(path, *(_stamp(one) for one in (path, toml_of(path))))
-
-
-@lru_cache(maxsize=4)
-def _read(path: Path, _changed: object, _declared: object) -> Table:
-    """Read once, until the file or its declaration changes."""
+@partial(read_once, beside=toml_of)
+def _read(path: Path) -> Loaded:
     declared = declaration_beside(path)
     return table_of(read_csv(path, declared.delimiter), declared)
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    return (path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else None
 
 
 def _file(folder: Path | None) -> Path:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import tarfile
-from functools import lru_cache
 from pathlib import Path
 
 from torch import Tensor
 
-from variate.datasets._text import Corpus, corpus_of, stamp
+from variate.datasets._loaded import Loaded, read_once
+from variate.datasets._text import corpus_of
 from variate.errors import DataError
 from variate.facts import About
 from variate.registry import dataset
@@ -43,14 +43,12 @@ def movie_snippets(split: str, *, folder: Path | None = None) -> tuple[Tensor, T
         DataError: where the file cannot be found, or is damaged.
     """
     name = check_split(split)
-    place = _place(folder)
-    return _corpus(place, stamp(place)).split(name)
+    return _corpus(_place(folder)).splits[name]
 
 
 def about(folder: Path | None = None) -> About:
     """The facts of the data set, its vocabulary among them. Raises ``DataError``."""
-    place = _place(folder)
-    return _corpus(place, stamp(place)).about
+    return _corpus(_place(folder)).about
 
 
 def _place(folder: Path | None) -> Path:
@@ -63,9 +61,8 @@ def _place(folder: Path | None) -> Path:
     return folder
 
 
-@lru_cache(maxsize=2)
-def _corpus(place: Path, _changed: object) -> Corpus:
-    """Read once, until what is there changes."""
+@read_once
+def _corpus(place: Path) -> Loaded:
     texts, labels = [], []
     for number, line in enumerate(_text(place).split("\n"), 1):
         if not line.strip():

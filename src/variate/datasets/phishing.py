@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 from torch import Tensor
 
 from variate.datasets._csv import read_csv
 from variate.datasets._declared import Declaration, Feature
-from variate.datasets._tables import Table, table_of
+from variate.datasets._loaded import Loaded, read_once
+from variate.datasets._tables import table_of
 from variate.errors import DataError
 from variate.facts import About
 from variate.registry import dataset
@@ -68,8 +68,8 @@ def about(folder: Path | None = None) -> About:
     return _table(_file(folder)).about
 
 
-@lru_cache(maxsize=2)
-def _table(path: Path) -> Table:
+@read_once
+def _table(path: Path) -> Loaded:
     sheet = read_csv(path)
     expected = {*FEATURES, "is_phishing"}
     if set(sheet.names) != expected or len(sheet.rows) != ROWS:
@@ -79,7 +79,7 @@ def _table(path: Path) -> Table:
             expected=f"{ROWS:,} rows of {', '.join(sorted(expected))}",
         )
     table = table_of(sheet, DECLARED)
-    return Table(replace(table.about, labels=("legitimate", "phishing")), table.splits)
+    return Loaded(replace(table.about, labels=("legitimate", "phishing")), table.splits)
 
 
 def _file(folder: Path | None) -> Path:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import tarfile
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 
 from torch import Tensor
 
-from variate.datasets._text import Corpus, corpus_of, stamp
+from variate.datasets._loaded import Loaded, read_once
+from variate.datasets._text import corpus_of
 from variate.errors import DataError
 from variate.facts import About
 from variate.registry import dataset
@@ -41,14 +41,12 @@ def spam(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
         DataError: where the files cannot be found, or are damaged.
     """
     name = check_split(split)
-    place = _place(folder)
-    return _corpus(place, stamp(place)).split(name)
+    return _corpus(_place(folder)).splits[name]
 
 
 def about(folder: Path | None = None) -> About:
     """The facts of the data set, its vocabulary among them. Raises ``DataError``."""
-    place = _place(folder)
-    return _corpus(place, stamp(place)).about
+    return _corpus(_place(folder)).about
 
 
 def _place(folder: Path | None) -> Path:
@@ -61,9 +59,8 @@ def _place(folder: Path | None) -> Path:
     return folder
 
 
-@lru_cache(maxsize=2)
-def _corpus(place: Path, _changed: object) -> Corpus:
-    """Read once, until what is there changes."""
+@read_once
+def _corpus(place: Path) -> Loaded:
     mails = sorted(_from_folder(place) if place.is_dir() else _from_archive(place))
     if not mails:
         raise DataError(f"{place} holds no e-mails", expected=f"folders {', '.join(GROUPS)} of .txt files")

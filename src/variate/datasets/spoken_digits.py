@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from variate.datasets._loaded import Loaded, read_once
 from variate.datasets._wav import Clip, RefusedError, clip_of, wav_files
 from variate.errors import DataError
 from variate.facts import About
@@ -22,14 +21,6 @@ RATE, LENGTH = 8_000, 8_000  # one second
 NAME = re.compile(r"(?P<label>[^_]+)_(?P<speaker>[^_]+)_(?P<number>\d+)\.wav", re.I)
 EXPECTED = "a folder or zip archive of WAV files named LABEL_SPEAKER_NUMBER.wav, such as 7_jackson_32.wav"
 SHOWN = 8  # files that an error names
-
-
-@dataclass(frozen=True)
-class Recordings:
-    """The clips of every split, and what is known of them."""
-
-    about: About
-    splits: dict[str, tuple[Tensor, Tensor]]
 
 
 @dataset(
@@ -64,20 +55,18 @@ def about(folder: Path | None = None) -> About:
     return _recordings(folder).about
 
 
-def _recordings(folder: Path | None) -> Recordings:
+def _recordings(folder: Path | None) -> Loaded:
     if folder is None or not folder.exists():
         raise DataError(
             "no recordings are named" if folder is None else f"there is nothing at {folder}",
             expected=EXPECTED,
             todo="fetch https://github.com/Jakobovski/free-spoken-digit-dataset, pass its recordings as --data-folder",
         )
-    told = [path.stat() for path in (folder.rglob("*") if folder.is_dir() else [folder])]
-    return _read(folder, max(one.st_mtime_ns for one in [folder.stat(), *told]), sum(one.st_size for one in told))
+    return _read(folder)
 
 
-@lru_cache(maxsize=2)
-def _read(folder: Path, _changed: int, _size: int) -> Recordings:
-    """Read once, until any file changes."""
+@read_once
+def _read(folder: Path) -> Loaded:
     clips: dict[str, Clip] = {}
     findings = []
     for name, content in wav_files(folder):
@@ -100,7 +89,7 @@ def _read(folder: Path, _changed: int, _size: int) -> Recordings:
     return _split(clips, folder)
 
 
-def _split(clips: dict[str, Clip], folder: Path) -> Recordings:
+def _split(clips: dict[str, Clip], folder: Path) -> Loaded:
     parts = [match.groupdict() for match in map(NAME.fullmatch, clips) if match]
     speakers = sorted({part["speaker"] for part in parts})
     labels = sorted({part["label"] for part in parts})
@@ -131,4 +120,4 @@ def _split(clips: dict[str, Clip], folder: Path) -> Recordings:
     facts = About(
         "audio", (1, LENGTH), len(labels), (mean,), (std,), budget="snr:20dB", labels=tuple(labels), details=details
     )
-    return Recordings(facts, splits)
+    return Loaded(facts, splits)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 
 from torch import Tensor
 
 from variate.datasets._csv import read_csv
-from variate.datasets._text import Corpus, corpus_of, stamp
+from variate.datasets._loaded import Loaded, read_once
+from variate.datasets._text import corpus_of
 from variate.errors import DataError
 from variate.facts import About
 from variate.registry import dataset
@@ -35,14 +35,12 @@ def texts(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
         DataError: where there is no such file, or a row has no text or no label.
     """
     name = check_split(split)
-    place = _place(folder)
-    return _corpus(place, stamp(place)).split(name)
+    return _corpus(_place(folder)).splits[name]
 
 
 def about(folder: Path | None = None) -> About:
     """The facts of the data set, its vocabulary among them. Raises ``DataError``."""
-    place = _place(folder)
-    return _corpus(place, stamp(place)).about
+    return _corpus(_place(folder)).about
 
 
 def _place(folder: Path | None) -> Path:
@@ -52,9 +50,8 @@ def _place(folder: Path | None) -> Path:
     return folder
 
 
-@lru_cache(maxsize=2)
-def _corpus(place: Path, _changed: object) -> Corpus:
-    """Read once, until what is there changes."""
+@read_once
+def _corpus(place: Path) -> Loaded:
     rows = list(_rows(place))
     missing = [
         number for number, row in rows if not str(row.get("text") or "").strip() or row.get("label") in (None, "")
