@@ -24,7 +24,7 @@ from variate.facts import Facts
 from variate.fingerprint import fingerprint
 from variate.network import RandomNetwork
 from variate.randomization import randomize
-from variate.spec import parse
+from variate.spec import parse, whole
 
 CARD, WEIGHTS = "card.json", "network.safetensors"
 
@@ -64,6 +64,11 @@ def versions() -> dict[str, str]:
     }
 
 
+def names_code(architecture: str) -> bool:
+    """Whether an architecture is the user's own ``module:callable``, and no registered name with options."""
+    return ":" in architecture.partition("(")[0]
+
+
 def build(architecture: str, facts: Facts) -> nn.Module:
     """An initialized architecture: a registered name with or without options, or the user's ``module:callable``.
 
@@ -73,7 +78,7 @@ def build(architecture: str, facts: Facts) -> nn.Module:
     import inspect
 
     options: dict[str, Any] = {}
-    if ":" in architecture.partition("(")[0]:
+    if names_code(architecture):
         function = registry.import_callable(architecture)
     else:
         name, options = parse(architecture, "a network")
@@ -88,16 +93,11 @@ def build(architecture: str, facts: Facts) -> nn.Module:
     unknown = [option for option in options if option not in named or option in given]
     if unknown:
         raise unknown_name(f"option of {architecture}", unknown[0], [name for name in named if name not in given])
-    whole = {name: _whole(value) for name, value in options.items()}
-    network = function(**{name: value for name, value in given.items() if name in named}, **whole)
+    chosen = {name: whole(value) for name, value in options.items()}
+    network = function(**{name: value for name, value in given.items() if name in named}, **chosen)
     if not isinstance(network, nn.Module):
         raise UsageError(f"{architecture} returned {type(network).__name__}", expected="a torch.nn.Module")
     return network
-
-
-def _whole(value: Any) -> Any:
-    """Numbers of options are floats: a whole one is meant as an integer."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def save(network: nn.Module, folder: str | Path, card: Card) -> None:
@@ -135,7 +135,7 @@ def load(folder: str | Path, *, trust_code: bool = False) -> nn.Module:
         CheckpointError: if the folder, the card or the tensors are missing, truncated, foreign, or not of one another.
     """
     card = read_card(folder)
-    if ":" in card.architecture.partition("(")[0] and not trust_code:
+    if names_code(card.architecture) and not trust_code:
         raise CheckpointError(
             f"the card in {folder} names the code {card.architecture!r}, which loading would run",
             todo="pass trust_code=True (--trust-code) if you trust it",

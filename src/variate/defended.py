@@ -9,7 +9,7 @@ from torch import nn
 
 from variate import registry
 from variate.errors import UsageError, unknown_name
-from variate.spec import parse
+from variate.spec import parse, whole
 
 
 def defended(text: str, network: nn.Module) -> tuple[nn.Module, str]:
@@ -30,8 +30,7 @@ def defended(text: str, network: nn.Module) -> tuple[nn.Module, str]:
         if option not in keywords:
             raise unknown_name(f"option of {name}", option, list(keywords))
         expected = type(keywords[option].default)
-        if expected is int and isinstance(value, float) and value.is_integer():
-            value = int(value)
+        value = whole(value) if expected is int else value
         if not isinstance(value, expected):
             raise UsageError(f"{option} of {name} is {value!r}", expected=f"a value like {keywords[option].default!r}")
         options[option] = value

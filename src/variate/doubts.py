@@ -27,6 +27,7 @@ from variate.randomness import Stream, hash_words
 from variate.record import Records
 from variate.verdicts.evidence import DOUBTS
 
+EXAMPLES = 64  # that doubts are measured on, the first ones
 BATCH = 64  # examples whose gradients are taken at once, unless told otherwise
 BLACK_BOX: tuple[dict[str, Any], ...] = (
     {"name": "noise", "queries": 100},
@@ -44,7 +45,7 @@ def doubt(
     budget: str | Budget,
     records: Records,
     name: str,
-    examples: int = 64,
+    examples: int = EXAMPLES,
     draws: int = 20,
     steps: int = 20,
     source: nn.Module | Mapping[str, nn.Module] | None = None,

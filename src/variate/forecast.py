@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from variate.budget import Budget
 from variate.checkpoint import build
 from variate.datasets._batches import Batches
-from variate.defended import defended, teacher_of
-from variate.doubts import doubt
+from variate.defended import teacher_of
+from variate.doubts import EXAMPLES, doubt
 from variate.drawing.keyed import kind_of, left_as_found
 from variate.evaluation import evaluate
 from variate.facts import About, about
@@ -31,7 +31,7 @@ from variate.oracle import GradientOracle
 from variate.randomization import randomize
 from variate.randomness import Stream
 from variate.record import Records
-from variate.study.cell import Cell, budget_of
+from variate.study.cell import Cell, budget_of, made
 from variate.study.file import Study
 from variate.study.grid import Place, fits
 from variate.training.loop import train
@@ -41,6 +41,7 @@ from variate.verdicts.result import CLEAN
 
 AUTO = 20  # draws, where they are found out on the way
 PROBED, PROBED_EXAMPLES = 3, 250  # batches of training, examples of validation
+TIMED = 3  # passes of each kind, of which the fastest counts
 GAP = 4.0  # between the logits of an answer that does not move
 
 
@@ -70,7 +71,7 @@ def of_training(cell: Cell) -> list[Cost]:
     lesson = replace(cell, defense="deterministic", objective=taught)
     before = [replace(cost, what=f"teacher, {cost.what}") for cost in of_training(lesson)] if taught is not None else []
     facts = about(cell.data, folder=cell.data_folder)
-    network, objective = defended(cell.defense, build(cell.network, facts))
+    network, objective = made(cell, facts)
     x, y = (part[: cell.train_examples] for part in cell.split("train"))
     batches = list(Batches(x[: (PROBED + 1) * cell.batch_size], y, batch_size=cell.batch_size, seed=cell.seed))
     teacher = build(cell.network, facts) if taught is not None else None
@@ -189,7 +190,7 @@ def of_evaluation(
     found = []
     for claim in records.claims.values():
         line = next(iter(records.examples[claim.id].values()))
-        examples = min(len(x), 64) if claim.part == DOUBTS else len(x)
+        examples = min(len(x), EXAMPLES) if claim.part == DOUBTS else len(x)
         batches = -(-examples // batch_size)
         judging = verdict_draws if random else 1
         passes = (line.forwards - line.backwards + judging) * forward + line.backwards * both
@@ -253,7 +254,7 @@ def _of_place(study: Study, place: Place) -> Cost:
     """One network: what its attacks ask, for each example that is attacked, and the seconds of all."""
     cell, plan = place.cell, study.evaluation
     facts = about(cell.data, folder=cell.data_folder)
-    network, _ = defended(cell.defense, build(cell.network, facts))
+    network, _ = made(cell, facts)
     x, y = (part[: plan.examples] for part in cell.split(plan.split))
     common: dict[str, Any] = {
         "draws": plan.draws, "verdict_draws": plan.verdict_draws, "batch_size": plan.batch_size, "suite": plan.suite,
@@ -276,13 +277,9 @@ def _seconds(network: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
     device = next(network.parameters(), x).device
     x, y = x.to(device), y.long().to(device)
     oracle = GradientOracle(network, stream=Stream("search", 0), examples=len(x), kind=kind_of(network, x[:2]))
-    found = []
     with left_as_found(network):
-        for ask in (oracle.scores, lambda inputs: oracle.gradient(inputs, y)):
-            times = []
-            for _ in range(3):
-                started = time.perf_counter()
-                ask(x)
-                times.append(time.perf_counter() - started)
-            found.append(min(times))
-    return found[0], found[1]
+        forward, both = (
+            min(_timed(ask) for _ in range(TIMED))
+            for ask in (partial(oracle.scores, x), partial(oracle.gradient, x, y))
+        )
+    return forward, both

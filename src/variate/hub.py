@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import nn
 
-from variate.checkpoint import CARD, WEIGHTS, Card, load, read_card
+from variate.checkpoint import CARD, WEIGHTS, Card, load, names_code, read_card
 from variate.errors import CheckpointError
 from variate.lacking import imported
 from variate.lines import Claim
@@ -146,7 +146,7 @@ def _what_it_is(card: Card) -> str:
 
 
 def _use(card: Card, repo_id: str) -> str:
-    own = ", trust_code=True" if ":" in card.architecture.partition("(")[0] else ""
+    own = ", trust_code=True" if names_code(card.architecture) else ""
     code = f'import variate\n\nnet = variate.from_pretrained("{repo_id}"{own})\nlogits = net(x)  # x in [0, 1]'
     note = f" Loading it needs your own module with `{card.architecture}`." if own else ""
     random = " Every call draws its weights afresh; `net.mean()` is the deterministic mean network."

@@ -106,7 +106,7 @@ class Reach:
         flat = perturbed.flatten(1)
         inside = (flat >= 0).all(1) & (flat <= 1).all(1)
         if self.settle is not None:
-            inside &= ((self.settle(perturbed, self.x) - perturbed).flatten(1).abs() <= 1e-6).all(1)
+            inside &= ((self.settle(perturbed, self.x) - perturbed).flatten(1).abs() <= SLACK).all(1)
         if self.measure is not None:
             near = self.measure(perturbed, self.x) <= self.unit * (self.budget.eps * (1 + TOLERANCE) + SLACK)
             return inside & near

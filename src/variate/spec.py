@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from variate.errors import UsageError
 
@@ -35,6 +36,11 @@ def written(name: str, options: Mapping[str, Value]) -> str:
     """``parse`` backwards: the shortest text that means the same."""
     inside = ", ".join(f"{option}={value}" for option, value in options.items())
     return f"{name}({inside})" if inside else name
+
+
+def whole(value: Any) -> Any:
+    """Numbers written in options are floats: a whole one is meant as an integer. Anything else stays."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _value(text: str) -> Value:

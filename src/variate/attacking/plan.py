@@ -65,7 +65,7 @@ class Plan:
             name = given.pop("name", "")
         if not name or not isinstance(name, str):
             raise UsageError(f"the attack {wanted!r} has no name", expected="a name, or a mapping with a 'name'")
-        number = _whole(given.pop("draws", draws))
+        number = spec.whole(given.pop("draws", draws))
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise UsageError(f"{name} cannot average over {number!r} draws", expected="a whole number of draws from 1")
         if name == CLEAN:
@@ -87,7 +87,7 @@ class Plan:
         for option in given:
             if option not in options and not _takes_any(self.attack):
                 raise unknown_name(f"option of {self.attack}", option, options)
-        return Plan(**{**vars(self), "options": {name: _whole(value) for name, value in given.items()}})
+        return Plan(**{**vars(self), "options": {name: spec.whole(value) for name, value in given.items()}})
 
     def check_fit(self, budget: Budget, modality: Modality) -> None:
         """Whether the attack works on a modality and bounds the budget's norm there. Raises ``UsageError``."""
@@ -270,15 +270,10 @@ def _takes_any(name: str) -> bool:
     return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
 
 
-def _whole(value: Any) -> Any:
-    """Options written as text are floats: a whole one is meant as an integer."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 def _checked_target(attack: str, facts: Mapping[str, Any], target: Any) -> str:
     if not facts["targeted"]:
         raise UsageError(f"{attack} cannot aim at a label", todo="leave the target out, or take another attack")
-    word = str(_whole(target))
+    word = str(spec.whole(target))
     if word not in TARGETS and not word.isdecimal():
         raise unknown_name("target", word, [*TARGETS, "a label"])
     return word

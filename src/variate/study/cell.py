@@ -102,12 +102,7 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
     if taught is not None:
         lesson = replace(cell, defense="deterministic", objective=taught)
         train_cell(lesson, out / TEACHER, show_progress=show_progress)
-    with torch.random.fork_rng():
-        torch.manual_seed(hash_words("initialize", cell.seed) % 2**32)
-        plain = build(cell.network, facts)
-    if cell.start is not None:
-        load_start(plain, cell.start, cell.network)
-    network, objective = defended(cell.defense, plain)
+    network, objective = made(cell, facts)
     x, y = (part[: cell.train_examples] for part in cell.split("train"))
     state = out / "training.safetensors"
     started = time.monotonic()
@@ -168,6 +163,16 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
         save(network, out, card)
         state.unlink(missing_ok=True)
     return card
+
+
+def made(cell: Cell, facts: About) -> tuple[nn.Module, str]:
+    """The network of a cell before it is trained, always the same one, and the objective of its defense."""
+    with torch.random.fork_rng():
+        torch.manual_seed(hash_words("initialize", cell.seed) % 2**32)
+        plain = build(cell.network, facts)
+    if cell.start is not None:
+        load_start(plain, cell.start, cell.network)
+    return defended(cell.defense, plain)
 
 
 def budget_of(cell: Cell, facts: About) -> str | None:

@@ -15,7 +15,7 @@ from variate.modalities.text import Text
 from variate.oracle import Oracle
 from variate.randomization import randomize
 from variate.registry import Entry
-from variate.tokens import Tokens, inputs_of
+from variate.tokens import Tokens, ids_of, inputs_of
 
 LETTERS = "abcde"
 WORDS = ("<pad>", "<unk>", *(first + second for first in LETTERS for second in LETTERS))
@@ -89,9 +89,8 @@ def best_margin(model: BagOfWords, x: Tensor, y: Tensor, budget: Budget) -> Tens
         budget: of words or characters, each replacement costing one.
     """
     with torch.no_grad():
-        reach = TEXT.reach(x, budget)
-        candidates = reach.swaps.candidates if reach.swaps is not None else torch.empty(0)
-        ids = (x[..., 0] * 65536).round().long()
+        candidates, _ = TEXT.swaps(budget.norm)
+        ids = ids_of(x)
         sign = 1.0 - 2.0 * y.double()  # of the first logit less the second
         worth = model.tokens.embedding.weight @ (model.head.weight[0] - model.head.weight[1])  # (V,)
         own = sign[:, None] * worth[ids]  # (B, T)
