@@ -49,18 +49,7 @@ def attack(
         accelerator=accelerator,
         trust_code=trust_code,
     )
-    if dry_run:
-        costs.foretell(
-            setting,
-            attacks=plans,
-            draws=draws,
-            verdict_draws=verdict_draws,
-            batch_size=batch_size,
-            json=json,
-        )
-        return
-    records, result = judging.judged(
-        setting,
+    asked = judging.Asked(
         attacks=plans,
         draws=draws,
         verdict_draws=verdict_draws,
@@ -68,10 +57,10 @@ def attack(
         batch_size=batch_size,
         how=how,
         seed=seed,
-        memory=memory,
         quiet=quiet,
+        memory=memory,
     )
-    judging.show(setting, records, result, json=json)
+    costs.judge_or_foretell(setting, asked, dry_run=dry_run, json=json)
 
 
 def _plan(text: str, steps: int | None) -> dict[str, Any]:

@@ -83,34 +83,20 @@ def audit(
         accelerator=accelerator,
         sources=source or [],
     )
-    if dry_run:
-        costs.foretell(
-            setting,
-            attacks=attack or [],
-            suite=suite,
-            doubts=doubts,
-            draws=draws,
-            verdict_draws=verdict_draws,
-            batch_size=batch_size,
-            devices=devices,
-            json=json,
-        )
-        return
-    records, result = judging.judged(
-        setting,
+    asked = judging.Asked(
         attacks=attack or [],
-        suite=suite,
-        target=target,
         draws=draws,
         verdict_draws=verdict_draws,
         deployments=deployment,
         batch_size=batch_size,
         how=how,
         seed=seed,
+        quiet=quiet,
         memory=memory,
+        suite=suite,
+        target=target,
         time_limit=time_limit,
         layers=layers,
         doubts=doubts,
-        quiet=quiet,
     )
-    judging.show(setting, records, result, json=json)
+    costs.judge_or_foretell(setting, asked, dry_run=dry_run, json=json, devices=devices)

@@ -15,29 +15,29 @@ if TYPE_CHECKING:
     from variate.forecast import Cost
 
 
-def foretell(
-    setting: judging.Setting,
-    *,
-    attacks: Sequence[str | Mapping[str, Any]],
-    draws: str,
-    verdict_draws: int,
-    batch_size: int,
-    suite: str | None = None,
-    doubts: bool = False,
-    devices: int = 1,
-    json: bool,
+def judge_or_foretell(
+    setting: judging.Setting, asked: judging.Asked, *, dry_run: bool, json: bool, devices: int = 1
 ) -> None:
+    """Judge a setting and show what came of it; or only say what that would cost."""
+    if dry_run:
+        foretell(setting, asked, devices=devices, json=json)
+        return
+    records, result = judging.judged(setting, asked)
+    judging.show(setting, records, result, json=json)
+
+
+def foretell(setting: judging.Setting, asked: judging.Asked, *, devices: int, json: bool) -> None:
     """Print what an evaluation would ask, and about how long it would take; nothing is attacked or written."""
     from variate.forecast import of_evaluation
 
     plan = {
-        "network": setting.title, "examples": len(setting.x), "budget": setting.budget, "draws": draws,
-        "verdict draws": verdict_draws, "records": str(setting.folder),
+        "network": setting.title, "examples": len(setting.x), "budget": setting.budget, "draws": asked.draws,
+        "verdict draws": asked.verdict_draws, "records": str(setting.folder),
     }  # fmt: skip
     costs = of_evaluation(
-        setting.network, setting.x, setting.y, budget=setting.budget, attacks=attacks, suite=suite, doubts=doubts,
-        draws=judging.draws_of(draws), verdict_draws=verdict_draws, batch_size=batch_size, modality=setting.modality,
-        source=setting.sources,
+        setting.network, setting.x, setting.y, budget=setting.budget, attacks=asked.attacks, suite=asked.suite,
+        doubts=asked.doubts, draws=judging.draws_of(asked.draws), verdict_draws=asked.verdict_draws,
+        batch_size=asked.batch_size, modality=setting.modality, source=setting.sources,
     )  # fmt: skip
     print_costs(costs, plan, devices=devices, as_json=json)
 

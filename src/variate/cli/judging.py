@@ -44,6 +44,26 @@ class Setting:
     modality: str | Modality = "image"
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a setting is to be judged by; the names are those of the options."""
+
+    attacks: Sequence[str | Mapping[str, Any]]
+    draws: str
+    verdict_draws: int
+    deployments: Sequence[str] | None
+    batch_size: int
+    how: How
+    seed: int
+    quiet: bool
+    memory: int | None = None
+    suite: str | None = None
+    target: str | None = None
+    time_limit: float | None = None
+    layers: bool = False
+    doubts: bool = False
+
+
 def of_run(
     run: Path,
     *,
@@ -157,24 +177,7 @@ def spread(devices: int) -> bool:
     return True
 
 
-def judged(
-    setting: Setting,
-    *,
-    attacks: Sequence[str | Mapping[str, Any]],
-    suite: str | None = None,
-    target: str | None = None,
-    draws: str = "20",
-    verdict_draws: int,
-    deployments: Sequence[str] | None,
-    batch_size: int,
-    how: How,
-    seed: int,
-    memory: int | None = None,
-    time_limit: float | None = None,
-    layers: bool = False,
-    doubts: bool = False,
-    quiet: bool,
-) -> tuple[Records, Result]:
+def judged(setting: Setting, asked: Asked) -> tuple[Records, Result]:
     """Evaluate a setting as one of the processes that do: the whole records, and the rates of what was asked."""
     from variate.evaluation import DEPLOYMENTS, evaluate
     from variate.record import RECORDS, Records
@@ -185,28 +188,29 @@ def judged(
     number, count = shard = this_shard()
     path = setting.folder / RECORDS
     records = Records(path, shard=number if count > 1 else None)
-    records.add([run_record(command=this_command(), title=setting.title, data=setting.data, seed=seed, x=setting.x)])
+    records.add(
+        [run_record(command=this_command(), title=setting.title, data=setting.data, seed=asked.seed, x=setting.x)]
+    )
     records.add(setting.lines)
     common: dict[str, Any] = {
-        "budget": setting.budget, "seed": seed, "batch_size": batch_size, "records": records, "how": how.value,
-        "shard": shard, "show_progress": not quiet, "memory": None if memory is None else memory * 1_000_000,
-        "modality": setting.modality,
+        "budget": setting.budget, "seed": asked.seed, "batch_size": asked.batch_size, "records": records,
+        "how": asked.how.value, "shard": shard, "show_progress": not asked.quiet, "modality": setting.modality,
+        "memory": None if asked.memory is None else asked.memory * 1_000_000,
     }  # fmt: skip
     result = evaluate(
-        setting.network, setting.x, setting.y, attacks=attacks, suite=suite, target=target, draws=draws_of(draws),
-        deployments=deployments or DEPLOYMENTS, verdict_draws=verdict_draws, source=setting.sources,
-        name=setting.name, pictures=True,
-        time_limit=time_limit, **common,
+        setting.network, setting.x, setting.y, attacks=asked.attacks, suite=asked.suite, target=asked.target,
+        draws=draws_of(asked.draws), deployments=asked.deployments or DEPLOYMENTS, verdict_draws=asked.verdict_draws,
+        source=setting.sources, name=setting.name, pictures=True, time_limit=asked.time_limit, **common,
     )  # fmt: skip
-    if doubts:
+    if asked.doubts:
         from variate.doubts import doubt
 
         doubt(
-            setting.network, setting.x, setting.y, name=setting.name, verdict_draws=verdict_draws,
-            source=setting.sources, draws=DOUBTS if draws == "auto" else int(draws), **common,
+            setting.network, setting.x, setting.y, name=setting.name, verdict_draws=asked.verdict_draws,
+            source=setting.sources, draws=DOUBTS if asked.draws == "auto" else int(asked.draws), **common,
         )  # fmt: skip
-    if layers:
-        _by_layer(setting, verdict_draws, common)
+    if asked.layers:
+        _by_layer(setting, asked.verdict_draws, common)
     wait_for_all(shard)
     if count > 1 and number == 0:
         records = merge(path, count)
