@@ -55,6 +55,7 @@ def test_the_page_is_that_of_the_tables():
 
 def parallel(rank, port, names, queue):
     """One of two processes: gradients of half a batch, averaged by DDP."""
+    import gc
     import os
 
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
@@ -72,6 +73,8 @@ def parallel(rank, port, names, queue):
             {name: {n: None if g is None else g.numpy() for n, g in grads.items()} for name, grads in found.items()}
         )
     torch.distributed.barrier()
+    del wrapped, output
+    gc.collect()  # what still holds the group would keep its threads until the interpreter ends, and abort it there
     torch.distributed.destroy_process_group()
 
 
