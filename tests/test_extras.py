@@ -18,6 +18,10 @@ WORKSHOP = {"dev", "docs"}  # for those who change Variate; nothing of it import
 USES = {  # something of Variate that needs the extra, and what it says where the extra is there
     "": ("variate.DrawAccuracy().reset(); import variate.sklearn; variate.Served(net)(x)", ""),
     "art": ("variate.art_classifier(net, (4,), 3)", ""),
+    "datasets": (
+        "(folder / 'a.parquet').write_text('')\nvariate.about('texts', folder=folder / 'a.parquet')",
+        "DataError: .*a.parquet cannot be read",
+    ),
     "foolbox": ("variate.foolbox_model(net)", ""),
     "hub": ("variate.push_to_hub('nowhere', 'us/nothing')", "CheckpointError: .*nowhere"),
     "lightning": ("from variate.lightning import RobustAccuracy; RobustAccuracy('linf:0.1')", ""),

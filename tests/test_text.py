@@ -200,23 +200,6 @@ def test_spam_from_a_package_and_a_folder(tmp_path):
     assert y.unique().tolist() == [0, 1]
 
 
-BAD_FILES = {
-    "missing text": ("text,label\ngood,1\n,0\n", "have no text or no label, the first being line 3"),
-    "missing column": ("words,label\ngood,1\n", "has no column 'text'"),
-    "one class": ("text,label\n" + "good film,1\n" * 40, "1 classes are no data set"),
-    "too few": ("text,label\ngood,1\nbad,0\n", "2 texts"),
-}
-
-
-@pytest.mark.parametrize("case", BAD_FILES)
-def test_a_file_of_texts_that_cannot_be_used_is_explained(case, tmp_path):
-    text, message = BAD_FILES[case]
-    path = tmp_path / "t.csv"
-    path.write_text(text)
-    with pytest.raises(DataError, match=message):
-        registry.get("datasets", "texts").load()("train", folder=path)
-
-
 @pytest.mark.parametrize("name", ["movie-snippets", "spam", "texts"])
 def test_data_that_is_not_there_says_where_it_is_from(name, tmp_path):
     for folder in (None, tmp_path / "none"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -30,7 +30,14 @@ def words_of(text: str) -> list[str]:
 
 
 def corpus_of(
-    texts: Sequence[str], labels: Sequence[str], *, length: int, most: int = 10_000, least: int = 2, budget: str
+    texts: Sequence[str],
+    labels: Sequence[str],
+    *,
+    length: int,
+    most: int = 10_000,
+    least: int = 2,
+    budget: str,
+    sizes: Mapping[str, int] | None = None,
 ) -> Loaded:
     """Texts and labels as inputs; the vocabulary is that of the training split alone.
 
@@ -43,16 +50,19 @@ def corpus_of(
         most: words of the vocabulary.
         least: how often a word stands in the training split, to have a number of its own.
         budget: the data set's usual one.
+        sizes: where the splits are given: how many texts each has, one after another; ``train`` and ``test`` are among
+            them, and without ``validation`` a tenth of ``train`` is taken for it. By default one permutation cuts all.
 
     Raises:
-        DataError: for too few texts or a single class.
+        DataError: for too few texts, a single class, or a class that is in no training text of given splits.
     """
     classes = sorted(set(labels))
     if len(classes) < 2 or len(texts) < 30:
         raise DataError(f"{len(texts)} texts of {len(classes)} classes are no data set", expected="30 texts, 2 classes")
-    order = permutation(len(texts))
-    first, second = (round(share * len(texts)) for share in (SHARES[0], sum(SHARES)))
-    places = {"train": order[:first], "validation": order[first:second], "test": order[second:]}
+    places = _cut(len(texts)) if sizes is None else _given(sizes)
+    unseen = set(classes) - {labels[i] for i in places["train"]}
+    if sizes is not None and unseen:
+        raise DataError(f"no text of the training split has the label {', '.join(sorted(unseen))}")
     found = [words_of(text) for text in texts]
     learned = [found[i] for i in places["train"]]
     words = vocabulary(learned, most=most, least=least)
@@ -69,6 +79,25 @@ def corpus_of(
     )
     splits = {name: (inputs[torch.from_numpy(at)], y[torch.from_numpy(at)]) for name, at in places.items()}
     return Loaded(about, splits)
+
+
+def _cut(count: int) -> dict[str, NDArray[np.int64]]:
+    """The splits of texts that come in one piece."""
+    order = permutation(count)
+    first, second = (round(share * count) for share in (SHARES[0], sum(SHARES)))
+    return {"train": order[:first], "validation": order[first:second], "test": order[second:]}
+
+
+def _given(sizes: Mapping[str, int]) -> dict[str, NDArray[np.int64]]:
+    """Given splits, each mixed, so that the first few have every label."""
+    places, start = {}, 0
+    for name, count in sizes.items():
+        places[name] = start + permutation(count)
+        start += count
+    if "validation" not in places:
+        held = round(SHARES[1] * sizes["train"])
+        places["validation"], places["train"] = places["train"][:held], places["train"][held:]
+    return places
 
 
 def vocabulary(texts: Sequence[Sequence[str]], *, most: int, least: int) -> list[str]:
