@@ -26,6 +26,7 @@ from variate.facts import About, about
 from variate.modalities.audio import Audio
 from variate.networks._log_mel import LogMel, mel_filters
 from variate.randomization import randomize
+from variate.reading import labelled
 from variate.record import Records
 from variate.report.attacked import galleries
 from variate.report.page import page_text
@@ -308,7 +309,27 @@ BAD = {
     "silent at first": (
         "low_anna_7.wav",
         wav(np.repeat(np.array([0, 999], np.int16), 8000)),
-        "low_anna_7.wav is silent in its first",
+        "low_anna_7.wav sounds only from 1 s on, and its first 1 s are kept",
+    ),
+    "silent at first, fast": (
+        "low_anna_7.wav",
+        wav(np.repeat(np.array([0, 999], np.int16), 24000), 16000),
+        "low_anna_7.wav sounds only from 1.5 s on, and its first 1 s are kept",
+    ),
+    "cancels": (
+        "low_anna_7.wav",
+        wav(np.tile(np.array([[300, -300]], np.int16), (900, 1))),
+        "low_anna_7.wav is silent once its channels are averaged",
+    ),
+    "no channels": (
+        "low_anna_7.wav",
+        GOOD[:22] + struct.pack("<H", 0) + GOOD[24:],
+        "low_anna_7.wav has a damaged header: channels 0, bits of each 16, bytes for all 2",
+    ),
+    "no bytes": (
+        "low_anna_7.wav",
+        GOOD[:28] + struct.pack("<IHH", 0, 0, 0) + GOOD[36:],
+        "low_anna_7.wav has a damaged header: channels 1, bits of each 0, bytes for all 0",
     ),
     "too loud": ("low_anna_7.wav", wav(np.array([0.5, -3, 2], np.float32)), "low_anna_7.wav has samples from -3 to 2"),
     "nan": ("low_anna_7.wav", wav(np.array([0.5, np.nan], np.float32)), "low_anna_7.wav has NaN or infinite samples"),
@@ -324,6 +345,15 @@ def test_files_that_cannot_be_used_are_named_with_the_reason(tmp_path, case):
     with pytest.raises(DataError, match="1 files in") as error:
         load("train", folder=folder)
     assert error.value.findings[0].startswith(why)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_folder_may_be_named_by_a_string(tmp_path, kind):
+    folder = kind(spoken(tmp_path / "d", takes=1))
+    assert about("spoken-digits", folder=folder).labels == ("high", "low")
+    assert len(labelled("spoken-digits", folder=folder, split="train")[1]) > 0
+    with pytest.raises(DataError, match="there is nothing at nowhere"):
+        about("spoken-digits", folder=kind("nowhere"))
 
 
 def test_too_few_speakers_labels_nobody_says_and_missing_places_are_explained(tmp_path):

@@ -121,7 +121,7 @@ def test_every_flag_is_shown_with_its_networks_and_its_remedy_once(page, records
 def test_the_page_is_rebuilt_from_the_records_alone(page, records, tmp_path):
     packed = tmp_path / "records.jsonl.gz"
     packed.write_bytes(gzip.compress(records.path.read_bytes()))
-    assert write_page([Records(packed)], tmp_path / "again.html").read_text() == page
+    assert write_page([Records(packed)], str(tmp_path / "again.html")).read_text() == page
 
 
 def test_rates_read_back_are_the_rates_that_were_judged(records):

@@ -44,7 +44,7 @@ def tiny(tmp_path):
 
 
 def test_a_study_trains_judges_and_records_everything(tiny, tmp_path):
-    records = run_study(tiny, tmp_path / "out", command="variate study tiny.toml")
+    records = run_study(tiny, str(tmp_path / "out"), folders=str(tmp_path), command="variate study tiny.toml")
     assert Records(tmp_path / "out" / "records.jsonl").claims == records.claims
     assert list(records.networks) == ["deterministic", "random-at"]
     assert {scale.network for scale in records.scales} == {"random-at"}

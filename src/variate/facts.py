@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -73,7 +74,7 @@ class About:
         return modality_of(self.kind, self.details)
 
 
-def about(data: str, *, folder: Path | None = None) -> About:
+def about(data: str, *, folder: str | PathLike[str] | None = None) -> About:
     """The facts of a registered data set, or of the user's own.
 
     Args:
@@ -90,7 +91,7 @@ def about(data: str, *, folder: Path | None = None) -> About:
     entry = registry.get("datasets", data)
     told = getattr(importlib.import_module(entry.module), "about", None)
     if told is not None:
-        found: About = told(folder)
+        found: About = told(None if folder is None else Path(folder))
         return found
     facts = entry.facts
     return About(facts["modality"], *(facts[name] for name in ("shape", "classes", "mean", "std", "budget")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import zipfile
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ SHARES = (0.8, 0.1)  # of the examples that are for training and validation, whe
 
 
 def labelled(
-    source: str, *, folder: Path | None = None, split: str = "test", cut: bool = False
+    source: str, *, folder: str | PathLike[str] | None = None, split: str = "test", cut: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Inputs and labels.
 
@@ -48,7 +49,8 @@ def labelled(
         knows = "split" in inspect.signature(function).parameters
         pair = _tensors(function(split=split) if knows else function(), source)
         return _part(*pair, split, cut=cut and not knows)
-    x, y = registry.get("datasets", source).load()(split, folder=folder)
+    place = None if folder is None else Path(folder)
+    x, y = registry.get("datasets", source).load()(split, folder=place)
     return x, y
 
 

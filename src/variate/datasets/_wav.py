@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -61,16 +62,18 @@ def clip_of(content: bytes, *, rate: int, length: int) -> Clip:
     samples = samples.reshape(len(samples), -1)
     if _is_clipped(samples):
         handled.append("clipped")
+    sounds = samples.any()
     samples = samples.mean(1)  # (T,)
     if found != rate:
         handled.append("resampled")
         samples = _resampled(samples, found, rate)
     if not samples.any():
-        raise RefusedError("is silent")
+        raise RefusedError("is silent once its channels are averaged: they cancel" if sounds else "is silent")
+    first = np.flatnonzero(samples)[0]
     handled += ["cropped"] if len(samples) > length else ["padded"] if len(samples) < length else []
     samples = np.pad(samples[:length], (0, max(0, length - len(samples))))
     if not samples.any():
-        raise RefusedError(f"is silent in its first {length:,} samples, which are all that is kept of it")
+        raise RefusedError(f"sounds only from {first / rate:.3g} s on, and its first {length / rate:g} s are kept")
     return Clip(samples, tuple(handled))
 
 
@@ -114,6 +117,8 @@ def _read(content: bytes) -> tuple[int, Floats]:
             rate, values = wavfile.read(io.BytesIO(content))
         except wavfile.WavFileWarning:
             raise RefusedError("is cut short") from None
+        except ZeroDivisionError:
+            raise RefusedError(f"has a damaged header: {_claims(content)}") from None
         except Exception as error:  # of damaged headers it raises errors of many kinds
             raise RefusedError(f"is no WAV file that can be read: {error}") from None
     if not RATES[0] <= rate <= RATES[1]:
@@ -121,6 +126,13 @@ def _read(content: bytes) -> tuple[int, Floats]:
     if not values.size:
         raise RefusedError("has no samples")
     return int(rate), _amplitudes(values)
+
+
+def _claims(content: bytes) -> str:
+    """What the header says of the samples."""
+    order = ">" if content.startswith(b"RIFX") else "<"
+    channels, *_, frame, bits = struct.unpack_from(f"{order}HIIHH", content, content.index(b"fmt ") + 10)
+    return f"channels {channels}, bits of each {bits}, bytes for all {frame}"
 
 
 def _amplitudes(values: NDArray[Any]) -> Floats:

@@ -81,9 +81,9 @@ class Section:
         return [(f"{self.prefix}{name}", title) for name, title, there in parts if there]
 
 
-def write_page(records: Sequence[Records], path: Path) -> Path:
+def write_page(records: Sequence[Records], path: str | Path) -> Path:
     """Write the page of one or more sets of records. Raises ``RecordError``."""
-    page = page_text(records)
+    page, path = page_text(records), Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8")

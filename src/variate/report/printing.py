@@ -37,13 +37,14 @@ def browser() -> str:
     return found
 
 
-def print_page(page: Path, path: Path) -> Path:
+def print_page(page: str | Path, path: str | Path) -> Path:
     """Print a page to a PDF file.
 
     Raises:
         UsageError: if no Chromium is installed.
         VariateError: if it does not print.
     """
+    page, path = Path(page), Path(path)
     program = browser()
     with tempfile.TemporaryDirectory() as profile:
         command = [program, *FLAGS, f"--user-data-dir={profile}", f"--print-to-pdf={path.resolve()}"]

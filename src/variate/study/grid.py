@@ -26,7 +26,7 @@ from variate.study.file import Curves, Defense, Evaluation, Study
 
 JUDGED = "judged.json"  # what a place's records hold in full
 TWINS = ("mean network", "one frozen draw")
-Folders = Path | Mapping[str, Path] | None  # of the data sets' files: one for all, or by name
+Folders = str | Path | Mapping[str, str | Path] | None  # of the data sets' files: one for all, or by name
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ class Judged(BaseModel):
 
 def folder_for(folders: Folders, data: str) -> Path | None:
     """The folder of a data set's files, where there is one for all or one for each."""
-    return folders.get(data) if isinstance(folders, Mapping) else folders
+    found = folders.get(data) if isinstance(folders, Mapping) else folders
+    return None if found is None else Path(found)
 
 
 def places(study: Study, out: Path, *, folders: Folders = None, accelerator: str = "auto") -> dict[str, Place]:

@@ -133,16 +133,16 @@ def _check_network(study: Study, data: str, architecture: str, defense: Defense,
     wire(recipe, network, Stream("train", 0), teacher=plain if taught is not None else None, modality=facts.modality)
 
 
-def progress_of(study: Study, out: Path, *, folders: Folders = None, accelerator: str = "auto") -> dict[str, str]:
+def progress_of(study: Study, out: str | Path, *, folders: Folders = None, accelerator: str = "auto") -> dict[str, str]:
     """How far every network of a study is, by name. Raises ``UsageError``."""
     check_study(study, folders=folders)
-    grid = places(study, out, folders=folders, accelerator=accelerator)
+    grid = places(study, Path(out), folders=folders, accelerator=accelerator)
     return {name: state(study, place, grid) for name, place in grid.items()}
 
 
 def run_study(
     study: Study,
-    out: Path,
+    out: str | Path,
     *,
     command: str,
     folders: Folders = None,
@@ -170,7 +170,7 @@ def run_study(
     """
     check_study(study, folders=folders)
     alone = where.engine == "local" and where.workers == 1
-    out = out.absolute()
+    out = Path(out).absolute()
     held = {data: folder.absolute() for data in study.data if (folder := folder_for(folders, data)) is not None}
     order = Order(study, out, held, accelerator, show_progress and alone)
     grid = order.places()
