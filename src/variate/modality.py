@@ -198,10 +198,6 @@ class Modality(ABC):
         """The norm of the points that attacks move, which need not be that of the budget."""
         return budget.norm
 
-    def trained(self, budget: Budget) -> Budget:
-        """The budget to train within where that of an evaluation is this one, and nothing else is said."""
-        return budget
-
     @abstractmethod
     def reach(self, x: Tensor, budget: Budget) -> Reach:
         """What a perturbation within a budget may make of inputs, shape (B, ...). Raises ``UsageError``."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from variate.attacks._steps import check_steps
 from variate.attacks._words import Replacing, best_change
 from variate.budget import Budget
-from variate.losses import Loss, aimed, cross_entropy
+from variate.losses import Loss, aimed, loss_named
 from variate.oracle import GradientOracle
 from variate.registry import attack
 from variate.tokens import RADIUS, smooth, vectors_of
@@ -30,6 +30,7 @@ def hotflip(
     budget: Budget,
     target: Tensor | None = None,
     beam: int = 6,
+    loss: str | Loss = "cross-entropy",
 ) -> Tensor:
     """One word after another is replaced by the candidate that raises the loss most, to first order and then in truth.
 
@@ -46,12 +47,13 @@ def hotflip(
         budget: the most words, or characters.
         target: the labels to reach, shape (B,); None to leave ``y``.
         beam: replacements that are tried in each round, from 1.
+        loss: what to raise: ``cross-entropy``, ``margin`` or ``dlr``, or any function of ``variate.losses``' kind.
 
     Returns:
         Inputs, shape (B, T, 1).
     """
     check_steps("hotflip", beam=beam)
-    raised, labels = aimed(cross_entropy, y, target)
+    raised, labels = aimed(loss_named(loss) if isinstance(loss, str) else loss, y, target)
     state = Replacing(oracle, x, budget)
     vectors = vectors_of(oracle.network)  # (V, E)
     for _ in range(min(int(budget.size), x.shape[1])):  # a word is replaced at most once

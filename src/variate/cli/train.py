@@ -171,7 +171,7 @@ def train(
     history = History(**card.history)
     if history.robust:
         rate = 100 * history.robust[history.best]
-        typer.echo(
-            f"best epoch {history.best + 1} of {len(history.robust)}: {rate:.1f} % right under PGD, to rank epochs only"
-        )
-    typer.echo(f"next: variate attack {out} --attack pgd --steps 40 --draws 20")
+        best = f"best epoch {history.best + 1} of {len(history.robust)}"
+        typer.echo(f"{best}: {rate:.1f} % right under the inner attack, to rank epochs only")
+    where = f" --data-folder {data_folder}" if data_folder is not None else ""
+    typer.echo(f"next: variate evaluate {out} --suite standard{where}")

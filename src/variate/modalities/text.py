@@ -16,7 +16,6 @@ from variate.modality import Kept, Modality, Reach, Swaps
 from variate.registry import modality
 from variate.tokens import PADDING, RADIUS, UNKNOWN, WORDS, ids_of, inputs_of, smooth, tokens_of
 
-TRAINED = "l2:1"  # what stands for words and typos in training, where nothing else is said
 TYPOS = 24  # words of the vocabulary that one typo makes of a word, at most
 
 
@@ -70,10 +69,6 @@ class Text(Modality):
         there[..., 0] = 0
         inside = budget.with_size(str(budget.size / Fraction(2 * RADIUS)))
         return Reach(x, inside, unit=2 * RADIUS, scale=there)
-
-    def trained(self, budget: Budget) -> Budget:
-        """Vectors moved within a ball, where words or characters are replaced: those have no gradient."""
-        return Budget.parse(TRAINED) if budget.norm in ("words", "chars") else budget
 
     def example(self, shape: Sequence[int]) -> Tensor:
         """Two texts of words from the vocabulary: (2, T, 1)."""

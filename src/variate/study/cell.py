@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from variate import registry
-from variate.budget import Budget
 from variate.checkpoint import CARD, Card, build, families_of, load, load_start, read_card, save, versions
 from variate.datasets._batches import Batches
 from variate.defended import defended, teacher_of
@@ -177,7 +176,7 @@ def made(cell: Cell, facts: About) -> tuple[nn.Module, str]:
 
 def budget_of(cell: Cell, facts: About) -> str | None:
     """Of the inner attack and of the validation's: the cell's own, or what its data is trained within, if anything."""
-    return cell.budget or (str(facts.modality.trained(Budget.parse(facts.budget))) if facts.budget else None)
+    return cell.budget or facts.budget or None
 
 
 def validation_accuracy(card: Card) -> float | None:

@@ -1,4 +1,4 @@
-"""The attack inside adversarial training: PGD on the network as it learns, with draws of the training's own stream."""
+"""The attack inside adversarial training, on the network as it learns, with draws of the training's own stream."""
 
 from __future__ import annotations
 
@@ -18,9 +18,14 @@ from variate.network import RandomNetwork
 from variate.oracle import GradientOracle
 from variate.randomness import Stream, hash_words
 
+INNER = {"pgd": "steps", "hotflip": "beam"}  # what the number of steps is called there
+
 
 class InnerAttack:
     """What an adversarial objective is given as ``perturb``: from inputs and labels to perturbed inputs.
+
+    Within a ball it is ``pgd``; where words are replaced it is ``hotflip``, which tries in each of its rounds as many
+    replacements as pgd would make steps.
 
     Batch-norm statistics and gradients do not see it. Objectives that are summed share their perturbed inputs: the
     same question about the same batch is answered once.
@@ -29,7 +34,7 @@ class InnerAttack:
         network: the network in training.
         stream: the training's stream of keys.
         budget: of the perturbation.
-        steps: of PGD, where the objective does not say.
+        steps: where the objective does not say.
         seed: of the random starts; every batch begins elsewhere.
         modality: of the inputs; images without one.
     """
@@ -71,8 +76,8 @@ class InnerAttack:
             y: labels, shape (B,), or whatever else ``loss`` compares with, one row an example.
             loss: what to raise, per example.
             draws: averaged at each step; inside ``one_draw`` that draw is the only one.
-            steps: of PGD; the training's own number without it.
-            step_size: in units of the budget's size; 2.5 / steps without one.
+            steps: the training's own number without it.
+            step_size: of pgd, in units of the budget's size; 2.5 / steps without one.
 
         Returns:
             Perturbed inputs, shape (B, ...).
@@ -103,14 +108,8 @@ class InnerAttack:
     def _attack(self, x: Tensor, y: Tensor, loss: Loss, draws: int, steps: int, step_size: float | None) -> Tensor:
         if self._kind is None:
             self._kind = kind_of(self._network, x[:2])
-        pgd = registry.get("attacks", "pgd")
         norm = self._budget.norm if self._modality is None else self._modality.norm(self._budget)
-        if norm not in pgd.facts["norms"]:
-            raise UsageError(
-                f"cannot train within {self._budget}: pgd, the inner attack, has no {norm} version",
-                expected=f"a budget in {', '.join(pgd.facts['norms'])}; it need not be the one of the evaluation",
-                todo="pass another budget to the training, such as l2:1 for texts; in a study under [training]",
-            )
+        attack, options = _attack_within(norm, steps)
         seed = hash_words("start", self._seed, self._stream.index)
         x = x if self._modality is None else self._modality.prepared(x, self._budget, self._network)
         reach = Reach(x, self._budget) if self._modality is None else self._modality.reach(x, self._budget)
@@ -120,7 +119,22 @@ class InnerAttack:
             again = Stream("train", self._stream.seed, index=self._held)
             how = {"stream": again, "keys": "fixed"}
         oracle = GradientOracle(self._network, kind=self._kind, seed=seed, reach=reach, **how)
-        size = None if step_size is None else step_size * reach.budget.eps
+        if step_size is not None and "steps" in options:
+            options["step_size"] = step_size * reach.budget.eps
         with left_as_found(self._network):
-            points: Tensor = pgd.load()(oracle, x, y, budget=reach.budget, loss=loss, steps=steps, step_size=size)
+            points: Tensor = attack.load()(oracle, x, y, budget=reach.budget, loss=loss, **options)
         return reach.inputs(points)
+
+
+def _attack_within(norm: str, steps: int) -> tuple[registry.Entry, dict[str, Any]]:
+    """The inner attack that bounds a norm, and what the steps are to it. Raises ``UsageError``."""
+    for name, option in INNER.items():
+        entry = registry.get("attacks", name)
+        if norm in entry.facts["norms"]:
+            return entry, {option: steps}
+    known = [norm for name in INNER for norm in registry.get("attacks", name).facts["norms"]]
+    raise UsageError(
+        f"no inner attack bounds {norm}, so nothing can be trained within it",
+        expected=f"a budget in {', '.join(known)}; it need not be the one of the evaluation",
+        todo="pass another budget to the training; in a study under [training]",
+    )
