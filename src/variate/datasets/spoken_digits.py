@@ -26,8 +26,8 @@ SHOWN = 8  # files that an error names
 @dataset(
     modality="audio",
     budget="snr:20dB",
-    cite="Jackson et al., the Free Spoken Digit Dataset, https://github.com/Jakobovski/free-spoken-digit-dataset "
-    "(doi:10.5281/zenodo.1342401)",
+    cite="Jackson et al. 2018, the Free Spoken Digit Dataset, https://github.com/Jakobovski/free-spoken-digit-dataset "
+    "(version 1.0.8: doi:10.5281/zenodo.1342401)",
 )
 def spoken_digits(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
     """Spoken digits, one second at 8 kHz, no speaker in two splits. Of FSDD 1,500 train, 500 validation, 1,000 test.

@@ -19,7 +19,7 @@ FULL_SCALE = 32_768  # of 16-bit sound
 
 @modality(
     norms=("linf", "l2", "snr"),
-    cite="Carlini & Wagner 2018, arXiv:1801.01944 (audio); signal to noise: Kreuk et al. 2018, arXiv:1801.03339",
+    cite="Carlini & Wagner 2018, arXiv:1801.01944 (audio); signal to noise: Olivier & Raj 2022, arXiv:2203.16536",
 )
 @dataclass(frozen=True)
 class Audio(Modality):

@@ -49,7 +49,7 @@ class LogMel(nn.Module):
 def mel_filters(rate: int, size: int, bands: int) -> Tensor:
     """Triangles over frequencies, evenly spaced in mel up to half the rate: (M, size / 2 + 1).
 
-    A mel is 2595 log10(1 + f / 700) (O'Shaughnessy 1987, Speech communication, page 150).
+    A mel is 2595 log10(1 + f / 700) (O'Shaughnessy 1987, Speech communication: human and machine, page 150).
     """
     highest = 2595 * math.log10(1 + rate / 1400)
     corners = 700 * (10 ** (torch.linspace(0, highest, bands + 2, dtype=torch.float64) / 2595) - 1)  # (M + 2,)

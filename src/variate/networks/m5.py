@@ -13,8 +13,8 @@ from variate.registry import network
 class M5(nn.Module):
     """M5: a convolution over 80 samples in steps of 4, three over 3 places, each with batch norm, ReLU, pooling by 4.
 
-    The mean over time and one linear layer follow. The paper's has a width of 128, and hears clips as loud as they are;
-    here they are brought to one level first.
+    The mean over time and one linear layer follow. The paper's has a width of 128, and its waveforms were standardized
+    to mean 0 and variance 1 beforehand; here the network divides every clip by its root mean square.
 
     Args:
         shape: of one input, (1, T), T of at least 1,024.
