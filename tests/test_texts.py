@@ -235,6 +235,13 @@ def bad(hf, folder, case):
         card = "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: %s\n---\n"
         (folder / "README.md").write_text(card % "hf://datasets/us/them/t.parquet")
         return folder
+    if case == "several":
+        parts = splits(hf, train=40, test=10)
+        for name in ("one", "two"):
+            repository(parts, folder / name)
+        files = "".join(f"- config_name: {name}\n  data_files: {name}/data/*\n" for name in ("one", "two"))
+        (folder / "README.md").write_text(f"---\nconfigs:\n{files}---\n")
+        return folder
     if case == "code":
         (repository(splits(hf, train=40, test=10), folder) / f"{folder.name}.py").write_text("raise SystemExit(3)")
         return folder
@@ -252,6 +259,7 @@ BAD_FOLDERS = {
     "unseen": "no text of the training split has the label fine",
     "pictures": "there is no table in the folder",
     "elsewhere": "the card of .* names files elsewhere, and nothing is fetched",
+    "several": "cannot be read: Config name is missing. Please pick one among .*'one', 'two'",
     "code": "cannot be read: Dataset scripts are no longer supported",
     "damaged": "t.parquet cannot be read",
     "damaged folder": "cannot be read",

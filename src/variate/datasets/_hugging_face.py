@@ -44,8 +44,9 @@ def tables(place: Path) -> dict[str, Any]:
     except DataError:
         raise
     except Exception as error:  # of damaged files, and of folders of another layout, it raises errors of many kinds
-        said = str(error).partition("\n")[0]
-        raise DataError(f"{place} cannot be read: {said}", expected=HOLDS) from error
+        said = " ".join(str(error).split("\n")[:2])
+        todo = "of several data sets in one repository, name the folder or the .parquet file of one"
+        raise DataError(f"{place} cannot be read: {said}", expected=HOLDS, todo=todo) from error
     return dict(found) if isinstance(found, dict) else {"": found}
 
 
