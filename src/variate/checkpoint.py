@@ -24,7 +24,7 @@ from variate.facts import Facts
 from variate.fingerprint import fingerprint
 from variate.network import RandomNetwork
 from variate.randomization import randomize
-from variate.spec import parse, whole
+from variate.spec import names_code, parse, whole
 
 CARD, WEIGHTS = "card.json", "network.safetensors"
 
@@ -62,11 +62,6 @@ def versions() -> dict[str, str]:
         "variate": variate.__version__,
         **{package: version(package) for package in ("torch", "numpy")},
     }
-
-
-def names_code(architecture: str) -> bool:
-    """Whether an architecture is the user's own ``module:callable``, and no registered name with options."""
-    return ":" in architecture.partition("(")[0]
 
 
 def build(architecture: str, facts: Facts) -> nn.Module:

@@ -11,10 +11,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
 
-from variate import registry
 from variate.inputs import check_inputs
 from variate.modality import Modality, modality_of
-from variate.reading import is_own, labelled
+from variate.reading import is_own, labelled, registered
 
 
 class Facts(Protocol):
@@ -78,20 +77,21 @@ def about(data: str, *, folder: str | PathLike[str] | None = None) -> About:
     """The facts of a registered data set, or of the user's own.
 
     Args:
-        data: its name; or a ``.npz`` file or ``module:callable`` (see ``variate.reading``), whose facts are those of
-            its training split: pictures of shape (N, C, H, W), and rows of shape (N, D) as numbers in [0, 1].
+        data: its name, with options or without; or a ``.npz`` file or ``module:callable`` (see ``variate.reading``),
+            whose facts are those of its training split: pictures of shape (N, C, H, W), and rows of shape (N, D) as
+            numbers in [0, 1].
         folder: of its files, for those whose facts are known only once they are read: their file has a function
-            ``about(folder)`` beside the loader.
+            ``about(folder)`` beside the loader, with the loader's options.
 
     Raises:
         UsageError: for a name that does not exist, DataError where files are missing or damaged.
     """
     if is_own(data):
         return _own(data)
-    entry = registry.get("datasets", data)
+    entry, options = registered(data)
     told = getattr(importlib.import_module(entry.module), "about", None)
     if told is not None:
-        found: About = told(None if folder is None else Path(folder))
+        found: About = told(None if folder is None else Path(folder), **options)
         return found
     facts = entry.facts
     return About(facts["modality"], *(facts[name] for name in ("shape", "classes", "mean", "std", "budget")))

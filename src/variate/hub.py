@@ -14,12 +14,13 @@ from typing import Any
 
 from torch import nn
 
-from variate.checkpoint import CARD, WEIGHTS, Card, load, names_code, read_card
+from variate.checkpoint import CARD, WEIGHTS, Card, load, read_card
 from variate.errors import CheckpointError
 from variate.lacking import imported
 from variate.lines import Claim
 from variate.record import RECORDS, Records
 from variate.report.table import markdown
+from variate.spec import names_code
 
 PAGE = "README.md"
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from variate import registry
-from variate.errors import DataError, UsageError
+from variate.errors import DataError, UsageError, unknown_name
+from variate.spec import names_code, parse, whole
 from variate.splits import check_split, permutation
 
 FORMS = "a data set's name, a file.npz with arrays x and y, or module:callable that returns (x, y) or a Dataset"
@@ -28,9 +29,9 @@ def labelled(
     """Inputs and labels.
 
     Args:
-        source: the name of a data set; the path of an ``.npz`` file with the arrays ``x`` and ``y`` (never unpickled);
-            or a ``module:callable`` that returns both, or a ``Dataset`` of PyTorch, of torchvision or of Hugging Face,
-            and is given ``split`` if it names such an argument.
+        source: the name of a data set, with options or without; the path of an ``.npz`` file with the arrays ``x`` and
+            ``y`` (never unpickled); or a ``module:callable`` that returns both, or a ``Dataset`` of PyTorch, of
+            torchvision or of Hugging Face, and is given ``split`` if it names such an argument.
         folder: of a data set's files.
         split: of a data set.
         cut: of a file, and of a callable that knows no splits, take a tenth for validation and one for the test, by one
@@ -44,19 +45,37 @@ def labelled(
     """
     if source.endswith(".npz"):
         return _part(*_from_file(Path(source)), split, cut=cut)
-    if ":" in source:
+    if names_code(source):
         function = registry.import_callable(source)
         knows = "split" in inspect.signature(function).parameters
         pair = _tensors(function(split=split) if knows else function(), source)
         return _part(*pair, split, cut=cut and not knows)
-    place = None if folder is None else Path(folder)
-    x, y = registry.get("datasets", source).load()(split, folder=place)
+    entry, options = registered(source)
+    x, y = entry.load()(split, folder=None if folder is None else Path(folder), **options)
     return x, y
 
 
 def is_own(source: str) -> bool:
     """Whether a source is the user's file or code, and no data set by its name."""
-    return ":" in source or source.endswith(".npz")
+    return names_code(source) or source.endswith(".npz")
+
+
+def registered(source: str) -> tuple[registry.Entry, dict[str, Any]]:
+    """A data set by its name, and the options in parentheses behind it, such as ``texts(length=128)``.
+
+    Raises ``UsageError`` for a name or an option that does not exist.
+    """
+    name, options = parse(source, "a data set")
+    entry = registry.get("datasets", name)
+    if options:
+        parameters = inspect.signature(entry.load()).parameters.values()
+        known = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY and one.name != "folder"]
+        strange = [option for option in options if option not in known]
+        if not known:
+            raise UsageError(f"the data set {name} has no options", todo=f"write {name}")
+        if strange:
+            raise unknown_name(f"option of {name}", strange[0], known)
+    return entry, {option: whole(value) for option, value in options.items()}
 
 
 def _part(x: Tensor, y: Tensor, split: str, *, cut: bool) -> tuple[Tensor, Tensor]:

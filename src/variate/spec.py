@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from variate.errors import UsageError
 
 FORM = re.compile(r"([\w-]+)\s*(?:\((.*)\))?", re.S)
 
 Value = str | float | bool
+T = TypeVar("T")
 
 
 def parse(text: str, what: str) -> tuple[str, dict[str, Value]]:
@@ -30,6 +31,21 @@ def parse(text: str, what: str) -> tuple[str, dict[str, Value]]:
             raise UsageError(f"the option {word!r} of {match[1]} has no value", expected="option=value")
         options[option] = _value(value)
     return match[1], options
+
+
+def plain(text: str) -> str:
+    """The name alone, without its options."""
+    return text.partition("(")[0].strip()
+
+
+def names_code(text: str) -> bool:
+    """Whether it is the user's own ``module:callable``, and no name with options."""
+    return ":" in plain(text)
+
+
+def said_of(text: str, table: Mapping[str, T]) -> T | None:
+    """What a table says under a name with options, else under the name alone; None for nothing."""
+    return table.get(text, table.get(plain(text)))
 
 
 def written(name: str, options: Mapping[str, Value]) -> str:

@@ -79,12 +79,13 @@ def of_run(
     from variate.facts import about
     from variate.modality import modality_of
     from variate.reading import labelled
+    from variate.spec import names_code
     from variate.study.cell import describe
 
     card = read_card(run)
     device = _device(accelerator)
     network = load(run, trust_code=trust_code).to(device)
-    if ":" in card.data and not trust_code:
+    if names_code(card.data) and not trust_code:
         raise UsageError(f"the data of {run} is {card.data}, which is yours to run", todo="pass --trust-code")
     x, y = labelled(card.data, folder=data_folder, cut=True)
     usual = budget or about(card.data, folder=data_folder).budget
@@ -119,16 +120,15 @@ def of_module(
     sources: Sequence[str] = (),
 ) -> Setting:
     """A network of the user's own, and labelled inputs from wherever they are. Raises ``UsageError``."""
-    from variate import registry
     from variate.facts import about
-    from variate.reading import labelled
+    from variate.reading import is_own, labelled
 
     device = _device(accelerator)
     network = build(path).to(device)
     if mode != "as-is":
         network.train(mode == "train")
     x, y = labelled(data, folder=data_folder)
-    known = about(data, folder=data_folder) if data in registry.entries("datasets") else None
+    known = None if is_own(data) else about(data, folder=data_folder)
     if budget is None and known is None:
         raise UsageError(f"there is no usual budget for {data}", todo="say --budget, such as linf:8/255")
     held = {source: build(source).to(device).eval() for source in sources}

@@ -14,6 +14,7 @@ import typer
 from variate.cli.costs import duration, told
 from variate.cli.options import Accelerator, Config, Json, Quiet, ShowConfig, names, print_json, this_command
 from variate.errors import UsageError, unknown_name
+from variate.spec import plain
 from variate.study.packaged import packaged_studies
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def study(
     chosen = read_study(source)
     if seed:
         chosen = chosen.model_copy(update={"seeds": seed})
-    folders = _folders(data_folder or [], chosen.data)
+    folders = _folders(data_folder or [], [plain(data) for data in chosen.data])
     for line in left_out(chosen):
         sys.stderr.write(f"{line}\n")
     if dry_run:

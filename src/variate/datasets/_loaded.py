@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import lru_cache, wraps
 from pathlib import Path
@@ -27,18 +27,21 @@ class Loaded:
     splits: dict[str, tuple[Tensor, Tensor]]
 
 
-def read_once(
-    read: Callable[[Path], Loaded], *, beside: Callable[[Path], Path] | None = None
-) -> Callable[[Path], Loaded]:
-    """A reader that reads a place again only when it, a file in it, or the file ``beside`` it is written again."""
+def read_once(read: Callable[..., Loaded], *, beside: Callable[[Path], Path] | None = None) -> Callable[..., Loaded]:
+    """A reader that reads a place again only when it, a file in it, or the file ``beside`` it is written again.
+
+    Or with other options: they come after the place; those that name a file are watched like it.
+    """
 
     @lru_cache(maxsize=KEPT)
-    def kept(place: Path, _changed: object) -> Loaded:
-        return read(place)
+    def kept(place: Path, _changed: object, *options: Hashable) -> Loaded:
+        return read(place, *options)
 
     @wraps(read)
-    def reader(place: Path) -> Loaded:
-        return kept(place, tuple(_stamp(one) for one in (place, *([beside(place)] if beside else []))))
+    def reader(place: Path, *options: Hashable) -> Loaded:
+        named = [Path(one) for one in options if isinstance(one, str) and Path(one).is_file()]
+        watched = (place, *([beside(place)] if beside else []), *named)
+        return kept(place, tuple(_stamp(one) for one in watched), *options)
 
     return reader
 

@@ -12,15 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from variate.datasets._loaded import Loaded
-from variate.errors import DataError
+from variate.datasets._neighbors import COOCCURRENCE, neighbors
+from variate.errors import DataError, UsageError
 from variate.facts import About
 from variate.splits import permutation
 from variate.tokens import PADDING, UNKNOWN, WORDS, inputs_of
 
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)?|[0-9]+|[!?$%]")  # of a text in lower case
 NAMES = ("<pad>", "<unk>")
-WINDOW, RANK, NEIGHBORS, ALIKE = 4, 64, 8, 0.35  # of the vocabulary's neighbours
-COMMON = 3_000  # words, the most frequent ones, that have neighbours and are neighbours
 SHARES = (0.8, 0.1)  # of the texts that are for training and validation
 
 
@@ -38,6 +37,7 @@ def corpus_of(
     least: int = 2,
     budget: str,
     sizes: Mapping[str, int] | None = None,
+    replaced: str = COOCCURRENCE,
 ) -> Loaded:
     """Texts and labels as inputs; the vocabulary is that of the training split alone.
 
@@ -52,6 +52,7 @@ def corpus_of(
         budget: the data set's usual one.
         sizes: where the splits are given: how many texts each has, one after another; ``train`` and ``test`` are among
             them, and without ``validation`` a tenth of ``train`` is taken for it. By default one permutation cuts all.
+        replaced: what may replace a word: see ``neighbors``.
 
     Raises:
         DataError: for too few texts, a single class, or a class that is in no training text of given splits.
@@ -75,7 +76,7 @@ def corpus_of(
         classes=len(classes),
         budget=budget,
         labels=tuple(classes),
-        details={"words": words, "neighbors": neighbors(learned, numbers)},
+        details={"words": words, "neighbors": neighbors(replaced, learned, numbers)},
     )
     splits = {name: (inputs[torch.from_numpy(at)], y[torch.from_numpy(at)]) for name, at in places.items()}
     return Loaded(about, splits)
@@ -100,6 +101,13 @@ def _given(sizes: Mapping[str, int]) -> dict[str, NDArray[np.int64]]:
     return places
 
 
+def checked_length(length: object) -> int:
+    """The number of words that a text is cut to. Raises ``UsageError``."""
+    if not isinstance(length, int) or length < 1:
+        raise UsageError(f"the length {length} is no number of words", expected="a whole number from 1")
+    return length
+
+
 def vocabulary(texts: Sequence[Sequence[str]], *, most: int, least: int) -> list[str]:
     """Padding, the unknown word, then the words by how often they stand there, those alike by the alphabet."""
     counts = Counter(word for text in texts for word in text)
@@ -114,48 +122,3 @@ def encoded(texts: Sequence[Sequence[str]], numbers: dict[str, int], length: int
         known = [numbers.get(word, UNKNOWN) for word in text[:length]] or [UNKNOWN]
         ids[row, : len(known)] = torch.tensor(known)
     return inputs_of(ids)
-
-
-def neighbors(texts: Sequence[Sequence[str]], numbers: dict[str, int]) -> list[list[int]]:
-    """For every word those that stand among the same words, the nearest first; none for rare words.
-
-    Positive pointwise mutual information of words within four of one another, its leading 64 singular directions, and
-    the cosine between the words' rows (Levy & Goldberg 2014; Bullinaria & Levy 2012). Words that mean the opposite
-    stand among the same words too: neighbours belong to the same matter, and need not keep the meaning.
-    """
-    from scipy import sparse
-    from sklearn.utils.extmath import randomized_svd
-
-    size = min(len(numbers), COMMON)
-    pairs: Counter[tuple[int, int]] = Counter()
-    for text in texts:
-        ids = [number if (number := numbers.get(word, 0)) < size else 0 for word in text]
-        for place, one in enumerate(ids):
-            for other in ids[place + 1 : place + 1 + WINDOW]:
-                if one > UNKNOWN and other > UNKNOWN and one != other:
-                    pairs[one, other] += 1
-                    pairs[other, one] += 1
-    found: list[list[int]] = [[] for _ in numbers]
-    if len(pairs) < size:
-        return found
-    rows, columns = np.array(list(pairs)).T
-    counts = np.fromiter(pairs.values(), float)
-    totals = np.bincount(rows, counts, size)
-    information = np.log(counts * counts.sum() / (totals[rows] * totals[columns]))
-    kept = information > 0
-    matrix = sparse.csr_matrix((information[kept], (rows[kept], columns[kept])), (size, size))
-    left, strength, _ = randomized_svd(matrix, min(RANK, size - 1), random_state=0)
-    return _nearest(left * np.sqrt(strength), found)
-
-
-def _nearest(vectors: NDArray[np.float64], found: list[list[int]]) -> list[list[int]]:
-    """The rows with the largest cosine, as many as ``NEIGHBORS``, none below ``ALIKE``."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-    cosines = unit @ unit.T
-    np.fill_diagonal(cosines, -1)
-    cosines[:, : len(NAMES)] = -1
-    best = np.argsort(-cosines, axis=1, kind="stable")[:, :NEIGHBORS]
-    for word in range(len(NAMES), len(vectors)):
-        found[word] = [int(other) for other in best[word] if cosines[word, other] > ALIKE]
-    return found

