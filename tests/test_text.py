@@ -25,7 +25,7 @@ from variate.record import Records
 from variate.report.attacked import galleries
 from variate.testing.modalities import check_modality
 from variate.testing.text_attacks import TEXT, WORDS, BagOfWords, _model, _texts
-from variate.tokens import RADIUS, Tokens, ids_of, inputs_of, smooth, tokens_of
+from variate.tokens import ids_of, inputs_of, smooth, tokens_of
 
 NETWORKS = ["lstm", "text-cnn", "transformer"]
 ATTACKS = [n for n, e in registry.entries("attacks").items() if "text" in e.facts["modality"]]
@@ -34,26 +34,6 @@ GOOD, BAD = "a warm funny film with real heart", "a dull tired film with no idea
 
 def facts(length=6, classes=3):
     return About("text", (length, 1), classes, details={"words": list(WORDS)})
-
-
-def test_numbers_of_words_are_exact():
-    ids = torch.arange(65_536)
-    assert torch.equal(ids_of(inputs_of(ids)), ids)
-
-
-def test_the_smooth_form_moves_vectors_and_never_padding():
-    torch.manual_seed(0)
-    tokens = Tokens(10, 4)
-    x = inputs_of(torch.tensor([[3, 5, 0]]))
-    plain, there = tokens(x)
-    whole = smooth(x, 4)
-    assert torch.equal(tokens(whole)[0], plain)
-    assert there.tolist() == [[True, True, False]]
-    whole[0, :, 1:] += 0.25
-    moved = tokens(whole)[0] - plain
-    torch.testing.assert_close(moved[0, :2], torch.full((2, 4), 0.25 * 2 * RADIUS))
-    assert not moved[0, 2].any()
-    assert not plain[0, 2].any()
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -227,7 +207,7 @@ def test_inputs_that_are_no_texts_are_explained():
         with pytest.raises(InputError, match="no text inputs") as error:
             evaluate(model, inputs, y, budget="words:1", attacks=["hotflip"], modality=TEXT)
         assert message in " ".join(error.value.findings)
-    with pytest.raises(UsageError, match="has no layer of variate"):
+    with pytest.raises(UsageError, match="has no layer that is known"):
         evaluate(torch.nn.Flatten(), x, y, budget="l2:1", attacks=["pgd"], modality=TEXT)
     with pytest.raises(UsageError, match="pgd has no words version"):
         evaluate(model, x, y, budget="words:1", attacks=["pgd"], modality=TEXT)

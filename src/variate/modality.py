@@ -186,6 +186,10 @@ class Modality(ABC):
         """What is wrong with inputs in [0, 1], shape (B, ...), beside what is wrong with any."""
         yield from ()
 
+    def taken(self, network: nn.Module) -> nn.Module:
+        """A network of the user's own, so that the attacks on this modality find in it what they need."""
+        return network
+
     def smooth(self, x: Tensor, network: nn.Module) -> Tensor:
         """The same inputs in a form in which a network has a gradient: (B, ...) to (B, ...)."""
         return x

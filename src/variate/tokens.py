@@ -7,6 +7,9 @@ their E-dimensional vectors: 1/2 is nothing, and v adds (v - 1/2) * 2 * ``RADIUS
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -57,29 +60,105 @@ class Tokens(nn.Module):
         there = ids != PADDING  # (B, T)
         vectors = self.embedding(ids)  # (B, T, E)
         if x.shape[-1] > 1:
-            vectors = vectors + self._added(x)
+            vectors = vectors + moved_by(x, self.width)
         return vectors * there.unsqueeze(-1), there
 
-    def _added(self, x: Tensor) -> Tensor:
-        """What the smooth form adds: (B, T, 1 + E) to (B, T, E)."""
-        width = x.shape[-1] - 1
-        if width != self.width:
-            raise InputError(
-                f"vectors of {width} values are moved, and this network's words have {self.width}",
-                expected="a network whose words have vectors of the same width",
-                todo="transfer from such a network, or attack within words:K, which every network for texts shares",
+
+class Lookup(nn.Module):
+    """A network of one's own for texts, which looks its words up in a ``torch.nn.Embedding``, taken as one of ours.
+
+    It is given the numbers of the words alone, (B, T, 1) as in any input; what the smooth form adds to the words'
+    vectors is added to what its embedding hands on. Row N of the embedding belongs to word number N.
+
+    Args:
+        network: from inputs of shape (B, T, 1) to logits.
+        words: how many words there are; the embedding has as many rows at least.
+        embedding: its name in the network; without one, the only one that has as many rows.
+
+    Raises:
+        UsageError: where there is no such embedding, or several.
+    """
+
+    def __init__(self, network: nn.Module, words: int, embedding: str | None = None) -> None:
+        super().__init__()
+        every = {name: one for name, one in network.named_modules() if isinstance(one, nn.Embedding)}
+        fitting = [name for name, one in every.items() if one.num_embeddings >= words and embedding in (None, name)]
+        if len(fitting) != 1:
+            raise UsageError(
+                f"{type(network).__name__} has {len(fitting) or 'no'} embeddings of {words:,} words"
+                + (f" named {embedding}" if embedding else ""),
+                findings=[f"{name}: {one.num_embeddings:,} rows" for name, one in every.items()],
+                expected="one torch.nn.Embedding, whose row N belongs to word number N",
+                todo="variate.tokens.Lookup(network, words, 'its name')",
             )
-        return (x[..., 1:] - 0.5) * (2 * RADIUS)
+        self.network = network
+        self.place = fitting[0]
+        self.embedding.register_forward_hook(_with_moved)
+
+    @property
+    def embedding(self) -> nn.Embedding:
+        """Of the words."""
+        return cast(nn.Embedding, self.network.get_submodule(self.place))
+
+    @property
+    def width(self) -> int:
+        """E."""
+        return self.embedding.embedding_dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Inputs in either form to logits."""
+        moved = MOVED.set(moved_by(x, self.width) if x.shape[-1] > 1 else None)
+        try:
+            logits: Tensor = self.network(x[..., :1])
+        finally:
+            MOVED.reset(moved)
+        return logits
 
 
-def tokens_of(network: nn.Module) -> Tokens:
+MOVED: ContextVar[Tensor | None] = ContextVar("MOVED", default=None)  # in each thread its own
+
+
+def _with_moved(_embedding: nn.Module, _ids: tuple[Tensor, ...], vectors: Tensor) -> Tensor:
+    """The vectors that an embedding found, with what is added to them."""
+    moved = MOVED.get()
+    if moved is None:
+        return vectors
+    if moved.shape != vectors.shape:
+        raise InputError(
+            f"the embedding made {tuple(vectors.shape)} of texts that have {tuple(moved.shape)}",
+            expected="a network that looks every word of a text up once, in its place",
+            todo="attack it by what only asks: --suite none --attack greedy-words",
+        )
+    return vectors + moved
+
+
+LAYERS = (Tokens, Lookup)
+
+
+def moved_by(x: Tensor, width: int) -> Tensor:
+    """What the smooth form adds to vectors of E values: (B, T, 1 + E) to (B, T, E). Raises ``InputError``."""
+    if x.shape[-1] - 1 != width:
+        raise InputError(
+            f"vectors of {x.shape[-1] - 1} values are moved, and this network's words have {width}",
+            expected="a network whose words have vectors of the same width",
+            todo="transfer from such a network, or attack within words:K, which every network for texts shares",
+        )
+    return (x[..., 1:] - 0.5) * (2 * RADIUS)
+
+
+def reads_words(network: nn.Module) -> bool:
+    """Whether a network has a layer that makes vectors of words."""
+    return any(isinstance(module, LAYERS) for module in network.modules())
+
+
+def tokens_of(network: nn.Module) -> Tokens | Lookup:
     """The layer that makes vectors of words. Raises ``UsageError`` where there is none."""
-    found = next((module for module in network.modules() if isinstance(module, Tokens)), None)
+    found = next((module for module in network.modules() if isinstance(module, LAYERS)), None)
     if found is None:
         raise UsageError(
-            f"{type(network).__name__} has no layer of variate.tokens.Tokens",
-            expected="a network for texts: see `variate list --modality text`",
-            todo="variate.evaluate(..., attacks=['greedy-words'], budget='words:2'), which only asks",
+            f"{type(network).__name__} has no layer that is known to make vectors of words",
+            expected="a network of `variate list --modality text`, or variate.tokens.Lookup(network, words)",
+            todo="attack it by what only asks: greedy-words and greedy-words-labels, within words:2",
         )
     return found
 
@@ -90,5 +169,5 @@ def vectors_of(network: nn.Module) -> Tensor:
     Raises ``UsageError`` where there is no such layer.
     """
     first = tokens_of(network)
-    alike = [one for one in network.modules() if isinstance(one, Tokens) and one.width == first.width]
+    alike = [one for one in network.modules() if isinstance(one, LAYERS) and one.width == first.width]
     return torch.stack([one.embedding.weight.detach() for one in alike]).mean(0)

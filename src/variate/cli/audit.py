@@ -93,7 +93,7 @@ def audit(
         seed=seed,
         quiet=quiet,
         memory=memory,
-        suite=suite,
+        suite=options.chosen_suite(suite, attack),
         target=target,
         time_limit=time_limit,
         layers=layers,

@@ -70,7 +70,7 @@ def evaluate(
         seed=seed,
         quiet=quiet,
         memory=memory,
-        suite=suite,
+        suite=options.chosen_suite(suite, attack),
         target=target,
         time_limit=time_limit,
         layers=layers,

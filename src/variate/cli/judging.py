@@ -121,6 +121,7 @@ def of_module(
 ) -> Setting:
     """A network of the user's own, and labelled inputs from wherever they are. Raises ``UsageError``."""
     from variate.facts import about
+    from variate.modality import modality_of
     from variate.reading import is_own, labelled
 
     device = _device(accelerator)
@@ -131,9 +132,10 @@ def of_module(
     known = None if is_own(data) else about(data, folder=data_folder)
     if budget is None and known is None:
         raise UsageError(f"there is no usual budget for {data}", todo="say --budget, such as linf:8/255")
-    held = {source: build(source).to(device).eval() for source in sources}
+    kind = modality_of("image") if known is None else known.modality
+    held = {source: kind.taken(build(source)).to(device).eval() for source in sources}
     return Setting(
-        network,
+        kind.taken(network),
         x[:examples],
         y[:examples],
         budget or (known.budget if known else ""),
@@ -142,7 +144,7 @@ def of_module(
         f"{path} on {data}",
         folder,
         sources=held,
-        modality=known.modality if known else "image",
+        modality=kind,
     )
 
 

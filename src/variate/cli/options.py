@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +13,7 @@ import typer
 
 from variate import registry
 from variate.cli import settings
+from variate.errors import UsageError
 
 
 def names(kind: str, *others: str) -> Callable[[str], list[str]]:
@@ -107,7 +108,11 @@ HowOption = Annotated[
     How, typer.Option(help="How draws are made: loop repeats bit for bit; vmap, threads; auto takes the fastest.")
 ]
 SuiteOption = Annotated[
-    str | None, typer.Option(help="quick, standard or full.", autocompletion=names("", "quick", "standard", "full"))
+    str | None,
+    typer.Option(
+        help="quick, standard or full; none: the attacks of --attack alone.",
+        autocompletion=names("", "quick", "standard", "full", "none"),
+    ),
 ]
 Target = Annotated[
     str | None,
@@ -128,6 +133,15 @@ Doubts = Annotated[bool, typer.Option(help="Measure what the red flags need, bes
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print what would be done, how many queries, and about how long; do nothing.")
 ]
+
+
+def chosen_suite(suite: str | None, attacks: Sequence[str] | None) -> str | None:
+    """The suite to run beside the attacks; None for none. Raises ``UsageError`` where nothing would be run."""
+    if suite != "none":
+        return suite
+    if not attacks:
+        raise UsageError("no suite and no attack leave nothing to run", todo="--suite none --attack NAME")
+    return None
 
 
 def print_json(value: Any) -> None:

@@ -9,7 +9,7 @@ from variate.defenses._ranges import above_zero
 from variate.errors import UsageError
 from variate.feature_noise import Surrounded
 from variate.registry import defense
-from variate.tokens import Tokens
+from variate.tokens import reads_words
 
 
 @defense(
@@ -35,7 +35,7 @@ def smoothing(network: nn.Module, *, sigma: float = 0.12) -> tuple[nn.Module, st
         UsageError: for a network for texts, whose inputs are numbers of words.
     """
     above_zero("sigma", sigma)
-    if any(isinstance(module, Tokens) for module in network.modules()):
+    if reads_words(network):
         raise UsageError(
             "smoothing adds noise to its inputs, and a number of a word with noise is another word or none",
             expected="a network for images, sound or tables",

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from variate.budget import Budget
+from variate.errors import UsageError
 from variate.modalities._spelling import one_typo
 from variate.modality import Kept, Modality, Reach, Swaps
 from variate.registry import modality
-from variate.tokens import PADDING, RADIUS, UNKNOWN, WORDS, ids_of, inputs_of, smooth, tokens_of
+from variate.tokens import PADDING, RADIUS, UNKNOWN, WORDS, Lookup, ids_of, inputs_of, reads_words, smooth, tokens_of
 
 TYPOS = 24  # words of the vocabulary that one typo makes of a word, at most
 
@@ -53,6 +54,15 @@ class Text(Modality):
         empty = (ids == PADDING).all(1).nonzero()[:, 0].tolist()
         if empty:
             yield f"{len(empty)} texts are empty, the first being number {empty[0]}"
+
+    def taken(self, network: nn.Module) -> nn.Module:
+        """With its only embedding of words as the layer that makes vectors of them, where it has one such."""
+        if reads_words(network):
+            return network
+        try:
+            return Lookup(network, len(self.words))
+        except UsageError:  # what only asks can attack it still; other attacks say what they miss
+            return network
 
     def smooth(self, x: Tensor, network: nn.Module) -> Tensor:
         """The form in which a network has a gradient: (B, T, 1) to (B, T, 1 + E)."""
