@@ -1,13 +1,26 @@
-# Two commands on a fresh machine: `make demo` and `make test`.
+# Two commands on a fresh machine: `make demo` and `make test`. Another demo: `make demo DATA=phishing`.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= digits
+FOLDER ?= $(FOLDER_$(DATA))
+
+# What a demo fetches first, and where it lies then; all other data comes with the packages, or FOLDER says where it is.
+FETCHED_phishing := $(VENV)/river
+FETCHED_movie-snippets := data/vaderSentiment-3.3.2.tar.gz
+FOLDER_movie-snippets := $(FETCHED_movie-snippets)
 
 .PHONY: demo test lint types imports pytest native docs bench clean
 
-demo: $(VENV)/installed
-	$(BIN)/variate study $(DATA) --out runs/$(DATA)
+demo: $(VENV)/installed $(FETCHED_$(DATA))
+	$(BIN)/variate study $(DATA) --out runs/$(DATA) $(addprefix --data-folder ,$(FOLDER))
+
+$(VENV)/river: | $(VENV)/installed
+	$(BIN)/pip install --disable-pip-version-check --quiet --no-deps river
+	touch $@
+
+data/vaderSentiment-3.3.2.tar.gz: | $(VENV)/installed
+	$(BIN)/pip download --disable-pip-version-check --quiet --no-deps --no-binary :all: --dest data vaderSentiment==3.3.2
 
 test: lint types imports pytest
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -173,5 +174,5 @@ def train(
         rate = 100 * history.robust[history.best]
         best = f"best epoch {history.best + 1} of {len(history.robust)}"
         typer.echo(f"{best}: {rate:.1f} % right under the inner attack, to rank epochs only")
-    where = f" --data-folder {data_folder}" if data_folder is not None else ""
-    typer.echo(f"next: variate evaluate {out} --suite standard{where}")
+    where = [] if data_folder is None else ["--data-folder", str(data_folder)]
+    typer.echo(f"next: {shlex.join(['variate', 'evaluate', str(out), '--suite', 'standard', *where])}")
