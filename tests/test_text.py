@@ -18,7 +18,7 @@ from variate.datasets._text import corpus_of, vocabulary, words_of
 from variate.errors import DataError, InputError, UsageError
 from variate.evaluation import evaluate
 from variate.facts import About
-from variate.modalities._spelling import is_one_typo, one_typo
+from variate.modalities._spelling import misspelt, typos_between
 from variate.modalities.text import Text
 from variate.randomization import randomize
 from variate.record import Records
@@ -105,10 +105,18 @@ def test_typos_are_those_of_the_definition():
     words = ["god", "good", "goods", "gold", "food", "dog", "odg", "g", "do", "a", "", "goood", "doog", "ogdo"]
     for a in words:
         for b in words:
-            assert is_one_typo(a, b) == (distance(a, b) == 1), (a, b)
-    found = one_typo(words, first=2)
-    expected = [[2 + j for j, b in enumerate(words) if distance(a, b) == 1] for a in words]
-    assert found == expected
+            assert typos_between(a, b) == min(distance(a, b), 3), (a, b)
+    expected = [[(j, k) for k in (1, 2) for j, b in enumerate(words) if distance(a, b) == k] for a in words]
+    assert misspelt(words, each=99) == expected
+    assert [len(row) for row in misspelt(words, each=1)] == [len({k for _, k in row}) for row in expected]
+
+
+def test_two_typos_in_a_word_cost_two():
+    text = Text(("<pad>", "<unk>", "good", "god", "gold", "dog"))
+    x = inputs_of(torch.tensor([[2, 3, 0]]))
+    for ids, spent in (([3, 3, 0], 1), ([1, 3, 0], 1), ([5, 3, 0], 4), ([4, 5, 0], 3), ([2, 4, 0], 1)):
+        found = text.reach(x, Budget.parse("chars:9")).distance(inputs_of(torch.tensor([ids])))
+        assert float(found) == (spent if spent < 4 else float("inf")), ids
 
 
 def test_words_and_vocabulary():

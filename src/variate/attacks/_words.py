@@ -62,12 +62,12 @@ class Replacing:
         self.left[rows] -= self.costs[rows, place, choice]
 
 
-def best_change(values: Tensor, possible: Tensor) -> Tensor:
+def best_change(values: Tensor, possible: Tensor, costs: Tensor) -> Tensor:
     """The number of the best of several candidates, the first of which is to change nothing: (N, 1 + M) to (N,).
 
-    What is not ``possible``, (N, M), is never chosen: it stands for the text as it is, whose value in another place of
-    a batch may be larger by rounding.
+    The best raises the value most for what it costs, (N, M). What is not ``possible``, (N, M), is never chosen: it
+    stands for the text as it is, whose value in another place of a batch may be larger by rounding.
     """
-    values = torch.cat([values[:, :1], values[:, 1:].masked_fill(~possible, -torch.inf)], 1)
-    best = values.argmax(1)
-    return torch.where(values.gather(1, best[:, None])[:, 0] > values[:, 0], best, 0)
+    raised = ((values[:, 1:] - values[:, :1]) / costs.clamp(min=1)).masked_fill(~possible, -torch.inf)  # (N, M)
+    most, best = raised.max(1)
+    return torch.where(most > 0, best + 1, 0)

@@ -34,8 +34,9 @@ def greedy_words(
 
     A word is important by how much the loss rises when it becomes the unknown word; all are tried under the same
     draws. Then, from the most important on, every candidate of a word is asked about beside changing nothing, under the
-    same draws, and the best is taken, until the budget is spent. The published attack also asks that the candidate be a
-    synonym of the same part of speech and that a sentence encoder find the texts alike, and stops at the first success.
+    same draws, and what raises the loss most for its cost is taken, until the budget is spent. The published attack
+    also asks that the candidate be a synonym of the same part of speech and that a sentence encoder find the texts
+    alike, and stops at the first success.
 
     Args:
         oracle: gives averaged losses.
@@ -66,7 +67,7 @@ def greedy_words(
         texts = state.ids[:, None].repeat(1, 1 + open_here.shape[1], 1)  # (B, 1 + C, T), what is there first
         choices = torch.where(open_here, state.candidates[everyone, place], state.ids[everyone, place][:, None])
         texts[:, 1:].scatter_(2, place[:, None, None].expand(-1, open_here.shape[1], 1), choices[..., None])
-        best = best_change(losses(texts), open_here)
+        best = best_change(losses(texts), open_here, state.costs[everyone, place])
         winners = (best > 0).nonzero()[:, 0]
         state.take(winners, place[winners], best[winners] - 1)
     return state.inputs

@@ -32,7 +32,7 @@ def hotflip(
     beam: int = 6,
     loss: str | Loss = "cross-entropy",
 ) -> Tensor:
-    """One word after another is replaced by the candidate that raises the loss most, to first order and then in truth.
+    """One word after another is replaced by what raises the loss most for its cost, to first order and then in truth.
 
     The gain of a replacement is (e' - e) . g: the difference of the two words' vectors along the gradient g of the
     averaged loss, retaken on fresh draws after every replacement. The ``beam`` largest gains are then asked about,
@@ -64,10 +64,10 @@ def hotflip(
 
 
 def _gains(state: Replacing, vectors: Tensor, slope: Tensor) -> Tensor:
-    """What every replacement promises, to first order: (B, T, C); minus infinity where none is possible."""
+    """What each replacement promises for its cost, to first order: (B, T, C); minus infinity where none is possible."""
     now = (vectors[state.ids] * slope).sum(-1, keepdim=True)  # (B, T, 1)
     each = [(vectors[numbers.clamp(min=0)] * slope).sum(-1) for numbers in state.candidates.unbind(-1)]
-    return (torch.stack(each, -1) - now).masked_fill(~state.open, -torch.inf)
+    return ((torch.stack(each, -1) - now) / state.costs.clamp(min=1)).masked_fill(~state.open, -torch.inf)
 
 
 def _take_best(
@@ -83,7 +83,8 @@ def _take_best(
     asked = texts.shape[1]
     everyone = torch.arange(len(texts), device=texts.device).repeat_interleave(asked)
     values = oracle.loss(state.as_inputs(texts.flatten(0, 1)), labels[everyone], raised, rows=everyone)
-    best = best_change(values.view(-1, asked), promising.values.isfinite())
+    costs = state.costs[rows, place, choice]
+    best = best_change(values.view(-1, asked), promising.values.isfinite(), costs)
     winners = (best > 0).nonzero()[:, 0]
     at = best[winners] - 1
     state.take(winners, place[winners, at], choice[winners, at])

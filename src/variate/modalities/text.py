@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor, nn
 
 from variate.budget import Budget
 from variate.errors import UsageError
-from variate.modalities._spelling import one_typo
+from variate.modalities._spelling import misspelt
 from variate.modality import Kept, Modality, Reach, Swaps
 from variate.registry import modality
 from variate.tokens import PADDING, RADIUS, UNKNOWN, WORDS, Lookup, ids_of, inputs_of, reads_words, smooth, tokens_of
 
-TYPOS = 24  # words of the vocabulary that one typo makes of a word, at most
+TYPOS = 24  # words of the vocabulary that one typo makes of a word, at most; and as many that two make
 
 
 @modality(
@@ -30,7 +30,7 @@ class Text(Modality):
     """Texts of up to T words: at most K words replaced by neighbours, K typos, or vectors moved within a ball.
 
     ``words:K`` replaces at most K words, each by one of its neighbours in the vocabulary. ``chars:K`` makes at most K
-    typos, at most one in each word; a typo makes another word of the vocabulary, or one that the network does not know.
+    typos, at most two in a word; they make another word of the vocabulary, or one that the network does not know.
     ``l2`` and ``linf`` bound what is added to the vectors of the words of a text together: no person could write it.
 
     Attributes:
@@ -109,18 +109,24 @@ class Text(Modality):
     @cached_property
     def _neighbors(self) -> tuple[Tensor, Tensor]:
         rows = [list(row) for row in self.neighbors] or [[] for _ in self.words]
-        return _table(rows)
+        return _table([[(number, 1) for number in row] for row in rows])
 
     @cached_property
     def _typos(self) -> tuple[Tensor, Tensor]:
-        rows = [[], [], *([*found[:TYPOS], UNKNOWN] for found in one_typo(self.words[2:], first=2))]
-        return _table(rows)
+        first = UNKNOWN + 1
+        found = _misspelt(tuple(self.words[first:]))
+        rows = [[(first + number, typos) for number, typos in row] for row in found]
+        return _table([[], [], *([*row, (UNKNOWN, 1)] for row in rows)])
 
 
-def _table(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
-    """Rows of different lengths as one tensor, and the cost of each: one."""
+@lru_cache(4)
+def _misspelt(words: tuple[str, ...]) -> list[list[tuple[int, int]]]:
+    """Seconds for ten thousand words: kept, whichever modality asks."""
+    return misspelt(words, each=TYPOS)
+
+
+def _table(rows: list[list[tuple[int, int]]]) -> tuple[Tensor, Tensor]:
+    """Rows of different lengths, of numbers of words and what each costs, as two tensors."""
     width = max((len(row) for row in rows), default=0) or 1
-    table = torch.full((max(len(rows), 1), width), -1)
-    for number, row in enumerate(rows):
-        table[number, : len(row)] = torch.tensor(row, dtype=torch.long)
-    return table, (table >= 0).long()
+    table = torch.tensor([[*row, *[(-1, 0)] * (width - len(row))] for row in rows or [[]]])  # (V, C, 2)
+    return table[..., 0].contiguous(), table[..., 1].contiguous()

@@ -15,7 +15,7 @@ from variate.modalities.text import Text
 from variate.oracle import Oracle
 from variate.randomization import randomize
 from variate.registry import Entry
-from variate.tokens import Tokens, ids_of, inputs_of
+from variate.tokens import PADDING, Tokens, ids_of, inputs_of
 
 LETTERS = "abcde"
 WORDS = ("<pad>", "<unk>", *(first + second for first in LETTERS for second in LETTERS))
@@ -79,26 +79,32 @@ def run_on_texts(
 def best_margin(model: BagOfWords, x: Tensor, y: Tensor, budget: Budget) -> Tensor:
     """The least that the margin of two classes can become within a budget of words: shape (B,).
 
-    The margin is a sum over the words, so the best replacement of each word is known, and of all words those that take
-    the most are replaced.
+    The margin is a sum over the words, so the best replacement of each word at each cost is known, and which of them
+    fit the budget is a knapsack: the most that the first words take, for every sum that they may cost.
 
     Args:
         model: of two classes.
         x: inputs, shape (B, T, 1).
         y: labels, shape (B,).
-        budget: of words or characters, each replacement costing one.
+        budget: of words or characters.
     """
     with torch.no_grad():
-        candidates, _ = TEXT.swaps(budget.norm)
+        candidates, costs = TEXT.swaps(budget.norm)
         ids = ids_of(x)
         sign = 1.0 - 2.0 * y.double()  # of the first logit less the second
         worth = model.tokens.embedding.weight @ (model.head.weight[0] - model.head.weight[1])  # (V,)
         own = sign[:, None] * worth[ids]  # (B, T)
         options = candidates[ids]  # (B, T, C)
-        others = (sign[:, None, None] * worth[options.clamp(min=0)]).masked_fill(options < 0, torch.inf)
-        gains = (own - others.amin(-1)).clamp(min=0) * (ids > 0)
-        taken = gains.sort(1, descending=True).values[:, : int(budget.size)].sum(1)
-        return signed_margin(model, x, y) - taken
+        gains = (own[..., None] - sign[:, None, None] * worth[options.clamp(min=0)]).clamp(min=0)  # (B, T, C)
+        gains = gains.masked_fill((options < 0) | (ids == PADDING)[..., None], 0)
+        taken = gains.new_zeros(len(x), int(budget.size) + 1)
+        for place in range(ids.shape[1]):
+            before = taken.clone()
+            for cost in sorted(set(costs.flatten().tolist())):
+                best = gains[:, place].masked_fill(costs[ids[:, place]] != cost, 0).amax(1)
+                if 0 < cost < taken.shape[1]:
+                    taken[:, cost:] = torch.maximum(taken[:, cost:], before[:, : -cost or None] + best[:, None])
+        return signed_margin(model, x, y) - taken[:, -1]
 
 
 def signed_margin(model: BagOfWords, x: Tensor, y: Tensor) -> Tensor:

@@ -81,7 +81,7 @@ def train(
             are then recomputed on the training data (Izmailov et al. 2018, arXiv:1803.05407).
         augment: ``flip``, ``crop`` and ``cutout``, joined by ``+``: see ``variate.training.augmentation``.
         budget: of the inner attack, if the objective has one, and of the validation's.
-        attack_steps: steps of the inner PGD.
+        attack_steps: steps of the inner attack; within words and characters, replacements that it tries in each round.
         modality: what the inputs are, as ``variate.evaluate`` has it.
         seed: of the key stream, of dropout and the like.
         validation: inputs and labels whose accuracy is noted after every epoch.
