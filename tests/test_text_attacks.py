@@ -53,4 +53,9 @@ def test_hotflip_asks_no_more_than_there_are_words():
 def test_what_is_not_possible_is_never_chosen_whatever_rounding_says():
     values = torch.tensor([[1.0, 1.0 + 1e-6, 0.5], [1.0, 2.0, 0.5], [1.0, 3.0, 2.0]])
     possible = torch.tensor([[False, True], [True, True], [False, True]])
-    assert best_change(values, possible).tolist() == [0, 1, 2]
+    assert best_change(values, possible, torch.ones(3, 2)).tolist() == [0, 1, 2]
+
+
+def test_what_costs_twice_must_raise_the_loss_twice_as_much():
+    values, possible = torch.tensor([[1.0, 2.0, 2.9], [1.0, 2.0, 3.1], [1.0, 0.5, 0.9]]), torch.ones(3, 2).bool()
+    assert best_change(values, possible, torch.tensor([[1, 2]] * 3)).tolist() == [1, 2, 0]

@@ -124,7 +124,7 @@ def test_a_network_without_our_layer_is_asked_and_nothing_is_said_of_its_gradien
     ]
     assert left[0] < 0.5
     for budget, attack in (("words:2", "hotflip"), ("l2:1", "pgd")):
-        with pytest.raises(UsageError, match="has no layer of variate") as error:
+        with pytest.raises(UsageError, match="no layer that is known") as error:
             evaluate(foreign, x, y, budget=budget, attacks=[attack], modality=TEXT)
         assert "greedy-words" in str(error.value.todo)
 
@@ -151,22 +151,21 @@ def trained(folder, *words):
     return CliRunner().invoke(app, [str(word) for word in [*train, "--attack-steps", 1, *words]])
 
 
-def test_training_without_a_budget_moves_vectors(tmp_path):
-    ways = {"usual": (), "said": ("--budget", "l2:1"), "larger": ("--budget", "l2:4")}
+def test_training_without_a_budget_replaces_words_as_the_usual_one_does(tmp_path):
+    ways = {"usual": (), "said": ("--budget", "words:2"), "moved": ("--budget", "l2:1")}
     states = {}
     for name, words in ways.items():
         done = trained(tmp_path, "--defense", "at", *words, "--out", tmp_path / name)
         assert done.exit_code == 0, done.output
         states[name] = (tmp_path / name / "network.safetensors").read_bytes()
-    assert states["usual"] == states["said"] != states["larger"]
+    assert states["usual"] == states["said"] != states["moved"]
 
 
-def test_training_within_words_is_refused_where_it_would_need_a_gradient(tmp_path):
-    done = trained(tmp_path, "--defense", "at", "--budget", "words:2", "--out", tmp_path / "a")
+def test_training_within_a_budget_that_no_inner_attack_bounds_is_refused(tmp_path):
+    train = "train --data digits --network mlp --defense at --budget l0:3 --epochs 1 --quiet --out"
+    done = CliRunner().invoke(app, [*train.split(), str(tmp_path / "a")])
     assert done.exit_code == 2
-    assert "cannot train within words:2" in " ".join(done.output.split())
-    done = trained(tmp_path, "--defense", "deterministic", "--budget", "words:2", "--out", tmp_path / "b")
-    assert done.exit_code == 0, done.output
+    assert "no inner attack bounds l0" in " ".join(done.output.split())
 
 
 def test_a_file_that_was_written_again_is_read_again(tmp_path):
@@ -204,12 +203,12 @@ def test_files_are_read_as_they_are_written(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.csv", "text,class\na,b\n", "has no column 'label'"),
+        ("t.csv", "text,class\na,b\n", "has no column label or labels"),
         ("t.csv", "text,label\na,b\na,b,c\n", "line 3 has 3 cells"),
         ("t.csv", "text,label\n", "has no rows"),
         ("t.jsonl", '{"text": "a", "label": "b"}\n{"text": "a"\n', "cannot read line 2 of"),
         ("t.jsonl", '{"text": null, "label": "b"}\n', "1 rows of .* have no text or no label, the first being line 1"),
-        ("t.jsonl", '["a", "b"]\n', "have no text or no label"),
+        ("t.jsonl", '["a", "b"]\n', "has no column text or sentence"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_named(name, content, message, tmp_path):
