@@ -120,7 +120,8 @@ class Study(_Table):
 
     ``data``, ``network`` and ``seed`` are one value or a list, in the singular or in the plural. ``network`` and
     ``budget`` may be given by data set. Networks train within the first budget unless their training says otherwise;
-    ``[training_on.NAME]`` says what is trained otherwise on one data set.
+    ``[training_on.NAME]`` says what is trained otherwise on one data set. Of a data set with options the name alone is
+    enough there.
     """
 
     title: str
