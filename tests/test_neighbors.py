@@ -10,6 +10,8 @@ from variate.datasets._neighbors import cooccurring, neighbors
 from variate.datasets._wordnet import WordNet, synonyms, wordnet
 from variate.errors import DataError, UsageError
 from variate.reading import labelled
+from variate.study.file import read_study
+from variate.study.grid import places
 from variate.tokens import ids_of
 
 # a WordNet in small: two senses of film, similar and opposite adjectives, an irregular verb
@@ -187,3 +189,21 @@ def test_options_of_a_data_set(texts, tmp_path):
 def test_options_that_do_not_exist_are_explained(data, message, texts):
     with pytest.raises(UsageError, match=message):
         variate.about(data, folder=texts)
+
+
+def test_a_study_finds_what_it_says_of_a_data_set_with_options_under_its_name_alone(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(
+        'title = "t"\ndata = ["texts(length=3)", "texts(length=4)", "digits"]\ndefenses = ["at"]\n'
+        'networks = { texts = "text-cnn", digits = "mlp" }\n'
+        'budgets = { texts = "words:1", "texts(length=4)" = "words:2", digits = "linf:0.1" }\n'
+        "[training_on.texts]\nepochs = 3\n[evaluation]\nattacks = ['pgd', 'hotflip']\n"
+    )
+    study = read_study(str(path))
+    found = places(study, tmp_path, folders={"texts": tmp_path / "t.csv"})
+    told = {place.cell.data: (place.cell.network, place.cell.budget, place.cell.epochs) for place in found.values()}
+    assert told["texts(length=3)"] == ("text-cnn", "words:1", 3)
+    assert told["texts(length=4)"] == ("text-cnn", "words:2", 3)
+    assert told["digits"][:2] == ("mlp", "linf:0.1")
+    assert {place.cell.data_folder for place in found.values()} == {tmp_path / "t.csv", None}
+    assert len({place.folder for place in found.values()}) == 3
