@@ -185,6 +185,25 @@ def report() -> list[str]:
     return lines + table(heads, rows)
 
 
+def serving() -> list[str]:
+    """What a request costs."""
+    found = read("serving")
+    lines = ["## Serving", "", f"`python benchmarks/serving.py` ({machine(found)})", ""]
+    lines += [
+        "The time of a request, and its ratio to the deterministic network without `Served`; of an exported graph, to",
+        "the deterministic one in ONNX:",
+        "",
+    ]
+    cases = {
+        name: {side: row for side, row in case.items() if side != "rounds"} for name, case in found["cases"].items()
+    }
+    rows = [
+        [side, *(f"{case[side]['ms']:.2f} ms, {interval(case[side]['ratio'])}" for case in cases.values())]
+        for side in next(iter(cases.values()))
+    ]
+    return lines + table(["", *cases], rows)
+
+
 def page() -> str:
     """The whole page."""
     head = [
@@ -195,10 +214,8 @@ def page() -> str:
         "that of one process: where its memory happens to lie moves a forward pass by a few percent.",
         "",
     ]
-    return (
-        "\n".join([*head, *overhead(), *floor(), *draws(), *attacks(), *sampling(), *memory(), *report()]).rstrip()
-        + "\n"
-    )
+    parts = overhead, floor, draws, attacks, sampling, memory, serving, report
+    return "\n".join([*head, *(line for part in parts for line in part())]).rstrip() + "\n"
 
 
 if __name__ == "__main__":
