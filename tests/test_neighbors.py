@@ -1,209 +1,189 @@
-"""What may stand in the place of a word, and options of data sets."""
+"""Random networks among their neighbors: scikit-learn, torchmetrics, Lightning, Foolbox, ART."""
 
-import json
-import random
+import pickle
+import warnings
 
+import numpy as np
 import pytest
+import torch
+from sklearn.datasets import load_digits, make_blobs
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+from torch import nn
 
 import variate
-from variate.datasets._neighbors import cooccurring, neighbors
-from variate.datasets._wordnet import WordNet, synonyms, wordnet
-from variate.errors import DataError, UsageError
-from variate.reading import labelled
-from variate.study.file import read_study
-from variate.study.grid import places
-from variate.tokens import ids_of
-
-# a WordNet in small: two senses of film, similar and opposite adjectives, an irregular verb
-DATA = {
-    "noun": [
-        "00000001 04 n 02 film 0 movie 0 000 | a show",
-        "00000002 04 n 02 film 0 coat(a) 0 000 | a thin cover",
-    ],
-    "verb": [
-        "00000003 31 v 02 know 0 love 0 000 | like",
-        "00000004 31 v 02 make 0 create 0 000 | bring about",
-        "00000009 31 v 02 bore 0 tire 0 000 | weary",
-    ],
-    "adj": [
-        "00000005 00 a 02 good 0 fine 0 002 & 00000006 a 0000 ! 00000007 a 0101 | pleasing",
-        "00000006 00 s 01 nice 0 001 & 00000005 a 0000 | pleasant",
-        "00000007 00 a 01 bad 0 001 ! 00000005 a 0101 | not good",
-        "00000008 00 s 02 boring 0 dull 0 000 | tiresome",
-    ],
-    "adv": [],
-}
-INDEX = {
-    "noun": ["film n 2 0 2 0 00000001 00000002", "movie n 1 0 1 0 00000001", "coat n 1 0 1 0 00000002"],
-    "verb": [
-        *(f"{word} v 1 0 1 0 {where}" for word, where in (("know", "00000003"), ("love", "00000003"))),
-        *(f"{word} v 1 0 1 0 {where}" for word, where in (("make", "00000004"), ("create", "00000004"))),
-        *(f"{word} v 1 0 1 0 {where}" for word, where in (("bore", "00000009"), ("tire", "00000009"))),
-    ],
-    "adj": [
-        *(f"{word} a 1 2 & ! 1 0 {where}" for word, where in (("good", "00000005"), ("fine", "00000005"))),
-        *(f"{word} a 1 1 & 1 0 {where}" for word, where in (("nice", "00000006"), ("bad", "00000007"))),
-        *(f"{word} a 1 0 1 0 00000008" for word in ("boring", "dull")),
-    ],
-    "adv": [],
-}
+from variate.draw_accuracy import DrawAccuracy
+from variate.errors import InputError, UsageError
+from variate.judge import right_answers
+from variate.libraries import FreshAverage, art_classifier, foolbox_model
+from variate.network import RandomNetwork
+from variate.randomization import randomize
+from variate.sklearn import RandomNetworkClassifier
+from variate.verdicts.rates import Deployment, rate_of
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    place = tmp_path / "wordnet"
-    place.mkdir()
-    for kind, lines in (("data", DATA), ("index", INDEX)):
-        for name, rows in lines.items():
-            (place / f"{kind}.{name}").write_text("\n".join(["  1 A licence ", *rows, ""]))
-    (place / "verb.exc").write_text("made make\nknew know\n")
-    (place / "cntlist.rev").write_text("love%2:37:00:: 1 9\nfilm%1:10:00:: 1 7\n")
-    monkeypatch.setenv("WNSEARCHDIR", str(place))
-    return place
+def net(scale=0.5):
+    torch.manual_seed(0)
+    return randomize(nn.Sequential(nn.Flatten(), nn.Linear(16, 12), nn.Tanh(), nn.Linear(12, 3)), scale=scale).eval()
 
 
-def named(words, rows):
-    return {words[number]: [words[other] for other in row] for number, row in enumerate(rows) if row}
+def inputs(batch=6):
+    return torch.rand(batch, 1, 4, 4, generator=torch.Generator().manual_seed(1))
 
 
-def test_synonyms_stand_in_the_same_form_and_antonyms_never(folder):
-    words = (
-        "<pad> <unk> film films movie movies coat good fine nice bad loved knew made created make boring tiring dull"
-    )
-    vocabulary = words.split()
-    found = named(vocabulary, synonyms(vocabulary, WordNet(folder), 8))
-    assert found == {
-        "film": ["movie", "coat"],
-        "films": ["movies"],
-        "movie": ["film"],
-        "movies": ["films"],
-        "coat": ["film"],
-        "good": ["fine", "nice"],
-        "fine": ["good", "nice"],
-        "nice": ["good", "fine"],
-        "loved": ["knew"],
-        "knew": ["loved"],
-        "made": ["created"],
-        "created": ["made"],
-        "boring": ["tiring", "dull"],
-        "tiring": ["boring"],
-        "dull": ["boring"],
-    }
-    assert named(vocabulary, synonyms(vocabulary, WordNet(folder), 1))["good"] == ["fine"]
+class TestSklearn:
+    @pytest.fixture
+    def blobs(self):
+        return make_blobs(200, 4, centers=3, random_state=0)
+
+    @pytest.mark.filterwarnings("ignore")
+    def test_it_passes_every_check_of_scikit_learn(self):
+        """No check is expected to fail. Two are skipped: they need pandas, and scipy's array interface."""
+        classifier = RandomNetworkClassifier(epochs=30, draws=4, random_state=0)
+        found = check_estimator(classifier, expected_failed_checks={}, on_fail="raise", on_skip=None)
+        skipped = {check["check_name"] for check in found if check["status"] == "skipped"}
+        assert skipped <= {"check_array_api_input", "check_classifier_data_not_an_array"}
+        assert sum(check["status"] == "passed" for check in found) > 40
+
+    def test_without_a_seed_every_prediction_takes_fresh_draws(self, blobs):
+        fresh = RandomNetworkClassifier(epochs=2, draws=2).fit(*blobs)
+        assert not np.array_equal(fresh.predict_proba(blobs[0]), fresh.predict_proba(blobs[0]))
+        seeded = RandomNetworkClassifier(epochs=2, draws=2, random_state=3).fit(*blobs)
+        again = RandomNetworkClassifier(epochs=2, draws=2, random_state=3).fit(*blobs)
+        assert np.array_equal(seeded.predict_proba(blobs[0]), again.predict_proba(blobs[0]))
+        other = RandomNetworkClassifier(epochs=2, draws=2, random_state=4).fit(*blobs)
+        assert not np.array_equal(seeded.predict_proba(blobs[0]), other.predict_proba(blobs[0]))
+
+    def test_it_learns_and_its_network_is_random_and_can_be_attacked(self, blobs):
+        x, y = blobs
+        names = np.array(["north", "south", "west"])[y]
+        fitted = RandomNetworkClassifier(epochs=30, random_state=0).fit(x, names)
+        assert fitted.score(x, names) > 0.9
+        assert list(fitted.classes_) == ["north", "south", "west"]
+        assert isinstance(fitted.network_, RandomNetwork)
+        assert np.allclose(fitted.predict_proba(x).sum(1), 1)
+        unit = fitted.scaled(x)
+        assert (float(unit.min()), float(unit.max())) == (0, 1)
+        assert float(fitted.scaled(3 * x).max()) == 1
+        result = variate.evaluate(
+            fitted.network_, unit[:20], torch.as_tensor(y[:20]), budget="linf:0.9", attacks=["fgsm"], verdict_draws=32
+        )
+        clean, attacked = (next(row.rate for row in result.rows if row.attack == name) for name in ("clean", "fgsm"))
+        assert attacked < clean
+
+    def test_it_is_searched_validated_and_kept_like_any_other(self, blobs):
+        search = GridSearchCV(RandomNetworkClassifier(epochs=5, random_state=0), {"lr": [1e-6, 2e-2]}, cv=2)
+        search.fit(*blobs)
+        assert search.best_params_ == {"lr": 2e-2}
+        pipeline = make_pipeline(StandardScaler(), RandomNetworkClassifier(epochs=20, random_state=0))
+        assert cross_val_score(pipeline, *blobs, cv=2).mean() > 0.85
+        again = pickle.loads(pickle.dumps(search.best_estimator_))
+        assert np.array_equal(again.predict_proba(blobs[0]), search.best_estimator_.predict_proba(blobs[0]))
+
+    def test_a_network_of_ones_own_takes_any_shape(self):
+        x, y = load_digits(return_X_y=True)
+        images, y = x[:200].reshape(-1, 1, 8, 8), y[:200]
+        shapes = []
+
+        def made(shape, classes):
+            shapes.append((shape, classes))
+            return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, classes))
+
+        for network in (made, made((1, 8, 8), 10)):
+            fitted = RandomNetworkClassifier(network, defense="rse", epochs=15, random_state=0).fit(images, y)
+            assert fitted.score(images, y) > 0.8
+        assert shapes[-1] == ((1, 8, 8), 10)
+        state = torch.get_rng_state()
+        fitted.predict(images[:3])
+        assert torch.equal(state, torch.get_rng_state())
+
+    def test_an_adversarial_defense_has_a_budget(self, blobs):
+        with pytest.raises(UsageError, match="budget"):
+            RandomNetworkClassifier(defense="random-at", epochs=1).fit(*blobs)
+        assert RandomNetworkClassifier(defense="random-at", epochs=1, budget="linf:0.05").fit(*blobs)
 
 
-def test_a_word_is_the_part_of_speech_that_it_mostly_is(folder):
-    nouns = folder / "index.noun"
-    nouns.write_text(nouns.read_text() + "love n 1 0 1 0 00000002\n")
-    assert {one.part for one in WordNet(folder).analyses("love")} == {"v"}
-    (folder / "cntlist.rev").write_text("love%1:37:00:: 1 9\n")
-    assert {one.part for one in WordNet(folder).analyses("love")} == {"n"}
+class TestMetric:
+    @pytest.fixture
+    def batches(self):
+        generator = torch.Generator().manual_seed(0)
+        return [(torch.randn(12, b, 3, generator=generator), torch.arange(b) % 3) for b in (4, 7)]
+
+    @pytest.mark.parametrize("deployment", ["single", "mean-3", "majority-3", "survive-3"])
+    def test_it_is_the_rate_of_the_judge(self, batches, deployment):
+        metric, way = DrawAccuracy(deployment), Deployment.parse(deployment)
+        for logits, y in batches:
+            metric.update(logits, y)
+        bits = torch.cat([right_answers(way, logits, y) for logits, y in batches], 1).numpy()
+        expected = rate_of(way, bits)
+        assert float(metric.compute()) == pytest.approx(expected.rate)
+        assert metric.rate() == expected
+        metric.reset()
+        with pytest.raises(InputError, match="rate of nothing"):
+            metric.rate()
+
+    def test_it_is_a_metric_of_torchmetrics_where_there_is_one(self, batches):
+        torchmetrics = pytest.importorskip("torchmetrics")
+        found = torchmetrics.MetricCollection({"single": DrawAccuracy(), "mean": DrawAccuracy("mean-2")})
+        found.update(*batches[0])
+        assert set(found.compute()) == {"single", "mean"}
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found.reset()
+
+    def test_mistakes(self):
+        with pytest.raises(InputError, match="draws, B, classes"):
+            DrawAccuracy().update(torch.zeros(4, 3), torch.zeros(4))
+        with pytest.raises(UsageError, match="too few"):
+            DrawAccuracy("mean-16").update(torch.zeros(16, 2, 3), torch.zeros(2, dtype=torch.int64))
 
 
-def test_a_wordnet_that_is_not_there_or_broken_is_explained(folder, monkeypatch):
-    (folder / "data.noun").write_text("00000001 04 n zz film\n")
-    with pytest.raises(DataError, match="no WordNet that can be read"):
-        wordnet()
-    monkeypatch.setenv("WNSEARCHDIR", str(folder / "none"))
-    with pytest.raises(DataError, match="there is no WordNet in") as error:
-        wordnet()
-    assert "wordnet-base" in error.value.todo
+class TestFreshAverage:
+    def test_every_pass_averages_over_draws_of_the_search(self):
+        random, x = net(), inputs()
+        average = FreshAverage(random, 3, seed=5)
+        keys = variate.Stream("search", 5).take(6)
+        for chosen in (keys[:3], keys[3:]):
+            expected = random.draws(x, chosen, "loop").softmax(-1).mean(0).log()
+            assert torch.allclose(average(x), expected, atol=1e-6)
 
+    def test_gradients_reach_the_inputs_and_no_parameter(self):
+        random, x = net(), inputs().requires_grad_()
+        average = FreshAverage(random, 2)
+        average(x).square().sum().backward()
+        assert float(x.grad.abs().sum()) > 0
+        assert all(parameter.grad is None for parameter in random.parameters())
+        assert list(average.parameters()) == []
+        average.train().double()
+        assert not random.training
+        assert next(random.parameters()).dtype == torch.float32
 
-NUMBERS = {word: number for number, word in enumerate(["<pad>", "<unk>", "good", "fine", "film", "movie"])}
+    def test_mistakes(self):
+        with pytest.raises(UsageError, match="draws is 0"):
+            FreshAverage(net(), 0)
+        with pytest.raises(UsageError, match="no average named"):
+            FreshAverage(net(), average="median")
 
+    def test_foolbox_attacks_it(self):
+        foolbox = pytest.importorskip("foolbox")
+        random, x = net(0.05), inputs()
+        y = random.mean()(x).argmax(-1)
+        model = foolbox_model(random, 4, seed=0)
+        assert model.bounds == (0, 1)
+        attack = foolbox.attacks.LinfPGD(steps=10)
+        found = attack(model, x, foolbox.criteria.Misclassification(y), epsilons=0.5)[0]
+        assert float((found - x).abs().max()) <= 0.5 + 1e-6
+        right = variate.judge_until(random, found, y, width=0.5).rate.rate
+        assert right < variate.judge_until(random, x, y, width=0.5).rate.rate
 
-def test_a_list_of_ones_own(tmp_path):
-    path = tmp_path / "n.json"
-    path.write_text(json.dumps({"good": ["fine", "good", "zebra", "fine"], "zebra": ["good"], "<unk>": ["good"]}))
-    assert neighbors(str(path), [], NUMBERS) == [[], [], [3], [], [], []]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "cannot read"),
-        ("[1]", "holds no object"),
-        ('{"good": "fine"}', "lists no words for 'good'"),
-        ('{"zebra": ["good"]}', "replaces no word"),
-    ],
-)
-def test_a_list_that_cannot_be_used_is_explained(text, message, tmp_path):
-    path = tmp_path / "n.json"
-    path.write_text(text)
-    with pytest.raises(DataError, match=message):
-        neighbors(str(path), [], NUMBERS)
-    with pytest.raises(UsageError, match="no neighbors 'nearest'"):
-        neighbors("nearest", [], NUMBERS)
-
-
-def test_words_that_stand_among_the_same_words_are_neighbors():
-    draw = random.Random(0)
-    groups = {name: [f"{name}{i}" for i in range(12)] for name in ("sea", "law")}
-    around = {"ship": "sea", "boat": "sea", "judge": "law", "court": "law"}
-    texts = [[*draw.sample(groups[group], 3), word, *draw.sample(groups[group], 3)] for word, group in around.items()
-             for _ in range(60)]  # fmt: skip
-    words = ["<pad>", "<unk>", *dict.fromkeys(word for text in texts for word in text)]
-    numbers = {word: number for number, word in enumerate(words)}
-    found = named(words, cooccurring(texts, numbers))
-    for one, other in (("ship", "boat"), ("judge", "court")):
-        assert found[one][0] == other
-        assert not {word for word in found[one] if around.get(word, word[:3]) != around[one]}
-
-
-@pytest.fixture
-def texts(tmp_path):
-    rows = [f"{'good' if i % 2 else 'dull'} film number {i % 7},{i % 2}" for i in range(80)]
-    path = tmp_path / "t.csv"
-    path.write_text("\n".join(["text,label", *rows]))
-    return path
-
-
-def test_options_of_a_data_set(texts, tmp_path):
-    own = tmp_path / "n.json"
-    own.write_text('{"good": ["dull"]}')
-    data = f"texts(length=3, neighbors={own})"
-    facts = variate.about(data, folder=texts)
-    words = facts.details["words"]
-    assert facts.shape == (3, 1)
-    assert named(words, facts.details["neighbors"]) == {"good": ["dull"]}
-    x, _ = labelled(data, folder=texts)
-    assert x.shape == (8, 3, 1)
-    assert variate.about("texts", folder=texts).shape == (64, 1)
-    own.write_text('{"dull": ["good"]}')  # a file that changes is read again
-    assert named(words, variate.about(data, folder=texts).details["neighbors"]) == {"dull": ["good"]}
-    assert int(ids_of(x).max()) < len(words)
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        ("texts(width=3)", "no option of texts named 'width'"),
-        ("texts(length=none)", "length none is no number of words"),
-        ("texts(length=0.5)", "length 0.5 is no number of words"),
-        ("digits(length=3)", "digits has no options"),
-        ("texts(neighbors=nearest)", "no neighbors 'nearest'"),
-        ("words(length=3)", "no dataset named 'words'"),
-    ],
-)
-def test_options_that_do_not_exist_are_explained(data, message, texts):
-    with pytest.raises(UsageError, match=message):
-        variate.about(data, folder=texts)
-
-
-def test_a_study_finds_what_it_says_of_a_data_set_with_options_under_its_name_alone(tmp_path):
-    path = tmp_path / "study.toml"
-    path.write_text(
-        'title = "t"\ndata = ["texts(length=3)", "texts(length=4)", "digits"]\ndefenses = ["at"]\n'
-        'networks = { texts = "text-cnn", digits = "mlp" }\n'
-        'budgets = { texts = "words:1", "texts(length=4)" = "words:2", digits = "linf:0.1" }\n'
-        "[training_on.texts]\nepochs = 3\n[evaluation]\nattacks = ['pgd', 'hotflip']\n"
-    )
-    study = read_study(str(path))
-    found = places(study, tmp_path, folders={"texts": tmp_path / "t.csv"})
-    told = {place.cell.data: (place.cell.network, place.cell.budget, place.cell.epochs) for place in found.values()}
-    assert told["texts(length=3)"] == ("text-cnn", "words:1", 3)
-    assert told["texts(length=4)"] == ("text-cnn", "words:2", 3)
-    assert told["digits"][:2] == ("mlp", "linf:0.1")
-    assert {place.cell.data_folder for place in found.values()} == {tmp_path / "t.csv", None}
-    assert len({place.folder for place in found.values()}) == 3
+    @pytest.mark.filterwarnings("ignore")
+    def test_art_attacks_it(self):
+        evasion = pytest.importorskip("art.attacks.evasion", reason="needs variate[art]")
+        random, x = net(0.05), inputs()
+        y = random.mean()(x).argmax(-1)
+        classifier = art_classifier(random, (1, 4, 4), 3, draws=4, seed=0)
+        found = evasion.FastGradientMethod(classifier, eps=0.5).generate(x.numpy(), y=np.eye(3)[y.numpy()])
+        right = variate.judge_until(random, torch.from_numpy(found), y, width=0.5).rate.rate
+        assert right < variate.judge_until(random, x, y, width=0.5).rate.rate
