@@ -16,11 +16,10 @@ from torch import Tensor, nn
 from variate import registry
 from variate.errors import DataError, UsageError, unknown_name
 from variate.spec import names_code, parse, whole
-from variate.splits import check_split, permutation
+from variate.splits import check_split, cut_splits
 
 FORMS = "a data set's name, a file.npz with arrays x and y, or module:callable that returns (x, y) or a Dataset"
 PAIRS = (("x", "y"), ("image", "label"), ("img", "label"), ("pixel_values", "labels"))  # in rows that are mappings
-SHARES = (0.8, 0.1)  # of the examples that are for training and validation, where no split is asked for
 
 
 def labelled(
@@ -81,9 +80,7 @@ def registered(source: str) -> tuple[registry.Entry, dict[str, Any]]:
 def _part(x: Tensor, y: Tensor, split: str, *, cut: bool) -> tuple[Tensor, Tensor]:
     if not cut:
         return x, y
-    order = torch.from_numpy(permutation(len(x)))
-    first, second = (round(share * len(x)) for share in (SHARES[0], sum(SHARES)))
-    chosen = {"train": order[:first], "validation": order[first:second], "test": order[second:]}[check_split(split)]
+    chosen = torch.from_numpy(cut_splits(len(x))[check_split(split)])
     return x[chosen], y[chosen]
 
 

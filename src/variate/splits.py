@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from variate.errors import UsageError
 
 SplitName = Literal["train", "validation", "test"]
+SHARES = (0.8, 0.1)  # of examples in one piece that are for training and validation
 
 
 def check_split(split: str) -> SplitName:
@@ -17,6 +18,13 @@ def check_split(split: str) -> SplitName:
     if split not in get_args(SplitName):
         raise UsageError(f"there is no split named {split!r}", expected="train, validation or test")
     return split  # type: ignore[return-value]
+
+
+def cut_splits(count: int) -> dict[SplitName, NDArray[np.int64]]:
+    """Where the examples of each split are, of ``count`` that come in one piece: 80 %, 10 % and 10 %."""
+    order = permutation(count)
+    first, second = (round(share * count) for share in (SHARES[0], sum(SHARES)))
+    return {"train": order[:first], "validation": order[first:second], "test": order[second:]}
 
 
 def permutation(count: int) -> NDArray[np.int64]:

@@ -15,12 +15,11 @@ from variate.datasets._loaded import Loaded
 from variate.datasets._neighbors import COOCCURRENCE, neighbors
 from variate.errors import DataError, UsageError
 from variate.facts import About
-from variate.splits import permutation
+from variate.splits import SHARES, cut_splits, permutation
 from variate.tokens import PADDING, UNKNOWN, WORDS, inputs_of
 
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)?|[0-9]+|[!?$%]")  # of a text in lower case
 NAMES = ("<pad>", "<unk>")
-SHARES = (0.8, 0.1)  # of the texts that are for training and validation
 
 
 def words_of(text: str) -> list[str]:
@@ -57,10 +56,11 @@ def corpus_of(
     Raises:
         DataError: for too few texts, a single class, or a class that is in no training text of given splits.
     """
+    length = checked_length(length)
     classes = sorted(set(labels))
     if len(classes) < 2 or len(texts) < 30:
         raise DataError(f"{len(texts)} texts of {len(classes)} classes are no data set", expected="30 texts, 2 classes")
-    places = _cut(len(texts)) if sizes is None else _given(sizes)
+    places = cut_splits(len(texts)) if sizes is None else _given(sizes)
     unseen = set(classes) - {labels[i] for i in places["train"]}
     if sizes is not None and unseen:
         raise DataError(f"no text of the training split has the label {', '.join(sorted(unseen))}")
@@ -80,13 +80,6 @@ def corpus_of(
     )
     splits = {name: (inputs[torch.from_numpy(at)], y[torch.from_numpy(at)]) for name, at in places.items()}
     return Loaded(about, splits)
-
-
-def _cut(count: int) -> dict[str, NDArray[np.int64]]:
-    """The splits of texts that come in one piece."""
-    order = permutation(count)
-    first, second = (round(share * count) for share in (SHARES[0], sum(SHARES)))
-    return {"train": order[:first], "validation": order[first:second], "test": order[second:]}
 
 
 def _given(sizes: Mapping[str, int]) -> dict[str, NDArray[np.int64]]:

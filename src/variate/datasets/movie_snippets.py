@@ -10,7 +10,7 @@ from torch import Tensor
 
 from variate.datasets._loaded import Loaded, read_once
 from variate.datasets._neighbors import COOCCURRENCE
-from variate.datasets._text import checked_length, corpus_of
+from variate.datasets._text import corpus_of
 from variate.errors import DataError
 from variate.facts import About
 from variate.registry import dataset
@@ -49,12 +49,12 @@ def movie_snippets(
         DataError: where the file cannot be found, or is damaged.
     """
     name = check_split(split)
-    return _corpus(_place(folder), checked_length(length), neighbors).splits[name]
+    return _corpus(_place(folder), length, neighbors).splits[name]
 
 
 def about(folder: Path | None = None, *, length: int = LENGTH, neighbors: str = COOCCURRENCE) -> About:
     """The facts of the data set, its vocabulary among them. Raises ``DataError``."""
-    return _corpus(_place(folder), checked_length(length), neighbors).about
+    return _corpus(_place(folder), length, neighbors).about
 
 
 def _place(folder: Path | None) -> Path:

@@ -13,7 +13,7 @@ from variate.datasets._csv import read_csv
 from variate.datasets._hugging_face import cells, tables
 from variate.datasets._loaded import Loaded, read_once
 from variate.datasets._neighbors import COOCCURRENCE
-from variate.datasets._text import checked_length, corpus_of
+from variate.datasets._text import corpus_of
 from variate.errors import DataError
 from variate.facts import About
 from variate.registry import dataset
@@ -66,12 +66,12 @@ def texts(
         UsageError: where ``datasets`` is needed and not installed.
     """
     name = check_split(split)
-    return _corpus(_place(folder), checked_length(length), neighbors).splits[name]
+    return _corpus(_place(folder), length, neighbors).splits[name]
 
 
 def about(folder: Path | None = None, *, length: int = LENGTH, neighbors: str = COOCCURRENCE) -> About:
     """The facts of the data set, its vocabulary among them. Raises ``DataError``."""
-    return _corpus(_place(folder), checked_length(length), neighbors).about
+    return _corpus(_place(folder), length, neighbors).about
 
 
 def _place(folder: Path | None) -> Path:
