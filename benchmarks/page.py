@@ -30,6 +30,11 @@ def machine(found: dict[str, Any]) -> str:
     return f"{facts['date']}, {facts['cpu']}, {facts['threads']} threads, {versions}, sampler: {facts['sampler']}"
 
 
+def heading(title: str, name: str, found: dict[str, Any]) -> list[str]:
+    """What begins a section: its title, its command, where and when."""
+    return [f"## {title}", "", f"`python benchmarks/{name}.py` ({machine(found)})", ""]
+
+
 def interval(estimate: dict[str, float | None]) -> str:
     """A ratio with its interval."""
     low, high = (f"{v:.3f}" if v is not None else "infinite" for v in (estimate["low"], estimate["high"]))
@@ -46,7 +51,7 @@ def overhead() -> list[str]:
     """Forward and training step, beside the peers."""
     found = read("overhead")
     cases = list(found["cases"])
-    lines = ["## Against the deterministic network", "", f"`python benchmarks/overhead.py` ({machine(found)})", ""]
+    lines = heading("Against the deterministic network", "overhead", found)
     for kind in found["cases"][cases[0]]:
         measured = {case: found["cases"][case][kind]["sides"] for case in cases}
         names = list(dict.fromkeys(name for case in cases for name in measured[case] if name != PLAIN))
@@ -83,7 +88,7 @@ def _excess(row: dict[str, Any]) -> str:
 def floor() -> list[str]:
     """How far down a training step could go."""
     found = read("floor")
-    lines = ["## How far down it could go", "", f"`python benchmarks/floor.py` ({machine(found)})", ""]
+    lines = heading("How far down it could go", "floor", found)
     lines += [
         "The floor is the deterministic training step with two bare calls of the sampler and an optimiser of as many",
         "tensors more. Where it lies above what was asked, no further work around the sampler could reach that:",
@@ -96,7 +101,7 @@ def floor() -> list[str]:
 def draws() -> list[str]:
     """Many draws at once."""
     found = read("draws")
-    lines = ["## Many draws at once", "", f"`python benchmarks/draws.py` ({machine(found)})", ""]
+    lines = heading("Many draws at once", "draws", found)
     lines += ["Input gradient averaged over S draws, against S deterministic passes:", ""]
     rows = []
     for case, sides in found["gradients"].items():
@@ -111,7 +116,7 @@ def draws() -> list[str]:
 def attacks() -> list[str]:
     """Attacks and verdicts, against plain loops and other libraries."""
     found = read("attacks")
-    lines = ["## Attacks and verdicts", "", f"`python benchmarks/attacks.py` ({machine(found)})", ""]
+    lines = heading("Attacks and verdicts", "attacks", found)
     measured = {
         "PGD with 10 steps on the deterministic LeNet, batch 128": found["deterministic"],
         **{f"PGD with 20 averaged draws, random {case}": one for case, one in found["random"].items()},
@@ -129,7 +134,7 @@ def attacks() -> list[str]:
 def sampling() -> list[str]:
     """Noise at the speed of memory."""
     found = read("sampling")
-    lines = ["## The noise alone", "", f"`python benchmarks/sampling.py` ({machine(found)})", ""]
+    lines = heading("The noise alone", "sampling", found)
     lines += [
         f"{found['weights']:,} Gaussians made and applied, against one pass that reads as much and writes as much;",
         "",
@@ -148,7 +153,7 @@ def _sampled(row: dict[str, Any]) -> str:
 def memory() -> list[str]:
     """Peak memory of training."""
     found = read("memory")
-    lines = ["## Memory", "", f"`python benchmarks/memory.py` ({machine(found)})", ""]
+    lines = heading("Memory", "memory", found)
     lines += [
         f"{found['case']}, peak of a process that trains with plain SGD; at most 3 tensors was asked of ours:",
         "",
@@ -168,7 +173,7 @@ def memory() -> list[str]:
 def report() -> list[str]:
     """Reports: read, made, opened."""
     found = read("report")
-    lines = ["## Reports", "", f"`python benchmarks/report.py` ({machine(found)})", ""]
+    lines = heading("Reports", "report", found)
     lines += [
         "Seconds of processor time, how often as long that is as Python's `json` takes to parse the same lines alone,",
         "and the time until Chromium has loaded the page:",
@@ -188,7 +193,7 @@ def report() -> list[str]:
 def serving() -> list[str]:
     """What a request costs."""
     found = read("serving")
-    lines = ["## Serving", "", f"`python benchmarks/serving.py` ({machine(found)})", ""]
+    lines = heading("Serving", "serving", found)
     lines += [
         "The time of a request, and its ratio to the deterministic network without `Served`; of an exported graph, to",
         "the deterministic one in ONNX:",

@@ -48,15 +48,15 @@ class WordNet:
         self.senses: dict[tuple[str, str], list[str]] = {}
         self.irregular: dict[tuple[str, str], list[str]] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
-        for part, name in PARTS.items():
-            try:
+        try:
+            for part, name in PARTS.items():
                 self._read(folder, part, name)
-            except (OSError, ValueError, IndexError) as error:
-                raise DataError(f"{folder} holds no WordNet that can be read: {error}", expected=EXPECTED) from error
-        counted = folder / "cntlist.rev"
-        for key, _, count in _lines(counted) if counted.exists() else ():
-            base, _, rest = key.partition("%")
-            self.counts[base, KINDS[rest[0]]] += int(count)
+            counted = folder / "cntlist.rev"
+            for key, _, count in _lines(counted) if counted.exists() else ():
+                base, _, rest = key.partition("%")
+                self.counts[base, KINDS[rest[0]]] += int(count)
+        except (OSError, ValueError, LookupError) as error:
+            raise DataError(f"{folder} holds no WordNet that can be read: {error}", expected=EXPECTED) from error
         if not self.senses:
             raise DataError(f"{folder} holds a WordNet without a word", expected=EXPECTED)
 
