@@ -24,14 +24,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from variate import registry
-from variate.budget import Budget
-from variate.draws import How
-from variate.judge import judge
-from variate.network import RandomNetwork
-from variate.oracle import GradientOracle
-from variate.randomization import randomize
-from variate.randomness import Stream
-from variate.verdicts.rates import Deployment
+from variate.evaluation.judge import judge
+from variate.inputs.budget import Budget
+from variate.oracle.oracle import GradientOracle
+from variate.random.keys import Stream
+from variate.random.many import How
+from variate.random.network import RandomNetwork
+from variate.random.randomize import randomize
+from variate.statistics.rates import Deployment
 
 Run = Callable[[], object]
 EPS, DRAWS, VERDICT = 0.1, 20, 100

@@ -12,8 +12,8 @@ import sys
 
 import torch
 
-from variate.randomness import Stream, hash_words
-from variate.samplers import counter
+from variate.random.keys import Stream, hash_words
+from variate.random.noise import counter
 
 TENSORS, ELEMENTS = 64, 4096
 

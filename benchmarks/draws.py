@@ -22,10 +22,10 @@ from networks import encoder_32, images, lstm_32
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from variate.drawing import probe
 from variate.errors import UsageError
-from variate.network import RandomNetwork
-from variate.randomization import randomize
+from variate.random import timing as probe
+from variate.random.network import RandomNetwork
+from variate.random.randomize import randomize
 
 SECONDS = 30  # for all rounds of one case, if they do not need more
 PLAIN = "deterministic"

@@ -22,8 +22,8 @@ from overhead import OURS, PLAIN, TARGETS, step
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from variate.randomization import randomize
-from variate.samplers.native import Row, Table
+from variate.random.noise.native import Row, Table
+from variate.random.randomize import randomize
 
 SECONDS = 60  # for all rounds of one case
 FLOOR = "floor"

@@ -25,10 +25,10 @@ from networks import CASES
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from variate.randomization import randomize
-from variate.randomness import hash_words
-from variate.samplers import gpu
-from variate.samplers.native import Row
+from variate.random.keys import hash_words
+from variate.random.noise import gpu
+from variate.random.noise.native import Row
+from variate.random.randomize import randomize
 
 CASE = "ResNet-18 b128"
 IN_A_ROW = 5  # runs between two events

@@ -17,12 +17,12 @@ from attacks import installed
 from torch import nn
 
 from variate import registry
-from variate.checkpoint import load
-from variate.evaluation import evaluate
-from variate.record import Records
-from variate.study.cell import run_record
+from variate.evaluation.evaluate import evaluate
+from variate.records.file import Records
+from variate.records.rows import CLEAN, Row, rows_of
 from variate.testing.coin import Coin, shared_coin
-from variate.verdicts.result import CLEAN, Row, rows_of
+from variate.training.run_folder import run_record
+from variate.training.saved import load
 
 EXAMPLES, DRAWS, VERDICT, ERROR = 64, 5, 400, 0.05
 COIN, SHARED, LENET = "coin, each example", "coin, whole batch", "random LeNet"

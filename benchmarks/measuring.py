@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from variate.samplers import native
+from variate.random.noise import native
 
 RESAMPLES = 2000
 LEVEL = 0.95

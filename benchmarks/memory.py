@@ -25,7 +25,7 @@ from networks import CASES
 from overhead import OURS, PLAIN, step
 from torch import nn
 
-from variate.randomization import randomize
+from variate.random.randomize import randomize
 
 CASE = "ResNet-18 b128"
 STEPS, REPEATS = 4, 3

@@ -23,7 +23,7 @@ from peers import Cannot, Converted, converted, installed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from variate.randomization import randomize
+from variate.random.randomize import randomize
 
 SECONDS = 40  # for all rounds of one measurement, if it does not need more
 PLAIN, OURS = "deterministic", "variate"

@@ -24,8 +24,8 @@ from typing import Any
 import measuring
 import numpy as np
 
-from variate.lines import Claim, Example, Network, Record, Run
-from variate.record import Records, pack
+from variate.records.file import Records, pack
+from variate.records.schema import Claim, Example, Network, Record, Run
 from variate.report import printing
 from variate.report.page import page_text
 

@@ -18,11 +18,11 @@ from pathlib import Path
 import honesty
 import tools
 
-from variate.record import Records
+from variate.records.file import Records
+from variate.records.rows import CLEAN
 from variate.report.scale_table import scale_table
 from variate.report.summary import summary
 from variate.report.table import markdown, study_rows
-from variate.verdicts.result import CLEAN
 
 ROOT = Path(__file__).parent.parent
 MARK = re.compile(r"(<!-- begin ([\w-]+)(?: (\S+))? -->\n).*?(<!-- end -->)", re.S)

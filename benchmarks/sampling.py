@@ -22,9 +22,9 @@ from networks import CASES
 from torch import Tensor
 from torch.nn import functional as F
 
-from variate.randomness import hash_words
-from variate.samplers import native, threefry
-from variate.samplers.native import Row, Table
+from variate.random.keys import hash_words
+from variate.random.noise import native, threefry
+from variate.random.noise.native import Row, Table
 
 CASE = "ResNet-18 b128"
 SECONDS = 20  # for all rounds of one number of threads, if they do not need more

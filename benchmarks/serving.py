@@ -21,11 +21,11 @@ from measuring import Run
 from networks import images
 from torch import Tensor, nn
 
-from variate.deploying.exporting import export
-from variate.deploying.opening import open_exported
-from variate.deploying.serving import Served
 from variate.errors import UsageError
-from variate.randomization import randomize
+from variate.random.randomize import randomize
+from variate.serving.exporting import export
+from variate.serving.opening import open_exported
+from variate.serving.serving import Served
 
 SECONDS = 15  # for all rounds of one case, if they do not need more
 PLAIN, PLAIN_GRAPH = "deterministic", "deterministic, ONNX"

@@ -29,13 +29,13 @@ from attacks import averaged, installed
 from torch import Tensor, nn
 
 from variate import registry
-from variate.attacking.plan import Plan, Target, perturb
-from variate.budget import Budget
-from variate.checkpoint import load
-from variate.judge import judge
-from variate.network import RandomNetwork
-from variate.randomness import Stream
-from variate.verdicts.rates import Deployment, rate_of
+from variate.evaluation.judge import judge
+from variate.evaluation.plan import Plan, Target, perturb
+from variate.inputs.budget import Budget
+from variate.random.keys import Stream
+from variate.random.network import RandomNetwork
+from variate.statistics.rates import Deployment, rate_of
+from variate.training.saved import load
 
 BUDGET, NOTHING = "linf:0.1", "linf:1e-6"
 EXAMPLES, STEPS, FRESH = 256, 40, 50

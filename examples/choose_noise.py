@@ -12,14 +12,14 @@ from pathlib import Path
 import torch
 
 from variate import registry
-from variate.checkpoint import build
-from variate.datasets._batches import Batches
-from variate.evaluation import evaluate
-from variate.facts import about
-from variate.randomization import randomize
-from variate.record import Records
-from variate.study.cell import run_record
-from variate.training.loop import train
+from variate.datasets.batches import Batches
+from variate.datasets.info import about
+from variate.evaluation.evaluate import evaluate
+from variate.random.randomize import randomize
+from variate.records.file import Records
+from variate.training.run_folder import run_record
+from variate.training.saved import build
+from variate.training.train import train
 
 NOISE = (0.0, 0.1, 0.2, 0.35, 0.5)  # of each tensor's size; 0 is the deterministic network
 SEEDS = (0, 1, 2)

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 from torch.utils.checkpoint import checkpoint
 
-from variate.network import RandomNetwork
-from variate.randomization import randomize
+from variate.random.network import RandomNetwork
+from variate.random.randomize import randomize
 from variate.testing.slow import slow_forward
 
 KEY = 5

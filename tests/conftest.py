@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from variate.randomization import randomize
+from variate.random.randomize import randomize
 
 torch.set_num_threads(1)  # the tensors here are small: a second thread only waits, and slows a busy machine threefold
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacks._boundaries import gap, nearest
-from variate.attacks._smallest import Smallest, where
-from variate.attacks._steps import check_steps
-from variate.budget import Budget
+from variate.attacks.parts.boundaries import gap, nearest
+from variate.attacks.parts.smallest import Smallest, where
+from variate.attacks.parts.steps import check_steps
 from variate.errors import UsageError
-from variate.losses import margin
-from variate.oracle import GradientOracle
+from variate.inputs.budget import Budget
+from variate.oracle.losses import margin
+from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
 
 

@@ -7,12 +7,12 @@ import math
 import torch
 from torch import Tensor
 
-from variate.attacking.coins import Coins
-from variate.attacks._edge import BEGIN, STEPS, Edge, noise
-from variate.attacks._votes import Votes, over
-from variate.budget import Budget
+from variate.attacks.parts.edge import BEGIN, STEPS, Edge, noise
+from variate.attacks.parts.votes import Votes, over
 from variate.errors import UsageError
-from variate.oracle import LabelOracle
+from variate.inputs.budget import Budget
+from variate.oracle.oracle import LabelOracle
+from variate.oracle.randomness import Coins
 from variate.registry import attack
 
 LEAST = 500  # queries

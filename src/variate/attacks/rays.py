@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacks._edge import BEGIN, STEPS, Edge, corners
-from variate.attacks._votes import Votes, over
-from variate.budget import Budget
+from variate.attacks.parts.edge import BEGIN, STEPS, Edge, corners
+from variate.attacks.parts.votes import Votes, over
 from variate.errors import UsageError
-from variate.oracle import LabelOracle
+from variate.inputs.budget import Budget
+from variate.oracle.oracle import LabelOracle
 from variate.registry import attack
 
 LEAST = 500  # queries
