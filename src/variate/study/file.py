@@ -31,7 +31,7 @@ OF_THE_GRID = ("data", "network", "defense", "seed")
 OF_THE_COMMAND = ("data_folder", "devices", "accelerator")
 
 
-def _settings(made: type | object, *, without: Sequence[str], given: bool) -> dict[str, Any]:
+def settings_of(made: type | object, *, without: Sequence[str], given: bool) -> dict[str, Any]:
     """The options of a dataclass as fields of a table: with their defaults, or, where none is given, left open."""
     found: dict[str, Any] = {}
     for one in options_of(made):
@@ -68,7 +68,7 @@ Training = create_model(
     "Training",
     __base__=_Table,
     __module__=__name__,
-    **_settings(Cell, without=OF_THE_GRID + OF_THE_COMMAND, given=False),
+    **settings_of(Cell, without=OF_THE_GRID + OF_THE_COMMAND, given=False),
 )
 Training.__doc__ = "The ``[training]`` table of a study: any option of a ``Cell``, the same for every network."
 
@@ -93,7 +93,7 @@ Judging = create_model(
     "Judging",
     __base__=_Table,
     __module__=__name__,
-    **_settings(Evaluation(attacks=()), without=("budget", "seed", "time_limit"), given=True),
+    **settings_of(Evaluation(attacks=()), without=("budget", "seed", "time_limit"), given=True),
 )
 
 
