@@ -1,9 +1,9 @@
-"""The tables of the pages under docs/results, made anew from the committed records and written between their marks.
+"""Rebuild the tables of the pages under docs/results from the committed records, and write them between their marks.
 
     python benchmarks/results_pages.py           # write
-    python benchmarks/results_pages.py --check   # say which pages are not those of their records
+    python benchmarks/results_pages.py --check   # name the pages that differ from their records
 
-A mark names the table and, where it is not the page's own folder, the folder of its records:
+A mark names the table, and the folder of its records where that is not the page's own folder:
 ``<!-- begin summary docs/results/paper -->`` ... ``<!-- end -->``.
 """
 
@@ -34,18 +34,18 @@ def answers(folder: Path) -> Records:
 
 
 def grid(folder: Path) -> str:
-    """Attack draws by attack steps, one line for each number of draws, for every network and deployment."""
+    """Accuracy by attack draws (rows) and attack steps (columns), for every network and deployment."""
     rows = [row for row in study_rows(answers(folder), "table") if row.attack != CLEAN]
     steps = sorted({int(row.options["steps"]) for row in rows})
     lines = [["network", "deployment", "draws", *(f"{count} steps" for count in steps)]]
     lines.append([":--", ":--", "--:", *["--:"] * len(steps)])
     for network, deployment, draws in dict.fromkeys((row.network, row.deployment, row.draws) for row in rows):
-        found = {
+        by_steps = {
             int(row.options["steps"]): row.percent
             for row in rows
             if (row.network, row.deployment, row.draws) == (network, deployment, draws)
         }
-        lines.append([network, deployment, str(draws), *(found.get(count, "-") for count in steps)])
+        lines.append([network, deployment, str(draws), *(by_steps.get(count, "-") for count in steps)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -61,12 +61,12 @@ TABLES: dict[str, Callable[[Path], str]] = {
 
 
 def pages() -> list[Path]:
-    """Every page that holds a table of records."""
+    """Every page that has a table made from records."""
     return [ROOT / "README.md", *sorted(ROOT.glob("docs/results/*/README.md"))]
 
 
 def rebuilt(page: Path) -> str:
-    """A page with its tables made anew."""
+    """The text of a page with its tables rebuilt."""
 
     def fill(mark: re.Match[str]) -> str:
         begin, name, place, end = mark.groups()
