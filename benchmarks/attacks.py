@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from variate import registry
 from variate.evaluation.judge import judge
-from variate.inputs.validation.budget import Budget
+from variate.inputs.budget import Budget
 from variate.oracle.oracle import GradientOracle
 from variate.random.keys import Stream
 from variate.random.many import How
