@@ -1,7 +1,7 @@
 """What can be random: modules by operations, what each operation must do, and the few pairs that torch itself forbids.
 
-``tests/random/test_catalogue.py`` runs every pair. ``python tests/catalogue.py`` prints the page made of the same tables,
-``docs/what-can-be-random.md``.
+``tests/random/test_catalogue.py`` runs every pair. ``python tests/catalogue.py`` prints the page made of the same
+tables, ``docs/what-can-be-random.md``.
 """
 
 from __future__ import annotations
@@ -595,7 +595,8 @@ def page() -> str:
         [
             "# What can be random",
             "",
-            "Every cell of this table is a test (`tests/random/test_catalogue.py`); `python tests/catalogue.py` prints it.",
+            "Every cell of this table is a test (`tests/random/test_catalogue.py`).",
+            "`python tests/catalogue.py` prints it.",
             "Every parameter of every module is random: weights, biases, affine parameters of norms, embeddings,",
             "recurrent and attention weights.",
             "",
