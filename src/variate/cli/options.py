@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,15 +62,6 @@ TrustCode = Annotated[
 ]
 
 
-class How(StrEnum):
-    """The ways to make draws."""
-
-    loop = "loop"
-    vmap = "vmap"
-    threads = "threads"
-    auto = "auto"
-
-
 Budget = Annotated[
     str | None,
     typer.Option(
@@ -104,9 +94,6 @@ Deployments = Annotated[
 ]
 Examples = Annotated[int, typer.Option(min=1, help="How many test examples.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Examples at a time; changes no answer.")]
-HowOption = Annotated[
-    How, typer.Option(help="How draws are made: loop repeats bit for bit; vmap, threads; auto takes the fastest.")
-]
 SuiteOption = Annotated[
     str | None,
     typer.Option(
