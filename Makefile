@@ -53,10 +53,10 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/startup.py
 
-$(VENV)/installed: pyproject.toml constraints.txt hatch_build.py src/variate/samplers/noise.c
+$(VENV)/installed: pyproject.toml constraints.txt hatch_build.py src/variate/random/noise/noise.c
 	$(PYTHON) -m venv $(VENV)
 	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --disable-pip-version-check --quiet --editable '.[dev]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs build dist site src/variate/samplers/noise.so .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) runs build dist site src/variate/random/noise/noise.so .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

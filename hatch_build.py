@@ -19,8 +19,8 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCE = Path("src/variate/samplers/noise.c")
-LIBRARY = Path("src/variate/samplers/noise.so")
+SOURCE = Path("src/variate/random/noise/noise.c")
+LIBRARY = Path("src/variate/random/noise/noise.so")
 FLAGS = [
     "-O3",
     "-fPIC",

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from variate.checkpoint import build
-from variate.facts import About
+from variate.datasets.info import About
+from variate.training.saved import build
 
 CLASSES = 10
 Case = tuple[nn.Module, Tensor, Tensor]

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from variate.lines import Claim, Example, Network, Run
-from variate.record import Records, pack
+from variate.records.file import Records, pack
+from variate.records.schema import Claim, Example, Network, Run
 
 DRAWS, EXAMPLES = 32, 60
 

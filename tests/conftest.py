@@ -7,7 +7,7 @@ from strict_skips import ALLOWED, StrictSkips, allowed_reasons, is_strict
 from torch import nn
 from torchvision_operators import declare_operators
 
-from variate.randomization import randomize
+from variate.random.randomize import randomize
 
 sys.path.append(str(Path(sys.prefix) / "peers"))  # what `make test` installs for comparison alone
 TORCHVISION = declare_operators()

@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from variate.datasets._batches import Batches
-from variate.randomization import randomize
-from variate.training.loop import train
+from variate.datasets.batches import Batches
+from variate.random.randomize import randomize
+from variate.training.train import train
 
 MODE, AVERAGE, FOLDER = sys.argv[1], sys.argv[2], Path(sys.argv[3])
 

@@ -59,17 +59,23 @@ def test_facts_read_from_the_text_are_those_of_the_running_object(kind, name):
     assert entry.as_json() == {"name": name, "summary": entry.summary, **entry.facts, "module": entry.module}
 
 
+MACHINERY = {"datasets": {"batches", "info", "load", "splits"}, "flags": {"evidence", "raise_flags"}}
+
+
+def folder_of(kind: str) -> Path:
+    return Path(variate.__file__).parent / registry.FOLDERS.get(kind, kind)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_names_are_the_stems_of_the_files(kind):
-    folder = Path(variate.__file__).parent / kind
-    stems = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
+    stems = {path.stem for path in folder_of(kind).glob("*.py")} - MACHINERY.get(kind, set()) - {"__init__"}
     assert {name.replace("-", "_") for name in registry.entries(kind)} == stems
     assert stems
 
 
 @pytest.mark.parametrize(("kind", "name"), ENTRIES)
 def test_a_file_registers_one_entry(kind, name):
-    text = Path(variate.__file__).parent.joinpath(kind, f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
+    text = folder_of(kind).joinpath(f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
     assert text.count(f"\n@{registry.SINGULAR[kind]}(") == 1
 
 

@@ -8,61 +8,62 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from variate.budget import Budget as Budget
-    from variate.checkpoint import load as load
-    from variate.checks import check as check
-    from variate.deploying.exporting import export as export
-    from variate.deploying.opening import open_exported as open_exported
-    from variate.deploying.serving import Served as Served
-    from variate.draw_accuracy import DrawAccuracy as DrawAccuracy
-    from variate.errors import VariateError as VariateError
-    from variate.evaluation import evaluate as evaluate
-    from variate.facts import about as about
-    from variate.hub import from_pretrained as from_pretrained
-    from variate.hub import push_to_hub as push_to_hub
-    from variate.judge import judge_until as judge_until
-    from variate.libraries import art_classifier as art_classifier
-    from variate.libraries import foolbox_model as foolbox_model
-    from variate.network import RandomNetwork as RandomNetwork
-    from variate.oracle import GradientOracle as GradientOracle
-    from variate.oracle import LabelOracle as LabelOracle
-    from variate.oracle import ScoreOracle as ScoreOracle
-    from variate.randomization import randomize as randomize
-    from variate.randomness import Stream as Stream
-    from variate.record import Records as Records
-    from variate.training.loop import train as train
-    from variate.verdicts.comparison import compare as compare
-    from variate.verdicts.result import Result as Result
+from variate._version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from variate.datasets.info import about as about
+    from variate.errors import VariateError as VariateError
+    from variate.evaluation.evaluate import evaluate as evaluate
+    from variate.evaluation.judge import judge_until as judge_until
+    from variate.inputs.budget import Budget as Budget
+    from variate.integrations.foolbox_art import art_classifier as art_classifier
+    from variate.integrations.foolbox_art import foolbox_model as foolbox_model
+    from variate.integrations.hugging_face import from_pretrained as from_pretrained
+    from variate.integrations.hugging_face import push_to_hub as push_to_hub
+    from variate.integrations.torchmetrics import DrawAccuracy as DrawAccuracy
+    from variate.oracle.oracle import GradientOracle as GradientOracle
+    from variate.oracle.oracle import LabelOracle as LabelOracle
+    from variate.oracle.oracle import ScoreOracle as ScoreOracle
+    from variate.random.inspection import check as check
+    from variate.random.keys import Stream as Stream
+    from variate.random.network import RandomNetwork as RandomNetwork
+    from variate.random.randomize import randomize as randomize
+    from variate.records.file import Records as Records
+    from variate.records.rows import Result as Result
+    from variate.serving.exporting import export as export
+    from variate.serving.opening import open_exported as open_exported
+    from variate.serving.serving import Served as Served
+    from variate.statistics.comparison import compare as compare
+    from variate.training.saved import load as load
+    from variate.training.train import train as train
+
 
 _PLACES = {
-    "Budget": "budget",
-    "DrawAccuracy": "draw_accuracy",
-    "GradientOracle": "oracle",
-    "LabelOracle": "oracle",
-    "RandomNetwork": "network",
-    "Records": "record",
-    "Result": "verdicts.result",
-    "ScoreOracle": "oracle",
-    "Served": "deploying.serving",
-    "Stream": "randomness",
+    "Budget": "inputs.budget",
+    "DrawAccuracy": "integrations.torchmetrics",
+    "GradientOracle": "oracle.oracle",
+    "LabelOracle": "oracle.oracle",
+    "RandomNetwork": "random.network",
+    "Records": "records.file",
+    "Result": "records.rows",
+    "ScoreOracle": "oracle.oracle",
+    "Served": "serving.serving",
+    "Stream": "random.keys",
     "VariateError": "errors",
-    "about": "facts",
-    "art_classifier": "libraries",
-    "check": "checks",
-    "compare": "verdicts.comparison",
-    "evaluate": "evaluation",
-    "export": "deploying.exporting",
-    "foolbox_model": "libraries",
-    "from_pretrained": "hub",
-    "judge_until": "judge",
-    "load": "checkpoint",
-    "open_exported": "deploying.opening",
-    "push_to_hub": "hub",
-    "randomize": "randomization",
-    "train": "training.loop",
+    "about": "datasets.info",
+    "art_classifier": "integrations.foolbox_art",
+    "check": "random.inspection",
+    "compare": "statistics.comparison",
+    "evaluate": "evaluation.evaluate",
+    "export": "serving.exporting",
+    "foolbox_model": "integrations.foolbox_art",
+    "from_pretrained": "integrations.hugging_face",
+    "judge_until": "evaluation.judge",
+    "load": "training.saved",
+    "open_exported": "serving.opening",
+    "push_to_hub": "integrations.hugging_face",
+    "randomize": "random.randomize",
+    "train": "training.train",
 }
 __all__ = ["__version__", *_PLACES]
 

@@ -2,8 +2,8 @@
 
 The name of an entry is the stem of its file (``random_at.py`` is ``random-at``). Its facts stand in the decorator as
 literals and its summary in its docstring, so that listing reads source text and imports nothing (no torch). Third
-parties add entries through entry points of the group ``variate.<kind>``. A file whose name starts with an underscore
-is a shared part, not an entry.
+parties add entries through entry points of the group ``variate.<kind>``. A file without a decorated object is no entry;
+what several entries share stands in the folder ``parts`` beside them.
 """
 
 from __future__ import annotations
@@ -42,6 +42,15 @@ SINGULAR = {
     "modalities": "modality",
     "networks": "network",
     "objectives": "objective",
+}
+
+
+FOLDERS = {
+    "defenses": "training/defenses",
+    "families": "random/families",
+    "modalities": "inputs/modalities",
+    "networks": "models",
+    "objectives": "training/objectives",
 }
 
 
@@ -114,7 +123,7 @@ def dataset(
     """Register a data set: one input's shape, channel mean and std of the training split, the field's usual budget.
 
     A data set whose facts are known only once it is read leaves out ``shape`` and ``classes``, and its file has a
-    function ``about(folder)`` beside the loader: see ``variate.facts``.
+    function ``about(folder)`` beside the loader: see ``variate.datasets.info``.
     """
     facts = {"modality": modality, "shape": shape, "classes": classes, "mean": mean, "std": std}
     return _mark("datasets", {**facts, "budget": budget, "cite": cite})
@@ -194,22 +203,19 @@ def entries(kind: str) -> dict[str, Entry]:
 
     if kind not in SINGULAR:
         raise unknown_name("list", kind, list(SINGULAR))
-    folder = Path(__file__).parent / kind
-    own = [
-        _read(kind, f"variate.{kind}.{path.stem}", path)
-        for path in sorted(folder.glob("*.py"))
-        if not path.stem.startswith("_")
-    ]
+    package = FOLDERS.get(kind, kind)
+    paths = sorted((Path(__file__).parent / package).glob("*.py"))
+    own = [_read(kind, f"variate.{package.replace('/', '.')}.{path.stem}", path) for path in paths]
     plugged = [_read_entry_point(kind, point) for point in entry_points(group=f"variate.{kind}")]
-    found: dict[str, Entry] = {}
-    for entry in own + plugged:
-        if entry.name in found:
+    by_name: dict[str, Entry] = {}
+    for entry in filter(None, [*own, *plugged]):
+        if entry.name in by_name:
             raise UsageError(
-                f"two {kind} are named {entry.name!r}: {found[entry.name].module} and {entry.module}",
+                f"two {kind} are named {entry.name!r}: {by_name[entry.name].module} and {entry.module}",
                 todo="uninstall one of the packages, or rename its file",
             )
-        found[entry.name] = entry
-    return found
+        by_name[entry.name] = entry
+    return by_name
 
 
 def get(kind: str, name: str) -> Entry:
@@ -234,10 +240,13 @@ def import_callable(path: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def _read(kind: str, module: str, path: Path) -> Entry:
-    """Read one entry from the text of its file."""
-    decorator_name = SINGULAR[kind]
-    expected = f"one function or class decorated with @{decorator_name}(...), its facts written as literals"
+def _expected(kind: str) -> str:
+    return f"one function or class decorated with @{SINGULAR[kind]}(...), its facts written as literals"
+
+
+def _read(kind: str, module: str, path: Path) -> Entry | None:
+    """Read one entry from the text of its file; None where the file decorates nothing."""
+    decorator_name, expected = SINGULAR[kind], _expected(kind)
     try:
         body = ast.parse(path.read_text(encoding="utf-8"), filename=str(path)).body
     except (SyntaxError, UnicodeDecodeError, OSError) as error:
@@ -249,11 +258,13 @@ def _read(kind: str, module: str, path: Path) -> Entry:
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == decorator_name:
                 try:
                     facts = DEFAULTS.get(kind, {}) | {str(w.arg): ast.literal_eval(w.value) for w in call.keywords}
-                except ValueError:
-                    break
+                except ValueError as error:
+                    raise UsageError(
+                        f"{path}: a fact of @{decorator_name} is not a literal", expected=expected
+                    ) from error
                 summary = (ast.get_docstring(node) or "").partition("\n")[0]
                 return Entry(kind, path.stem.replace("_", "-"), summary, module, node.name, facts)
-    raise UsageError(f"{path} registers no {decorator_name}", expected=expected)
+    return None
 
 
 def _read_entry_point(kind: str, point: EntryPoint) -> Entry:
@@ -266,4 +277,7 @@ def _read_entry_point(kind: str, point: EntryPoint) -> Entry:
             f"the entry point {point.name!r} of variate.{kind} names {point.module!r}, which has no source file",
             todo="reinstall or uninstall the package that declares it",
         )
-    return _read(kind, point.module, Path(spec.origin))
+    entry = _read(kind, point.module, Path(spec.origin))
+    if entry is None:
+        raise UsageError(f"{spec.origin} registers no {SINGULAR[kind]}", expected=_expected(kind))
+    return entry

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from variate.attacks._apgd import auto_pgd
-from variate.budget import Budget
-from variate.losses import dlr
-from variate.oracle import GradientOracle
+from variate.attacks.parts.apgd import auto_pgd
+from variate.inputs.budget import Budget
+from variate.oracle.losses import dlr
+from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
 
 

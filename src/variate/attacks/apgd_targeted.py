@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacks._apgd import ascend
-from variate.attacks._ranking import WON, best_of, ranked
-from variate.attacks._steps import check_steps
-from variate.budget import Budget
-from variate.losses import aimed, dlr_targeted, margin
-from variate.oracle import GradientOracle
+from variate.attacks.parts.apgd import ascend
+from variate.attacks.parts.ranking import WON, best_of, ranked
+from variate.attacks.parts.steps import check_steps
+from variate.inputs.budget import Budget
+from variate.oracle.losses import aimed, dlr_targeted, margin
+from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
 
 CONFIRM = 8  # queries whose every draw must be wrong before an example is left alone

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from variate.attacks._boundaries import gap, nearest
-from variate.attacks._smallest import where
-from variate.attacks._steps import check_steps
-from variate.budget import Budget
+from variate.attacks.parts.boundaries import gap, nearest
+from variate.attacks.parts.smallest import where
+from variate.attacks.parts.steps import check_steps
 from variate.errors import UsageError
-from variate.losses import Loss, aimed, margin
-from variate.oracle import GradientOracle
+from variate.inputs.budget import Budget
+from variate.oracle.losses import Loss, aimed, margin
+from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
 
 FIRST = 2.0  # times the length, in the first round: from one edge of the budget to the other

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from variate.attacks._libraries import Run, chosen, made, run_apart
-from variate.budget import ORDERS, Budget
+from variate.attacks.parts.libraries import Run, chosen, made, run_apart
 from variate.errors import UsageError
-from variate.lacking import imported
-from variate.oracle import GradientOracle
+from variate.inputs.budget import ORDERS, Budget
+from variate.optional import imported
+from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
 
 USUAL = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from variate.attacks._l1_box import nearest_in_box, steepest_in_box
-from variate.attacks._steps import check_steps
-from variate.budget import Budget
-from variate.losses import aimed, cross_entropy
-from variate.oracle import GradientOracle
+from variate.attacks.parts.l1_box import nearest_in_box, steepest_in_box
+from variate.attacks.parts.steps import check_steps
+from variate.inputs.budget import Budget
+from variate.oracle.losses import aimed, cross_entropy
+from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacks._edge import BEGIN, STEPS, Edge, noise, tiled
-from variate.attacks._votes import Votes, over
-from variate.budget import Budget
+from variate.attacks.parts.edge import BEGIN, STEPS, Edge, noise, tiled
+from variate.attacks.parts.votes import Votes, over
 from variate.errors import UsageError
-from variate.oracle import LabelOracle
+from variate.inputs.budget import Budget
+from variate.oracle.oracle import LabelOracle
 from variate.registry import attack
 
 LEAST = 600  # queries
@@ -32,7 +32,6 @@ def boundary(
     y: Tensor,
     *,
     budget: Budget,
-    target: Tensor | None = None,
     queries: int = 10000,
     repeats: int = 2,
     minimal: bool = False,
@@ -53,7 +52,6 @@ def boundary(
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the size eps in l2.
-        target: not used; it leaves ``y`` only.
         queries: the most inputs to ask about, for each example, from 600.
         repeats: how often each move is asked about, from 1.
         minimal: return the nearest wrong answer that is found instead of using the whole budget.

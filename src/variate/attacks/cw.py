@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacks._smallest import Smallest, smallest_of
-from variate.attacks._steps import check_steps
-from variate.budget import Budget
+from variate.attacks.parts.smallest import Smallest, smallest_of
+from variate.attacks.parts.steps import check_steps
 from variate.errors import UsageError
-from variate.losses import Loss, aimed, margin
-from variate.oracle import GradientOracle
+from variate.inputs.budget import Budget
+from variate.oracle.losses import Loss, aimed, margin
+from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
 
 INSIDE = 0.999  # of the way to the ends of [0, 1], where the slope of tanh ends

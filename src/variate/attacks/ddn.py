@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from variate.attacks._schedules import cosine
-from variate.attacks._smallest import Smallest, along
-from variate.attacks._steps import check_steps
-from variate.budget import Budget
+from variate.attacks.parts.schedules import cosine
+from variate.attacks.parts.smallest import Smallest, along
+from variate.attacks.parts.steps import check_steps
 from variate.errors import UsageError
-from variate.losses import aimed, cross_entropy, margin
-from variate.oracle import GradientOracle
+from variate.inputs.budget import Budget
+from variate.oracle.losses import aimed, cross_entropy, margin
+from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
 
 FIRST, LAST = 1.0, 0.01  # alpha, the length of a step, section 4

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacks._boundaries import gap, nearest
-from variate.attacks._smallest import Smallest, where
-from variate.attacks._steps import check_steps
-from variate.budget import Budget
+from variate.attacks.parts.boundaries import gap, nearest
+from variate.attacks.parts.smallest import Smallest, where
+from variate.attacks.parts.steps import check_steps
 from variate.errors import UsageError
-from variate.losses import margin
-from variate.oracle import GradientOracle
+from variate.inputs.budget import Budget
+from variate.oracle.losses import margin
+from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
 
 
@@ -29,7 +29,6 @@ def deepfool(
     y: Tensor,
     *,
     budget: Budget,
-    target: Tensor | None = None,
     steps: int = 50,
     classes: int = 9,
     overshoot: float = 0.02,
@@ -51,7 +50,6 @@ def deepfool(
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm, and the largest size eps: what lies outside is projected in the end.
-        target: not used; it leaves ``y`` only.
         steps: number of steps, from 1, of one gradient a class.
         classes: how many other classes, from 1; fewer where the network has fewer.
         overshoot: eta, the share that the perturbation goes beyond the boundaries, from 0.

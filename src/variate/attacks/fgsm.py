@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from variate.attacks._l1_box import steepest_in_box
-from variate.budget import Budget
-from variate.losses import aimed, cross_entropy
-from variate.oracle import GradientOracle
+from variate.attacks.parts.l1_box import steepest_in_box
+from variate.inputs.budget import Budget
+from variate.oracle.losses import aimed, cross_entropy
+from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
 
 

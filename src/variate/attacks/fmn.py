@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacks._schedules import cosine
-from variate.attacks._smallest import Smallest
-from variate.attacks._steps import check_steps
-from variate.budget import Budget
-from variate.losses import aimed, margin
-from variate.oracle import GradientOracle
+from variate.attacks.parts.schedules import cosine
+from variate.attacks.parts.smallest import Smallest
+from variate.attacks.parts.steps import check_steps
+from variate.inputs.budget import Budget
+from variate.oracle.losses import aimed, margin
+from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
 
 DUAL = {"linf": 1.0, "l2": 2.0, "l1": float("inf")}

@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from variate.attacks._libraries import Run, chosen, made, run_apart
-from variate.budget import Budget
+from variate.attacks.parts.libraries import Run, chosen, made, run_apart
 from variate.errors import UsageError
-from variate.lacking import imported
-from variate.oracle import GradientOracle
+from variate.inputs.budget import Budget
+from variate.optional import imported
+from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
 
 USUAL = {

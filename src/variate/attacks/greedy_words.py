@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacks._steps import check_steps
-from variate.attacks._words import Replacing, best_change
-from variate.budget import Budget
-from variate.losses import aimed, cross_entropy
-from variate.oracle import ScoreOracle
+from variate.attacks.parts.steps import check_steps
+from variate.attacks.parts.words import Replacing, best_change
+from variate.inputs.budget import Budget
+from variate.inputs.words import UNKNOWN
+from variate.oracle.losses import aimed, cross_entropy
+from variate.oracle.oracle import ScoreOracle
 from variate.registry import attack
-from variate.tokens import UNKNOWN
 
 
 @attack(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacks._steps import check_steps
-from variate.attacks._words import Replacing
-from variate.budget import Budget
-from variate.losses import reached
-from variate.oracle import LabelOracle
+from variate.attacks.parts.steps import check_steps
+from variate.attacks.parts.words import Replacing
+from variate.inputs.budget import Budget
+from variate.inputs.words import PADDING
+from variate.oracle.losses import reached
+from variate.oracle.oracle import LabelOracle
 from variate.registry import attack
-from variate.tokens import PADDING
 
 
 @attack(

@@ -7,12 +7,12 @@ import math
 import torch
 from torch import Tensor
 
-from variate.attacking.coins import Coins
-from variate.attacks._edge import BEGIN, STEPS, Edge, noise
-from variate.attacks._votes import Votes, over
-from variate.budget import Budget
+from variate.attacks.parts.edge import BEGIN, STEPS, Edge, noise
+from variate.attacks.parts.votes import Votes, over
 from variate.errors import UsageError
-from variate.oracle import LabelOracle
+from variate.inputs.budget import Budget
+from variate.oracle.oracle import LabelOracle
+from variate.oracle.randomness import Coins
 from variate.registry import attack
 
 LEAST = 500  # queries
@@ -38,7 +38,6 @@ def hopskipjump(
     y: Tensor,
     *,
     budget: Budget,
-    target: Tensor | None = None,
     queries: int = 10000,
     probes: int = 100,
     momentum: float = 0.8,
@@ -61,7 +60,6 @@ def hopskipjump(
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size eps.
-        target: not used; it leaves ``y`` only.
         queries: the most inputs to ask about, for each example, from 500.
         probes: of the first normal, from 1, in whole groups; that of iteration t takes sqrt(t) times as many.
         momentum: the weight of the earlier normals, in [0, 1); 0 as in the paper.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacks._steps import check_steps
-from variate.attacks._words import Replacing, best_change
-from variate.budget import Budget
-from variate.losses import Loss, aimed, loss_named
-from variate.oracle import GradientOracle
+from variate.attacks.parts.steps import check_steps
+from variate.attacks.parts.words import Replacing, best_change
+from variate.inputs.budget import Budget
+from variate.inputs.words import RADIUS, smooth, vectors_of
+from variate.oracle.losses import Loss, aimed, loss_named
+from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
-from variate.tokens import RADIUS, smooth, vectors_of
 
 
 @attack(
@@ -47,7 +47,8 @@ def hotflip(
         budget: the most words, or characters.
         target: the labels to reach, shape (B,); None to leave ``y``.
         beam: replacements that are tried in each round, from 1.
-        loss: what to raise: ``cross-entropy``, ``margin`` or ``dlr``, or any function of ``variate.losses``' kind.
+        loss: the loss to raise: ``cross-entropy``, ``margin`` or ``dlr``, or a function like those of
+            ``variate.oracle.losses``.
 
     Returns:
         Inputs, shape (B, T, 1).

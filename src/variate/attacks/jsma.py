@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacks._smallest import along
-from variate.budget import Budget
-from variate.losses import aimed, cross_entropy, margin
-from variate.oracle import GradientOracle
+from variate.attacks.parts.smallest import along
+from variate.inputs.budget import Budget
+from variate.oracle.losses import aimed, cross_entropy, margin
+from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacks._steps import check_steps
-from variate.budget import Budget
-from variate.losses import aimed, cross_entropy
-from variate.oracle import GradientOracle
+from variate.attacks.parts.steps import check_steps
+from variate.inputs.budget import Budget
+from variate.oracle.losses import aimed, cross_entropy
+from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacks._differences import steps_within
-from variate.attacks._score_queries import best_of, is_snapshot, probe, probes, repeats_of, spread, values_of, wait
-from variate.budget import Budget
+from variate.attacks.parts.differences import steps_within
+from variate.attacks.parts.score_queries import best_of, is_snapshot, probe, probes, repeats_of, spread, values_of, wait
 from variate.errors import UsageError
-from variate.losses import aimed, margin
-from variate.oracle import ScoreOracle
+from variate.inputs.budget import Budget
+from variate.oracle.losses import aimed, margin
+from variate.oracle.oracle import ScoreOracle
 from variate.registry import attack
 
 EDGE = 0.25  # the farthest that an input is moved from 0 and 1

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from variate.attacks._differences import ascend, steps_within
-from variate.budget import Budget
+from variate.attacks.parts.differences import ascend, steps_within
 from variate.errors import UsageError
-from variate.losses import aimed, margin
-from variate.oracle import ScoreOracle
+from variate.inputs.budget import Budget
+from variate.oracle.losses import aimed, margin
+from variate.oracle.oracle import ScoreOracle
 from variate.registry import attack
 
 

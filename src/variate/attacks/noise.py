@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacking.coins import Coins
-from variate.attacks._score_queries import best_of, values_of
-from variate.attacks._starts import in_ball
-from variate.budget import Budget
+from variate.attacks.parts.score_queries import best_of, values_of
+from variate.attacks.parts.starts import in_ball
 from variate.errors import UsageError
-from variate.losses import aimed, margin
-from variate.oracle import ScoreOracle
+from variate.inputs.budget import Budget
+from variate.oracle.losses import aimed, margin
+from variate.oracle.oracle import ScoreOracle
+from variate.oracle.randomness import Coins
 from variate.registry import attack
 
 GROUP = 50  # points in one query

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from variate.attacks._starts import in_ball
-from variate.attacks._votes import Votes
-from variate.budget import Budget
+from variate.attacks.parts.starts import in_ball
+from variate.attacks.parts.votes import Votes
 from variate.errors import UsageError
-from variate.oracle import LabelOracle
+from variate.inputs.budget import Budget
+from variate.oracle.oracle import LabelOracle
 from variate.registry import attack
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacks._l1_box import nearest_in_box
-from variate.attacks._ranking import best_of, ranked
-from variate.attacks._starts import in_ball
-from variate.attacks._steps import check_steps
-from variate.budget import Budget
-from variate.losses import Loss, aimed, loss_named
-from variate.oracle import GradientOracle
+from variate.attacks.parts.l1_box import nearest_in_box
+from variate.attacks.parts.ranking import best_of, ranked
+from variate.attacks.parts.starts import in_ball
+from variate.attacks.parts.steps import check_steps
+from variate.inputs.budget import Budget
+from variate.oracle.losses import Loss, aimed, loss_named
+from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
 
 SPARSITY = 0.01  # of the values, moved in one step of an l1 attack
@@ -55,7 +55,8 @@ def pgd(
         step_size: length of a step in the budget's norm; 2.5 * eps / steps without one.
         random_start: begin at a point uniform in the ball, the same for an example in any batch.
         restarts: how often to begin anew, from 1.
-        loss: what to raise: ``cross-entropy``, ``margin`` or ``dlr``, or any function of ``variate.losses``' kind.
+        loss: the loss to raise: ``cross-entropy``, ``margin`` or ``dlr``, or a function like those of
+            ``variate.oracle.losses``.
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).

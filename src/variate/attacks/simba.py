@@ -8,13 +8,13 @@ from typing import Final, final
 import torch
 from torch import Tensor
 
-from variate.attacking.coins import Coins
-from variate.attacks._climbing import LEAST, climb
-from variate.attacks._plane import plane_of
-from variate.budget import Budget
+from variate.attacks.parts.climbing import LEAST, climb
+from variate.attacks.parts.plane import plane_of
 from variate.errors import UsageError, unknown_name
-from variate.losses import aimed, margin
-from variate.oracle import ScoreOracle
+from variate.inputs.budget import Budget
+from variate.oracle.losses import aimed, margin
+from variate.oracle.oracle import ScoreOracle
+from variate.oracle.randomness import Coins
 from variate.registry import attack
 
 BASES = ("pixel", "dct")

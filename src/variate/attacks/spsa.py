@@ -6,12 +6,12 @@ from typing import final
 
 from torch import Tensor
 
-from variate.attacks._differences import ascend, steps_within
-from variate.attacks._score_queries import spread
-from variate.budget import Budget
+from variate.attacks.parts.differences import ascend, steps_within
+from variate.attacks.parts.score_queries import spread
 from variate.errors import UsageError
-from variate.losses import aimed, margin
-from variate.oracle import ScoreOracle
+from variate.inputs.budget import Budget
+from variate.oracle.losses import aimed, margin
+from variate.oracle.oracle import ScoreOracle
 from variate.registry import attack
 
 DECAYS = 0.9, 0.999  # of Adam's two averages

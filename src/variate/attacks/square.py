@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from variate.attacks._climbing import LEAST, climb
-from variate.attacks._squares import Corners, Masses, stripes, tiles
-from variate.budget import Budget
+from variate.attacks.parts.climbing import LEAST, climb
+from variate.attacks.parts.squares import Corners, Masses, stripes, tiles
 from variate.errors import UsageError
-from variate.losses import aimed, margin
-from variate.oracle import ScoreOracle
+from variate.inputs.budget import Budget
+from variate.oracle.losses import aimed, margin
+from variate.oracle.oracle import ScoreOracle
 from variate.registry import attack
 
 

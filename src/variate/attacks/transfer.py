@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from variate.budget import Budget
-from variate.oracle import Oracle
+from variate.inputs.budget import Budget
+from variate.oracle.oracle import Oracle
 from variate.registry import attack
 
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from variate.cli import costs, judging, options
+from variate.cli import costs, options
+from variate.cli import evaluation_command as judging
 from variate.cli.options import Accelerator, DataFolder, Json, Quiet, Seed, TrustCode
 from variate.errors import UsageError
 
@@ -65,8 +66,8 @@ def attack(
 
 def _plan(text: str, steps: int | None) -> dict[str, Any]:
     """A plan from NAME or NAME(option=value), with --steps where it was given. Raises ``UsageError``."""
-    from variate import spec
-    from variate.attacking.plan import attack_options
+    from variate import options as spec
+    from variate.evaluation.plan import attack_options
 
     name, given = spec.parse(text, "an attack")
     if steps is None:

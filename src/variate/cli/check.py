@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from variate.cli.judging import build
+from variate.cli.evaluation_command import build
 from variate.cli.options import Config, Json, ShowConfig, names, print_json
 from variate.errors import RandomizeError, UsageError
 
 if TYPE_CHECKING:
-    from variate.checks import Check
+    from variate.random.inspection import Check
 
 
 def check(
@@ -43,7 +43,7 @@ def check(
       variate check torch.nn:Transformer --family '*.bias:fixed'
       variate check mine:network --family laplace --share channel --json
     """
-    from variate import checks
+    from variate.random import inspection as checks
 
     found = checks.check(build(module), families(family or []), share=share, floor=floor, snr=snr)  # type: ignore[arg-type]
     if json:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from variate.cli import judging
+from variate.cli import evaluation_command as judging
 from variate.cli.options import print_json
 
 if TYPE_CHECKING:
-    from variate.forecast import Cost
+    from variate.study.cost_estimate import Cost
 
 
 def judge_or_foretell(
@@ -28,7 +28,7 @@ def judge_or_foretell(
 
 def foretell(setting: judging.Setting, asked: judging.Asked, *, devices: int, json: bool) -> None:
     """Print what an evaluation would ask, and about how long it would take; nothing is attacked or written."""
-    from variate.forecast import of_evaluation
+    from variate.study.cost_estimate import of_evaluation
 
     plan = {
         "network": setting.title, "examples": len(setting.x), "budget": setting.budget, "draws": asked.draws,

@@ -40,11 +40,11 @@ def examine(data_folder: Path | None = None) -> dict[str, str]:
     """What there is, by name; data sets are looked for in a folder, or where they usually are."""
     import torch
 
-    import variate
-    from variate.samplers import native
+    from variate._version import __version__
+    from variate.random.noise import native
 
     found = {
-        "variate": variate.__version__,
+        "variate": __version__,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
     }
     extras = required()

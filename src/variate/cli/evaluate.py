@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from variate.cli import costs, judging, options
+from variate.cli import costs, options
+from variate.cli import evaluation_command as judging
 from variate.cli.options import Accelerator, DataFolder, Json, Quiet, Seed, TrustCode
 
 

@@ -37,9 +37,9 @@ def export(
       variate export runs/a --format onnx --out a.onnx
       variate export runs/a --format torch-export --draws 8 --out a.pt2
     """
-    from variate import checkpoint
-    from variate.deploying import exporting
-    from variate.modality import modality_of
+    from variate.inputs.modality import modality_of
+    from variate.serving import exporting
+    from variate.training import saved as checkpoint
 
     card = checkpoint.read_card(run)
     network = checkpoint.load(run, trust_code=trust_code)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-import variate
+from variate._version import __version__
 from variate.cli import attack, audit, check, doctor, evaluate, export, list_entries, report, settings, study, train
 from variate.cli.options import print_json
 from variate.errors import VariateError
@@ -88,7 +88,7 @@ app.command("doctor", cls=Command)(doctor.doctor)
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"variate {variate.__version__}")
+        typer.echo(f"variate {__version__}")
         raise typer.Exit
 
 

@@ -28,7 +28,7 @@ def names(kind: str, *others: str) -> Callable[[str], list[str]]:
 
 def budgets(incomplete: str) -> list[str]:
     """What a shell completes a budget to."""
-    from variate.budget import NORMS, OTHERS
+    from variate.inputs.budget import NORMS, OTHERS
 
     return names("", *(f"{norm}:" for norm in NORMS + OTHERS))(incomplete)
 

@@ -14,7 +14,7 @@ from variate.cli.options import Config, Json, ShowConfig
 from variate.errors import RecordError, UsageError
 
 if TYPE_CHECKING:
-    from variate.record import Records
+    from variate.records.file import Records
 
 
 class Form(StrEnum):
@@ -53,7 +53,7 @@ def report(
       variate report runs/a runs/b --open
       variate report runs/a --format latex --out table.tex
     """
-    from variate.record import Records
+    from variate.records.file import Records
 
     form = Form.json if json else form
     if form is not Form.html and (pdf or show):
@@ -75,7 +75,7 @@ def report(
 
 def find_records(path: Path) -> Path:
     """The file of records at a path. Raises ``RecordError``."""
-    from variate.record import RECORDS
+    from variate.records.file import RECORDS
 
     choices = [path] if path.is_file() else [path / RECORDS, path / f"{RECORDS}.gz"]
     for choice in choices:

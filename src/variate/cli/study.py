@@ -14,11 +14,11 @@ import typer
 from variate.cli.costs import duration, told
 from variate.cli.options import Accelerator, Config, Json, Quiet, ShowConfig, names, print_json, this_command
 from variate.errors import UsageError, unknown_name
-from variate.spec import plain
+from variate.options import plain
 from variate.study.packaged import packaged_studies
 
 if TYPE_CHECKING:
-    from variate.forecast import Cost
+    from variate.study.cost_estimate import Cost
     from variate.study.file import Study
     from variate.study.grid import Folders
 
@@ -106,7 +106,7 @@ def study(
     )
     page = write_page([records], out / "report.html")
     if json:
-        from variate.verdicts.result import result_of
+        from variate.records.rows import result_of
 
         print_json(result_of(records, list(records.claims.values())).as_json())
         return
@@ -127,7 +127,7 @@ def _folders(words: Sequence[str], known: Sequence[str]) -> Folders:
 
 def _print_plan(study: Study, out: Path, *, folders: Folders, accelerator: str, as_json: bool) -> None:
     """The networks of a study, how far each is, and about how long what is left takes."""
-    from variate.forecast import of_study
+    from variate.study.cost_estimate import of_study
     from variate.study.grid import places
     from variate.study.running import progress_of
 

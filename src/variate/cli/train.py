@@ -114,9 +114,9 @@ def train(
       variate train --data fashion-mnist --defense "random-at(share=channel)" --augment flip --out runs/b --dry-run
       variate train --data mine:data --network mine:network --defense at --budget linf:0.1 --out runs/c
     """
-    from variate.study.cell import Cell, train_cell, validation_accuracy
     from variate.training.history import History
     from variate.training.processes import is_first_process
+    from variate.training.run_folder import Cell, train_cell, validation_accuracy
 
     cell = Cell(
         data=data,
@@ -148,7 +148,7 @@ def train(
         accelerator=accelerator,
     )
     if dry_run:
-        from variate.forecast import of_training
+        from variate.study.cost_estimate import of_training
 
         plan = {
             "data": data,

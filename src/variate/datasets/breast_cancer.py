@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from variate.datasets._loaded import Loaded
-from variate.datasets._tables import about_table
-from variate.facts import About
-from variate.features import Column
+from variate.datasets.info import About
+from variate.datasets.parts.loaded import Loaded
+from variate.datasets.parts.tables import about_table
+from variate.datasets.splits import SplitName, check_split, permutation
+from variate.inputs.columns import Column
 from variate.registry import dataset
-from variate.splits import SplitName, check_split, permutation
 
 BOUNDS: dict[SplitName, tuple[int, int]] = {"train": (0, 341), "validation": (341, 455), "test": (455, 569)}
 BUDGET = "linf:0.05"

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from variate.datasets._images import class_folders
+from variate.datasets.parts.images import class_folders
+from variate.datasets.splits import check_split, permutation
 from variate.errors import DataError
 from variate.registry import dataset
-from variate.splits import check_split, permutation
 
 SHAPE = (3, 32, 32)
 BINARY = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}

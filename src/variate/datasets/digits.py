@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from variate.datasets.splits import check_split, permutation
 from variate.registry import dataset
-from variate.splits import check_split, permutation
 
 BOUNDS = {"train": (0, 1097), "validation": (1097, 1397), "test": (1397, 1797)}
 

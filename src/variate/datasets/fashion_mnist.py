@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from variate.datasets.splits import check_split, permutation
 from variate.errors import DataError
 from variate.registry import dataset
-from variate.splits import check_split, permutation
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 ADDRESS = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"

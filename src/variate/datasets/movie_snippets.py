@@ -8,13 +8,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from variate.datasets._loaded import Loaded, read_once
-from variate.datasets._neighbors import COOCCURRENCE
-from variate.datasets._text import corpus_of
+from variate.datasets.info import About
+from variate.datasets.parts.loaded import Loaded, read_once
+from variate.datasets.parts.neighbors import COOCCURRENCE
+from variate.datasets.parts.text import corpus_of
+from variate.datasets.splits import check_split
 from variate.errors import DataError
-from variate.facts import About
 from variate.registry import dataset
-from variate.splits import check_split
 
 FILE = "movieReviewSnippets_GroundTruth.txt"
 INNER = "hutto_ICWSM_2014.tar.gz"

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from variate.datasets._csv import read_csv
-from variate.datasets._declared import Declaration, Feature
-from variate.datasets._loaded import Loaded, read_once
-from variate.datasets._tables import table_of
+from variate.datasets.info import About
+from variate.datasets.parts.csv import read_csv
+from variate.datasets.parts.declared import Declaration, Feature
+from variate.datasets.parts.loaded import Loaded, read_once
+from variate.datasets.parts.tables import table_of
+from variate.datasets.splits import check_split
 from variate.errors import DataError
-from variate.facts import About
 from variate.registry import dataset
-from variate.splits import check_split
 
 FILE = "phishing.csv.gz"
 ROWS = 1250

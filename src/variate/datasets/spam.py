@@ -9,13 +9,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from variate.datasets._loaded import Loaded, read_once
-from variate.datasets._neighbors import COOCCURRENCE
-from variate.datasets._text import corpus_of
+from variate.datasets.info import About
+from variate.datasets.parts.loaded import Loaded, read_once
+from variate.datasets.parts.neighbors import COOCCURRENCE
+from variate.datasets.parts.text import corpus_of
+from variate.datasets.splits import check_split
 from variate.errors import DataError
-from variate.facts import About
 from variate.registry import dataset
-from variate.splits import check_split
 
 GROUPS = {"easy-ham-1": "ham", "easy-ham-2": "ham", "hard-ham-1": "ham", "spam-1": "spam", "spam-2": "spam"}
 LENGTH = 128

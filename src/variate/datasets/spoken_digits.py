@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from variate.datasets._loaded import Loaded, read_once
-from variate.datasets._wav import Clip, RefusedError, clip_of, wav_files
+from variate.datasets.info import About
+from variate.datasets.parts.loaded import Loaded, read_once
+from variate.datasets.parts.wav import Clip, RefusedError, clip_of, wav_files
+from variate.datasets.splits import check_split, permutation
 from variate.errors import DataError
-from variate.facts import About
 from variate.registry import dataset
-from variate.splits import check_split, permutation
 
 RATE, LENGTH = 8_000, 8_000  # one second
 NAME = re.compile(r"(?P<label>[^_]+)_(?P<speaker>[^_]+)_(?P<number>\d+)\.wav", re.I)

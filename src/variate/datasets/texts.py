@@ -9,15 +9,15 @@ from typing import NamedTuple, get_args
 
 from torch import Tensor
 
-from variate.datasets._csv import read_csv
-from variate.datasets._hugging_face import cells, tables
-from variate.datasets._loaded import Loaded, read_once
-from variate.datasets._neighbors import COOCCURRENCE
-from variate.datasets._text import corpus_of
+from variate.datasets.info import About
+from variate.datasets.parts.csv import read_csv
+from variate.datasets.parts.hugging_face import cells, tables
+from variate.datasets.parts.loaded import Loaded, read_once
+from variate.datasets.parts.neighbors import COOCCURRENCE
+from variate.datasets.parts.text import corpus_of
+from variate.datasets.splits import SplitName, check_split
 from variate.errors import DataError
-from variate.facts import About
 from variate.registry import dataset
-from variate.splits import SplitName, check_split
 
 LENGTH = 64
 TEXT, LABEL = ("text", "sentence"), ("label", "labels")  # what a column may be called, the first that is there

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from variate.budget import Budget
-from variate.lines import Claim
+from variate.flags.evidence import Evidence, judged_on
+from variate.inputs.budget import Budget
+from variate.records.schema import Claim
 from variate.registry import flag
-from variate.verdicts.evidence import Evidence, judged_on
 
 DATA, NORM, SIZE = "cifar10", "linf", Fraction("0.031")  # 8/255, which some papers round to 0.031; or more
 BEST = (73.71, "the best published is 73.71 % (WRN-94-16)")

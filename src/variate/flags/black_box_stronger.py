@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from variate.lines import Claim
+from variate.flags.evidence import FEWEST, NOTICED, Evidence, judged_on, sees_gradient
+from variate.records.schema import Claim
 from variate.registry import flag
-from variate.verdicts.evidence import FEWEST, NOTICED, Evidence, judged_on, sees_gradient
 
 LUCK = 0.25  # of the draws: four standard deviations of a share over the 64 by which a suite compares its attacks
 

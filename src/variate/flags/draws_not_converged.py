@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from variate.lines import Claim
+from variate.flags.evidence import Evidence, judged_on
+from variate.records.schema import Claim
 from variate.registry import flag
-from variate.verdicts.evidence import Evidence, judged_on
 
 CURVE = "draws"  # the part of the records with one attack under growing numbers of draws
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable
 from itertools import pairwise
 
-from variate.budget import Budget
-from variate.lines import Claim
+from variate.flags.evidence import Evidence, judged_on
+from variate.inputs.budget import Budget
+from variate.records.schema import Claim
 from variate.registry import flag
-from variate.verdicts.evidence import Evidence, judged_on
 
 
 @flag(

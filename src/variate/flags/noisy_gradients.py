@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from statistics import median
 
+from variate.flags.evidence import Evidence
 from variate.registry import flag
-from variate.verdicts.evidence import Evidence
 
 LEAST = 0.3  # cosine between two halves of the draws
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from statistics import median
 
+from variate.flags.evidence import Evidence
 from variate.registry import flag
-from variate.verdicts.evidence import Evidence
 
 COLLAPSED = 0.01  # noise over mean; PNI's scales fell from .25 to .001-.009 (CVPR 2019, table 1)
 TWINS = "twins"  # the part of the mean network and the frozen draw

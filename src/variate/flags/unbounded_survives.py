@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from variate.flags.evidence import Evidence
 from variate.registry import flag
-from variate.verdicts.evidence import Evidence
 
 UNBOUNDED = "unbounded"  # the part of the records with attacks that may use the whole range of inputs
 MOST = 0.01  # right answers that may stay

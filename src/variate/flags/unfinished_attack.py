@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from variate.flags.evidence import Evidence, steps_of
 from variate.registry import flag
-from variate.verdicts.evidence import Evidence, steps_of
 
 MOVED, SHARE = 0.05, 0.1  # of the range of the loss; of the examples
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from variate.flags.evidence import Evidence
 from variate.registry import flag
-from variate.verdicts.evidence import Evidence
 
 MOST = 0.05  # of the draws and inputs
 

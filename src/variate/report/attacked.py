@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from variate.lines import Claim, Picture
-from variate.record import Records, unpack
+from variate.records.file import Records, unpack
+from variate.records.schema import Claim, Picture
 from variate.report import single
 
 FOLDER = Path(__file__).parent / "shown"

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from variate import registry
-from variate.budget import Budget
-from variate.record import Records
-from variate.spec import plain
+from variate.inputs.budget import Budget
+from variate.options import plain
+from variate.records.file import Records
 
 TITLE = "Variate"  # as in CITATION.cff
 AUTHORS = "The Variate developers"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from variate.lines import Claim, Network
-from variate.record import Records
+from variate.records.file import Records
+from variate.records.rows import CLEAN, Row
+from variate.records.schema import Claim, Network
 from variate.report import single
 from variate.report.sheet import NOTHING, Cell, Head, Sheet, count_cell, rate_cell
-from variate.verdicts.result import CLEAN, Row
 
 PARTS = ("table", "twins")
 

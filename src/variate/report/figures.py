@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from variate.budget import Budget
-from variate.lines import Claim
-from variate.record import Records
+from variate.inputs.budget import Budget
+from variate.records.file import Records
+from variate.records.rows import CLEAN, Row
+from variate.records.schema import Claim
 from variate.report import series, single
 from variate.report.plot import Curve, Point, draw_curves, nice_ticks
 from variate.report.reliability import diagram, reliabilities
 from variate.report.scale_figure import learned_scales
 from variate.report.sheet import Cell, Head, Sheet
-from variate.verdicts.rates import survive_curve
-from variate.verdicts.result import CLEAN, Row
+from variate.statistics.rates import survive_curve
 
 UP = "right answers, %"
 QUESTIONS = (1, 2, 5, 10, 20, 50, 100)  # numbers that stand below the axis

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from variate.record import Records
+from variate.records.file import Records
+from variate.records.rows import result_of
 from variate.report.cost import attack_cost, spent
 from variate.report.sheet import Cell, Sheet, grid_sheet, plain
 from variate.report.table import LEGEND, markdown, study_grids
-from variate.verdicts.result import result_of
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from variate import registry
 from variate.errors import RecordError
-from variate.record import Records
+from variate.flags.raise_flags import Raised, raised
+from variate.records.file import Records
+from variate.records.rows import CLEAN
 from variate.report.attacked import Gallery, galleries, not_shown
 from variate.report.bibliography import bibtex
 from variate.report.cost import attack_cost, training
@@ -21,8 +23,6 @@ from variate.report.reliability import calibration_sheet, reliabilities
 from variate.report.sentences import headline, verdict
 from variate.report.sheet import Sheet, grid_sheet
 from variate.report.table import TABLES, study_grids
-from variate.verdicts.raised import Raised, raised
-from variate.verdicts.result import CLEAN
 
 TEMPLATES = Path(__file__).parent / "templates"
 BLACK_BOX = ("scores", "labels")

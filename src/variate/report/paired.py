@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from variate.lines import Claim
-from variate.record import Records
+from variate.flags.evidence import judged_on
+from variate.records.file import Records
+from variate.records.schema import Claim
 from variate.report import single
 from variate.report.sheet import Cell, Head, Sheet, rate_cell, row_cell
-from variate.verdicts.comparison import Comparison, compare
-from variate.verdicts.evidence import judged_on
+from variate.statistics.comparison import Comparison, compare
 
 ENDS: list[Head] = [("difference", "points"), ("p", "McNemar")]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from variate.lines import Claim
-from variate.record import Records
+from variate.records.calibration import Bin, Calibration, calibration_of
+from variate.records.file import Records
+from variate.records.rows import CLEAN
+from variate.records.schema import Claim
 from variate.report import single
 from variate.report.plot import Curve, Point, draw_curves
 from variate.report.sheet import Cell, Head, Sheet, count_cell, rate_cell
-from variate.verdicts.calibration import Bin, Calibration, calibration_of
-from variate.verdicts.rates import Deployment
-from variate.verdicts.result import CLEAN
+from variate.statistics.rates import Deployment
 
 GRAY = 6  # the last of the colors
 TICKS = (0, 20, 40, 60, 80, 100)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from variate.lines import Scale
+from variate.records.schema import Scale
 from variate.report.plot import LEFT, RIGHT, WIDTH, colored, legend, mark, rule, svg, text, told
 from variate.report.sheet import Cell, Sheet
 

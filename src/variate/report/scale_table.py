@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from variate.lines import Scale
-from variate.record import Records
+from variate.records.file import Records
+from variate.records.schema import Scale
 
 
 def scale_table(records: Records) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from variate.lines import Claim
-from variate.record import Records
+from variate.records.file import Records
+from variate.records.rows import Row
+from variate.records.schema import Claim
 from variate.report import single
 from variate.report.paired import compared
-from variate.verdicts.result import Row
 
 NOTHING = "No attack that wants any wrong answer was judged one draw per query, so nothing is said of robustness."
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from variate.budget import Budget
-from variate.lines import Claim
-from variate.record import Records
+from variate.inputs.budget import Budget
+from variate.records.file import Records
+from variate.records.rows import CLEAN, Row
+from variate.records.schema import Claim
 from variate.report import single
-from variate.verdicts.result import CLEAN, Row
 
 At = Callable[[Claim], float | None]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from variate.records.rows import OverSeeds, Row
 from variate.report.table import Grid
-from variate.verdicts.result import OverSeeds, Row
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from variate.lines import Claim
-from variate.record import Records
+from variate.records.file import Records
+from variate.records.rows import CLEAN, Row
+from variate.records.schema import Claim
 from variate.report.table import HIDDEN
-from variate.verdicts.rates import Bits, Deployment, rate_of
-from variate.verdicts.result import CLEAN, Row
+from variate.statistics.rates import Bits, Deployment, rate_of
 
 SINGLE = Deployment("single", 1)
 SEEN = ("table", "twins")  # parts of the records that compare networks

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from variate.record import Records
+from variate.records.file import Records
+from variate.records.rows import CLEAN, Row
 from variate.report.table import study_rows
-from variate.verdicts.result import CLEAN, Row
 
 ONCE, PERSISTENT = ("single", "any"), "survive"  # deployments: one answer, or all of several
 

@@ -9,9 +9,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from variate.lines import Claim
-from variate.record import Records
-from variate.verdicts.result import CLEAN, OverSeeds, Row, over_seeds, rows_of
+from variate.records.file import Records
+from variate.records.rows import CLEAN, OverSeeds, Row, over_seeds, rows_of
+from variate.records.schema import Claim
 
 TABLES = {
     "table": "Right answers by network, deployment and attack",

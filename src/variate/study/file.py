@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal, cast, get_type_hints
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from variate.errors import UsageError, unknown_name
-from variate.spec import said_of
+from variate.options import said_of
 from variate.study import packaged
-from variate.study.cell import Cell
+from variate.training.run_folder import Cell
 
 BOUNDS: dict[str, Any] = {
     "epochs": Field(ge=1),

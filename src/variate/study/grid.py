@@ -11,19 +11,19 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from variate import registry
-from variate.attacking.plan import Plan, bounds
-from variate.budget import Budget
-from variate.checkpoint import CARD, read_card
+from variate.datasets.info import about
+from variate.datasets.load import is_own, registered
 from variate.errors import UsageError
-from variate.facts import about
-from variate.lines import Run
-from variate.modality import Modality, modality_of
-from variate.reading import is_own, registered
-from variate.record import RECORDS, Records
-from variate.shards import gather
-from variate.spec import said_of
-from variate.study.cell import Cell, train_cell
+from variate.evaluation.plan import Plan, bounds
+from variate.evaluation.processes import gather
+from variate.inputs.budget import Budget
+from variate.inputs.modality import Modality, modality_of
+from variate.options import said_of
+from variate.records.file import RECORDS, Records
+from variate.records.schema import Run
 from variate.study.file import Curves, Defense, Evaluation, Study
+from variate.training.run_folder import Cell, train_cell
+from variate.training.saved import CARD, read_card
 
 JUDGED = "judged.json"  # what a place's records hold in full
 TWINS = ("mean network", "one frozen draw")

@@ -15,19 +15,17 @@ from typing import Literal
 import torch
 
 from variate import registry
-from variate.attacking.plan import Plan
-from variate.attacking.suites import suite_of
-from variate.budget import Budget
-from variate.checkpoint import build, load_start
-from variate.defended import defended, teacher_of
+from variate.datasets.info import about
 from variate.errors import UsageError, VariateError
-from variate.facts import about
-from variate.judge import check_draws
-from variate.lines import Run
+from variate.evaluation.judge import check_draws
+from variate.evaluation.plan import Plan
+from variate.evaluation.suites import suite_of
+from variate.inputs.budget import Budget
 from variate.progress import progress
-from variate.randomness import Stream
-from variate.record import RECORDS, Records
-from variate.study.cell import run_record
+from variate.random.keys import Stream
+from variate.records.file import RECORDS, Records
+from variate.records.schema import Run
+from variate.statistics.rates import Deployment
 from variate.study.engines.local import Outcome, run_here, run_in_processes
 from variate.study.file import Defense, Study
 from variate.study.grid import (
@@ -46,9 +44,11 @@ from variate.study.grid import (
     state,
 )
 from variate.study.work import Order, Step, Task
+from variate.training.defense import defended, teacher_of
 from variate.training.recipe import Recipe, wire
-from variate.training.refusals import check_log, check_recipe, check_selection
-from variate.verdicts.rates import Deployment
+from variate.training.run_folder import run_record
+from variate.training.saved import build, load_start
+from variate.training.validate_recipe import check_log, check_recipe, check_selection
 
 Engine = Literal["local", "ray"]
 

@@ -13,18 +13,18 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
-from variate.budget import Budget
-from variate.checkpoint import load, read_card
-from variate.doubts import doubt
+from variate.datasets.info import about
 from variate.errors import UsageError, VariateError
-from variate.evaluation import evaluate
-from variate.facts import about
-from variate.network import RandomNetwork
-from variate.record import RECORDS, Records
-from variate.study.cell import describe, train_cell
+from variate.evaluation.diagnostics import doubt
+from variate.evaluation.evaluate import evaluate
+from variate.inputs.budget import Budget
+from variate.random.network import RandomNetwork
+from variate.records.file import RECORDS, Records
 from variate.study.file import Study
 from variate.study.grid import JUDGED, TWINS, Folders, Place, fits, is_judged, is_trained, places, to_judge
 from variate.training.processes import device_of
+from variate.training.run_folder import describe, train_cell
+from variate.training.saved import load, read_card
 
 FROZEN_KEY = 0  # the draw of the frozen twin
 CLEAN_DRAWS = 32  # fresh draws for the whole unattacked split

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from variate import registry
-from variate.attacking.plan import Plan, Target, check_contract, launch
-from variate.budget import Budget
-from variate.drawing.keyed import kind_of, left_as_found
 from variate.errors import AttackError
-from variate.modalities.image import Image
-from variate.oracle import Oracle
-from variate.randomization import randomize
+from variate.evaluation.plan import Plan, Target, check_contract, launch
+from variate.inputs.budget import Budget
+from variate.inputs.modalities.image import Image
+from variate.oracle.oracle import Oracle
+from variate.random.randomize import randomize
+from variate.random.seeding import kind_of, left_as_found
 from variate.registry import Entry
 from variate.testing.findings import conform
 from variate.testing.linear import LinearModel, margin, smallest_distance, worst_margin
@@ -70,7 +70,7 @@ def run_attack(
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size.
-        aim: the label to reach, as in ``variate.attacking.plan``; None to leave ``y``.
+        aim: the label to reach, as in ``variate.evaluation.plan``; None to leave ``y``.
 
     Returns:
         Perturbed inputs, shape (B, ...), and the oracle with its counts.

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from variate.errors import UsageError
-from variate.network import RandomNetwork
-from variate.randomization import randomize
+from variate.random.network import RandomNetwork
+from variate.random.randomize import randomize
 
 GAP = 4.0  # between the logit of the answer and the others
 

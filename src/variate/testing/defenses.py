@@ -14,19 +14,19 @@ import torch
 from torch import Tensor, nn
 
 from variate import registry
-from variate.checkpoint import Card, build, families_of, load, save
-from variate.datasets._batches import Batches
-from variate.defended import defended, teacher_of
-from variate.drawing.keyed import kind_of, outputs_under
+from variate.datasets.batches import Batches
+from variate.datasets.info import about
 from variate.errors import UsageError
-from variate.facts import about
-from variate.fingerprint import fingerprint
-from variate.network import RandomNetwork
-from variate.randomness import Stream
+from variate.hashing import fingerprint
+from variate.random.keys import Stream
+from variate.random.network import RandomNetwork
+from variate.random.seeding import kind_of, outputs_under
 from variate.testing.findings import conform
 from variate.testing.objectives import part_names
-from variate.training.loop import train
+from variate.training.defense import defended, teacher_of
 from variate.training.recipe import Objective, Recipe, wire
+from variate.training.saved import Card, build, families_of, load, save
+from variate.training.train import train
 
 BUDGET, STEPS = "linf:0.1", 2  # of the inner attack
 EXAMPLES, BATCH, RATE = 384, 16, 3e-3

@@ -12,10 +12,10 @@ from scipy import stats
 from torch import Tensor, nn
 
 from variate import registry
-from variate.distribution import Family, family_named
-from variate.drawing.scaling import Share
-from variate.randomization import randomize
-from variate.spec import parse, written
+from variate.options import parse, written
+from variate.random.distribution import Family, family_named
+from variate.random.randomize import randomize
+from variate.random.scale import Share
 from variate.testing.findings import FALSE_ALARM, Z, conform
 from variate.testing.slow import slow_forward
 

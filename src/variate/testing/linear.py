@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from variate.budget import Budget
+from variate.inputs.budget import Budget
 
 DUAL = {
     "linf": 1.0,

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from variate import registry
-from variate.attacking.plan import Plan, Target, bounds, check_contract, launch
-from variate.budget import NORMS, Budget
-from variate.drawing.keyed import kind_of
 from variate.errors import AttackError
-from variate.modality import Modality, name_of
+from variate.evaluation.plan import Plan, Target, bounds, check_contract, launch
+from variate.inputs.budget import NORMS, Budget
+from variate.inputs.modality import Modality, name_of
+from variate.random.seeding import kind_of
 from variate.testing.findings import conform
 
 DRAWS = 2

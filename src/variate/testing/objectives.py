@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from variate import registry
-from variate.defended import defended
 from variate.errors import UsageError
-from variate.network import RandomNetwork
-from variate.randomization import randomize
-from variate.randomness import Stream
+from variate.random.keys import Stream
+from variate.random.network import RandomNetwork
+from variate.random.randomize import randomize
 from variate.testing.findings import conform
 from variate.training.clock import Clock
+from variate.training.defense import defended
 from variate.training.recipe import SUM, Recipe, wire
 
 SMALL = 0.01  # scales so small that a term that guards them must act

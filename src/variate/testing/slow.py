@@ -7,9 +7,9 @@ from typing import Any
 from torch import Tensor
 from torch.func import functional_call
 
-from variate.drawing.scaling import one
-from variate.drawing.sites import qualified
-from variate.network import RandomNetwork
+from variate.random.network import RandomNetwork
+from variate.random.parameters import qualified
+from variate.random.scale import one
 
 
 def slow_forward(network: RandomNetwork, key: int, *args: Any, **kwargs: Any) -> Any:

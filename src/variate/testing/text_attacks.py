@@ -7,15 +7,15 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from variate.attacking.plan import Plan, Target, check_contract, launch
-from variate.budget import Budget
-from variate.drawing.keyed import kind_of
 from variate.errors import AttackError
-from variate.modalities.text import Text
-from variate.oracle import Oracle
-from variate.randomization import randomize
+from variate.evaluation.plan import Plan, Target, check_contract, launch
+from variate.inputs.budget import Budget
+from variate.inputs.modalities.text import Text
+from variate.inputs.words import PADDING, Tokens, ids_of, inputs_of
+from variate.oracle.oracle import Oracle
+from variate.random.randomize import randomize
+from variate.random.seeding import kind_of
 from variate.registry import Entry
-from variate.tokens import PADDING, Tokens, ids_of, inputs_of
 
 LETTERS = "abcde"
 WORDS = ("<pad>", "<unk>", *(first + second for first in LETTERS for second in LETTERS))

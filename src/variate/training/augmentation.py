@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from variate.errors import UsageError, unknown_name
-from variate.randomness import hash_words
-from variate.samplers import counter
+from variate.random.keys import hash_words
+from variate.random.noise import counter
 
 PADDING = 8  # a crop pads an eighth of the side
 HOLE = 2  # a cutout is half the side

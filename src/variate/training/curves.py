@@ -10,7 +10,7 @@ from typing import Literal
 from torch import nn
 
 from variate.errors import UsageError
-from variate.network import RandomNetwork
+from variate.random.network import RandomNetwork
 from variate.training.history import History
 
 Log = Literal["tensorboard"]

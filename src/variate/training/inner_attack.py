@@ -9,14 +9,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from variate import registry
-from variate.budget import Budget
-from variate.drawing.keyed import Kind, kind_of, left_as_found
 from variate.errors import UsageError
-from variate.losses import Loss, cross_entropy
-from variate.modality import Modality, Reach
-from variate.network import RandomNetwork
-from variate.oracle import GradientOracle
-from variate.randomness import Stream, hash_words
+from variate.inputs.budget import Budget
+from variate.inputs.modality import Modality, Reach
+from variate.oracle.losses import Loss, cross_entropy
+from variate.oracle.oracle import GradientOracle
+from variate.random.keys import Stream, hash_words
+from variate.random.network import RandomNetwork
+from variate.random.seeding import Kind, kind_of, left_as_found
 
 INNER = {"pgd": "steps", "hotflip": "beam"}  # what the number of steps is called there
 

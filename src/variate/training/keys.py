@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 
 from torch import nn
 
-from variate.network import RandomNetwork
-from variate.randomness import Stream, hash_words
+from variate.random.keys import Stream, hash_words
+from variate.random.network import RandomNetwork
 
 FAR = 2**40  # no training takes as many steps, so what is set apart meets none of its keys
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from variate.network import RandomNetwork
+from variate.random.network import RandomNetwork
 from variate.training.recipe import Recipe
 
 OptimizerName = Literal["adamw", "sgd"]

@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from variate.datasets._batches import Batches
+from variate.datasets.batches import Batches
 from variate.errors import UsageError
 
 

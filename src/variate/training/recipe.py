@@ -12,12 +12,12 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from variate import registry
-from variate.budget import Budget
 from variate.errors import UsageError, unknown_name
-from variate.modality import Modality
-from variate.network import RandomNetwork
-from variate.randomness import Stream
-from variate.spec import Value, parse
+from variate.inputs.budget import Budget
+from variate.inputs.modality import Modality
+from variate.options import Value, parse
+from variate.random.keys import Stream
+from variate.random.network import RandomNetwork
 from variate.training.clock import Clock
 from variate.training.inner_attack import InnerAttack
 

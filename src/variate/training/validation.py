@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from variate.budget import Budget
-from variate.modality import Modality
+from variate.inputs.budget import Budget
+from variate.inputs.modality import Modality
 from variate.training.inner_attack import InnerAttack
 from variate.training.keys import apart, drawing
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from variate.lines import Picture
+from variate.records.schema import Picture
 from variate.report.attacked import Display
 
 FULL_SCALE = 32_768

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from variate.features import Column, columns_of, groups_of
-from variate.lines import Picture
+from variate.inputs.columns import Column, columns_of, groups_of
+from variate.records.schema import Picture
 from variate.report.attacked import Display
 
 DIGITS = 4  # significant ones of a value, more where a change would not be seen

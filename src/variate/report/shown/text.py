@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from variate.lines import Picture
+from variate.records.schema import Picture
 from variate.report.attacked import Display
 
 FAR = 0.5  # of the largest move: vectors that were moved as far are marked

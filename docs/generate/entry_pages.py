@@ -1,0 +1,83 @@
+"""The pages of all entries of a kind in full, from what each says of itself: formula, options, source."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from typing import Any
+
+from docs.generate.entry_text import cited, marked, ours
+
+from variate.registry import Entry
+
+TITLES = {
+    "attacks": "Attacks in full",
+    "datasets": "Data sets",
+    "defenses": "Defenses in full",
+    "families": "Families of distributions",
+    "modalities": "Modalities",
+    "networks": "Networks",
+    "objectives": "Objectives in full",
+}
+SHOWN = ("access", "norms", "modality", "budget", "shape", "classes", "group", "needs")
+SECTION = re.compile(r"^(Args|Returns|Raises|Example|Examples|Attributes|Note):\s*$")
+UNLISTED = ("source", "target", "budget")  # what an attack gets from the evaluation
+
+
+def entry_page(kind: str) -> str:
+    """The page of one kind, in Markdown."""
+    head = [
+        f"# {TITLES[kind]}",
+        "",
+        f"Made from the entries themselves; `variate list {kind}` prints them in short.",
+        "",
+    ]
+    return "\n".join([*head, *(line for entry in ours(kind) for line in _section(entry))]).rstrip() + "\n"
+
+
+def _section(entry: Entry) -> list[str]:
+    loaded = entry.load()
+    text, arguments = _parts(inspect.getdoc(loaded) or "")
+    lines = [f"## {entry.name}", "", text, ""]
+    options = _options(loaded)
+    if options:
+        lines += [f"`{entry.name}({', '.join(f'{name}={value}' for name, value in options.items())})`", ""]
+        lines += [f"- `{name}`: {arguments[name]}" for name in options if name in arguments] + [""]
+    facts = [f"{name}: {_fact(entry.facts[name])}" for name in SHOWN if entry.facts.get(name)]
+    lines += [f"*{'; '.join(facts)}*", ""] if facts else []
+    differs, cite = entry.facts.get("differs"), entry.facts.get("cite")
+    lines += [f"What differs from the source: {marked(differs)}", ""] if differs else []
+    return lines + ([f"Source: {cited(cite)}.", ""] if cite else [])
+
+
+def _parts(docstring: str) -> tuple[str, dict[str, str]]:
+    """The running text of a docstring, and what it says of each argument."""
+    text: list[str] = []
+    arguments: dict[str, str] = {}
+    section, last = "", ""
+    for line in docstring.splitlines():
+        match = SECTION.match(line)
+        if match:
+            section = match.group(1)
+        elif not section:
+            text.append(line)
+        elif section == "Args" and line.startswith("    ") and not line.startswith("     ") and ":" in line:
+            last, _, said = line.strip().partition(":")
+            arguments[last] = said.strip()
+        elif section == "Args" and last and line.strip():
+            arguments[last] += f" {line.strip()}"
+    return marked("\n".join(text).strip()), {name: marked(said) for name, said in arguments.items()}
+
+
+def _options(loaded: Any) -> dict[str, str]:
+    """What may be chosen, with its default: the fields of a family, the keyword arguments of anything else."""
+    if dataclasses.is_dataclass(loaded):
+        return {f.name: f"{f.default}" for f in dataclasses.fields(loaded) if f.default is not dataclasses.MISSING}
+    parameters = inspect.signature(loaded).parameters.values()
+    chosen = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is not p.empty and p.name not in UNLISTED]
+    return {p.name: str(p.default) for p in chosen if not p.name.startswith("_")}
+
+
+def _fact(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value).rstrip(".")

@@ -1,1 +1,0 @@
-"""How attacks are run: what they ask, how answers of several draws become one, and which attack follows which."""

@@ -1,0 +1,1 @@
+"""Evaluation: attacks, suites and the judge, claim by claim, into records."""

@@ -1,0 +1,162 @@
+"""What red flags need to know beside the attacks of an evaluation, measured on a few examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from variate import registry
+from variate.errors import InputError, UsageError
+from variate.evaluation.evaluate import evaluate
+from variate.evaluation.plan import attack_options, bounds
+from variate.flags.evidence import DOUBTS
+from variate.flags.unbounded_survives import UNBOUNDED
+from variate.hashing import fingerprint
+from variate.inputs.budget import NORMS, Budget
+from variate.inputs.modality import Modality, modality_of
+from variate.oracle.losses import cross_entropy
+from variate.oracle.oracle import GradientOracle
+from variate.random.keys import Stream, hash_words
+from variate.random.network import RandomNetwork
+from variate.random.seeding import identity, kind_of, left_as_found
+from variate.records.file import Records
+from variate.records.schema import Gradient
+
+EXAMPLES = 64  # that doubts are measured on, the first ones
+BATCH = 64  # examples whose gradients are taken at once, unless told otherwise
+BLACK_BOX: tuple[dict[str, Any], ...] = (
+    {"name": "noise", "queries": 100},
+    {"name": "square", "queries": 300, "draws": 5},
+    {"name": "greedy-words", "draws": 5},
+)
+CLIMBERS = ("pgd", "fmn", "hotflip")  # the first of them that fits follows the gradient
+
+
+def doubt(
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    budget: str | Budget,
+    records: Records,
+    name: str,
+    examples: int = EXAMPLES,
+    draws: int = 20,
+    steps: int = 20,
+    source: nn.Module | Mapping[str, nn.Module] | None = None,
+    modality: str | Modality = "image",
+    **common: Any,
+) -> None:
+    """Measure, on the first examples, what the red flags ask for; what the records hold is not measured again.
+
+    One step and many, twice the steps, half and twice the budget, the whole range of inputs, random search, a short
+    black-box attack, transfer, and what the gradients are worth. A network without a gradient is attacked from outside
+    only, and the records say that its gradient is zero; a network for texts of another kind than ours, whose words
+    have no vectors that could be moved, is attacked from outside too, and nothing is said of its gradient.
+
+    Args:
+        network: any module, in the mode it will be used in.
+        x: inputs in [0, 1], shape (B, ...).
+        y: labels, shape (B,).
+        budget: the norm and the size.
+        records: where the answers go.
+        name: the network's name there.
+        examples: how many inputs, the first ones.
+        draws: that each query of an attack averages over.
+        steps: of the attacks with gradients.
+        source: networks to transfer from.
+        modality: of the inputs.
+        common: further arguments of ``evaluate``.
+    """
+    parsed, kept = Budget.parse(budget), modality_of(modality)
+    x, y = x[:examples], y[:examples].long()
+    inputs, felt = fingerprint([x, y]), _felt(kept, x, network, parsed)
+    with left_as_found(network):
+        kind = kind_of(network, (x if felt is None else felt)[:2].to(_place(network, x)))
+        stream = Stream("search", hash_words("gradients", int(common.get("seed", 0))))
+        memory = common.get("memory")
+        oracle = GradientOracle(network, draws=draws, stream=stream, examples=len(x), kind=kind, memory=memory)
+        size = int(common.get("batch_size", BATCH))
+        lines = [] if felt is None else _gradients(oracle, felt, y, inputs, name, size)
+        if common.get("shard", (0, 1))[0] == 0:
+            records.add(lines)
+        sees = any(line.zero < 1 for line in lines)
+    judged = {"deployments": ("single",), "records": records, "name": name, "source": source, "draws": draws, **common}
+    judged["modality"] = kept
+    white = next((name for name in CLIMBERS if bounds(name, parsed, kept)), "pgd")
+    takes_steps = "steps" in attack_options(white)
+    many: dict[str, Any] = {"name": white, "steps": steps} if takes_steps else {"name": white}
+    whites = [{"name": "fgsm"}, many, *([many | {"steps": 2 * steps}] if takes_steps else [])]
+    known = registry.entries("attacks")
+    inside = [w for w in whites if sees and bounds(w["name"], parsed, kept)]
+    outside = [b for b in BLACK_BOX if b["name"] in known and bounds(b["name"], parsed, kept)]
+    own = isinstance(network, RandomNetwork) or (kind == "deterministic" and source is not None)
+    if own or source:  # any other random network has no mean that an attacker could hold
+        outside += [{"name": "transfer"}] if bounds("transfer", parsed, kept) else []
+    evaluate(network, x, y, budget=parsed, attacks=[*inside, *outside], part=DOUBTS, **judged)
+    if not sees or not inside:
+        return
+    for factor in (Fraction(1, 2), Fraction(2)):
+        evaluate(network, x, y, budget=parsed.scaled(factor), attacks=[many], part=DOUBTS, **judged)
+    climbing, whole = {"name": "pgd", "steps": 2 * steps}, kept.whole_range(x, parsed)
+    evaluate(network, x, y, budget=whole, attacks=[climbing], part=UNBOUNDED, **judged)
+
+
+def _felt(modality: Modality, x: Tensor, network: nn.Module, budget: Budget) -> Tensor | None:
+    """The inputs in a form that has a gradient; None where the network takes none, and the budget needs none."""
+    try:
+        return modality.smooth(x, network)
+    except UsageError:
+        if modality.norm(budget) in NORMS:
+            raise
+        return None
+
+
+def _gradients(oracle: GradientOracle, x: Tensor, y: Tensor, inputs: str, name: str, batch_size: int) -> list[Gradient]:
+    """What the gradient at each input is worth, batch by batch under the same draws."""
+    prints = identity(oracle.network), inputs
+    device = _place(oracle.network, x)
+    keys = oracle.take_keys(x)
+    lines = []
+    for start in range(0, len(x), batch_size):
+        here, labels = (tensor[start : start + batch_size].to(device) for tensor in (x, y))
+        rows = torch.arange(start, start + len(here))
+        try:
+            _, slopes, _ = oracle.each(here, labels, cross_entropy, keys, rows=rows)  # (S, B, ...)
+        except InputError:  # no gradient at all is a finding, not a failure; bad outputs are refused by evaluate
+            slopes = torch.zeros(1, *here.shape)
+        for i, slope in enumerate(slopes.unbind(1), start):
+            zero, snr, cosine = _worth(slope.flatten(1).double())
+            lines.append(
+                Gradient(
+                    network=name,
+                    fingerprint=prints[0],
+                    inputs=prints[1],
+                    example=i,
+                    zero=zero,
+                    snr=snr,
+                    cosine=cosine,
+                    draws=len(slopes),
+                )
+            )
+    return lines
+
+
+def _worth(slopes: Tensor) -> tuple[float, float | None, float]:
+    """The gradients of one input under several draws, (S, D), as share of zeros, snr and cosine."""
+    mean, half = slopes.mean(0), len(slopes) // 2
+    spread = float((slopes - mean).square().sum(1).mean().sqrt())
+    zero = float((slopes == 0).all(1).double().mean())
+    if len(slopes) < 2 or spread == 0:
+        return zero, None, float(zero < 1)
+    cosine = torch.cosine_similarity(slopes[:half].mean(0), slopes[half:].mean(0), dim=0)
+    return zero, round(float(mean.norm()) / spread, 4), round(float(cosine), 4)
+
+
+def _place(network: nn.Module, x: Tensor) -> torch.device:
+    return next((tensor.device for tensor in chain(network.parameters(), network.buffers())), x.device)

@@ -1,0 +1,173 @@
+"""The judge: how often a network answers given inputs rightly, over fresh draws that no search has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from variate.errors import UsageError
+from variate.random.average import mean_log_probabilities
+from variate.random.keys import Stream
+from variate.random.many import How
+from variate.random.seeding import Kind, kind_of, left_as_found, outputs_under
+from variate.statistics.rates import Bits, Deployment, rate_of
+from variate.statistics.sequential import Sequential, until
+
+
+def judge(
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    deployments: Sequence[Deployment],
+    draws: int,
+    stream: Stream,
+    kind: Kind,
+    how: How = "loop",
+    target: Tensor | None = None,
+) -> dict[str, Bits]:
+    """The answers of every draw, or group of draws, to the same inputs.
+
+    Args:
+        network: any module, in the mode it will be used in.
+        x: inputs, shape (B, ...).
+        y: labels, shape (B,).
+        deployments: how the network will be used.
+        draws: n, the number of fresh draws; a group of S draws uses S of them, so n must be at least 2 S.
+        stream: the verdict's stream.
+        kind: what ``keyed.kind_of`` says of the network; a deterministic one is asked once.
+        how: how the draws of a random network are made: see ``variate.random.many``.
+        target: the labels that an aimed attack wanted, shape (B,): any other answer counts as right.
+
+    Returns:
+        Right or wrong by ``Deployment.source``: (n, B) for single draws, (n // S, B) for groups, (1, B) if
+        deterministic.
+    """
+    logits = verdict(network, x, deployments=deployments, draws=draws, stream=stream, kind=kind, how=how)
+    return right_by_source(deployments, logits, y, target)
+
+
+def verdict(
+    network: nn.Module,
+    x: Tensor,
+    *,
+    deployments: Sequence[Deployment],
+    draws: int,
+    stream: Stream,
+    kind: Kind,
+    how: How = "loop",
+) -> Tensor:
+    """The logits of every fresh draw, (n, B, K), from which ``judge`` tells right from wrong; as its arguments say."""
+    if stream.name != "verdict":
+        raise UsageError(f"the {stream.name} stream cannot judge", expected="the verdict stream: fresh draws only")
+    if kind != "deterministic":
+        check_draws(deployments, draws)
+    keys = stream.take(1 if kind == "deterministic" else draws)
+    with left_as_found(network):
+        return outputs_under(network, x, keys, how)  # (n, B, K)
+
+
+def right_by_source(
+    deployments: Sequence[Deployment], logits: Tensor, y: Tensor, target: Tensor | None = None
+) -> dict[str, Bits]:
+    """Right or wrong by ``Deployment.source``, from (n, B, K) logits; with a target, whether it was missed."""
+    right = {d.source: right_answers(d, logits, y if target is None else target) for d in deployments}
+    return {name: (bits if target is None else ~bits).cpu().numpy().astype(np.bool_) for name, bits in right.items()}
+
+
+def judge_until(
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    width: float,
+    deployment: str = "single",
+    most: int = 4096,
+    level: float = 0.95,
+    seed: int = 0,
+    how: How = "loop",
+) -> Sequential:
+    """Judge given inputs with more and more fresh draws, until the interval is narrower than ``width``.
+
+    Args:
+        network: any module, in the mode it will be used in.
+        x: inputs, shape (B, ...), adversarial or not.
+        y: labels, shape (B,).
+        width: of the interval, from end to end, in (0, 1).
+        deployment: ``single`` or ``survive-N``.
+        most: draws after which it gives up.
+        level: confidence of the interval, whenever it stops (see ``variate.statistics.sequential``).
+        seed: of the verdict's stream.
+        how: how the draws of a random network are made: see ``variate.random.many``.
+    """
+    way = Deployment.parse(deployment)
+    kind, stream = kind_of(network, x[:2]), Stream("verdict", seed)
+
+    def more(count: int) -> Bits:
+        keys = stream.take(count)
+        with left_as_found(network):
+            logits = outputs_under(network, x, keys, how)  # (n, B, K)
+        return np.asarray((logits.argmax(-1) == y).cpu().numpy(), dtype=np.bool_)
+
+    if kind == "deterministic":
+        rate = rate_of(way, more(1), level=level)
+        return Sequential(rate, 1, rate.high - rate.low <= width, rate.high - rate.low)
+    return until(more, width=width, deployment=deployment, most=most, level=level)
+
+
+def check_draws(deployments: Sequence[Deployment], draws: int) -> None:
+    """Whether ``draws`` fresh draws are enough to judge every deployment. Raises ``UsageError``."""
+    for deployment in deployments:
+        least = deployment.size + 1 if deployment.rule == "survive" else 2 * deployment.size
+        if draws < least:
+            raise UsageError(
+                f"{draws} fresh draws are too few to judge {deployment}", expected=f"at least {least} verdict draws"
+            )
+
+
+def confidences(deployments: Sequence[Deployment], logits: Tensor, numbers: Sequence[int]) -> dict[str, Tensor]:
+    """How sure one answer to each example is: the highest probability of its draw, or of the mean over its group.
+
+    Of the G answers that a deployment gives, example i has that of number i % G, so that the examples are spread over
+    the draws. A majority's answer has no probability.
+
+    Args:
+        deployments: how the network is used.
+        logits: of every draw, shape (n, B, K).
+        numbers: of the examples, B.
+
+    Returns:
+        By ``Deployment.source``, shape (B,), in [0, 1].
+    """
+    order = torch.tensor(numbers, device=logits.device)  # (B,)
+    column = torch.arange(len(order), device=logits.device)
+    found = {}
+    for deployment in deployments:
+        size = deployment.size if deployment.rule == "mean" and len(logits) > 1 else 1
+        if deployment.rule != "majority" and deployment.source not in found:
+            first = order % (len(logits) // size) * size  # (B,)
+            rows = first + torch.arange(size, device=logits.device)[:, None]  # (S, B)
+            found[deployment.source] = mean_log_probabilities(logits[rows, column]).amax(-1).exp()
+    return found
+
+
+def right_answers(deployment: Deployment, logits: Tensor, y: Tensor) -> Tensor:
+    """Right or wrong for each draw or group: (n, B, K) to (n, B) or (n // S, B)."""
+    if deployment.rule in ("single", "survive") or len(logits) == 1:
+        return logits.argmax(-1) == y
+    size = deployment.size
+    groups = logits[: len(logits) // size * size].view(-1, size, *logits.shape[1:])  # (G, S, B, K)
+    if deployment.rule == "mean":
+        return torch.stack([mean_log_probabilities(group).argmax(-1) == y for group in groups])
+    return torch.stack([_majority_right(group, y) for group in groups])
+
+
+def _majority_right(group: Tensor, y: Tensor) -> Tensor:
+    """Whether the true label has more votes than any other: (S, B, K) to (B,). A tie is wrong."""
+    votes = torch.nn.functional.one_hot(group.argmax(-1), group.shape[-1]).sum(0)  # (B, K)
+    mine = votes.gather(1, y[:, None])[:, 0]
+    others = votes.scatter(1, y[:, None], -1).amax(1)
+    return mine > others

@@ -1,0 +1,286 @@
+"""One attack to run: its name and options, the oracle it gets, and the contract that its result is held to."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from variate import options as spec
+from variate import registry
+from variate.errors import AttackError, UsageError, unknown_name
+from variate.inputs.budget import Budget
+from variate.inputs.modalities.image import Image
+from variate.inputs.modality import Modality, Reach, name_of
+from variate.oracle.averaging import Average, check_average
+from variate.oracle.oracle import ORACLES, GradientOracle, Oracle, Reuse, ScoreOracle
+from variate.random.average import EnsembleNetwork
+from variate.random.keys import Stream
+from variate.random.many import How
+from variate.random.network import RandomNetwork
+from variate.random.seeding import Kind, kind_of
+from variate.records.rows import CLEAN
+
+MEAN, ENSEMBLE = "mean", "ensemble"  # what a transfer may hold beside the networks that it is given
+SOURCE_DRAWS = 10  # that a transfer averages over where the network that it holds is random
+TARGETS = ("next", "random", "least-likely")
+WIRED = ("budget", "source", "target")  # what an attack gets from the evaluation
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One attack to run.
+
+    Attributes:
+        attack: its name.
+        draws: that each answer of its oracle averages over.
+        options: its own.
+        average: what is averaged: see ``variate.oracle.averaging``.
+        keys: which draws: see ``variate.oracle.oracle``.
+        target: the label to reach: ``next``, ``random``, ``least-likely`` or a label; None to leave the right one.
+        source: which network a transfer holds: ``mean``, ``ensemble``, or one that the evaluation was given, by name.
+    """
+
+    attack: str
+    draws: int
+    options: dict[str, Any]
+    average: Average = "loss"
+    keys: Reuse = "fresh"
+    target: str | None = None
+    source: str | None = None
+
+    @classmethod
+    def of(cls, wanted: str | Mapping[str, Any], draws: int) -> Plan:
+        """From ``pgd``, ``pgd(steps=100)`` or ``{"name": "pgd", "draws": 1, "steps": 40}``. Raises ``UsageError``."""
+        given: dict[str, Any]
+        if isinstance(wanted, str):
+            name, options = spec.parse(wanted, "an attack")
+            given = dict(options)
+        else:
+            given = dict(wanted)
+            name = given.pop("name", "")
+        if not name or not isinstance(name, str):
+            raise UsageError(f"the attack {wanted!r} has no name", expected="a name, or a mapping with a 'name'")
+        number = spec.whole(given.pop("draws", draws))
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise UsageError(f"{name} cannot average over {number!r} draws", expected="a whole number of draws from 1")
+        if name == CLEAN:
+            return cls(name, 0, {})
+        facts = registry.get("attacks", name).facts
+        target = given.pop("target", None)
+        return cls(
+            name,
+            0 if facts["access"] == "none" else number,
+            {},
+            average=check_average(str(given.pop("average", "loss"))),
+            keys=cast(Reuse, given.pop("keys", "fresh")),
+            target=None if target is None else _checked_target(name, facts, target),
+            source=_checked_source(name, given.pop("source", None)),
+        )._with(given)
+
+    def _with(self, given: Mapping[str, Any]) -> Plan:
+        options = attack_options(self.attack)
+        for option in given:
+            if option not in options and not _takes_any(self.attack):
+                raise unknown_name(f"option of {self.attack}", option, options)
+        return Plan(**{**vars(self), "options": {name: spec.whole(value) for name, value in given.items()}})
+
+    def check_fit(self, budget: Budget, modality: Modality) -> None:
+        """Whether the attack works on a modality and bounds the budget's norm there. Raises ``UsageError``."""
+        if self.attack == CLEAN or bounds(self.attack, budget, modality):
+            return
+        facts, kind = registry.get("attacks", self.attack).facts, name_of(modality)
+        if kind not in facts["modality"]:
+            raise UsageError(f"{self.attack} does not work on {kind} inputs", todo=f"variate list --modality {kind}")
+        norms = ", ".join(facts["norms"])
+        raise UsageError(f"{self.attack} has no {modality.norm(budget)} version", expected=f"a budget in {norms}")
+
+    @property
+    def holds(self) -> bool:
+        """Whether the attacker may hold another network."""
+        return self.attack != CLEAN and "source" in _keywords(registry.get("attacks", self.attack).load())
+
+    def choices(self) -> dict[str, Any]:
+        """The options, and whatever else is not as usual, as the records keep it."""
+        usual = Plan(self.attack, self.draws, {})
+        others = ("average", "keys", "target", "source")
+        return self.options | {n: getattr(self, n) for n in others if getattr(self, n) != getattr(usual, n)}
+
+
+def bounds(attack: str, budget: Budget, modality: Modality) -> bool:
+    """Whether an attack works on a modality and bounds a budget's norm there."""
+    facts = registry.get("attacks", attack).facts
+    return name_of(modality) in facts["modality"] and modality.norm(budget) in facts["norms"]
+
+
+def attack_options(name: str) -> list[str]:
+    """The names of an attack's own options."""
+    return [n for n in _keywords(registry.get("attacks", name).load()) if n not in WIRED]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is attacked: a network, its kind of randomness, its name and fingerprint, what it takes, what is held."""
+
+    network: nn.Module
+    kind: Kind
+    seed: int = 0
+    fingerprint: str = ""
+    name: str = "network"
+    sources: Mapping[str, nn.Module] = field(default_factory=dict)
+    pictures: bool = False
+    how: How = "loop"
+    memory: int | None = None
+    modality: Modality = field(default_factory=Image)
+
+    @property
+    def can_be_held(self) -> bool:
+        """Whether there is any network that an attack may hold that can do without."""
+        return bool(self.sources) or isinstance(self.network, RandomNetwork) or self.kind == "deterministic"
+
+    def held(self, name: str | None) -> nn.Module:
+        """The network that a transfer holds: all that there is without a name. Raises ``UsageError``."""
+        if name is None:
+            name = MEAN if not self.sources else next(iter(self.sources)) if len(self.sources) == 1 else ENSEMBLE
+        if name in self.sources:
+            return self.sources[name]
+        if name == ENSEMBLE:
+            own = [self._mean()] if isinstance(self.network, RandomNetwork) else []
+            return EnsembleNetwork([*own, *self.sources.values()])
+        if name == MEAN:
+            return self._mean()
+        raise unknown_name("network to transfer from", name, [MEAN, ENSEMBLE, *self.sources])
+
+    def _mean(self) -> nn.Module:
+        """The mean network of a random one; a network that has none stands for itself, averaged over its draws."""
+        return self.network.mean() if isinstance(self.network, RandomNetwork) else self.network
+
+
+def perturb(target: Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) -> tuple[Tensor, Oracle]:
+    """``launch``, with the result held to its contract. Raises ``AttackError``."""
+    perturbed, oracle = launch(target, plan, budget, x, y)
+    check_contract(plan.attack, perturbed, target.modality.reach(x, budget), budget)
+    return perturbed, oracle
+
+
+def launch(target: Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) -> tuple[Tensor, Oracle]:
+    """Run one attack on one batch through an oracle of its access.
+
+    Args:
+        target: the network.
+        plan: the attack.
+        budget: the norm and the size.
+        x: inputs in [0, 1], shape (B, ...).
+        y: labels, shape (B,).
+
+    Returns:
+        Perturbed inputs, shape (B, ...), and the oracle with its counts.
+    """
+    entry = registry.get("attacks", plan.attack)
+    reach = target.modality.reach(x, budget)
+    oracle = ORACLES[entry.facts["access"]](
+        target.network,
+        draws=max(plan.draws, 1),  # an attack that asks nothing has none
+        stream=Stream("search", target.seed),
+        examples=len(x),
+        average=plan.average,
+        keys=plan.keys,
+        kind=target.kind,
+        seed=target.seed,
+        how=target.how,
+        memory=target.memory,
+        reach=reach,
+    )
+    function = entry.load()
+    options = dict(plan.options)
+    if plan.holds and (target.can_be_held or _required(function, "source")):
+        options["source"] = partial(registry.get("attacks", "pgd").load(), _source(target, plan.source, reach))
+    if plan.target is not None:
+        options["target"] = targets_of(target, plan.target, x, y)
+    points = cast(Tensor, function(oracle, x, y, budget=reach.budget, **options)).detach()
+    return (reach.inputs(points) if points.shape == x.shape else points), oracle
+
+
+def targets_of(target: Target, wanted: str, x: Tensor, y: Tensor) -> Tensor:
+    """The labels to reach, none of them the right one: shape (B,). Chosen by the evaluation; no query is counted.
+
+    Args:
+        target: the network.
+        wanted: ``next`` label, ``random`` other label, ``least-likely`` by the averaged scores, or a label; where that
+            is the right one, the next.
+        x: inputs, shape (B, ...).
+        y: labels, shape (B,).
+    """
+    oracle = ScoreOracle(
+        target.network, draws=SOURCE_DRAWS, stream=Stream("search", target.seed), kind=target.kind, seed=target.seed
+    )
+    scores = oracle.scores(x)  # (B, K)
+    classes = scores.shape[1]
+    if wanted == "random":
+        return (y + 1 + oracle.coins(x).integers("target", (1,), classes - 1)[:, 0]) % classes
+    if wanted == "least-likely":
+        return scores.scatter(1, y[:, None], torch.inf).argmin(1)
+    chosen = y + 1 if wanted == "next" else torch.full_like(y, int(wanted))
+    if wanted.isdecimal() and int(wanted) >= classes:
+        raise UsageError(f"there is no label {wanted}", expected=f"a label from 0 to {classes - 1}")
+    return (chosen + (chosen == y)) % classes
+
+
+def check_contract(attack: str, perturbed: Tensor, reach: Reach, budget: Budget) -> None:
+    """Whether an attack kept to shape, budget, range and whatever else is allowed. Raises ``AttackError``."""
+    if perturbed.shape != reach.x.shape:
+        raise AttackError(f"{attack} returned shape {tuple(perturbed.shape)}", expected=f"{tuple(reach.x.shape)}")
+    outside = int((~reach.contains(perturbed)).sum())
+    if outside:
+        farthest = float(reach.distance(perturbed).amax())
+        raise AttackError(
+            f"{attack} left the budget {budget} or [0, 1] on {outside} of {len(perturbed)} examples",
+            findings=[
+                f"the farthest is {farthest:.6g} away; values run from {perturbed.min():.4g} to {perturbed.max():.4g}"
+            ],
+            expected=f"inputs within {budget} of the originals and inside [0, 1]",
+        )
+
+
+def _source(target: Target, name: str | None, reach: Reach) -> GradientOracle:
+    """White-box access to the network that a transfer holds."""
+    network = target.held(name)
+    kind = kind_of(network, reach.x[:2])
+    return GradientOracle(
+        network, draws=SOURCE_DRAWS, stream=Stream("search", target.seed), kind=kind, seed=target.seed, reach=reach
+    )
+
+
+def _required(function: Any, name: str) -> bool:
+    return inspect.signature(function).parameters[name].default is inspect.Parameter.empty
+
+
+def _keywords(function: Any) -> list[str]:
+    parameters = inspect.signature(function).parameters.values()
+    return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+
+
+def _takes_any(name: str) -> bool:
+    """Whether an attack takes options of other names too: it hands them on, and checks them itself."""
+    parameters = inspect.signature(registry.get("attacks", name).load()).parameters.values()
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+
+
+def _checked_target(attack: str, facts: Mapping[str, Any], target: Any) -> str:
+    if not facts["targeted"]:
+        raise UsageError(f"{attack} cannot aim at a label", todo="leave the target out, or take another attack")
+    word = str(spec.whole(target))
+    if word not in TARGETS and not word.isdecimal():
+        raise unknown_name("target", word, [*TARGETS, "a label"])
+    return word
+
+
+def _checked_source(attack: str, source: Any) -> str | None:
+    if source is not None and "source" not in _keywords(registry.get("attacks", attack).load()):
+        raise UsageError(f"{attack} holds no other network", todo="leave the source out, or take transfer")
+    return source if source is None else str(source)

@@ -1,0 +1,1 @@
+"""Inputs: modalities, budgets, validation, words as numbers, columns of tables."""

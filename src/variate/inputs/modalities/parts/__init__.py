@@ -1,0 +1,1 @@
+"""What several entries of this folder share."""

@@ -1,0 +1,1 @@
+"""Other libraries: Hugging Face, scikit-learn, Lightning, Foolbox, ART, torchmetrics; one file each."""

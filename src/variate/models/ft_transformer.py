@@ -1,0 +1,116 @@
+"""The FT-Transformer: a token for every feature of a table, and a transformer over the tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from variate.inputs.columns import columns_of, groups_of
+from variate.models.parts.normalize import Normalize
+from variate.registry import network
+
+
+class FeatureTokenizer(nn.Module):
+    """One token for each feature, and one that the answer is read from: (B, D) to (B, 1 + F, width).
+
+    The token of a number is ``b + x w``, that of a category ``b + w[category]``: the sum of the feature's columns times
+    their weights (section 3.3). The token that the answer is read from comes first, and is its ``b`` alone.
+
+    Args:
+        owners: the feature of every column, D numbers below F.
+        width: of a token.
+    """
+
+    owners: Tensor
+
+    def __init__(self, owners: Sequence[int], width: int) -> None:
+        super().__init__()
+        self.register_buffer("owners", F.one_hot(torch.tensor(owners) + 1).T.float())  # (1 + F, D)
+        bound = width**-0.5
+        self.weight = nn.Parameter(torch.empty(len(owners), width).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(max(owners) + 2, width).uniform_(-bound, bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The tokens of rows (B, D): (B, 1 + F, width)."""
+        return self.owners @ (x[:, :, None] * self.weight) + self.bias
+
+
+class Block(nn.Module):
+    """Attention over the tokens, then a layer with a ReGLU, each normalized before and added: (B, T, W) to (B, T, W).
+
+    Args:
+        width: of a token.
+        heads: of the attention.
+        first: whether it is the first block, which does not normalize the tokens before its attention.
+    """
+
+    def __init__(self, width: int, heads: int, *, first: bool) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1 = nn.Identity() if first else nn.LayerNorm(width)
+        self.projections = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.norm2 = nn.LayerNorm(width)
+        hidden = 4 * width // 3
+        self.wide = nn.Linear(width, 2 * hidden)
+        self.narrow = nn.Linear(hidden, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """The tokens after one block."""
+        queries, keys, values = self._heads(self.projections(self.norm1(tokens)))  # each (B, heads, T, W / heads)
+        weights = (queries @ keys.transpose(-1, -2) / queries.shape[-1] ** 0.5).softmax(-1)  # (B, heads, T, T)
+        tokens = tokens + self.out((weights @ values).transpose(1, 2).flatten(2))
+        value, gate = self.wide(self.norm2(tokens)).chunk(2, -1)
+        narrow: Tensor = self.narrow(value * F.relu(gate))
+        return tokens + narrow
+
+    def _heads(self, projected: Tensor) -> tuple[Tensor, ...]:
+        return tuple(part.reshape(*part.shape[:2], self.heads, -1).transpose(1, 2) for part in projected.chunk(3, -1))
+
+
+@network(modality=("tabular",), cite="Gorishniy et al. 2021, arXiv:2106.11959, section 3.3")
+class FTTransformer(nn.Module):
+    """FT-Transformer, small: tokens of 32, two blocks, four heads, no dropout.
+
+    Args:
+        shape: of one input, (D,).
+        classes: number of logits.
+        mean: of every column in the training split; 0 for categories.
+        std: of every column in the training split; 1 for categories.
+        details: what the data set says of its columns under ``features``: which of them are categories of one feature.
+            Without it every column is a number.
+        width: of a token, a multiple of the heads.
+        blocks: how many.
+        heads: of every attention.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        classes: int,
+        *,
+        mean: Sequence[float] = (0.0,),
+        std: Sequence[float] = (1.0,),
+        details: Mapping[str, Any] | None = None,
+        width: int = 32,
+        blocks: int = 2,
+        heads: int = 4,
+    ) -> None:
+        super().__init__()
+        groups = groups_of(columns_of((details or {}).get("features", ()))).values()
+        owners = [number for number, places in enumerate(groups) for _ in places] or list(range(shape[0]))
+        self.normalize = Normalize(mean, std, 0)
+        self.tokenize = FeatureTokenizer(owners, width)
+        self.blocks = nn.Sequential(*(Block(width, heads, first=number == 0) for number in range(blocks)))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of shape (B, K)."""
+        tokens = self.blocks(self.tokenize(self.normalize(x)))
+        logits: Tensor = self.head(F.relu(self.norm(tokens[:, 0])))
+        return logits

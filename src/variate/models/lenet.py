@@ -1,0 +1,48 @@
+"""LeNet-5 with ReLU and max pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from variate.models.parts.normalize import Normalize
+from variate.registry import network
+
+
+@network(modality=("image",), cite="LeCun et al. 1998")
+class LeNet(nn.Module):
+    """LeNet-5: two 5x5 convolutions (6 and 16 channels), then 120 and 84 units; ReLU, max pooling, padded.
+
+    Args:
+        shape: of one input, (C, H, W), sides of at least 4.
+        classes: number of logits.
+        mean: channel means of the training split.
+        std: channel standard deviations of the training split.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        classes: int,
+        *,
+        mean: Sequence[float] = (0.0,),
+        std: Sequence[float] = (1.0,),
+    ) -> None:
+        super().__init__()
+        channels, height, width = shape
+        self.normalize = Normalize(mean, std)
+        self.conv1 = nn.Conv2d(channels, 6, 5, padding=2)
+        self.conv2 = nn.Conv2d(6, 16, 5, padding=2)
+        self.fc1 = nn.Linear(16 * (height // 4) * (width // 4), 120)
+        self.fc2 = nn.Linear(120, 84)
+        self.fc3 = nn.Linear(84, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of shape (B, K)."""
+        x = self.normalize(x)
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)  # (B, 6, H/2, W/2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2).flatten(1)  # (B, 16 * H/4 * W/4)
+        logits: Tensor = self.fc3(F.relu(self.fc2(F.relu(self.fc1(x)))))
+        return logits

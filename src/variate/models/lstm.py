@@ -1,0 +1,48 @@
+"""A recurrent network for texts and sound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from variate.inputs.words import Tokens
+from variate.models.parts.log_mel import BANDS, LogMel
+from variate.registry import network
+
+
+@network(modality=("audio", "text"), cite="Hochreiter & Schmidhuber 1997; both directions: Graves & Schmidhuber 2005")
+class LSTM(nn.Module):
+    """A bidirectional LSTM over the words of a text or the spectrogram of a clip, its mean over time, one linear layer.
+
+    Args:
+        shape: of one input: (T, 1) of a text, (1, T) of a clip of at least 32 ms.
+        classes: number of logits.
+        details: of the data set: the ``words`` of texts, the ``rate`` of clips.
+        width: of a word's vector; a frame of sound has 40 mel bands.
+        hidden: units in each direction.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], classes: int, *, details: Mapping[str, Any], width: int = 50, hidden: int = 48
+    ) -> None:
+        super().__init__()
+        self.heard = "words" not in details
+        if self.heard:
+            self.log_mel, width = LogMel(details["rate"]), BANDS
+        else:
+            self.tokens = Tokens(len(details["words"]), width)
+        self.recurrent = nn.LSTM(width, hidden, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(2 * hidden, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Inputs of shape (B, T, C), or clips of shape (B, 1, T), to logits of shape (B, K)."""
+        if self.heard:
+            states, _ = self.recurrent(self.log_mel(x))  # (B, N, 2 H)
+            return self.head(states.mean(1))  # type: ignore[no-any-return]
+        vectors, there = self.tokens(x)
+        states, _ = self.recurrent(vectors)  # (B, T, 2 H)
+        weights = there.to(states).unsqueeze(-1)
+        logits: Tensor = self.head((states * weights).sum(1) / weights.sum(1).clamp(min=1))
+        return logits

@@ -1,0 +1,45 @@
+"""A convolutional network for raw waveforms."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from variate.models.parts.level import Level
+from variate.registry import network
+
+
+@network(modality=("audio",), cite="Dai et al. 2017, arXiv:1610.00087, table 1")
+class M5(nn.Module):
+    """M5: a convolution over 80 samples in steps of 4, three over 3 places, each with batch norm, ReLU, pooling by 4.
+
+    The mean over time and one linear layer follow. The paper's has a width of 128, and its waveforms were standardized
+    to mean 0 and variance 1 beforehand; here the network divides every clip by its root mean square.
+
+    Args:
+        shape: of one input, (1, T), T of at least 1,024.
+        classes: number of logits.
+        width: channels of the first two convolutions; the third has twice, the last four times as many.
+    """
+
+    def __init__(self, shape: tuple[int, ...], classes: int, *, width: int = 32) -> None:
+        super().__init__()
+        self.level = Level()
+        self.convolutions = nn.ModuleList(
+            [
+                nn.Conv1d(shape[0], width, 80, stride=4, padding=38),
+                nn.Conv1d(width, width, 3, padding=1),
+                nn.Conv1d(width, 2 * width, 3, padding=1),
+                nn.Conv1d(2 * width, 4 * width, 3, padding=1),
+            ]
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm1d(size * width) for size in (1, 1, 2, 4))
+        self.head = nn.Linear(4 * width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Inputs of shape (B, 1, T) to logits of shape (B, K)."""
+        x = self.level(x)
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            x = F.max_pool1d(F.relu(norm(convolution(x))), 4)  # T / 16, then a quarter each
+        logits: Tensor = self.head(x.mean(2))
+        return logits

@@ -1,0 +1,300 @@
+"""What an attacker may ask of a network, averaged over its draws, with every query counted.
+
+Access is the oracle's type: an attack that is given a ``LabelOracle`` cannot take a gradient, because there is none.
+Every query draws from the *search* stream; the judge's keys come from another stream, so nothing that guided the
+search takes part in the verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from variate.errors import UsageError, unknown_name
+from variate.inputs.modality import Reach, free_of, inputs_at, slope_at
+from variate.inputs.validation import checked_logits
+from variate.oracle.averaging import Average, check_average, label_of, loss_of, pull_back, scores_of
+from variate.oracle.loss_trace import Trace
+from variate.oracle.losses import Loss, cross_entropy
+from variate.oracle.memory import pieces, room_for
+from variate.oracle.module_view import LentNetwork
+from variate.oracle.queries import Queries
+from variate.oracle.randomness import Coins
+from variate.oracle.repeated_draws import Watch
+from variate.random.keys import Stream
+from variate.random.many import How, slope_of
+from variate.random.network import RandomNetwork
+from variate.random.seeding import Kind, kind_of, outputs_under, under
+from variate.registry import Access
+
+Reuse = Literal["fresh", "fixed", "one"]
+
+
+class Oracle:
+    """The least access: the attacker knows the input and the label, and asks nothing.
+
+    Queries take ``rows``, the number in the batch of the example that each input belongs to, where they are not one
+    input for each example in order: an attack may ask about some examples only, or about many inputs for each. All
+    inputs of one query meet the same draws.
+
+    Args:
+        network: any module; its mode is left as it is.
+        draws: K, the number of draws that each answer averages over; 1 for a network that is not random.
+        stream: where the keys come from: the search stream, or the training stream inside training.
+        examples: B, the size of the batch.
+        average: what is averaged over the draws: ``loss``, ``logits``, ``probability``, ``majority`` or ``zero-one``
+            (see ``variate.oracle.averaging``).
+        keys: ``fresh`` draws at every query; ``fixed``: the same K for the whole attack; ``one``: the naive attacker,
+            who sees one fresh draw at every query whatever K is.
+        kind: what ``keyed.kind_of`` says of the network, if it is known already.
+        seed: the seed of the attacker's own coins.
+        how: how a random network's draws are made: ``loop``, the reference, or ``vmap``, ``threads`` or ``auto``, which
+            are faster and equal up to rounding (see ``variate.random.many``).
+        memory: the most bytes that inputs and draws may take at once in the network; they are split to keep to it.
+        reach: which input the network sees at each point that is asked about; None where points are inputs.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        draws: int = 1,
+        stream: Stream,
+        examples: int = 0,
+        average: Average = "loss",
+        keys: Reuse = "fresh",
+        kind: Kind | None = None,
+        seed: int = 0,
+        how: How = "loop",
+        memory: int | None = None,
+        reach: Reach | None = None,
+    ) -> None:
+        if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
+            raise UsageError(f"cannot average over {draws!r} draws", expected="a whole number of draws from 1")
+        if stream.name == "verdict":
+            raise UsageError("the verdict's stream cannot guide a search", expected="a search or train stream")
+        if keys not in get_args(Reuse):
+            raise unknown_name("way to take keys", keys, get_args(Reuse))
+        self.network = network
+        self.stream = stream
+        self.queries = Queries(examples)
+        self.average = check_average(average)
+        self._kind = kind
+        self._draws = 1 if keys == "one" else draws
+        self._held: list[int] | None = None
+        self._reuse = keys
+        self._seed = seed
+        self._how, self._memory, self.reach = how, memory, reach
+        self._room: int | None = None
+        self._watch = Watch(network)
+        self.trace = Trace()
+        self._classes = 0
+
+    def coins(self, x: Tensor) -> Coins:
+        """The attacker's own coins for original inputs ``x``, shape (B, ...): the same for an example in any batch."""
+        return Coins(self._seed, x, free_of(self.reach, x))
+
+    def _keys(self, x: Tensor) -> list[int]:
+        if self._kind is None and len(x):
+            self._kind = kind_of(self.network, x)
+        if self._held is None or self._reuse != "fixed":
+            self._held = self.stream.take(1 if self._kind == "deterministic" else self._draws)
+        return self._held
+
+    def _outputs(self, x: Tensor, rows: Tensor | None) -> Tensor:
+        """The logits of every draw without gradients: (S, B, K)."""
+        keys = self._keys(x)
+        outputs = self._logits(inputs_at(self.reach, x, rows), keys)
+        self._count(x, rows, keys, forwards=1)
+        return outputs
+
+    def _logits(self, x: Tensor, keys: list[int]) -> Tensor:
+        if not len(x):
+            return x.new_zeros((len(keys), 0, self._classes))
+        parts: dict[int, list[Tensor]] = {}
+        for part, group in self._pieces(x, keys):
+            parts.setdefault(part.start, []).append(outputs_under(self.network, x[part], group, self._how))
+        outputs = torch.cat([torch.cat(groups) for groups in parts.values()], 1)  # (S, B, K)
+        self._classes = outputs.shape[-1]
+        self._watch.see(keys, list(outputs))
+        return outputs
+
+    def _pieces(self, x: Tensor, keys: list[int]) -> Iterator[tuple[slice, Sequence[int]]]:
+        """Parts of the inputs, with the keys they are run under, that fit in memory."""
+        if self._room is None:
+            self._room = room_for(self._memory, self.network, x)
+        if self._room is None:
+            return iter([(slice(0, len(x)), keys)])
+        alone = self._how == "loop" or not isinstance(self.network, RandomNetwork)
+        return pieces(len(x), keys, self._room, 1 if alone else len(keys))
+
+    def _count(self, x: Tensor, rows: Tensor | None, keys: list[int], *, forwards: int = 0, backwards: int = 0) -> None:
+        whose = torch.arange(len(x)) if rows is None else rows
+        self.queries.count(whose, keys, forwards=forwards, backwards=backwards, again=self._reuse == "fixed")
+
+
+class LabelOracle(Oracle):
+    """Labels only: the answer of most draws."""
+
+    def labels(self, x: Tensor, *, rows: Tensor | None = None) -> Tensor:
+        """The label that most draws give: (B, ...) to (B,)."""
+        return label_of(self._outputs(x, rows))
+
+
+class ScoreOracle(LabelOracle):
+    """Labels and scores."""
+
+    def scores(self, x: Tensor, *, rows: Tensor | None = None) -> Tensor:
+        """Scores averaged over the draws: (B, ...) to (B, K); the log of the mean probability unless chosen."""
+        return scores_of(self._outputs(x, rows), self.average)
+
+    def loss(self, x: Tensor, y: Tensor, loss: Loss = cross_entropy, *, rows: Tensor | None = None) -> Tensor:
+        """The loss averaged over the draws.
+
+        Args:
+            x: inputs, shape (B, ...).
+            y: labels, shape (B,).
+            loss: a loss per example: logits (B, K) and labels (B,) to (B,); see ``variate.oracle.losses``.
+            rows: the example of each input; in order without it.
+        """
+        return loss_of(self._outputs(x, rows), y, loss, self.average)
+
+    def wrong(self, x: Tensor, y: Tensor, *, rows: Tensor | None = None) -> Tensor:
+        """The share of the draws that do not answer ``y``: (B, ...) and (B,) to (B,)."""
+        return loss_of(self._outputs(x, rows), y, cross_entropy, "zero-one")
+
+
+class GradientOracle(ScoreOracle):
+    """Labels, scores and the gradient of the averaged loss (expectation over transformation, Athalye et al. 2018).
+
+    ``trace`` keeps the losses that came with the gradients of whole batches.
+    """
+
+    def take_keys(self, x: Tensor) -> list[int]:
+        """The keys of one query, to be given to several: who knows the weights may hold a draw and look at it twice."""
+        return self._keys(x)
+
+    def module(self, x: Tensor, *, rows: Tensor | None = None, keys: list[int] | None = None) -> LentNetwork:
+        """The network at fixed draws as a module, for a library that takes one; every pass through it is counted."""
+        keys = self._keys(x) if keys is None else keys
+        whose = torch.arange(len(x)) if rows is None else rows
+        return LentNetwork(self.network, keys, self.average, x, whose, self.queries, self._watch)
+
+    def gradient(
+        self,
+        x: Tensor,
+        y: Tensor,
+        loss: Loss = cross_entropy,
+        *,
+        rows: Tensor | None = None,
+        keys: list[int] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """The averaged loss, and its gradient with respect to the inputs.
+
+        The mean loss takes one forward and one backward pass a draw. The loss of the mean logits or probabilities
+        takes two forwards: the first to know the mean, so that no more than one draw is in memory.
+
+        Args:
+            x: inputs, shape (B, ...).
+            y: labels, shape (B,).
+            loss: a loss per example: logits (B, K) and labels (B,) to (B,).
+            rows: the example of each input; in order without it.
+            keys: the draws, from ``take_keys``; the next ones without it.
+
+        Returns:
+            The loss, shape (B,), and the gradient, shape (B, ...).
+        """
+        keys = self._keys(x) if keys is None else keys
+        if not len(x):
+            return x.new_zeros(0), torch.zeros_like(x)
+        x = inputs_at(self.reach, x, rows)
+        if self.average == "loss":
+            value, gradient = self._mean_loss(x, y, loss, keys)
+            self._count(x, rows, keys, forwards=1, backwards=1)
+            self.trace.note(value, loss, rows)
+            return value, slope_at(self.reach, gradient, rows)
+        value, slopes = pull_back(self._logits(x, keys), y, loss, self.average)
+        gradient = torch.zeros_like(x)
+        for part, _ in self._pieces(x, keys[:1]):
+            for key, slope in zip(keys, slopes, strict=True):
+                inner = partial(_along, slope[part])
+                gradient[part] += self._pass(x[part], y[part], inner, key)[2]
+        self._count(x, rows, keys, forwards=2, backwards=1)
+        self.trace.note(value, loss, rows)
+        return value, slope_at(self.reach, gradient, rows)
+
+    def each(
+        self, x: Tensor, y: Tensor, loss: Loss, keys: list[int], *, rows: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw by draw, nothing averaged.
+
+        Args:
+            x: inputs, shape (B, ...).
+            y: labels, shape (B,).
+            loss: a loss per example.
+            keys: S draws, from ``take_keys``.
+            rows: the example of each input; in order without it.
+
+        Returns:
+            The losses, shape (S, B), their gradients, shape (S, B, ...), and the logits, shape (S, B, K).
+        """
+        losses, gradients = x.new_zeros((len(keys), len(x))), x.new_zeros((len(keys), *x.shape))
+        logits: list[list[Tensor]] = [[] for _ in keys]
+        x = inputs_at(self.reach, x, rows)
+        for part, _ in self._pieces(x, keys[:1]):
+            for s, key in enumerate(keys):
+                out, losses[s, part], gradients[s, part] = self._pass(x[part], y[part], loss, key)
+                logits[s].append(out)
+        self._count(x, rows, keys, forwards=1, backwards=1)
+        return losses, slope_at(self.reach, gradients, rows), torch.stack([torch.cat(parts) for parts in logits])
+
+    def _mean_loss(self, x: Tensor, y: Tensor, loss: Loss, keys: list[int]) -> tuple[Tensor, Tensor]:
+        value, gradient = x.new_zeros(len(x)), torch.zeros_like(x)
+        first: list[Tensor] = []  # the outputs of the first part under every key
+        for part, group in self._pieces(x, keys):
+            for logits, loss_of_part, slope in self._passes(x[part], y[part], loss, group):
+                weight = len(logits) / len(keys)
+                value[part] += weight * loss_of_part
+                gradient[part] += weight * slope
+                first += list(logits) if part.start == 0 else []
+        self._watch.see(keys, first)
+        return value, gradient
+
+    def _passes(self, x: Tensor, y: Tensor, loss: Loss, keys: Sequence[int]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Logits (S, B, K), mean loss (B,) and mean gradient (B, ...) of groups of draws."""
+        if self._how != "loop" and isinstance(self.network, RandomNetwork):
+            with under(self.network, keys[0]):  # a generator that it also draws from is seeded, and put back
+                found = self.network.input_gradient(
+                    x, lambda logits: loss(checked_logits(logits, x), y), keys, self._how
+                )
+            yield found.logits, found.loss, found.gradient
+            return
+        for key in keys:
+            logits, value, slope = self._pass(x, y, loss, key)
+            yield logits[None], value, slope
+
+    def _pass(self, x: Tensor, y: Tensor, loss: Loss, key: int) -> tuple[Tensor, Tensor, Tensor]:
+        leaf = x.detach().clone().requires_grad_(True)
+        with torch.enable_grad(), under(self.network, key):
+            logits = checked_logits(self.network(leaf), leaf)
+            value = loss(logits, y)
+            slope = slope_of(value, leaf)
+        self._classes = logits.shape[1]
+        return logits.detach(), value.detach(), slope
+
+
+def _along(slope: Tensor, logits: Tensor, _y: Tensor) -> Tensor:
+    """The part of the logits along a gradient: (B, K) to (B,)."""
+    return (logits * slope).sum(1)
+
+
+ORACLES: dict[Access, type[Oracle]] = {
+    "none": Oracle,
+    "labels": LabelOracle,
+    "scores": ScoreOracle,
+    "gradient": GradientOracle,
+}

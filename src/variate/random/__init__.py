@@ -1,0 +1,1 @@
+"""Random networks: keys, noise, families, one draw, many draws, averages of draws."""

@@ -1,0 +1,70 @@
+"""A random network averaged over fixed draws, as an ordinary module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from variate.errors import UsageError
+from variate.random.keys import check_keys
+
+if TYPE_CHECKING:
+    from variate.random.network import RandomNetwork
+
+Averaged = Literal["probabilities", "outputs"]
+
+
+class AverageNetwork(nn.Module):
+    """A random network averaged over fixed draws: an ordinary module for any tool that takes one.
+
+    Args:
+        network: the random network, shared, not copied.
+        keys: the draws.
+        of: ``probabilities`` returns the log of the mean softmax, whose softmax is the mean probability; ``outputs``
+            returns the mean output.
+    """
+
+    def __init__(self, network: RandomNetwork, keys: Sequence[int], of: Averaged = "probabilities") -> None:
+        super().__init__()
+        if of not in ("probabilities", "outputs"):
+            raise UsageError(f"cannot average {of!r}", expected="probabilities or outputs")
+        self.network = network
+        self.keys = tuple(check_keys(keys))
+        self.of = of
+
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The average over the draws, shape (B, K)."""
+        outputs = []
+        for key in self.keys:
+            with self.network.fixed(key):
+                outputs.append(self.network(*args, **kwargs))
+        stacked = torch.stack(outputs)  # (S, B, K)
+        if self.of == "outputs":
+            return stacked.mean(0)
+        return mean_log_probabilities(stacked)
+
+
+def mean_log_probabilities(logits: Tensor) -> Tensor:
+    """The log of the mean over draws of the softmax: (S, B, K) to (B, K)."""
+    return logits.log_softmax(-1).logsumexp(0) - torch.log(torch.tensor(float(logits.shape[0]))).to(logits)
+
+
+class EnsembleNetwork(nn.Module):
+    """Several networks as one: the log of their mean probability.
+
+    Args:
+        networks: any modules from inputs to logits, shared, not copied.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        if not networks:
+            raise UsageError("an ensemble needs a network", expected="one or more")
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Inputs of shape (B, ...) to log probabilities of shape (B, K)."""
+        return mean_log_probabilities(torch.stack([network(x) for network in self.networks]))

@@ -1,0 +1,178 @@
+"""How one tensor is random: the family of its distribution, and the site that says which tensor."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar, Literal, cast
+
+import torch
+from torch import Tensor
+
+from variate import registry
+from variate.errors import UsageError, unknown_name
+from variate.options import parse, written
+from variate.random.noise import counter
+from variate.random.noise.kinds import Kind
+from variate.random.scale import SHARES, Scaling, Share
+
+Form = Literal["independent", "correlated", "discrete"]
+NETWORK_RHO = "network_rho"
+
+
+@dataclass(frozen=True)
+class Family(ABC):
+    """A family of distributions for one parameter tensor.
+
+    The mean is the parameter itself, under its own name. Every method is given ``mean``, the positive ``scale``, which
+    broadcasts to it, and the tensors that ``learned`` names. A family is a frozen dataclass: its fields are its
+    options, written ``name(option=value)``.
+
+    Attributes:
+        learned: the names of the tensors learned beside the scale.
+        shares: how the scale may be shared, the default first.
+        relative: the noise multiplies the mean, and the scale is a fraction of it.
+        form: ``independent`` elements, ``correlated`` ones that are linear in Gaussian noise, or ``discrete``.
+        pathwise: whether the gradient of ``sample`` is that of the sample (and not a straight-through estimate).
+    """
+
+    learned: ClassVar[tuple[str, ...]] = ()
+    shares: ClassVar[tuple[Share, ...]] = ("element", "channel", "tensor", "network")
+    relative: ClassVar[bool] = False
+    form: ClassVar[Form] = "independent"
+
+    @property
+    def pathwise(self) -> bool:
+        """Whether the gradient of ``sample`` is that of the sample."""
+        return True
+
+    def initialize(self, mean: Tensor) -> tuple[Tensor, ...]:
+        """The learned tensors beside the scale, at the start."""
+        return ()
+
+    @abstractmethod
+    def noise(self, key: int | Tensor, uid: int, like: Tensor) -> tuple[Tensor, ...]:
+        """Parameter-free noise for a mean like ``like``, its dtype and device: a pure function of (key, uid)."""
+
+    @abstractmethod
+    def sample(self, noise: tuple[Tensor, ...], mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
+        """The reparameterized draw, differentiable in ``mean``, ``scale`` and ``learned``."""
+
+    @abstractmethod
+    def std(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
+        """The standard deviation of every element, of the mean's shape, differentiable; linear in ``scale``."""
+
+    @abstractmethod
+    def entropy(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
+        """Entropy in nats of the whole tensor: a scalar, differentiable."""
+
+    def kl(self, mean: Tensor, scale: Tensor, *learned: Tensor, prior_std: float) -> Tensor:
+        """KL(q || N(0, prior_std^2)) in nats of the whole tensor: -entropy - E_q log prior. A scalar."""
+        second = mean.square() + self.std(mean, scale, *learned).square()
+        cross = second / (2 * prior_std**2) + math.log(prior_std * math.sqrt(2 * math.pi))
+        return cross.sum() - self.entropy(mean, scale, *learned)
+
+
+@dataclass(frozen=True)
+class LocationScale(Family):
+    """w = mean + scale * z with independent z of mean 0 and variance 1: the families that a sampler draws in one pass.
+
+    Attributes:
+        kind: the distribution of z.
+    """
+
+    kind: ClassVar[Kind]
+
+    def noise(self, key: int | Tensor, uid: int, like: Tensor) -> tuple[Tensor, ...]:
+        """One z for every element."""
+        return (counter.noise(self.kind, key, uid, like.shape, device=like.device).to(like.dtype),)
+
+    def sample(self, noise: tuple[Tensor, ...], mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
+        """The mean plus scaled noise."""
+        return torch.addcmul(mean, scale, noise[0])
+
+    def std(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
+        """The scale."""
+        return scale.expand_as(mean)
+
+    def entropy(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
+        """That of z, shifted by log scale."""
+        return scale.expand_as(mean).log().sum() + mean.numel() * self.unit_entropy()
+
+    @abstractmethod
+    def unit_entropy(self) -> float:
+        """The differential entropy of z in nats."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """One random parameter: a tensor with all the places where modules look for it (more than one if it is tied).
+
+    Attributes:
+        name: the parameter's first qualified name, such as ``conv1.weight``.
+        family: its family with options, such as ``student-t(df=4)``.
+        owners: (path of the module, name of the attribute) for every place.
+        uid: the tensor's number in the noise counter: a hash of its name, so it does not depend on other parameters.
+        channel: the dimension of its output channels.
+    """
+
+    name: str
+    family: str
+    owners: tuple[tuple[str, str], ...]
+    uid: int
+    channel: int = 0
+
+    @property
+    def law(self) -> Family:
+        """The site's family, ready to use."""
+        return family_named(self.family)[0]
+
+    @property
+    def scaling(self) -> Scaling:
+        """How the site's scale is made of ``rho``."""
+        return family_named(self.family)[1]
+
+    def learned_places(self) -> list[tuple[str, str]]:
+        """(path, attribute) of ``rho`` and every other learned tensor: beside the mean, on the first owner."""
+        path, attribute = self.owners[0]
+        rho = ("", NETWORK_RHO) if self.scaling.share == "network" else (path, f"{attribute}_rho")
+        return [rho, *((path, f"{attribute}_{name}") for name in self.law.learned)]
+
+
+@cache
+def _class_named(name: str) -> type[Family]:
+    return cast("type[Family]", registry.get("families", name).load())
+
+
+@cache
+def family_named(text: str) -> tuple[Family, Scaling]:
+    """The family and the scaling of ``name(option=value, ...)``. Raises ``UsageError``."""
+    name, options = parse(text, "a family")
+    entry = registry.get("families", name)
+    kind = _class_named(name)
+    scale_fields = [field.name for field in dataclasses.fields(Scaling)] if entry.facts["random"] else []
+    own_fields = [field.name for field in dataclasses.fields(kind)]
+    for option in options:
+        if option not in (*own_fields, *scale_fields):
+            raise unknown_name(f"option of {name}", option, [*own_fields, *scale_fields])
+    law = kind(**{option: options[option] for option in own_fields if option in options})
+    given = {option: options[option] for option in scale_fields if option in options}
+    scaling = Scaling(**{"share": kind.shares[0], **given})  # type: ignore[arg-type]
+    if scaling.share not in kind.shares:
+        raise UsageError(f"{name} cannot share its scale per {scaling.share}", expected=f"{', '.join(kind.shares)}")
+    return law, scaling
+
+
+def with_defaults(text: str, share: Share, floor: float, snr: float) -> str:
+    """A family's text with the options that hold for all, where it does not say otherwise and can have them."""
+    name, options = parse(text, "a family")
+    if not registry.get("families", name).facts["random"]:
+        return text
+    shares = _class_named(name).shares
+    defaults = {"share": shares[0] if share in SHARES and share not in shares else share, "floor": floor, "snr": snr}
+    unsaid = {"share": shares[0], "floor": 0.0, "snr": 0.0}
+    missing = {o: v for o, v in defaults.items() if o not in options and v != unsaid[o]}
+    return written(name, {**options, **missing})

@@ -1,0 +1,32 @@
+"""No randomness: the parameter stays an ordinary parameter. It is how a user names an exception."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from variate.random.distribution import Family
+from variate.registry import family
+
+
+@family(random=False, cite="")
+@dataclass(frozen=True)
+class Fixed(Family):
+    """Deterministic: w = mean, nothing beside it, no noise."""
+
+    def noise(self, key: int | Tensor, uid: int, like: Tensor) -> tuple[Tensor, ...]:
+        return ()
+
+    def sample(self, noise: tuple[Tensor, ...], mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
+        return mean
+
+    def std(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
+        return torch.zeros_like(mean)
+
+    def kl(self, mean: Tensor, scale: Tensor, *learned: Tensor, prior_std: float) -> Tensor:
+        return mean.new_zeros(())  # a point mass has no finite divergence from a density: it takes no part
+
+    def entropy(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
+        return mean.new_zeros(())

@@ -1,0 +1,37 @@
+"""Noise as a counter: element i of tensor ``uid`` under ``key`` is a pure function of (key, uid, i), whoever makes it.
+
+The compiled sampler makes it where there is one, plain torch everywhere else: the same integers, floats that agree up
+to rounding. Nothing depends on threads, device, batch or the state of any generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from variate.random.noise import eager, traced
+from variate.random.noise.kinds import Kind
+
+
+def noise(
+    kind: Kind, key: int | Tensor, uid: int, shape: Sequence[int], *, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Noise of ``shape``, float32, of mean 0 and variance 1 (``unit``: uniform in (0, 1)).
+
+    Args:
+        kind: its distribution.
+        key: an integer; a tensor of one int64 in graphs whose key is data.
+        uid: the tensor's number.
+        shape: of the noise.
+        device: where it is made.
+    """
+    if isinstance(key, Tensor):
+        return traced.noise(kind, key, uid, torch.Size(shape), torch.device(device))
+    return eager.noise(kind, key, uid, shape, torch.device(device))
+
+
+def rows(kind: Kind, keys: Sequence[int], uid: int, count: int, *, device: torch.device | str = "cpu") -> Tensor:
+    """Noise of one tensor under several keys, float32, one row per key: shape (len(keys), count)."""
+    return torch.stack([noise(kind, key, uid, (count,), device=device) for key in keys])

@@ -1,0 +1,22 @@
+"""Noise under a key that is known now: from the compiled sampler where there is one, from plain torch elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from variate.random.noise import native, threefry
+from variate.random.noise.kinds import Kind
+
+
+def noise(kind: Kind, key: int, uid: int, shape: Sequence[int], device: torch.device) -> Tensor:
+    """Noise of ``shape``, float32."""
+    if device.type == "cpu" and native.available():
+        made = torch.empty(tuple(shape), dtype=torch.float32)
+        if not torch._C._functorch.is_functorch_wrapped_tensor(made):
+            native.fill(kind, key, uid, made)
+            return made
+    return threefry.noise(kind, key, uid, math.prod(shape), device=device).view(tuple(shape))

@@ -1,0 +1,174 @@
+"""The compiled sampler: noise made and applied to many tensors in one pass over memory. Pointers in, no torch ABI.
+
+Threads are those of torch's own OpenMP runtime, found through torch's own library, so that there is one set of threads
+in the process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from variate.random.noise.kinds import KINDS, Kind
+
+LIBRARY = Path(__file__).with_name("noise.so")
+CHUNK, LARGE_CHUNK = 2**12, 2**16  # elements that a thread takes at a time: short ones share small jobs evenly,
+LARGE = 2**20  # long ones let the processor read ahead in jobs of as many elements as this
+THREADED = 2**16  # elements below which waking a thread costs more than it saves
+OPERATIONS = {"noise": 0, "draw": 1, "gradient": 2}
+SWITCH = "VARIATE_SAMPLER"  # "torch" turns the compiled sampler off
+
+Operation = Literal["noise", "draw", "gradient"]
+Word = ctypes.c_int64
+
+
+class _Job(ctypes.Structure):
+    """``struct job`` of noise.c."""
+
+    _fields_ = (
+        *((name, Word) for name in ("op", "sites", "chunks", "key", "chunk")),
+        *(
+            (name, ctypes.POINTER(Word))
+            for name in ("uid", "kind", "count", "first", "mean", "scale", "out", "positive", "inner", "groups")
+        ),
+        ("next", Word),
+    )
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the sampler knows of one tensor beside its memory.
+
+    Attributes:
+        uid: its number in the counter.
+        kind: of noise.
+        count: elements.
+        positive: whether the scale goes through softplus.
+        inner: element i has the scale i // inner % groups; 0 if every element has its own.
+        groups: see ``inner``.
+    """
+
+    uid: int
+    kind: Kind
+    count: int
+    positive: bool = False
+    inner: int = 0
+    groups: int = 1
+
+
+class Table:
+    """Many tensors that are always sampled together.
+
+    Args:
+        rows: one for each tensor.
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._elements = sum(row.count for row in rows)
+        chunk = CHUNK if self._elements < LARGE else LARGE_CHUNK
+        chunks = [-(-row.count // chunk) for row in rows]
+        self._fixed = {
+            "uid": _column([row.uid - 2**64 if row.uid >= 2**63 else row.uid for row in rows]),
+            "kind": _column([KINDS.index(row.kind) for row in rows]),
+            "count": _column([row.count for row in rows]),
+            "first": _column([sum(chunks[:i]) for i in range(len(rows))]),
+            "positive": _column([row.positive for row in rows]),
+            "inner": _column([row.inner for row in rows]),
+            "groups": _column([row.groups for row in rows]),
+        }
+        self._job = _Job(sites=len(rows), chunks=sum(chunks), chunk=chunk, **self._fixed)
+
+    def run(
+        self, operation: Operation, key: int, means: Sequence[Tensor], scales: Sequence[Tensor], outs: Sequence[Tensor]
+    ) -> None:
+        """Fill ``outs``; every tensor contiguous, float32, on the CPU; a row of no elements is left alone.
+
+        Args:
+            operation: ``draw``: out = mean + s * z; ``gradient``: out = mean * z * ds/dscale, where ``mean`` is the
+                gradient that arrives; ``noise``: out = z, and the others are not read.
+            key: the draw.
+            means: one for each row.
+            scales: one for each row; its softplus is s where the row is ``positive``.
+            outs: one for each row.
+        """
+        library, lanes, parallel = _library()
+        threads = torch.get_num_threads() if self._elements >= THREADED else 1
+        job = _Job.from_buffer_copy(self._job)  # of this call alone: threads may draw at once
+        job.op, job.key = OPERATIONS[operation], key
+        columns = [_pointers(tensors) for tensors in (means, scales, outs)]
+        job.mean, job.scale, job.out = columns
+        library.variate_sample(ctypes.byref(job), lanes, parallel, threads)
+
+
+def available() -> bool:
+    """Whether the compiled sampler is there and not turned off."""
+    return os.environ.get(SWITCH) != "torch" and _load() is not None
+
+
+def fill(kind: Kind, key: int, uid: int, out: Tensor) -> None:
+    """Fill a contiguous float32 tensor on the CPU with noise."""
+    _alone(kind, uid, out.numel()).run("noise", key, [out], [out], [out])
+
+
+@lru_cache(maxsize=64)  # the coins of a batch are as many keys of one tensor
+def _alone(kind: Kind, uid: int, count: int) -> Table:
+    return Table([Row(uid, kind, count)])
+
+
+def describe() -> str:
+    """In words, which sampler is in use."""
+    if not available():
+        off = os.environ.get(SWITCH) == "torch"
+        why = f"{SWITCH}=torch" if off else "it was built without a C compiler"
+        return f"plain torch ({why}): the same noise, several times slower"
+    _, lanes, parallel = _library()
+    threads = "torch's OpenMP threads" if parallel else "one thread"
+    return f"native, {32 * lanes}-bit vectors, {threads}"
+
+
+@cache
+def _load() -> Any | None:
+    try:
+        library = ctypes.CDLL(str(LIBRARY))
+    except OSError:
+        return None
+    library.variate_sample.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint]
+    library.variate_sample.restype = None
+    return library
+
+
+@cache
+def _library() -> tuple[Any, int, ctypes.c_void_p | None]:
+    """The library, the lanes of its widest worker that runs here, and where its threads come from."""
+    library = _load()
+    if library is None:
+        raise RuntimeError(f"{LIBRARY} is not there")
+    return library, library.variate_lanes(), _parallel()
+
+
+@cache
+def _parallel() -> ctypes.c_void_p | None:
+    """GOMP_parallel of the OpenMP runtime that torch itself uses, looked up through torch's library."""
+    folder = Path(torch.__file__).parent / "lib"
+    for name in ("libtorch_cpu.so", "libtorch_cpu.dylib"):
+        try:
+            return ctypes.cast(ctypes.CDLL(str(folder / name)).GOMP_parallel, ctypes.c_void_p)
+        except (OSError, AttributeError):
+            continue
+    return None
+
+
+def _column(values: Sequence[int]) -> Any:
+    return (Word * len(values))(*values)
+
+
+def _pointers(tensors: Sequence[Tensor]) -> Any:
+    return (Word * len(tensors))(*[tensor.data_ptr() for tensor in tensors])

@@ -1,0 +1,121 @@
+"""Noise inside traced graphs (``torch.compile``, ``torch.export``), where the key is data and not a constant.
+
+A compiled graph asks for its key at every run, through an operation that writes to a ticket, so that no two calls in
+one graph are taken for the same; its noise comes from the sampler as one opaque operation. An exported graph must run
+without Variate: its key comes from torch's own generator, and its noise from plain integer operations. A graph for a
+runtime that lacks such integers (ONNX shifts no signed ones) holds that runtime's own random operations, and no key.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from variate.errors import UsageError
+from variate.random.noise import eager, threefry
+from variate.random.noise.kinds import KINDS, Kind
+
+
+class KeyHolder(Protocol):
+    """What hands out keys: a random network."""
+
+    def take_key(self) -> int:
+        """The key of the next call."""
+        ...
+
+
+LEAST = 2.0**-24  # of a uniform number: the logarithm of 0, and of 1 - 1, would be infinite
+_random_operations: ContextVar[bool] = ContextVar("random_operations", default=False)
+_holders: weakref.WeakValueDictionary[int, KeyHolder] = weakref.WeakValueDictionary()
+_numbers = itertools.count()
+
+
+def enlist(holder: KeyHolder) -> int:
+    """A number under which graphs ask ``holder`` for keys, as long as it lives."""
+    number = next(_numbers)
+    _holders[number] = holder
+    return number
+
+
+@contextmanager
+def random_operations() -> Iterator[None]:
+    """Inside, exported graphs make their noise by random operations of the runtime; no key reproduces it."""
+    token = _random_operations.set(True)
+    try:
+        yield
+    finally:
+        _random_operations.reset(token)
+
+
+def key_of(ticket: Tensor, holder: int, fixed: int | None) -> Tensor:
+    """The key of this run of the graph: a tensor of one int64.
+
+    Args:
+        ticket: a tensor of one int64 that belongs to the holder.
+        holder: its number.
+        fixed: the key that is fixed now; an exported graph keeps it, a compiled one asks anew at every run.
+    """
+    if not torch.compiler.is_exporting():
+        key: Tensor = torch.ops.variate.next_key(ticket, holder)
+        return key
+    if _random_operations.get():
+        return torch.zeros((), dtype=torch.int64)  # nobody looks at it
+    if fixed is not None:
+        return torch.full((), fixed, dtype=torch.int64)
+    return torch.randint(0, 2**62, ())
+
+
+def noise(kind: Kind, key: Tensor, uid: int, shape: torch.Size, device: torch.device) -> Tensor:
+    """Noise of ``shape``, float32, under a key that is data."""
+    exporting = torch.compiler.is_exporting()
+    if exporting and _random_operations.get():  # in this order: torch.compile cannot trace the second
+        return _by_operations(kind, shape, device)
+    if device.type == "cpu" and not exporting:
+        made: Tensor = torch.ops.variate.noise(key, threefry.signed64(uid), KINDS.index(kind), list(shape))
+        return made
+    return threefry.noise(kind, key, uid, shape.numel(), device=device).view(shape)
+
+
+def _by_operations(kind: Kind, shape: torch.Size, device: torch.device) -> Tensor:
+    """The same distributions from ``randn`` and ``rand`` alone."""
+    if kind == "normal":
+        return torch.randn(shape, device=device)
+    unit = torch.rand(shape, device=device).clamp(LEAST, 1 - LEAST)
+    if kind == "unit":
+        return unit
+    if kind == "uniform":
+        return (unit - 0.5) * math.sqrt(12)
+    if kind == "logistic":
+        return (unit / (1 - unit)).log() * (math.sqrt(3) / math.pi)
+    if kind == "laplace":
+        return (unit - 0.5).sign() * (2 * torch.minimum(unit, 1 - unit)).log() * -math.sqrt(0.5)
+    raise UsageError(f"no random operation makes {kind}", todo="export with format='torch-export'")
+
+
+@torch.library.custom_op("variate::next_key", mutates_args=("ticket",))
+def _next_key(ticket: Tensor, holder: int) -> Tensor:
+    ticket.add_(1)
+    return torch.tensor(_holders[holder].take_key())
+
+
+@_next_key.register_fake
+def _(ticket: Tensor, holder: int) -> Tensor:
+    return torch.empty((), dtype=torch.int64)
+
+
+@torch.library.custom_op("variate::noise", mutates_args=())
+def _noise(key: Tensor, uid: int, kind: int, shape: list[int]) -> Tensor:
+    return eager.noise(KINDS[kind], int(key), uid % 2**64, shape, torch.device("cpu"))
+
+
+@_noise.register_fake
+def _(key: Tensor, uid: int, kind: int, shape: list[int]) -> Tensor:
+    return torch.empty(shape)

@@ -1,0 +1,198 @@
+"""Which parameters of a module become random, under which family, and what forbids it: every finding at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvTransposeNd
+from torch.nn.parameter import is_lazy
+
+from variate import registry
+from variate.errors import RandomizeError, UsageError, unknown_name
+from variate.options import parse
+from variate.random.distribution import Site, family_named, with_defaults
+from variate.random.keys import hash_words
+from variate.random.scale import Share
+
+
+def find_sites(
+    module: nn.Module,
+    family: str | Mapping[str, str],
+    reserved: set[str],
+    *,
+    share: Share = "element",
+    floor: float = 0.0,
+    snr: float = 0.0,
+    problems: Sequence[str] = (),
+) -> list[Site]:
+    """One site for every parameter of ``module`` that becomes random; tied parameters make one site.
+
+    Args:
+        module: any module.
+        family: one family for all, or a mapping from name patterns (``fc.*``) to families, each with options if wished;
+            the first pattern that matches decides, and a parameter that none matches is ``normal``.
+        reserved: attribute names that a random network needs for itself.
+        share: who shares a scale, where a family's own options do not say otherwise.
+        floor: the least scale, likewise.
+        snr: the signal-to-noise ratio that is held, likewise.
+        problems: what is wrong with other arguments, to be reported with the rest.
+
+    Raises:
+        RandomizeError: with everything that forbids it.
+        UsageError: if only the arguments are wrong.
+    """
+    patterns = {"*": family} if isinstance(family, str) else dict(family)
+    laws, wrong = _laws([*patterns.items(), (None, "normal")], share, floor, snr)
+    wrong += problems
+    sites: list[Site] = []
+    findings = [*_module_findings(module, reserved)]
+    places = parameter_places(module)
+    matched = set()
+    for parameter, owners in places:
+        name = qualified(owners[0])
+        pattern = next((p for p in patterns if any(fnmatchcase(qualified(o), p) for o in owners)), None)
+        matched.add(pattern)
+        law = laws.get(pattern, "normal")  # one that is wrong is reported, and so is what is wrong with its parameters
+        if not registry.get("families", parse(law, "a family")[0]).facts["random"]:
+            continue
+        site = Site(name, law, owners, hash_words("parameter", name), _channel(module, owners[0]))
+        findings += _parameter_findings(module, site, parameter)
+        sites.append(site)
+    findings += _storage_findings(places)
+    if not isinstance(family, str):
+        findings += [_unmatched(pattern, places) for pattern in patterns if pattern not in matched]
+    if not sites and not findings and not wrong:
+        findings.append("it has no parameter that could be random")
+    if findings:
+        raise RandomizeError(
+            f"{type(module).__name__} cannot be made random",
+            findings=[*wrong, *findings],
+            todo="mend each finding, or name an exception with family={'pattern': 'fixed'}",
+        )
+    if wrong:
+        raise UsageError("the parameters cannot be made random so", findings=wrong)
+    return sites
+
+
+def _laws(
+    patterns: Sequence[tuple[str | None, str]], share: Share, floor: float, snr: float
+) -> tuple[dict[str | None, str], list[str]]:
+    """The family of every pattern with its options, and what is wrong with the others. An unknown family is raised."""
+    laws: dict[str | None, str] = {}
+    wrong: list[str] = []
+    for pattern, text in patterns:
+        registry.get("families", parse(text, "a family")[0])
+        try:
+            laws[pattern] = with_defaults(text, share, floor, snr)
+            family_named(laws[pattern])
+        except UsageError as error:
+            laws.pop(pattern, None)
+            wrong += [" ".join(str(error).split())] if " ".join(str(error).split()) not in wrong else []
+    return laws, wrong
+
+
+def _channel(module: nn.Module, owner: tuple[str, str]) -> int:
+    """The dimension of the output channels: the first, but for transposed convolutions."""
+    path, attribute = owner
+    return int(attribute == "weight" and isinstance(module.get_submodule(path), _ConvTransposeNd))
+
+
+def qualified(owner: tuple[str, str]) -> str:
+    """The full name of a place: (path, attribute) to ``path.attribute``."""
+    return ".".join(part for part in owner if part)
+
+
+def parameter_places(module: nn.Module) -> list[tuple[nn.Parameter, tuple[tuple[str, str], ...]]]:
+    """Every parameter once, with every (path, attribute) under which modules look for it."""
+    places: dict[int, tuple[nn.Parameter, list[tuple[str, str]]]] = {}
+    for path, submodule in module.named_modules():
+        for attribute, parameter in submodule._parameters.items():
+            if parameter is not None:
+                places.setdefault(id(parameter), (parameter, []))[1].append((path, attribute))
+    return [(parameter, tuple(owners)) for parameter, owners in places.values()]
+
+
+def parameter_at(module: nn.Module, owner: tuple[str, str]) -> nn.Parameter:
+    """The parameter registered at a place, even while a draw stands in front of it."""
+    path, attribute = owner
+    parameter = module.get_submodule(path)._parameters[attribute]
+    return cast(nn.Parameter, parameter)
+
+
+def sizes(module: nn.Module, sites: Sequence[Site]) -> dict[str, Tensor]:
+    """The root mean square of every site's mean: what its noise is measured against. Detached scalars by name.
+
+    A tensor of zeros (a batch norm's bias) has no size: the largest site of the same module stands in for it, or 1.
+    """
+    own = {site: parameter_at(module, site.owners[0]).detach().float().square().mean().sqrt() for site in sites}
+    largest: dict[str, Tensor] = {}
+    for site, size in own.items():
+        path = site.owners[0][0]
+        largest[path] = torch.maximum(largest[path], size) if path in largest else size
+    return {site.name: _first_positive(own[site], largest[site.owners[0][0]]) for site in sites}
+
+
+def _first_positive(size: Tensor, instead: Tensor) -> Tensor:
+    return torch.where(size > 0, size, torch.where(instead > 0, instead, torch.ones_like(size)))
+
+
+def _module_findings(module: nn.Module, reserved: set[str]) -> Iterator[str]:
+    if not any(True for _ in module.parameters()):
+        yield "it has no parameters"
+    for path, submodule in module.named_modules():
+        name = path or "the module itself"
+        if isinstance(submodule, torch.jit.ScriptModule):
+            yield f"{name} is TorchScript, whose weights cannot be replaced: randomize it before scripting"
+        if path == "" and "forward" in vars(submodule):
+            yield "its forward is an attribute of the instance, which would bypass the draw: define it in the class"
+    clashes = sorted(name for name in reserved if hasattr(module, name))
+    if clashes:
+        yield (
+            f"it already has {', '.join(clashes)}, which a random network needs: "
+            "pass torch.nn.Sequential(module) instead"
+        )
+
+
+def _parameter_findings(module: nn.Module, site: Site, parameter: nn.Parameter) -> Iterator[str]:
+    if is_lazy(parameter):
+        yield f"{site.name} is not initialized yet: run one forward pass first"
+        return
+    if parameter.is_meta:
+        yield f"{site.name} is on the meta device and has no values: load its weights first"
+    if parameter.is_sparse:
+        yield f"{site.name} is sparse: call .to_dense() first"
+    if not parameter.is_floating_point():
+        yield f"{site.name} is {parameter.dtype}, and only real floating-point parameters can be random"
+    owner = module.get_submodule(site.owners[0][0])
+    for path, name in site.learned_places():
+        if hasattr(owner, name):
+            yield f"{qualified((path, name))} already exists, where the scale of {site.name} would stand"
+
+
+def _storage_findings(places: list[tuple[nn.Parameter, tuple[tuple[str, str], ...]]]) -> Iterator[str]:
+    """Two different parameters over one storage would be drawn twice: ties must be the same Parameter object."""
+    seen: dict[int, str] = {}
+    for parameter, owners in places:
+        if is_lazy(parameter) or parameter.is_meta or parameter.is_sparse or not parameter.numel():
+            continue
+        address = parameter.untyped_storage().data_ptr()
+        name = qualified(owners[0])
+        if address in seen:
+            yield f"{name} shares memory with {seen[address]} without being the same Parameter: tie the objects"
+        seen.setdefault(address, name)
+
+
+def _unmatched(pattern: str, places: list[tuple[nn.Parameter, tuple[tuple[str, str], ...]]]) -> str:
+    names = [qualified(owner) for _, owners in places for owner in owners]
+    near = unknown_name("parameter", pattern, names).todo
+    return f"the pattern {pattern!r} matches no parameter" + (f" ({near})" if near else "")
+
+
+def describe_exceptions(module: nn.Module, sites: list[Site]) -> list[str]:
+    """The names of the parameters that stay deterministic."""
+    random = {owner for site in sites for owner in site.owners}
+    return [qualified(owner) for _, owners in parameter_places(module) for owner in owners if owner not in random]

@@ -1,0 +1,180 @@
+"""Per-example draws: every example of a batch under weights of its own.
+
+Exact weights for each example are batched by vmap (a grouped convolution, a batched product). For a linear layer that
+sees one row per example that would read a weight matrix per example; its pre-activations are drawn instead, from their
+own Gaussian (the local reparameterization of Kingma, Salimans & Welling 2015, arXiv:1506.02557), which is the same law.
+For rows that share an example's weights (a sequence, the pixels of a convolution) the pre-activations are dependent and
+that law is another one, and so is that of flipout (Wen et al. 2018): there the weights are drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from variate.errors import UsageError
+from variate.random.distribution import LocationScale, Site
+from variate.random.keys import check_key, hash_words, sibling
+from variate.random.many import for_vmap
+from variate.random.noise import counter
+
+if TYPE_CHECKING:
+    from variate.random.network import RandomNetwork
+
+LIMIT = 2**28  # bytes of weights that are drawn at a time
+MIXING = (nn.modules.batchnorm._BatchNorm, nn.SyncBatchNorm)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A linear layer that sees one row per example: its path, and the numbers of its sites."""
+
+    path: str
+    weight: int
+    bias: int | None
+
+
+def draws_per_example(net: RandomNetwork, x: Tensor, key: int) -> Tensor:
+    """The outputs of ``net``, every example under weights of its own: shape (B, ...).
+
+    Example i has the draw of the i-th sibling of ``key``, but for the pre-activations of linear layers that see one row
+    per example: these are drawn themselves, from the same law. Differentiable in the inputs and the parameters.
+
+    Args:
+        net: the random network, in eval mode if it has batch norm.
+        x: inputs, shape (B, ...).
+        key: decides all the draws.
+
+    Raises:
+        UsageError: for batch norm in train mode, which mixes the examples.
+    """
+    for path, module in net.named_modules():
+        if module.training and isinstance(module, MIXING):
+            raise UsageError(f"{path} is batch norm in train mode, which mixes the examples", todo="call net.eval()")
+    keys = [sibling(check_key(key), i) for i in range(len(x))]
+    rows = _rows(net, x)
+    drawn = [n for n in range(len(net.sites)) if n not in {number for row in rows for number in (row.weight, row.bias)}]
+    groups = net._found_places().groups()
+    size = sum(groups[n][0].numel() * groups[n][0].element_size() for n in drawn)
+    step = max(1, min(len(x), LIMIT // max(size, 1)))
+    try:
+        parts = [_batch(net, x[i : i + step], keys[i : i + step], key, i, rows, drawn) for i in range(0, len(x), step)]
+    except RuntimeError:  # an operation without a batching rule, such as a recurrent layer
+        parts = [_alone(net, x[i : i + 1], one) for i, one in enumerate(keys)]
+    return torch.cat(parts)
+
+
+def _alone(net: RandomNetwork, x: Tensor, key: int) -> Tensor:
+    with net.fixed(key, learn=net._learn):
+        output: Tensor = net(x)
+    return output
+
+
+def _batch(
+    net: RandomNetwork, x: Tensor, keys: Sequence[int], key: int, start: int, rows: Sequence[Row], drawn: Sequence[int]
+) -> Tensor:
+    """Some examples as one computation: their weights stacked, their pre-activations drawn."""
+    places = net._found_places()
+    means, scales = _means_and_scales(net)
+    stacked = dict(zip(drawn, net._many(keys, drawn), strict=True))
+    weights = [stacked.get(n, means[n]) for n in range(len(means))]
+    dims = [0 if n in stacked else None for n in range(len(means))]
+    noises = [_activation_noise(net.sites[row.weight], key, start, len(x), means[row.weight]) for row in rows]
+
+    def one(weights: Sequence[Tensor], noises: Sequence[Tensor], x: Tensor) -> Tensor:
+        places.put(weights)
+        try:
+            with _drawing_activations(net, rows, means, scales, noises):
+                output: Tensor = net._original.forward(net, x[None])
+        finally:
+            places.clear()
+        return output[0]
+
+    with for_vmap():
+        vectorized = torch.func.vmap(one, in_dims=(tuple(dims), 0, 0))
+        return vectorized(tuple(weights), tuple(noises), x)
+
+
+def _activation_noise(site: Site, key: int, start: int, count: int, weight: Tensor) -> Tensor:
+    """Noise of the pre-activations of a layer, one row for each example: (B, out)."""
+    shape = (start + count, weight.shape[0])
+    noise = counter.noise("normal", key, hash_words("activation", site.uid), shape, device=weight.device)
+    return noise[start:].to(weight.dtype)
+
+
+@contextmanager
+def _drawing_activations(
+    net: RandomNetwork,
+    rows: Sequence[Row],
+    means: Sequence[Tensor],
+    scales: Sequence[Tensor],
+    noises: Sequence[Tensor],
+) -> Iterator[None]:
+    """Inside, the layers of ``rows`` draw pre-activations: mean + std * noise, both of them linear maps."""
+    layers = [net.get_submodule(row.path) for row in rows]
+    for layer, row, noise in zip(layers, rows, noises, strict=True):
+        vars(layer)["forward"] = _activation(row, means, scales, layer, noise)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            vars(layer).pop("forward", None)
+
+
+def _activation(
+    row: Row, means: Sequence[Tensor], scales: Sequence[Tensor], layer: nn.Module, noise: Tensor
+) -> Callable[[Tensor], Tensor]:
+    bias = cast(Tensor | None, layer.bias) if row.bias is None else means[row.bias]
+    spread = None if row.bias is None else scales[row.bias].expand_as(means[row.bias]).square()
+    variance = scales[row.weight].expand_as(means[row.weight]).square()
+
+    def forward(x: Tensor) -> Tensor:
+        return F.linear(x, means[row.weight], bias) + F.linear(x.square(), variance, spread).sqrt() * noise
+
+    return forward
+
+
+def _means_and_scales(net: RandomNetwork) -> tuple[list[Tensor], list[Tensor]]:
+    found = [group for _, group in net._scaled()]
+    return [group[0] for group in found], [group[1] for group in found]
+
+
+def _rows(net: RandomNetwork, x: Tensor) -> list[Row]:
+    """The linear layers whose pre-activations can be drawn: one call in a forward pass, one row for each example."""
+    calls: dict[nn.Module, list[int]] = {}
+
+    def note(module: nn.Module, inputs: Any, output: Any) -> None:
+        calls.setdefault(module, []).append(inputs[0].numel() // inputs[0].shape[-1] if inputs else 0)
+
+    candidates = _gaussian_layers(net)
+    hooks = [net.get_submodule(row.path).register_forward_hook(note) for row in candidates]
+    try:
+        with torch.no_grad():
+            net._original.forward(net, x[:1])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [row for row in candidates if calls.get(net.get_submodule(row.path)) == [1]]
+
+
+def _gaussian_layers(net: RandomNetwork) -> list[Row]:
+    """The linear layers with a Gaussian weight of their own, and a Gaussian bias of their own or a fixed one."""
+    numbers = {site.owners[0]: n for n, site in enumerate(net.sites) if _own_gaussian(site)}
+    random = {owner for site in net.sites for owner in site.owners}
+    rows = []
+    for path, module in net.named_modules():
+        weight, bias = (path, "weight"), (path, "bias")
+        if type(module) is nn.Linear and weight in numbers and (bias in numbers or bias not in random):
+            rows.append(Row(path, numbers[weight], numbers.get(bias)))
+    return rows
+
+
+def _own_gaussian(site: Site) -> bool:
+    law = site.law
+    return len(site.owners) == 1 and isinstance(law, LocationScale) and law.kind == "normal"

@@ -1,0 +1,139 @@
+"""Any module under a key: ours by its own draws, any other by the seed of torch's global generator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from variate.hashing import fingerprint
+from variate.inputs.validation import checked_logits
+from variate.random.average import AverageNetwork
+from variate.random.keys import Stream, hash_words, legacy_seed, sibling
+from variate.random.many import How
+from variate.random.network import RandomNetwork
+
+Kind = Literal["deterministic", "keyed", "unkeyed"]
+
+
+@contextmanager
+def under(module: nn.Module, key: int) -> Iterator[None]:
+    """Inside, ``module`` computes with the draw of ``key``, and nothing is recorded for its parameters.
+
+    Every ``RandomNetwork`` in it uses its own draw. Anything that draws from torch's global generator finds it seeded
+    from the key; the generator is put back as it was.
+    """
+    devices = _cuda_devices(module)
+    with torch.random.fork_rng(devices=devices), ExitStack() as stack:
+        torch.default_generator.manual_seed(legacy_seed(key))  # torch.manual_seed would format stack traces, each time
+        if devices:
+            torch.cuda.manual_seed_all(legacy_seed(key))
+        for number, network in enumerate(_random_networks(module)):
+            stack.enter_context(network.fixed(sibling(key, number), learn=False))
+        yield
+
+
+def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], how: How = "loop") -> Tensor:
+    """The logits under every key without gradients, checked: (S, B, K).
+
+    Args:
+        module: any module.
+        x: inputs, shape (B, ...).
+        keys: S keys.
+        how: how the draws of a random network are made; any other module is run key by key.
+
+    Raises:
+        InputError: for outputs that are not one row of logits per example.
+    """
+    if how != "loop" and isinstance(module, RandomNetwork):
+        with under(module, keys[0]):  # a generator that it also draws from is seeded, and put back
+            return torch.stack([checked_logits(logits, x) for logits in module.draws(x, keys, how)])
+    outputs = []
+    for key in keys:
+        with torch.no_grad(), under(module, key):
+            outputs.append(checked_logits(module(x), x))
+    return torch.stack(outputs)
+
+
+@contextmanager
+def left_as_found(module: nn.Module) -> Iterator[None]:
+    """Restore, at the end, every buffer that a forward pass changes (batch-norm statistics) and the random state.
+
+    The mode (train or eval) is not touched: noise that is on is attacked on.
+    """
+    saved = {name: buffer.clone() for name, buffer in module.named_buffers()} if _changes_buffers(module) else {}
+    with torch.random.fork_rng(devices=_cuda_devices(module)):
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, buffer in module.named_buffers():
+                    if name in saved and not torch.equal(buffer, saved[name]):
+                        buffer.copy_(saved[name])
+
+
+def kind_of(module: nn.Module, x: Tensor) -> Kind:
+    """Whether ``module`` is random in its present mode, and whether a key reproduces its draws.
+
+    ``deterministic``: it neither consumes torch's global generator nor changes its answers. ``keyed``: the same key
+    gives the same answers. ``unkeyed``: it draws from somewhere else (numpy, a generator of its own); every call is a
+    fresh draw, none can be repeated.
+
+    Args:
+        module: any module.
+        x: a few inputs, shape (B, ...).
+    """
+    if _random_networks(module):
+        return "keyed"
+    first, second = Stream("probe", 0).take(2)
+    with torch.no_grad(), left_as_found(module):
+        with under(module, first):
+            before = _generator_states(module)
+            one = module(x)
+            consumed = any(map(_differ, before, _generator_states(module)))
+        with under(module, first):
+            again = module(x)
+        with under(module, second):
+            other = module(x)
+    if _differ(one, again):
+        return "unkeyed"
+    return "keyed" if consumed or _differ(one, other) else "deterministic"
+
+
+def identity(module: nn.Module) -> str:
+    """A name for the tensors of a module, and for its mode where any part is in train mode: the same means the same."""
+    tensors = fingerprint(module.state_dict())
+    modes = [part.training for part in module.modules()]
+    return f"{tensors}-{hash_words(*modes):016x}" if any(modes) else tensors
+
+
+def _differ(one: Tensor, other: Tensor) -> bool:
+    """Whether two outputs differ: at all on the CPU, by more than the rounding of unordered sums on a GPU."""
+    if not one.is_cuda:
+        return not torch.equal(one, other)
+    return not torch.allclose(one, other, rtol=1e-4, atol=1e-5 * float(one.abs().max()))
+
+
+def _generator_states(module: nn.Module) -> list[Tensor]:
+    """The states of torch's global generators that the module could draw from."""
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in _cuda_devices(module))]
+
+
+def _random_networks(module: nn.Module) -> list[RandomNetwork]:
+    """The random networks in a module, without those that an average holds at keys of its own."""
+    parts = list(module.modules())
+    held = {id(part.network) for part in parts if isinstance(part, AverageNetwork)}
+    return [part for part in parts if isinstance(part, RandomNetwork) and id(part) not in held]
+
+
+def _cuda_devices(module: nn.Module) -> list[int]:
+    parameter = next(module.parameters(), None)
+    return [parameter.device.index or 0] if parameter is not None and parameter.is_cuda else []
+
+
+def _changes_buffers(module: nn.Module) -> bool:
+    """A forward pass changes buffers only where some module is in train mode."""
+    return any(submodule.training for submodule in module.modules())

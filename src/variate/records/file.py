@@ -1,0 +1,235 @@
+"""Records: one line of JSON per example and claim, and the few facts that a report needs beside them.
+
+Lines are only ever appended; a last line cut short by a crash is passed over, and taken away when the file is written
+to again.
+"""
+
+from __future__ import annotations
+
+import gc
+import gzip
+import os
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import ValidationError
+
+from variate.errors import RecordError
+from variate.records.schema import (
+    READ,
+    Claim,
+    Convergence,
+    Example,
+    Gradient,
+    Network,
+    Picture,
+    Record,
+    Run,
+    Scale,
+    Timing,
+)
+from variate.statistics.rates import Bits
+
+T = TypeVar("T")
+RECORDS = "records.jsonl"  # its name in a folder
+
+
+class Records:
+    """A file of records, opened for reading and appending; without a path they are kept in memory only.
+
+    Args:
+        path: the file; one that ends in ``.gz`` is only read.
+        shard: the number of one of several processes that write at once: it reads the file, and appends to one of its
+            own beside it, which ``variate.evaluation.processes.merge`` brings together.
+
+    Attributes:
+        runs, networks, scales, claims, examples, timings, pictures, gradients, convergences: what the file says so
+            far; ``examples`` by claim, ``timings`` by claim and first example, ``gradients`` by (fingerprint, inputs,
+            example).
+    """
+
+    def __init__(self, path: str | Path | None = None, *, shard: int | None = None) -> None:
+        whole = Path(path) if path is not None else None
+        self.path = whole if whole is None or shard is None else shard_of(whole, shard)
+        self._mended = False
+        self._scaled: dict[tuple[str, str], int] = {}  # where a parameter's scale stands
+        self._pictured: set[tuple[str, int]] = set()
+        self._derived: dict[Hashable, Any] = {}
+        self.runs: list[Run] = []
+        self.networks: dict[str, Network] = {}
+        self.scales: list[Scale] = []
+        self.claims: dict[str, Claim] = {}
+        self.examples: dict[str, dict[int, Example]] = {}
+        self.timings: dict[str, dict[int, Timing]] = {}
+        self.pictures: list[Picture] = []
+        self.gradients: dict[tuple[str, str, int], Gradient] = {}
+        self.convergences: list[Convergence] = []
+        for file in dict.fromkeys((whole, self.path)):
+            if file is not None and file.exists():
+                with _nothing_collected():
+                    for number, line in enumerate(self._lines(file), 1):
+                        self._keep(self._parse(line, file, number))
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Append records, all or none: what is already in the file is not written twice. Raises ``RecordError``."""
+        fresh = [record for record in records if not self._known(record)]
+        if self.path is not None and fresh:
+            self._append(self.path, "".join(record.model_dump_json() + "\n" for record in fresh).encode())
+        for record in fresh:
+            self._keep(record)
+
+    def answers(self, claim: Claim, source: str) -> Bits:
+        """The matrix of right answers of a claim, shape (draws or groups, examples)."""
+        examples = self.examples[claim.id]
+        return unpack_all([examples[i].answers[source] for i in sorted(examples)])
+
+    def once(self, name: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` computes of the records as they are: computed at the first call, and again once they grow."""
+        if name not in self._derived:
+            self._derived[name] = make()
+        found: T = self._derived[name]
+        return found
+
+    def _known(self, record: Record) -> bool:
+        match record:
+            case Example():
+                return record.example in self.examples.get(record.claim, {})
+            case Timing():
+                return record.first in self.timings.get(record.claim, {})
+            case Claim():
+                return record.id in self.claims
+            case Network():
+                return self.networks.get(record.network) == record
+            case Scale():
+                place = self._scaled.get((record.network, record.parameter))
+                return place is not None and self.scales[place] == record
+            case Picture():
+                return (record.claim, record.example) in self._pictured
+            case Gradient():
+                return (record.fingerprint, record.inputs, record.example) in self.gradients
+            case Convergence():
+                return record in self.convergences
+            case Run():
+                return record in self.runs
+
+    def _keep(self, record: Record) -> None:
+        self._derived.clear()
+        match record:
+            case Example():
+                self.examples.setdefault(record.claim, {}).setdefault(record.example, record)
+            case Timing():
+                self.timings.setdefault(record.claim, {}).setdefault(record.first, record)
+            case Claim():
+                self.claims[record.id] = record
+            case Network():
+                self.networks[record.network] = record
+            case Scale():
+                place = self._scaled.setdefault((record.network, record.parameter), len(self.scales))
+                self.scales[place : place + 1] = [record]
+            case Picture():
+                self._pictured.add((record.claim, record.example))
+                self.pictures.append(record)
+            case Gradient():
+                self.gradients[record.fingerprint, record.inputs, record.example] = record
+            case Convergence():
+                self.convergences.append(record)
+            case Run():
+                self.runs.append(record)
+
+    def _append(self, path: Path, data: bytes) -> None:
+        """Write at the end of the file; what a full disk cut short is taken back, so the file stays whole."""
+        if path.suffix == ".gz":
+            raise RecordError(f"{path} is compressed and can only be read", todo="write to a .jsonl file")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not self._mended:
+                _cut_incomplete_line(path)
+                self._mended = True
+            with path.open("ab", buffering=0) as file:
+                start = file.tell()
+                try:
+                    _write_all(file.fileno(), data)
+                except BaseException:
+                    os.ftruncate(file.fileno(), start)
+                    raise
+        except OSError as error:
+            raise RecordError(
+                f"cannot write records to {path}: {error.strerror or error}",
+                findings=[f"the {sum(map(len, self.examples.values()))} example records so far are intact"],
+                todo="make room or choose another folder, then run the same command again: it goes on from there",
+            ) from error
+
+    def _lines(self, path: Path) -> list[bytes]:
+        """The complete lines of a file: an incomplete last one is another process's, or what a crash left."""
+        try:
+            data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        except (OSError, EOFError) as error:
+            raise RecordError(f"cannot read records from {path}: {error}") from error
+        return data[: data.rfind(b"\n") + 1].splitlines()
+
+    def _parse(self, line: bytes, file: Path, number: int) -> Record:
+        try:
+            return READ.validate_json(line)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise RecordError(
+                f"line {number} of {file} is not a record of this version of Variate",
+                findings=[f"{'.'.join(map(str, first['loc'])) or 'line'}: {first['msg']}"],
+                todo="give a records.jsonl that `variate attack` or `variate study` wrote",
+            ) from error
+
+
+def shard_of(path: Path, number: int) -> Path:
+    """Where one of several processes writes what will be part of ``path``."""
+    return path.with_name(f"{path.stem}.{number}{path.suffix}")
+
+
+def pack(bits: Bits) -> str:
+    """Bits as ``COUNT:HEX``."""
+    return f"{len(bits)}:{np.packbits(bits).tobytes().hex()}"
+
+
+def unpack(text: str) -> Bits:
+    """The bits of ``pack``."""
+    count, _, digits = text.partition(":")
+    return np.unpackbits(np.frombuffer(bytes.fromhex(digits), np.uint8), count=int(count)).astype(np.bool_)
+
+
+def unpack_all(texts: Sequence[str]) -> Bits:
+    """The bits of several examples, shape (draws or groups, examples). Raises ``RecordError`` if lengths differ."""
+    head = texts[0].partition(":")[0] + ":"
+    if not all(text.startswith(head) for text in texts):
+        counts = sorted({text.partition(":")[0] for text in texts})
+        raise RecordError(f"one claim's examples were answered {' and '.join(counts)} times", expected="as often each")
+    packed = bytes.fromhex("".join(text[len(head) :] for text in texts))
+    rows = np.frombuffer(packed, np.uint8).reshape(len(texts), -1)
+    return np.ascontiguousarray(np.unpackbits(rows, axis=1, count=int(head[:-1])).T.astype(np.bool_))
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Without Python's search for cycles, which takes most of the time where many objects are made and all are kept."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _cut_incomplete_line(path: Path) -> None:
+    """Take away what a crash left of a last line, before anything is written behind it."""
+    if path.exists():
+        data = path.read_bytes()
+        if not data.endswith(b"\n"):
+            os.truncate(path, data.rfind(b"\n") + 1)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -1,0 +1,135 @@
+"""Rows of rates computed from records alone: what ``evaluate`` returns and what reports show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from variate.records.file import Records
+from variate.records.schema import Claim
+from variate.statistics.rates import Deployment, rate_of
+
+CLEAN = "clean"  # the attack that does nothing
+
+
+@dataclass(frozen=True)
+class Row:
+    """One rate: how often a network is right under an attack when deployed in one way, with its interval in [0, 1].
+
+    ``budget`` is None and ``draws`` 0 for clean inputs; ``draws`` is what each query of the attack averaged over.
+    """
+
+    network: str
+    attack: str
+    options: dict[str, Any]
+    budget: str | None
+    draws: int
+    deployment: str
+    rate: float
+    low: float
+    high: float
+    examples: int
+    part: str
+
+    @property
+    def percent(self) -> str:
+        """The rate in percent with its interval."""
+        return f"{100 * self.rate:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+
+
+@dataclass(frozen=True)
+class OverSeeds:
+    """A rate over networks that differ in their seed alone, in [0, 1].
+
+    Attributes:
+        rate: the mean of the networks' rates.
+        std: their standard deviation (of a sample: n - 1).
+        interval: the t interval of the mean, n - 1 degrees of freedom, cut to [0, 1]. It speaks of further trainings
+            judged on the same examples, not of other examples. None where all are alike, which says nothing.
+        seeds: n.
+    """
+
+    rate: float
+    std: float
+    interval: tuple[float, float] | None
+    seeds: int
+
+    @property
+    def percent(self) -> str:
+        """Mean, standard deviation and interval in percent."""
+        ends = "" if self.interval is None else f" [{100 * self.interval[0]:.1f}, {100 * self.interval[1]:.1f}]"
+        return f"{100 * self.rate:.1f} ± {100 * self.std:.1f}{ends}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """The rates of an evaluation, one row per attack and deployment; ``records`` holds every single answer."""
+
+    rows: list[Row]
+    records: Records
+    claims: Sequence[Claim]
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """The rows as plain objects."""
+        return [asdict(row) for row in self.rows]
+
+    def __str__(self) -> str:
+        head = ("attack", "budget", "attack draws", "deployment", "right % [95 % interval]")
+        cells = [head] + [
+            (row.attack, row.budget or "-", str(row.draws or "-"), row.deployment, row.percent) for row in self.rows
+        ]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in cells]
+        return "\n".join(line.rstrip() for line in lines)
+
+
+def result_of(records: Records, claims: Sequence[Claim]) -> Result:
+    """The rows of claims, from their records alone; a claim without a single example yet has no row."""
+    rows = [row for claim in claims if records.examples.get(claim.id) for row in rows_of(records, claim)]
+    return Result(rows, records, claims)
+
+
+def over_seeds(rates: Sequence[float], *, level: float = 0.95) -> OverSeeds:
+    """Mean and spread of the rates of networks that differ in their seed alone.
+
+    Args:
+        rates: of two networks or more, in [0, 1].
+        level: confidence of the interval.
+    """
+    values = np.asarray(rates, dtype=np.float64)
+    mean, std = float(values.mean()), float(values.std(ddof=1))
+    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1)) * std / len(values) ** 0.5
+    interval = (max(mean - half, 0.0), min(mean + half, 1.0)) if std > 0 else None
+    return OverSeeds(mean, std, interval, len(values))
+
+
+def rows_of(records: Records, claim: Claim, *, level: float = 0.95) -> list[Row]:
+    """One row per deployment of a claim."""
+    return list(records.once(("rows", claim.id, level), lambda: _rows(records, claim, level)))
+
+
+def _rows(records: Records, claim: Claim, level: float) -> list[Row]:
+    rows = []
+    for deployment in map(Deployment.parse, claim.deployments):
+        answers = records.answers(claim, deployment.source)
+        rate = rate_of(deployment, answers, level=level)
+        rows.append(
+            Row(
+                network=claim.network,
+                attack=claim.attack,
+                options=claim.options,
+                budget=claim.budget,
+                draws=claim.draws,
+                deployment=str(deployment),
+                rate=rate.rate,
+                low=rate.low,
+                high=rate.high,
+                examples=answers.shape[1],
+                part=claim.part,
+            )
+        )
+    return rows

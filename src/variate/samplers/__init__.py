@@ -1,1 +1,0 @@
-"""Samplers: who makes the noise, one file each."""

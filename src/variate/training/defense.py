@@ -1,0 +1,44 @@
+"""A defense by its text: the network that it makes of an architecture, and the objective it is trained with."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from torch import nn
+
+from variate import registry
+from variate.errors import UsageError, unknown_name
+from variate.options import parse, whole
+
+
+def defended(text: str, network: nn.Module) -> tuple[nn.Module, str]:
+    """The network to train and its objective: ``random-at``, or with options, ``pni(share=channel)``.
+
+    Args:
+        text: a defense's name and its own options.
+        network: the architecture; a defense may change it in place, or return another.
+
+    Raises:
+        UsageError: for a defense or an option that does not exist, or that cannot be built into this network.
+    """
+    name, given = parse(text, "a defense")
+    function = registry.get("defenses", name).load()
+    keywords = {n: p for n, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    options: dict[str, Any] = {}
+    for option, value in given.items():
+        if option not in keywords:
+            raise unknown_name(f"option of {name}", option, list(keywords))
+        expected = type(keywords[option].default)
+        value = whole(value) if expected is int else value
+        if not isinstance(value, expected):
+            raise UsageError(f"{option} of {name} is {value!r}", expected=f"a value like {keywords[option].default!r}")
+        options[option] = value
+    made: tuple[nn.Module, str] = function(network, **options)
+    return made
+
+
+def teacher_of(text: str) -> str | None:
+    """The objective of the teacher that a defense learns from; None if it has none. Raises ``UsageError``."""
+    objective: str | None = registry.get("defenses", parse(text, "a defense")[0]).facts["teacher"]
+    return objective

@@ -1,0 +1,192 @@
+"""A training run from epoch to epoch: its steps, its averages, its validation, and its state on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
+
+from variate.errors import UsageError
+from variate.inputs.modality import Modality
+from variate.progress import Report
+from variate.random.keys import Stream, hash_words
+from variate.training.augmentation import augmented
+from variate.training.clock import Clock
+from variate.training.history import History
+from variate.training.keys import apart, drawing
+from variate.training.processes import Loader, agree, total
+from variate.training.recipe import Objective, Recipe
+from variate.training.saved import load_training, save_training
+from variate.training.validation import accuracy, robust_accuracy
+from variate.training.weight_averaging import WeightAverage, recompute_statistics
+
+Batch = tuple[Tensor, Tensor]
+
+
+@dataclass
+class Run:
+    """A training run: what does not change on the way, and its state."""
+
+    recipe: Recipe
+    fabric: Any
+    network: nn.Module
+    wrapped: Any
+    optimizer: Any
+    schedule: LRScheduler
+    loader: Loader
+    batches: Loader
+    steps: int
+    loss: Objective
+    clock: Clock
+    stream: Stream
+    average: WeightAverage | None
+    history: History
+    origin: Mapping[str, object]
+    modality: Modality
+    best: dict[str, Tensor] | None = None
+
+
+def train_epoch(run: Run, epoch: int, report: Report) -> None:
+    """One pass over the data, and its mean loss."""
+    recipe, fabric = run.recipe, run.fabric
+    run.wrapped.train()
+    summed, seen, number = 0.0, 0, 0
+    with _seeded(recipe, epoch, fabric.global_rank), drawing(run.network, run.stream):
+        for step, group in enumerate(_groups(_pass(run.batches, epoch), recipe.accumulate)):
+            run.clock.step = epoch * run.steps + step
+            whole = total(fabric, sum(len(x) for x, _ in group))
+            for batch in group:
+                x, y = fabric.to_device(batch)
+                x = _augmented(recipe, x, epoch, number, fabric.global_rank, fabric.world_size)
+                value = run.loss(run.wrapped, x, y)
+                fabric.backward(value * (len(x) * fabric.world_size / whole))  # processes' gradients are averaged
+                summed, seen, number = summed + float(value.detach()) * len(x), seen + len(x), number + 1
+            run.optimizer.step()
+            run.optimizer.zero_grad()
+            run.schedule.step()
+            if recipe.ema is not None and run.average is not None:
+                run.average.update(run.network)
+            report(epoch + number / len(run.batches))
+    run.wrapped.eval()
+    agree(fabric, run.network)
+    mean = total(fabric, summed) / max(total(fabric, seen), 1)
+    if not mean < float("inf"):
+        raise UsageError(f"the loss is {mean} in epoch {epoch + 1}", todo="lower the learning rate")
+    run.history.losses.append(mean)
+
+
+def settle(run: Run, epoch: int) -> nn.Module:
+    """The network that the training would end with after this epoch: the average, once it has begun."""
+    if run.average is None:
+        return run.network
+    if run.recipe.swa and epoch >= run.recipe.epochs - run.recipe.swa:
+        run.average.update(run.network)
+        with _seeded(run.recipe, epoch):
+            inputs = (
+                _augmented(run.recipe, x.to(run.fabric.device), epoch, number)
+                for number, (x, _) in enumerate(_pass(run.loader, epoch))
+            )
+            recompute_statistics(run.average.network, inputs, apart("statistics", run.recipe.seed, epoch))
+    agree(run.fabric, run.average.network)
+    return run.average.network if run.average.count else run.network
+
+
+def validate(run: Run, network: nn.Module, x: Tensor, y: Tensor, epoch: int) -> None:
+    """Note the accuracies of the first process, and the network, if it is the best so far."""
+    recipe, history = run.recipe, run.history
+    clean = accuracy(network, x, y, seed=recipe.seed, epoch=epoch)
+    history.validation.append(run.fabric.broadcast(clean))
+    if not recipe.selects or recipe.budget is None:
+        return
+    robust = robust_accuracy(
+        network,
+        x,
+        y,
+        budget=recipe.budget,
+        steps=recipe.validation_steps,
+        examples=recipe.validation_examples,
+        seed=recipe.seed,
+        epoch=epoch,
+        modality=run.modality,
+    )
+    history.robust.append(run.fabric.broadcast(robust))
+    if recipe.keep == "best" and history.waited == 0:
+        run.best = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+
+def finish(run: Run) -> None:
+    """Give the network the parameters that the training ends with, in eval mode."""
+    run.network.eval()
+    if run.best is not None:
+        run.network.load_state_dict(run.best)
+    elif run.average is not None and run.average.count:
+        run.network.load_state_dict(run.average.network.state_dict())
+
+
+def save(run: Run, path: Path) -> None:
+    """The state after the last epoch."""
+    networks = {"network": run.network.state_dict()}
+    if run.average is not None:
+        networks["average"] = run.average.network.state_dict()
+    if run.best is not None:
+        networks["best"] = run.best
+    facts = {
+        "recipe": {**asdict(run.recipe), **run.origin},
+        "stream": run.stream.index,
+        "history": asdict(run.history),
+        "schedule": run.schedule.state_dict(),
+        "averaged": run.average.count if run.average is not None else 0,
+        "loss_scale": run.fabric.strategy.precision.state_dict(),  # empty, but for 16-mixed
+    }
+    save_training(path, networks, run.optimizer.optimizer, facts)
+
+
+def resume(run: Run, checkpoint: str | Path | None) -> int:
+    """Restore the state after the last complete epoch; the number of epochs done."""
+    if checkpoint is None or not Path(checkpoint).exists():
+        return 0
+    recipe = {**asdict(run.recipe), **run.origin}
+    facts, states = load_training(Path(checkpoint), run.network, run.optimizer.optimizer, recipe)
+    run.history = History(**facts["history"])
+    run.stream.index = facts["stream"]
+    run.schedule.load_state_dict(facts["schedule"])
+    run.fabric.strategy.precision.load_state_dict(facts["loss_scale"])
+    for group, rate in zip(run.optimizer.optimizer.param_groups, run.schedule.get_last_lr(), strict=True):
+        group["lr"] = rate
+    if run.average is not None:
+        run.average.restore(states["average"], facts["averaged"])
+    run.best = states.get("best")
+    return len(run.history.losses)
+
+
+def _pass(loader: Loader, epoch: int) -> Iterator[Batch]:
+    if hasattr(loader, "set_epoch"):
+        loader.set_epoch(epoch)
+    return iter(loader)
+
+
+def _groups(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
+    """Lists of ``size`` batches; the last may be shorter."""
+    while group := list(islice(batches, size)):
+        yield group
+
+
+def _augmented(recipe: Recipe, x: Tensor, epoch: int, batch: int, rank: int = 0, world: int = 1) -> Tensor:
+    if recipe.augment is None:
+        return x
+    return augmented(x, recipe.augment, seed=recipe.seed, epoch=epoch, batch=batch, rank=rank, world=world)
+
+
+@contextmanager
+def _seeded(recipe: Recipe, epoch: int, rank: int = 0) -> Iterator[None]:
+    """Dropout and the like depend on seed, epoch and process only, so a resumed run equals an uninterrupted one."""
+    with torch.random.fork_rng():
+        torch.manual_seed(hash_words("epoch", recipe.seed, epoch, *[rank] * (rank > 0)) % 2**32)
+        yield

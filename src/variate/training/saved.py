@@ -1,0 +1,293 @@
+"""Saved networks: tensors in safetensors beside a JSON card. Loading reads tensors and text, and never unpickles."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from variate import registry
+from variate._version import __version__
+from variate.datasets.info import Facts
+from variate.errors import CheckpointError, UsageError, unknown_name
+from variate.hashing import fingerprint
+from variate.options import names_code, parse, whole
+from variate.random.network import RandomNetwork
+from variate.random.randomize import randomize
+from variate.training.defense import defended
+
+CARD, WEIGHTS = "card.json", "network.safetensors"
+
+
+class Card(BaseModel):
+    """What a saved network is: everything that is needed to build it again, and how it came to be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal["variate-network-1"] = "variate-network-1"
+    architecture: str
+    shape: list[int]
+    classes: int
+    mean: list[float]
+    std: list[float]
+    families: dict[str, str]
+    defense: str
+    objective: str
+    data: str
+    seed: int
+    training: dict[str, Any]
+    history: dict[str, list[float]]
+    seconds: float
+    versions: dict[str, str]
+    fingerprint: str
+    kind: str = "image"
+    labels: list[str] = []
+    details: dict[str, Any] = {}
+
+
+def versions() -> dict[str, str]:
+    """The versions that decide the numbers: Python, Variate, torch, numpy."""
+    return {
+        "python": platform.python_version(),
+        "variate": __version__,
+        **{package: version(package) for package in ("torch", "numpy")},
+    }
+
+
+def build(architecture: str, facts: Facts) -> nn.Module:
+    """An initialized architecture: a registered name with or without options, or the user's ``module:callable``.
+
+    It gets the arguments that it names among ``shape``, ``classes``, ``mean``, ``std`` and ``details``. Raises
+    ``UsageError`` for an architecture that takes inputs of another modality.
+    """
+    import inspect
+
+    options: dict[str, Any] = {}
+    if names_code(architecture):
+        function = registry.import_callable(architecture)
+    else:
+        name, options = parse(architecture, "a network")
+        entry = registry.get("networks", name)
+        function = entry.load()
+        if facts.kind not in entry.facts["modality"]:
+            fitting = [e.name for e in registry.entries("networks").values() if facts.kind in e.facts["modality"]]
+            raise UsageError(f"{architecture} takes no {facts.kind} inputs", expected=f"one of {', '.join(fitting)}")
+    given = {name: getattr(facts, name) for name in ("shape", "classes", "mean", "std", "details")}
+    given |= {"shape": tuple(given["shape"]), "mean": list(given["mean"]), "std": list(given["std"])}
+    named = inspect.signature(function).parameters
+    unknown = [option for option in options if option not in named or option in given]
+    if unknown:
+        raise unknown_name(f"option of {architecture}", unknown[0], [name for name in named if name not in given])
+    chosen = {name: whole(value) for name, value in options.items()}
+    network = function(**{name: value for name, value in given.items() if name in named}, **chosen)
+    if not isinstance(network, nn.Module):
+        raise UsageError(f"{architecture} returned {type(network).__name__}", expected="a torch.nn.Module")
+    return network
+
+
+def save(network: nn.Module, folder: str | Path, card: Card) -> None:
+    """Write a network and its card into a folder, each complete or not at all. Raises ``CheckpointError``."""
+    target = Path(folder)
+    _write_tensors(target / WEIGHTS, network.state_dict(), {})
+    _replace(target / CARD, lambda path: path.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8"))
+
+
+def read_card(folder: str | Path) -> Card:
+    """The card of a saved network. Raises ``CheckpointError``."""
+    path = Path(folder) / CARD
+    try:
+        return Card.model_validate_json(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise CheckpointError(
+            f"{folder} holds no saved network: there is no {CARD}",
+            todo="give the folder that `variate train --out` wrote",
+        ) from None
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise CheckpointError(
+            f"{path} is not a card of this version of Variate",
+            findings=str(error).splitlines()[1:3] if isinstance(error, ValidationError) else [str(error)],
+        ) from error
+
+
+def load(folder: str | Path, *, trust_code: bool = False) -> nn.Module:
+    """A saved network, in eval mode.
+
+    Args:
+        folder: where ``save`` wrote it.
+        trust_code: allow a card that names the user's own ``module:callable``, which is then imported and called.
+
+    Raises:
+        CheckpointError: if the folder, the card or the tensors are missing, truncated, foreign, or not of one another.
+    """
+    card = read_card(folder)
+    if names_code(card.architecture) and not trust_code:
+        raise CheckpointError(
+            f"the card in {folder} names the code {card.architecture!r}, which loading would run",
+            todo="pass trust_code=True (--trust-code) if you trust it",
+        )
+    network, _ = defended(card.defense, build(card.architecture, card))
+    if families_of(network) != card.families:
+        network = build(card.architecture, card)
+        families = {**card.families, "*": "fixed"} if _has_fixed(network, card) else card.families
+        network = randomize(network, families) if card.families else network
+    tensors, _ = _read_tensors(Path(folder) / WEIGHTS)
+    _load_into(network, tensors, Path(folder) / WEIGHTS)
+    _check_fingerprint(network, card, folder)
+    return network.eval()
+
+
+def load_start(network: nn.Module, folder: str | Path, architecture: str) -> None:
+    """Give a network the parameters of a saved deterministic one, to be trained further or made random around them.
+
+    Args:
+        network: of the same architecture, not random (yet).
+        folder: where ``save`` wrote the other.
+        architecture: of ``network``, as its card will name it.
+
+    Raises:
+        CheckpointError: if the saved network is random, of another architecture, or not that of its card.
+    """
+    card = read_card(folder)
+    if card.architecture != architecture:
+        raise CheckpointError(
+            f"{folder} holds a {card.architecture}, and the network to train is a {architecture}",
+            todo=f"pass network={card.architecture!r} (--network {card.architecture}), or start from another folder",
+        )
+    if card.families:
+        raise CheckpointError(
+            f"{folder} holds a random network ({card.defense}); a training starts from means alone",
+            todo="give the folder of a network that was trained with the defense deterministic or at",
+        )
+    tensors, _ = _read_tensors(Path(folder) / WEIGHTS)
+    _load_into(network, tensors, Path(folder) / WEIGHTS)
+    _check_fingerprint(network, card, folder)
+
+
+def families_of(network: nn.Module) -> dict[str, str]:
+    """The family of every random parameter by name; empty for a deterministic network."""
+    return {site.name: site.family for site in network.sites} if isinstance(network, RandomNetwork) else {}
+
+
+def save_training(
+    path: Path,
+    networks: Mapping[str, Mapping[str, Tensor]],
+    optimizer: torch.optim.Optimizer,
+    facts: Mapping[str, Any],
+) -> None:
+    """Everything that training needs to go on, in one file that is complete or not there.
+
+    Args:
+        path: of the file.
+        networks: the states of ``network``, which is in training, and of others that it keeps, by name.
+        optimizer: whose state is kept too.
+        facts: anything that JSON can hold, with the ``recipe`` that decides the numbers among it.
+    """
+    tensors = {f"{name}.{key}": tensor for name, state in networks.items() for key, tensor in state.items()}
+    for index, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    _write_tensors(path, tensors, {"facts": json.dumps(facts)})
+
+
+def load_training(
+    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, recipe: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
+    """Restore what ``save_training`` wrote: the network in training and its optimizer.
+
+    Returns:
+        The facts, and the states of the other networks by name.
+
+    Raises:
+        CheckpointError: if it is the state of another recipe or network.
+    """
+    tensors, metadata = _read_tensors(path)
+    facts: dict[str, Any] = json.loads(metadata.get("facts", "{}"))
+    there = facts.get("recipe", {})
+    changed = [f"{k}: {old!r} there, {recipe.get(k)!r} now" for k, old in there.items() if recipe.get(k) != old]
+    changed += [f"{k}: nothing there, {now!r} now" for k, now in recipe.items() if k not in there]
+    if changed:
+        raise CheckpointError(
+            f"{path} is the state of another training run",
+            findings=changed,
+            todo="finish that run with its own command, delete the file, or train into another folder",
+        )
+    states: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        owner, _, key = name.partition(".")
+        states.setdefault(owner, {})[key] = tensor
+    _load_into(network, states.pop("network"), path)
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in states.pop("optimizer", {}).items():
+        index, _, key = name.partition(".")
+        moments.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+    return facts, states
+
+
+def _check_fingerprint(network: nn.Module, card: Card, folder: str | Path) -> None:
+    if fingerprint(network.state_dict()) != card.fingerprint:
+        raise CheckpointError(
+            f"the tensors in {folder} are not those of its card", todo="restore both files from the same run"
+        )
+
+
+def _has_fixed(network: nn.Module, card: Card) -> bool:
+    return any(name not in card.families for name, _ in network.named_parameters())
+
+
+def _load_into(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    expected = network.state_dict()
+    missing = [f"{name} is missing" for name in expected if name not in tensors]
+    unknown = [f"{name} is unknown to this network" for name in tensors if name not in expected]
+    misshapen = [
+        f"{name} has shape {tuple(tensors[name].shape)}, not {tuple(expected[name].shape)}"
+        for name in expected
+        if name in tensors and tensors[name].shape != expected[name].shape
+    ]
+    if missing or unknown or misshapen:
+        raise CheckpointError(
+            f"{path} is of another network: {len(missing)} missing, {len(unknown)} unknown, {len(misshapen)} misshapen",
+            findings=[*missing[:5], *unknown[:5], *misshapen[:5]],
+        )
+    network.load_state_dict(dict(tensors))
+
+
+def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist", todo="train the network again, or restore the file") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is truncated, or not a safetensors file: {error}",
+            todo="train the network again, or restore the file",
+        ) from error
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    _replace(path, lambda partial: save_file(whole, partial, metadata))
+
+
+def _replace(path: Path, write: Any) -> None:
+    """Write beside the target, then move into place: a crash leaves the old file, never half a new one."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(partial)
+        os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"cannot write {path}: {error}", todo="make room or choose another folder; nothing that was there is lost"
+        ) from error

@@ -1,1 +1,0 @@
-"""What the records say: rates with intervals, comparisons, and what makes a claim doubtful."""

@@ -1,0 +1,130 @@
+"""Processes that are killed, and processes that share the work: the records are those of one that was left in peace."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from claims import assert_same
+
+from variate.cli import evaluation_command as judging
+from variate.errors import VariateError
+from variate.evaluation.evaluate import evaluate
+from variate.evaluation.processes import merge, spawn, this_shard
+from variate.records.file import Records, shard_of
+
+WORK = """
+import sys, torch
+from torch import nn
+from variate.evaluation.evaluate import evaluate
+from variate.random.randomize import randomize
+from variate.records.file import Records
+from variate.evaluation.processes import leave, this_shard, wait_for_all
+
+torch.set_num_threads(1)
+torch.manual_seed(0)
+net = randomize(nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 3)).eval(), scale=0.3)
+x = torch.rand(60, 1, 4, 4, generator=torch.Generator().manual_seed(1))
+shard = this_shard()
+records = Records(sys.argv[1], shard=shard[0] if shard[1] > 1 else None)
+evaluate(net, x, torch.arange(60) % 3, budget="linf:0.1", attacks=[{"name": "pgd", "steps": 30}, "transfer"], draws=8,
+         batch_size=4, records=records, shard=shard, pictures=True)
+wait_for_all(shard)
+leave(shard)
+"""
+
+
+def start(path, **environment):
+    command = [sys.executable, "-c", WORK, str(path)]
+    return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1", **environment})
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The records of a process that nobody disturbed."""
+    path = tmp_path_factory.mktemp("whole") / "records.jsonl"
+    assert start(path).wait() == 0
+    return path
+
+
+def test_a_killed_process_loses_nothing_and_counts_nothing_twice(whole, tmp_path):
+    path, total = tmp_path / "records.jsonl", whole.stat().st_size
+    for share in (0.1, 0.45, 0.8):  # of the file, when the process dies
+        process = start(path)
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            if path.exists() and path.stat().st_size >= share * total:
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.002)
+        process.wait()
+        before = path.read_bytes()
+        assert 0 < len(before) < total, "it ended before it could be killed"
+        with path.open("ab") as file:
+            file.write(b'{"kind":"example","claim":"cut sh')  # what a machine that loses power leaves
+    assert start(path).wait() == 0
+    assert_same(path, whole)
+
+
+def test_two_processes_write_the_records_of_one(whole, tmp_path):
+    path = tmp_path / "records.jsonl"
+    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(20000 + os.getpid() % 20000)}
+    processes = [start(path, RANK=str(rank), **place) for rank in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+    sizes = [len(next(iter(Records(shard_of(path, rank)).examples.values()))) for rank in range(2)]
+    assert sizes == [32, 28]  # batches of four in turn
+    merged = merge(path, 2)
+    assert_same(path, whole)
+    assert not any(shard_of(path, rank).exists() for rank in range(2))
+    assert merged.examples.keys() == Records(whole).examples.keys()
+
+
+def test_what_was_merged_is_not_computed_again(net, x, y, tmp_path):
+    path = tmp_path / "records.jsonl"
+    asked = {"budget": "linf:0.1", "attacks": ["fgsm"], "draws": 2, "verdict_draws": 32, "batch_size": 2}
+    for number in range(2):
+        evaluate(net, x, y, records=Records(path, shard=number), shard=(number, 2), **asked)
+    merge(path, 2)
+    before = path.read_text()
+    passes = []
+    net.register_forward_hook(lambda *_: passes.append(1))
+    evaluate(net, x, y, records=path, **asked)
+    assert path.read_text() == before
+    assert len(passes) == 1  # the first look at the network
+
+
+def test_this_process_is_alone_unless_told(monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert this_shard() == (0, 1)
+    monkeypatch.setenv("RANK", "3")
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    assert this_shard() == (3, 8)
+
+
+def test_a_failed_process_is_an_error_with_what_to_do(capfd):
+    with pytest.raises(VariateError, match="2 of 2 processes failed"):
+        spawn(["no-such-command"], 2)
+    capfd.readouterr()
+
+
+def test_the_processes_get_the_command_without_the_request_for_them(monkeypatch):
+    asked = []
+    monkeypatch.setattr("variate.evaluation.processes.spawn", lambda words, count: asked.append((words, count)))
+    for words in (["--devices", "2"], ["--devices=2"]):
+        monkeypatch.setattr(sys, "argv", ["variate", "evaluate", "runs/a", *words, "--quiet"])
+        assert judging.spread(2)
+    assert asked == [(["evaluate", "runs/a", "--quiet"], 2)] * 2
+    assert not judging.spread(1)
+
+
+def test_a_time_limit_stops_between_batches_and_the_next_call_goes_on(net, x, y, tmp_path):
+    path = tmp_path / "records.jsonl"
+    asked = {"budget": "linf:0.1", "attacks": ["fgsm"], "draws": 2, "verdict_draws": 32, "records": path}
+    assert evaluate(net, x, y, time_limit=0, **asked).rows == []
+    result = evaluate(net, x, y, time_limit=1000, **asked)
+    assert {row.examples for row in result.rows} == {len(x)}
+    assert torch.is_tensor(x)

@@ -1,0 +1,241 @@
+"""Suites: the worst of several attacks, chosen by averaged scores, judged on draws that chose nothing."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from variate.errors import UsageError
+from variate.evaluation import cascade as cascades
+from variate.evaluation.cascade import DRAWS, Comparison, cascade
+from variate.evaluation.convergence import LADDER, converge
+from variate.evaluation.evaluate import evaluate
+from variate.evaluation.plan import Plan, Target
+from variate.evaluation.suites import SUITES, Suite, full, suite_of
+from variate.inputs.budget import Budget
+from variate.inputs.modalities.image import Image
+from variate.oracle.queries import Queries
+from variate.random.keys import stream_of
+from variate.random.network import RandomNetwork
+from variate.random.randomize import randomize
+from variate.random.seeding import kind_of
+from variate.records.file import Records
+from variate.records.schema import Convergence
+from variate.testing.coin import Coin, shared_coin
+
+BUDGET = Budget.parse("linf:0.2")
+
+
+def plans(*words):
+    return tuple(Plan.of(word, 3) for word in words)
+
+
+def target_of(network, x):
+    return Target(network.eval(), kind_of(network, x))
+
+
+def quiet(*_):
+    return None
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """A suite of three quick attacks."""
+    monkeypatch.setitem(SUITES, "tiny", ({"name": "fgsm"}, {"name": "pgd", "steps": 3, "draws": 2}, "transfer"))
+
+
+@pytest.fixture
+def labelled(net, x):
+    return net, x, net.mean()(x).argmax(1)
+
+
+@pytest.mark.parametrize("name", SUITES)
+@pytest.mark.parametrize("norm", ["linf:0.1", "l2:1"])
+def test_every_suite_names_attacks_that_exist(name, norm):
+    suite = suite_of(name, Budget.parse(norm), draws=20, transfers=["mean", "twin"])
+    assert suite.draws == 20
+    for plan in suite.plans:
+        plan.check_fit(Budget.parse(norm), Image())
+    if name == "standard":
+        assert [plan.source for plan in suite.plans if plan.attack == "transfer"] == ["mean", "twin"]
+
+
+def test_the_full_suite_is_every_attack_of_ours():
+    from variate import registry
+
+    found = full()
+    assert set(found) == set(registry.entries("attacks")) - {"foolbox", "art"}
+    order = [registry.get("attacks", name).facts["access"] for name in found]
+    assert order == sorted(order, key=["gradient", "scores", "labels", "none"].index)
+
+
+def test_an_unknown_suite_and_an_impossible_norm_are_named():
+    with pytest.raises(UsageError, match="did you mean 'standard'"):
+        suite_of("standart", BUDGET, draws=1, transfers=[])
+    with pytest.raises(UsageError, match="a target needs a suite"):
+        evaluate(nn.Linear(4, 2), torch.rand(2, 4), torch.zeros(2).long(), budget="linf:0.1", target="next")
+
+
+def test_the_worst_input_of_each_example_is_kept(labelled):
+    net, x, y = labelled
+    target = target_of(net, x)
+    suite = Suite("s", plans("fgsm", {"name": "pgd", "steps": 5}, "transfer"))
+    outcome = cascade(target, suite, BUDGET, x, y, quiet)
+    comparison, everyone = Comparison(target, y), torch.arange(len(x))
+    least = comparison.scores(outcome.perturbed, everyone)[0]
+    before = comparison.scores(x, everyone)[0]
+    assert bool(BUDGET.contains(outcome.perturbed, x).all())
+    for i, shares in enumerate(outcome.shares):
+        assert float(least[i]) == pytest.approx(min([float(before[i]), *shares.values()]), abs=1e-3)
+        assert outcome.chosen[i] == "clean" or shares[outcome.chosen[i]] == pytest.approx(float(least[i]), abs=1e-3)
+    assert float(least.mean()) < float(before.mean())
+    assert set(outcome.chosen) != {"clean"}
+
+
+def test_what_is_broken_is_not_attacked_again(x):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16, 3)).eval()
+    y = network(x).argmax(1)
+    wide = Budget.parse("linf:1")
+    asked = []
+    suite = Suite("s", plans("fgsm", {"name": "pgd", "steps": 3}))
+    outcome = cascade(target_of(network, x), suite, wide, x, y, lambda attack, rows, _: asked.append((attack, rows)))
+    broken = sum(shares["fgsm"] == 0 for shares in outcome.shares)
+    assert broken > 0
+    assert asked == [("fgsm", len(x)), ("pgd", len(x) - broken)]
+    for shares, backwards in zip(outcome.shares, outcome.queries.backwards, strict=True):
+        assert ("pgd" in shares) == (shares["fgsm"] > 0)
+        assert backwards == 1 + 3 * (shares["fgsm"] > 0)
+
+
+def test_queries_of_all_attacks_and_comparisons_are_counted(labelled):
+    net, x, y = labelled
+    net = randomize(net.mean(), scale=3.0)  # so noisy that nothing is ever broken for good
+    outcome = cascade(target_of(net, x), Suite("s", plans("fgsm", {"name": "pgd", "steps": 2})), BUDGET, x, y, quiet)
+    rows = [i for i, shares in enumerate(outcome.shares) if len(shares) == 2]
+    assert rows
+    assert set(outcome.queries.forwards[rows]) == {3 * (1 + 2) + 3 * DRAWS}
+    assert set(outcome.queries.backwards[rows]) == {3 * (1 + 2)}
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_an_outcome_does_not_depend_on_the_batch(size, net, x, y):
+    target, suite = target_of(net.double(), x), Suite("s", plans("fgsm", {"name": "pgd", "steps": 4}, "transfer"))
+    x = x.double()
+    whole = cascade(target, suite, BUDGET, x, y, quiet)
+    for start in range(0, len(x), size):
+        part = slice(start, start + size)
+        alone = cascade(target, suite, BUDGET, x[part], y[part], quiet)
+        assert torch.allclose(alone.perturbed, whole.perturbed[part], atol=1e-6)
+        assert alone.chosen == whole.chosen[part]
+        assert alone.shares == whole.shares[part]
+        assert np.array_equal(alone.queries.forwards, whole.queries.forwards[part])
+
+
+def test_a_suite_is_judged_on_draws_that_chose_nothing(labelled, tiny, monkeypatch):
+    used = []
+    fixed = RandomNetwork.fixed
+    monkeypatch.setattr(RandomNetwork, "fixed", lambda net, key, **o: used.append(key) or fixed(net, key, **o))
+    net, x, y = labelled
+    evaluate(net, x, y, budget=BUDGET, attacks=[], suite="tiny", draws=3, verdict_draws=32)
+    verdict = {key for key in used if stream_of(key) == "verdict"}
+    assert len(verdict) == 32
+    assert not verdict & {key for key in used if stream_of(key) == "search"}
+
+
+@pytest.mark.parametrize("make", [lambda: Coin(0.05), lambda: shared_coin(0.05)], ids=["each example", "whole batch"])
+def test_no_suite_claims_an_effect_on_a_coin(make, tiny):
+    x, y = torch.rand(60, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.zeros(60, dtype=torch.long)
+    source = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+    result = evaluate(
+        make(), x, y, budget="linf:0.5", attacks=[], suite="tiny", draws=5, verdict_draws=400, source=source,
+        deployments=["single", "survive-20"],
+    )  # fmt: skip
+    truth = {"single": 0.95, "survive-20": 0.95**20}
+    for row in result.rows:
+        assert row.low <= truth[row.deployment] <= row.high, row
+    assert {row.attack for row in result.rows} == {"clean", "tiny"}
+
+
+def test_the_null_test_of_a_suite(labelled, tiny):
+    result = evaluate(*labelled, budget="linf:1e-6", attacks=[], suite="tiny", draws=4)
+    found = {(row.attack, row.deployment): row.rate for row in result.rows}
+    for deployment in {deployment for _, deployment in found}:
+        assert found["tiny", deployment] == pytest.approx(found["clean", deployment], abs=0.02)
+
+
+def test_a_suite_leaves_the_same_records_in_batches_of_any_size(labelled, tiny, tmp_path):
+    for size in (3, 100):
+        evaluate(
+            *labelled, budget=BUDGET, attacks=[], suite="tiny", draws=2, batch_size=size,
+            records=tmp_path / f"{size}.jsonl",
+        )  # fmt: skip
+    one, other = (Records(tmp_path / f"{size}.jsonl") for size in (3, 100))
+    assert one.claims == other.claims
+    assert [c.attack for c in one.claims.values()] == ["clean", "tiny"]
+    same = [(a.answers, a.chosen) for e in one.examples.values() for a in e.values()]
+    assert same == [(a.answers, a.chosen) for e in other.examples.values() for a in e.values()]
+
+
+def test_an_aimed_suite_counts_every_answer_but_the_target_as_right(x):
+    torch.manual_seed(1)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16, 4)).eval()
+    y = network(x).argmax(1)
+    result = evaluate(
+        network, x, y, budget="linf:1", attacks=[{"name": "pgd", "steps": 20, "target": "next"}], suite="quick",
+        target="least-likely",
+    )  # fmt: skip
+    found = {row.attack: row for row in result.rows if row.deployment == "single"}
+    assert found["clean"].rate == 1
+    assert found["pgd"].rate < 0.5
+    assert found["quick"].rate < 0.8
+    assert (found["pgd"].options["target"], found["quick"].options["target"]) == ("next", "least-likely")
+    unaimed = evaluate(network, x, y, budget="linf:1e-7", attacks=[{"name": "pgd", "target": 2}])
+    assert all(row.rate == 1 for row in unaimed.rows)  # nobody is taken to the target by nothing
+    with pytest.raises(UsageError, match="no label 7"):
+        evaluate(network, x, y, budget="linf:1", attacks=[{"name": "pgd", "target": 7}])
+
+
+def test_draws_are_raised_until_the_accuracy_is_flat(labelled, monkeypatch):
+    net, x, y = labelled
+    target, scores = target_of(net, x), iter([0.6, 0.5, 0.495])
+    monkeypatch.setattr(Comparison, "scores", lambda self, x, rows: (torch.full((len(x),), next(scores)),) * 2)
+    found = converge(target, Plan.of({"name": "pgd", "steps": 1}, 1), BUDGET, x, y, "inputs")
+    assert (found.draws, found.accuracy, found.chosen, found.flat) == ([5, 10, 20], [0.6, 0.5, 0.495], 10, True)
+    falling = iter(np.linspace(0.9, 0.1, len(LADDER)))
+    monkeypatch.setattr(Comparison, "scores", lambda self, x, rows: (torch.full((len(x),), next(falling)),) * 2)
+    found = converge(target, Plan.of({"name": "pgd", "steps": 1}, 1), BUDGET, x, y, "inputs")
+    assert (found.draws, found.chosen, found.flat) == (list(LADDER), LADDER[-1], False)
+
+
+def test_auto_draws_are_measured_once_and_recorded(labelled, tiny, tmp_path, monkeypatch):
+    from variate.evaluation.evaluate import evaluate as evaluation
+
+    monkeypatch.setattr(evaluation, "PILOTS", ("pgd",))
+    calls = []
+    original = evaluation.converge
+    monkeypatch.setattr(evaluation, "converge", lambda *a: calls.append(1) or original(*a))
+    path = tmp_path / "records.jsonl"
+    for _ in range(2):
+        result = evaluate(*labelled, budget=BUDGET, attacks=[], suite="tiny", draws="auto", records=path)
+    (line,) = Records(path).convergences
+    assert isinstance(line, Convergence)
+    assert len(calls) == 1
+    assert {claim.draws for claim in result.claims if claim.attack == "tiny"} == {line.chosen}
+
+
+def test_merged_queries_belong_to_their_rows():
+    whole, part = Queries(4), Queries(2)
+    part.count(torch.tensor([0, 1, 1]), [7, 8], forwards=1, backwards=1, again=False)
+    whole.merge(part, torch.tensor([3, 1]))
+    assert whole.points.tolist() == [0, 2, 0, 1]
+    assert whole.forwards.tolist() == [0, 4, 0, 2]
+    assert whole.draws.tolist() == [0, 2, 0, 2]
+
+
+def test_the_comparison_is_of_the_same_draws_for_all(net, x, y):
+    target = target_of(net, x)
+    one, two = Comparison(target, y), Comparison(target, y)
+    assert one.keys == two.keys
+    assert len(one.keys) == cascades.DRAWS
+    assert {stream_of(key) for key in one.keys} == {"search"}

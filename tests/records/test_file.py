@@ -1,0 +1,168 @@
+"""Records: whole lines or none, whatever happens to the disk."""
+
+import gzip
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from variate.errors import RecordError
+from variate.hashing import fingerprint
+from variate.records.file import Records, pack, unpack
+from variate.records.schema import Claim, Example, Picture, Run, Scale
+
+CLAIM = Claim(
+    network="net",
+    fingerprint="f",
+    inputs="i",
+    attack="pgd",
+    options={"steps": 2},
+    budget="linf:0.1",
+    draws=3,
+    verdict_draws=8,
+    deployments=["single"],
+    seed=0,
+)
+
+
+def example(number: int) -> Example:
+    bits = np.random.default_rng(number).random(8) < 0.5
+    return Example(
+        claim=CLAIM.id,
+        example=number,
+        label=1,
+        answers={"single": pack(bits)},
+        distance=0.1,
+        forwards=6,
+        backwards=6,
+    )
+
+
+def test_everything_that_is_written_is_read_again(tmp_path):
+    path = tmp_path / "folder" / "records.jsonl"
+    run = Run(
+        command="c",
+        date="2026-01-01",
+        machine="m",
+        versions={"a": "1"},
+        seed=0,
+        data="d",
+        shape=[1],
+        examples=1,
+        title="t",
+    )
+    scale = Scale(network="net", parameter="w", elements=4, mean_rms=1, std_rms=0.1, std_min=0.05, std_max=0.2)
+    picture = Picture(claim=CLAIM.id, example=0, label=1, shape=[1, 1, 1], original="00", adversarial="ff")
+    written = Records(path)
+    written.add([run, scale, CLAIM, *map(example, range(5)), picture])
+    read = Records(path)
+    assert read.runs == [run]
+    assert read.scales == [scale]
+    assert read.claims == {CLAIM.id: CLAIM}
+    assert read.pictures == [picture]
+    assert read.examples == written.examples
+    assert read.answers(CLAIM, "single").shape == (8, 5)
+
+
+def test_adding_twice_writes_once(tmp_path):
+    path = tmp_path / "records.jsonl"
+    Records(path).add([CLAIM, example(0)])
+    before = path.read_bytes()
+    Records(path).add([CLAIM, example(0)])
+    assert path.read_bytes() == before
+
+
+def test_a_last_line_cut_short_is_dropped_and_the_file_goes_on(tmp_path):
+    path = tmp_path / "records.jsonl"
+    Records(path).add([CLAIM, example(0), example(1)])
+    path.write_bytes(path.read_bytes()[:-20])
+    cut = path.read_bytes()
+    again = Records(path)
+    assert path.read_bytes() == cut  # reading changes nothing: the line may be another process's
+    assert sorted(again.examples[CLAIM.id]) == [0]
+    again.add([example(1)])
+    assert sorted(Records(path).examples[CLAIM.id]) == [0, 1]
+
+
+def test_a_foreign_line_is_named(tmp_path):
+    path = tmp_path / "records.jsonl"
+    Records(path).add([CLAIM])
+    with path.open("a") as file:
+        file.write('{"kind": "recipe", "flour": 3}\n')
+    with pytest.raises(RecordError, match=r"line 2 of .*records.jsonl is not a record"):
+        Records(path)
+
+
+def test_compressed_records_are_read_and_not_written(tmp_path):
+    path = tmp_path / "records.jsonl"
+    Records(path).add([CLAIM, example(0)])
+    packed = tmp_path / "records.jsonl.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    read = Records(packed)
+    assert sorted(read.examples[CLAIM.id]) == [0]
+    with pytest.raises(RecordError, match="compressed"):
+        read.add([example(1)])
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_file import CLAIM, example
+from variate.errors import RecordError
+from variate.records.file import Records
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+records = Records({path!r})
+try:
+    for number in range(1000):
+        records.add([CLAIM, *map(example, range(4 * number, 4 * number + 4))])
+except RecordError as error:
+    print(error)
+else:
+    sys.exit("the limit was never met")
+"""
+
+
+def test_a_full_disk_leaves_whole_lines_and_says_so(tmp_path, request):
+    """A real limit on the size of the file, met in the middle of a line."""
+    path = tmp_path / "records.jsonl"
+    code = FULL.format(tests=str(request.path.parent), limit=5000, path=str(path))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "cannot write records" in done.stdout
+    assert "intact" in done.stdout
+    data = path.read_bytes()
+    assert data.endswith(b"\n")
+    kept = len(Records(path).examples[CLAIM.id])
+    assert kept > 0
+    assert kept % 4 == 0
+    Records(path).add([example(kept)])
+    assert len(Records(path).examples[CLAIM.id]) == kept + 1
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RecordError, match="cannot write records"):
+        Records(tmp_path / "file" / "records.jsonl").add([CLAIM])
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 160])
+def test_bits_survive_packing(count):
+    bits = np.random.default_rng(count).random(count) < 0.3
+    assert (unpack(pack(bits)) == bits).all()
+
+
+def test_a_fingerprint_tells_values_names_shapes_and_types_apart():
+    base = {"w": torch.zeros(2, 3)}
+    others = [
+        {"v": torch.zeros(2, 3)},
+        {"w": torch.zeros(3, 2)},
+        {"w": torch.zeros(2, 3, dtype=torch.float64)},
+        {"w": torch.ones(2, 3)},
+        {"w": torch.zeros(2, 3), "b": torch.zeros(0)},
+    ]
+    prints = {fingerprint(tensors) for tensors in [base, *others]}
+    assert len(prints) == 1 + len(others)
+    assert fingerprint(base) == fingerprint({"w": torch.zeros(2, 3).clone()})
+    assert fingerprint({"w": torch.zeros(2, dtype=torch.bfloat16)}) != fingerprint({"w": torch.ones(2).bfloat16()})
