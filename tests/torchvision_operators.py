@@ -1,4 +1,4 @@
-"""Torchvision beside a torch without CUDA: its wheel's operators do not load there, and without them it does not import.
+"""Torchvision beside a CPU build of torch: its compiled operators do not load there, and it needs them to import.
 
 Its Python code, and with it timm and torchattacks, needs only that two operators are declared; nothing here calls them.
 """

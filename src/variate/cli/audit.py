@@ -10,6 +10,7 @@ import typer
 
 from variate.cli import costs, options
 from variate.cli import evaluation_command as judging
+from variate.cli.from_fields import names
 from variate.cli.options import Accelerator, DataFolder, Json, Quiet, Seed
 
 
@@ -27,7 +28,7 @@ def audit(
         str,
         typer.Option(
             help="A data set, a file.npz with x and y, or module:callable for both.",
-            autocompletion=options.names("datasets"),
+            autocompletion=names("datasets"),
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the records; a stopped audit goes on from it.")],
