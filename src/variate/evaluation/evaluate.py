@@ -115,7 +115,7 @@ def evaluate(
     kind = _checked_kind(network, x, y)
     store = records if isinstance(records, Records) else Records(records)
     sources = {"source": source} if isinstance(source, nn.Module) else dict(source or {})
-    aim = Target(network, kind, seed, identity(network), name, sources, pictures, "loop", asked.memory, kept)
+    aim = Target(network, kind, seed, identity(network), name, sources, pictures, asked.memory, kept)
     batches = _Batches(asked.batch_size, shard, time.monotonic() + (float("inf") if time_limit is None else time_limit))
     with left_as_found(network):
         number = _enough(aim, parsed, x, y, inputs, store, show_progress) if draws == "auto" else draws
