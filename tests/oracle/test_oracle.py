@@ -5,8 +5,9 @@ from torch.nn import functional as F
 
 from variate.errors import InputError, RepeatedDrawsError, UsageError
 from variate.evaluation.evaluate import evaluate as evaluation
+from variate.oracle import losses
 from variate.oracle.memory import footprint, pieces
-from variate.oracle.oracle import ORACLES, GradientOracle, LabelOracle, Oracle, ScoreOracle, losses
+from variate.oracle.oracle import ORACLES, GradientOracle, LabelOracle, Oracle, ScoreOracle
 from variate.oracle.repeated_draws import PATIENCE
 from variate.random import seeding as keyed
 from variate.random.average import mean_log_probabilities
