@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from itertools import chain
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.errors import InputError, UsageError
+from variate.evaluation.claims import device_of, judged, look_at
 from variate.evaluation.evaluate import evaluate
 from variate.evaluation.plan import attack_options, bounds
 from variate.flags.evidence import DOUBTS
@@ -23,7 +23,7 @@ from variate.oracle.losses import cross_entropy
 from variate.oracle.oracle import GradientOracle
 from variate.random.keys import Stream, hash_words
 from variate.random.network import RandomNetwork
-from variate.random.seeding import identity, kind_of, left_as_found
+from variate.random.seeding import left_as_found
 from variate.records.file import Records
 from variate.records.schema import Gradient
 
@@ -77,17 +77,23 @@ def doubt(
     x, y = x[:examples], y[:examples].long()
     inputs, felt = fingerprint([x, y]), _felt(kept, x, network, parsed)
     with left_as_found(network):
-        kind = kind_of(network, (x if felt is None else felt)[:2].to(_place(network, x)))
-        stream = Stream("search", hash_words("gradients", int(common.get("seed", 0))))
-        memory = common.get("memory")
-        oracle = GradientOracle(network, draws=draws, stream=stream, examples=len(x), kind=kind, memory=memory)
-        size = int(common.get("batch_size", BATCH))
-        lines = [] if felt is None else _gradients(oracle, felt, y, inputs, name, size)
+        look = look_at(network, x if felt is None else felt)
+        memory, seed, size = common.get("memory"), int(common.get("seed", 0)), int(common.get("batch_size", BATCH))
+        stream = Stream("search", hash_words("gradients", seed))
+        oracle = GradientOracle(network, draws=draws, stream=stream, examples=len(x), kind=look.kind, memory=memory)
+        facts = judged(look, inputs, kept, name=name, seed=seed, batch_size=size, memory=memory)
+        lines = [] if felt is None else _gradients(oracle, felt, y, facts, size)
         if common.get("shard", (0, 1))[0] == 0:
             records.add(lines)
         sees = any(line.zero < 1 for line in lines)
-    judged = {"deployments": ("single",), "records": records, "name": name, "source": source, "draws": draws, **common}
-    judged["modality"] = kept
+    attacking: dict[str, Any] = {
+        "deployments": ("single",),
+        "records": records,
+        "name": name,
+        "source": source,
+        "draws": draws,
+    }
+    attacking |= {**common, "modality": kept}
     white = next((name for name in CLIMBERS if bounds(name, parsed, kept)), "pgd")
     takes_steps = "steps" in attack_options(white)
     many: dict[str, Any] = {"name": white, "steps": steps} if takes_steps else {"name": white}
@@ -95,16 +101,16 @@ def doubt(
     known = registry.entries("attacks")
     inside = [w for w in whites if sees and bounds(w["name"], parsed, kept)]
     outside = [b for b in BLACK_BOX if b["name"] in known and bounds(b["name"], parsed, kept)]
-    own = isinstance(network, RandomNetwork) or (kind == "deterministic" and source is not None)
+    own = isinstance(network, RandomNetwork) or (look.kind == "deterministic" and source is not None)
     if own or source:  # any other random network has no mean that an attacker could hold
         outside += [{"name": "transfer"}] if bounds("transfer", parsed, kept) else []
-    evaluate(network, x, y, budget=parsed, attacks=[*inside, *outside], part=DOUBTS, **judged)
+    evaluate(network, x, y, budget=parsed, attacks=[*inside, *outside], part=DOUBTS, **attacking)
     if not sees or not inside:
         return
     for factor in (Fraction(1, 2), Fraction(2)):
-        evaluate(network, x, y, budget=parsed.scaled(factor), attacks=[many], part=DOUBTS, **judged)
+        evaluate(network, x, y, budget=parsed.scaled(factor), attacks=[many], part=DOUBTS, **attacking)
     climbing, whole = {"name": "pgd", "steps": 2 * steps}, kept.whole_range(x, parsed)
-    evaluate(network, x, y, budget=whole, attacks=[climbing], part=UNBOUNDED, **judged)
+    evaluate(network, x, y, budget=whole, attacks=[climbing], part=UNBOUNDED, **attacking)
 
 
 def _felt(modality: Modality, x: Tensor, network: nn.Module, budget: Budget) -> Tensor | None:
@@ -117,10 +123,11 @@ def _felt(modality: Modality, x: Tensor, network: nn.Module, budget: Budget) -> 
         return None
 
 
-def _gradients(oracle: GradientOracle, x: Tensor, y: Tensor, inputs: str, name: str, batch_size: int) -> list[Gradient]:
+def _gradients(
+    oracle: GradientOracle, x: Tensor, y: Tensor, facts: Mapping[str, Any], batch_size: int
+) -> list[Gradient]:
     """What the gradient at each input is worth, batch by batch under the same draws."""
-    prints = identity(oracle.network), inputs
-    device = _place(oracle.network, x)
+    device = device_of(oracle.network, x)
     keys = oracle.take_keys(x)
     lines = []
     for start in range(0, len(x), batch_size):
@@ -132,18 +139,8 @@ def _gradients(oracle: GradientOracle, x: Tensor, y: Tensor, inputs: str, name: 
             slopes = torch.zeros(1, *here.shape)
         for i, slope in enumerate(slopes.unbind(1), start):
             zero, snr, cosine = _worth(slope.flatten(1).double())
-            lines.append(
-                Gradient(
-                    network=name,
-                    fingerprint=prints[0],
-                    inputs=prints[1],
-                    example=i,
-                    zero=zero,
-                    snr=snr,
-                    cosine=cosine,
-                    draws=len(slopes),
-                )
-            )
+            worth: dict[str, Any] = {"zero": zero, "snr": snr, "cosine": cosine, "draws": len(slopes)}
+            lines.append(Gradient(**facts, example=i, **worth))
     return lines
 
 
@@ -156,7 +153,3 @@ def _worth(slopes: Tensor) -> tuple[float, float | None, float]:
         return zero, None, float(zero < 1)
     cosine = torch.cosine_similarity(slopes[:half].mean(0), slopes[half:].mean(0), dim=0)
     return zero, round(float(mean.norm()) / spread, 4), round(float(cosine), 4)
-
-
-def _place(network: nn.Module, x: Tensor) -> torch.device:
-    return next((tensor.device for tensor in chain(network.parameters(), network.buffers())), x.device)

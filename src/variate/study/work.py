@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from variate.datasets.info import about
 from variate.errors import UsageError, VariateError
+from variate.evaluation.claims import look_at
 from variate.evaluation.diagnostics import doubt
 from variate.evaluation.evaluate import evaluate
 from variate.inputs.budget import Budget
@@ -100,7 +101,7 @@ def _judge(order: Order, place: Place, grid: Mapping[str, Place]) -> None:
     study, records = order.study, Records(place.folder / RECORDS)
     network, card = _loaded(place), read_card(place.folder)
     held = {name: _loaded(grid[name]) for name in place.sources}
-    records.add(describe(card, network, place.name))
+    records.add(describe(card, network, place.name, group=place.group))
     x, y = place.cell.split(study.evaluation.split)
     _judge_network(study, place, network, x, y, records, held, order.show_progress)
     prints = {name: read_card(grid[name].folder).fingerprint for name in place.sources}
@@ -126,6 +127,7 @@ def _judge_network(
     """The whole split unattacked, then the table, the twins, the doubts and the curves of one network."""
     plan, name, first = study.evaluation, place.name, place.budgets[0]
     common: dict[str, Any] = {"seed": place.cell.recipe.seed, "records": records, "show_progress": show_progress}
+    common["group"] = place.group
     common["modality"] = about(place.cell.data, folder=place.cell.data_folder).modality
     attacking: dict[str, Any] = {
         "draws": plan.draws,
@@ -136,23 +138,25 @@ def _judge_network(
     whole = f"{plan.split} split"
     judged(network, x, y, budget=first, attacks=[], verdict_draws=CLEAN_DRAWS, name=name, part=whole)
     few, labels = x[: plan.examples], y[: plan.examples]
-    twins = _twins(network, name)
+    owner = look_at(network, few).fingerprint
     for budget in place.budgets:
         attacks = [attack for attack in plan.attacks if fits(attack, budget, place.cell.data)]
         table = partial(judged, budget=budget, attacks=attacks, source=sources, **attacking)
         table(network, few, labels, deployments=plan.deployments, name=name, suite=plan.suite, pictures=True)
         if plan.doubts and budget == first:
             doubt(network, few, labels, budget=budget, name=name, source=sources, **attacking, **common)
-        for twin, module in twins.items():
-            table(module, few, labels, deployments=["single"], name=twin, part="twins")
+        for twin, module in _twins(network).items():
+            group = f"{place.group}, {twin}" if place.group is not None else None
+            said = {"name": place.twins[twin], "part": "twins", "twin_of": owner, "group": group}
+            table(module, few, labels, deployments=["single"], **said)
     _draw_curves(study, place, network, x, y, partial(judged, name=name, verdict_draws=plan.verdict_draws))
 
 
-def _twins(network: nn.Module, name: str) -> dict[str, nn.Module]:
-    """The deterministic networks that a random one contains."""
+def _twins(network: nn.Module) -> dict[str, nn.Module]:
+    """The deterministic networks that a random one contains, by what they are."""
     if not isinstance(network, RandomNetwork):
         return {}
-    return dict(zip((f"{name}, {twin}" for twin in TWINS), (network.mean(), network.at(FROZEN_KEY)), strict=True))
+    return dict(zip(TWINS, (network.mean(), network.at(FROZEN_KEY)), strict=True))
 
 
 def _draw_curves(
