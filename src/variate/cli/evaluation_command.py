@@ -237,6 +237,7 @@ def show(setting: Setting, records: Records, result: Result, *, json: bool) -> N
     from variate.evaluation.processes import this_shard
     from variate.flags.raise_flags import raised
     from variate.records.file import RECORDS
+    from variate.records.groups import notes
     from variate.report.table import print_rows, shown_rows, study_rows
 
     if this_shard()[0] > 0:
@@ -253,6 +254,8 @@ def show(setting: Setting, records: Records, result: Result, *, json: bool) -> N
         typer.echo(f"{flag.level}: {flag.flag}, {flag.network}")
         for line in (*flag.findings, f"do: {flag.remedy}"):
             typer.echo(f"  {line}")
+    for note in notes(records):
+        typer.echo(note)
     typer.echo(f"every answer: {setting.folder / RECORDS}; page: variate report {setting.folder}")
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.errors import InputError, UsageError
+from variate.evaluation.claims import device_of, judged, look_at
 from variate.evaluation.evaluate import budget_of, evaluate
 from variate.evaluation.evaluation import Evaluation
 from variate.evaluation.plan import attack_options, bounds
@@ -27,7 +27,7 @@ from variate.oracle.losses import cross_entropy
 from variate.oracle.oracle import GradientOracle
 from variate.random.keys import Stream, hash_words
 from variate.random.network import RandomNetwork
-from variate.random.seeding import identity, kind_of, left_as_found
+from variate.random.seeding import left_as_found
 from variate.records.file import Records
 from variate.records.schema import Gradient
 
@@ -54,6 +54,7 @@ def doubt(
     steps: int = 20,
     source: nn.Module | Mapping[str, nn.Module] | None = None,
     modality: str | Modality = "image",
+    group: str | None = None,
     shard: tuple[int, int] = (0, 1),
     show_progress: bool = False,
     **overrides: Any,
@@ -76,6 +77,7 @@ def doubt(
         steps: of the attacks with gradients.
         source: networks to transfer from.
         modality: of the inputs.
+        group: of the network, as ``evaluate`` has it.
         shard: (number, count), as ``evaluate`` has it.
         show_progress: show a progress bar on standard error.
         overrides: fields of ``Evaluation`` by name, instead of those of ``evaluation``.
@@ -86,16 +88,20 @@ def doubt(
     x, y = x[:examples], y[:examples].long()
     inputs, felt = fingerprint([x, y]), _felt(kept, x, network, parsed)
     with left_as_found(network):
-        kind = kind_of(network, (x if felt is None else felt)[:2].to(_place(network, x)))
+        look = look_at(network, x if felt is None else felt)
         stream = Stream("search", hash_words("gradients", asked.seed))
-        oracle = GradientOracle(network, draws=draws, stream=stream, examples=len(x), kind=kind, memory=asked.memory)
-        lines = [] if felt is None else _gradients(oracle, felt, y, inputs, name, asked.batch_size)
+        oracle = GradientOracle(
+            network, draws=draws, stream=stream, examples=len(x), kind=look.kind, memory=asked.memory
+        )
+        size, memory = asked.batch_size, asked.memory
+        facts = judged(look, inputs, kept, name=name, seed=asked.seed, batch_size=size, memory=memory)
+        lines = [] if felt is None else _gradients(oracle, felt, y, facts, size)
         if shard[0] == 0:
             records.add(lines)
         sees = any(line.zero < 1 for line in lines)
     alone = replace(asked, draws=draws, deployments=("single",), suite=None, target=None, time_limit=None)
     attacked = partial(
-        evaluate, network, x, y, source=source, modality=kept, records=records, name=name, shard=shard,
+        evaluate, network, x, y, source=source, modality=kept, records=records, name=name, group=group, shard=shard,
         show_progress=show_progress,
     )  # fmt: skip
     white = next((name for name in CLIMBERS if bounds(name, parsed, kept)), "pgd")
@@ -105,7 +111,7 @@ def doubt(
     known = registry.entries("attacks")
     inside = [w for w in whites if sees and bounds(w["name"], parsed, kept)]
     outside = [b for b in BLACK_BOX if b["name"] in known and bounds(b["name"], parsed, kept)]
-    own = isinstance(network, RandomNetwork) or (kind == "deterministic" and source is not None)
+    own = isinstance(network, RandomNetwork) or (look.kind == "deterministic" and source is not None)
     if own or source:  # any other random network has no mean that an attacker could hold
         outside += [{"name": "transfer"}] if bounds("transfer", parsed, kept) else []
     attacked(evaluation=replace(alone, attacks=[*inside, *outside]), part=DOUBTS)
@@ -127,10 +133,11 @@ def _felt(modality: Modality, x: Tensor, network: nn.Module, budget: Budget) -> 
         return None
 
 
-def _gradients(oracle: GradientOracle, x: Tensor, y: Tensor, inputs: str, name: str, batch_size: int) -> list[Gradient]:
+def _gradients(
+    oracle: GradientOracle, x: Tensor, y: Tensor, facts: Mapping[str, Any], batch_size: int
+) -> list[Gradient]:
     """What the gradient at each input is worth, batch by batch under the same draws."""
-    prints = identity(oracle.network), inputs
-    device = _place(oracle.network, x)
+    device = device_of(oracle.network, x)
     keys = oracle.take_keys(x)
     lines = []
     for start in range(0, len(x), batch_size):
@@ -142,18 +149,8 @@ def _gradients(oracle: GradientOracle, x: Tensor, y: Tensor, inputs: str, name: 
             slopes = torch.zeros(1, *here.shape)
         for i, slope in enumerate(slopes.unbind(1), start):
             zero, snr, cosine = _worth(slope.flatten(1).double())
-            lines.append(
-                Gradient(
-                    network=name,
-                    fingerprint=prints[0],
-                    inputs=prints[1],
-                    example=i,
-                    zero=zero,
-                    snr=snr,
-                    cosine=cosine,
-                    draws=len(slopes),
-                )
-            )
+            worth: dict[str, Any] = {"zero": zero, "snr": snr, "cosine": cosine, "draws": len(slopes)}
+            lines.append(Gradient(**facts, example=i, **worth))
     return lines
 
 
@@ -166,7 +163,3 @@ def _worth(slopes: Tensor) -> tuple[float, float | None, float]:
         return zero, None, float(zero < 1)
     cosine = torch.cosine_similarity(slopes[:half].mean(0), slopes[half:].mean(0), dim=0)
     return zero, round(float(mean.norm()) / spread, 4), round(float(cosine), 4)
-
-
-def _place(network: nn.Module, x: Tensor) -> torch.device:
-    return next((tensor.device for tensor in chain(network.parameters(), network.buffers())), x.device)

@@ -241,7 +241,7 @@ def of_study(study: Study, places: Sequence[Place]) -> list[Cost]:
     found = []
     for place in places:
         cell = place.cell
-        kind = (cell.data, cell.network, place.name.replace(f"seed {cell.recipe.seed}", ""))
+        kind = (cell.data, cell.network, place.group or place.name)
         if kind not in known:
             known[kind] = _of_place(study, place)
         found.append(replace(known[kind], what=place.name))

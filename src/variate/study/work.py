@@ -15,12 +15,14 @@ from torch import Tensor, nn
 
 from variate.datasets.info import about
 from variate.errors import UsageError, VariateError
+from variate.evaluation.claims import look_at
 from variate.evaluation.diagnostics import doubt
 from variate.evaluation.evaluate import evaluate
 from variate.evaluation.evaluation import Evaluation
 from variate.inputs.budget import Budget
 from variate.random.network import RandomNetwork
 from variate.records.file import RECORDS, Records
+from variate.records.schema import Part
 from variate.study.file import Study
 from variate.study.grid import JUDGED, TWINS, Folders, Place, fits, is_judged, is_trained, places, to_judge
 from variate.training.processes import device_of
@@ -101,7 +103,7 @@ def _judge(order: Order, place: Place, grid: Mapping[str, Place]) -> None:
     study, records = order.study, Records(place.folder / RECORDS)
     network, card = _loaded(place), read_card(place.folder)
     held = {name: _loaded(grid[name]) for name in place.sources}
-    records.add(describe(card, network, place.name))
+    records.add(describe(card, network, place.name, group=place.group))
     x, y = place.cell.split(study.evaluation.split)
     _judge_network(study, place, network, x, y, records, held, order.show_progress)
     prints = {name: read_card(grid[name].folder).fingerprint for name in place.sources}
@@ -128,28 +130,31 @@ def _judge_network(
     plan, name, seed = study.evaluation, place.name, place.cell.recipe.seed
     modality = about(place.cell.data, folder=place.cell.data_folder).modality
     judged = partial(evaluate, modality=modality, records=records, show_progress=show_progress)
-    whole = Evaluation(budget=place.budgets[0], attacks=(), verdict_draws=CLEAN_DRAWS, seed=seed)
-    judged(network, x, y, evaluation=whole, name=name, part=f"{plan.split} split")
+    whole: Part = "test split" if plan.split == "test" else "validation split"
+    clean = Evaluation(budget=place.budgets[0], attacks=(), verdict_draws=CLEAN_DRAWS, seed=seed)
+    judged(network, x, y, evaluation=clean, name=name, part=whole, group=place.group)
     few, labels = x[: plan.examples], y[: plan.examples]
-    twins = _twins(network, name)
+    owner = look_at(network, few).fingerprint
     for budget in place.budgets:
         attacks = [attack for attack in plan.attacks if fits(attack, budget, place.cell.data)]
         asked = replace(plan.options(seed), budget=budget, attacks=attacks)
-        judged(network, few, labels, evaluation=asked, source=sources, name=name, pictures=True)
+        judged(network, few, labels, evaluation=asked, source=sources, name=name, pictures=True, group=place.group)
         if plan.doubts and budget == place.budgets[0]:
             doubting = partial(doubt, modality=modality, records=records, show_progress=show_progress)
-            doubting(network, few, labels, evaluation=asked, source=sources, name=name)
+            doubting(network, few, labels, evaluation=asked, source=sources, name=name, group=place.group)
         alone = replace(asked, deployments=("single",), suite=None, target=None)
-        for twin, module in twins.items():
-            judged(module, few, labels, evaluation=alone, source=sources, name=twin, part="twins")
-    _draw_curves(study, place, network, x, y, partial(judged, name=name))
+        for twin, module in _twins(network).items():
+            told = partial(judged, name=place.twins[twin], part="twins", twin_of=owner)
+            group = f"{place.group}, {twin}" if place.group is not None else None
+            told(module, few, labels, evaluation=alone, source=sources, group=group)
+    _draw_curves(study, place, network, x, y, partial(judged, name=name, group=place.group))
 
 
-def _twins(network: nn.Module, name: str) -> dict[str, nn.Module]:
-    """The deterministic networks that a random one contains."""
+def _twins(network: nn.Module) -> dict[str, nn.Module]:
+    """The deterministic networks that a random one contains, by what they are."""
     if not isinstance(network, RandomNetwork):
         return {}
-    return dict(zip((f"{name}, {twin}" for twin in TWINS), (network.mean(), network.at(FROZEN_KEY)), strict=True))
+    return dict(zip(TWINS, (network.mean(), network.at(FROZEN_KEY)), strict=True))
 
 
 def _draw_curves(
