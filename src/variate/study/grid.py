@@ -22,7 +22,7 @@ from variate.inputs.modality import Modality, modality_of
 from variate.options import said_of
 from variate.records.file import RECORDS, Records
 from variate.records.schema import RunLine
-from variate.study.file import Curves, Defense, Evaluation, Study
+from variate.study.file import Curves, Defense, EvaluationTable, Study
 from variate.training.cell import Cell
 from variate.training.run_folder import train_cell
 from variate.training.saved import CARD, read_card
@@ -66,7 +66,7 @@ class Judged(BaseModel):
     fingerprint: str
     sources: dict[str, str]
     budgets: list[str]
-    evaluation: Evaluation
+    evaluation: EvaluationTable
     sizes: list[str]
     curves: Curves
 

@@ -109,7 +109,8 @@ def _check_budgets(study: Study, data: str) -> None:
     for budget in budgets:
         modality.check(budget)
         if study.evaluation.suite is not None:
-            suite_of(study.evaluation.suite, budget, draws=study.evaluation.draws, transfers=[], modality=modality)
+            asked = study.evaluation
+            suite_of(asked.suite, budget, draws=asked.draws, transfers=[], target=asked.target, modality=modality)
         elif not any(fits(attack, budget.text, data) for attack in study.evaluation.attacks):
             raise UsageError(f"no attack of the study bounds {budget.norm}", todo="add one, or a suite")
     sizes = study.curves.sizes_for(data)
