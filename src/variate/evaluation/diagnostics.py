@@ -49,12 +49,12 @@ def doubt(
     *,
     records: Records,
     name: str,
+    group: str | None = None,
     evaluation: Evaluation = Evaluation(),
     examples: int = EXAMPLES,
     steps: int = 20,
     source: nn.Module | Mapping[str, nn.Module] | None = None,
     modality: str | Modality = "image",
-    group: str | None = None,
     shard: tuple[int, int] = (0, 1),
     show_progress: bool = False,
     **overrides: Any,
@@ -72,12 +72,12 @@ def doubt(
         y: labels, shape (B,).
         records: where the answers go.
         name: the network's name there.
+        group: a name that networks share which differ in their training seed alone.
         evaluation: options of ``evaluate``; the attacks and the deployment are chosen here, and ``auto`` draws are 20.
         examples: how many inputs, the first ones.
         steps: of the attacks with gradients.
         source: networks to transfer from.
         modality: of the inputs.
-        group: of the network, as ``evaluate`` has it.
         shard: (number, count), as ``evaluate`` has it.
         show_progress: show a progress bar on standard error.
         overrides: fields of ``Evaluation`` by name, instead of those of ``evaluation``.

@@ -106,8 +106,7 @@ def evaluate(
     """
     asked = overridden(evaluation, overrides, evaluate)
     attacks, suite, target, deployments = asked.attacks, asked.suite, asked.target, asked.deployments
-    draws, verdict_draws, seed, memory = asked.draws, asked.verdict_draws, asked.seed, asked.memory
-    batch_size, time_limit = asked.batch_size, asked.time_limit
+    draws, verdict_draws, seed, time_limit = asked.draws, asked.verdict_draws, asked.seed, asked.time_limit
     parsed = budget_of(asked)
     ways = [Deployment.parse(text) for text in deployments]
     check_draws(ways, verdict_draws)
@@ -121,11 +120,11 @@ def evaluate(
     inputs, x = fingerprint([x, y]), kept.prepared(x, parsed, network)
     look = look_at(network, x)
     check_classes(y, look.classes)
-    facts = judged(look, inputs, kept, name=name, seed=seed, batch_size=batch_size, memory=memory)
+    facts = judged(look, inputs, kept, name=name, seed=seed, batch_size=asked.batch_size, memory=asked.memory)
     store = records if isinstance(records, Records) else Records(records)
     sources = {"source": source} if isinstance(source, nn.Module) else dict(source or {})
-    aim = Target(network, look.kind, seed, name, sources, pictures, memory, kept)
-    batches = _Batches(batch_size, shard, time.monotonic() + (float("inf") if time_limit is None else time_limit))
+    aim = Target(network, look.kind, seed, name, sources, pictures, asked.memory, kept)
+    batches = _Batches(asked.batch_size, shard, time.monotonic() + (float("inf") if time_limit is None else time_limit))
     with left_as_found(network):
         number = _enough(aim, parsed, x, y, facts, store, show_progress) if draws == "auto" else draws
         plans = _planned(attacks, suite, parsed, number, _transfers(aim), target, kept)

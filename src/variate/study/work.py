@@ -129,25 +129,25 @@ def _judge_network(
     """The whole split unattacked, then the table, the twins, the doubts and the curves of one network."""
     plan, name, seed = study.evaluation, place.name, place.cell.recipe.seed
     modality = about(place.cell.data, folder=place.cell.data_folder).modality
-    judged = partial(evaluate, modality=modality, records=records, show_progress=show_progress)
-    whole: Part = "test split" if plan.split == "test" else "validation split"
-    clean = Evaluation(budget=place.budgets[0], attacks=(), verdict_draws=CLEAN_DRAWS, seed=seed)
-    judged(network, x, y, evaluation=clean, name=name, part=whole, group=place.group)
+    judged = partial(evaluate, modality=modality, records=records, group=place.group, show_progress=show_progress)
+    split: Part = "test split" if plan.split == "test" else "validation split"
+    whole = Evaluation(budget=place.budgets[0], attacks=(), verdict_draws=CLEAN_DRAWS, seed=seed)
+    judged(network, x, y, evaluation=whole, name=name, part=split)
     few, labels = x[: plan.examples], y[: plan.examples]
     owner = look_at(network, few).fingerprint
     for budget in place.budgets:
         attacks = [attack for attack in plan.attacks if fits(attack, budget, place.cell.data)]
         asked = replace(plan.options(seed), budget=budget, attacks=attacks)
-        judged(network, few, labels, evaluation=asked, source=sources, name=name, pictures=True, group=place.group)
+        judged(network, few, labels, evaluation=asked, source=sources, name=name, pictures=True)
         if plan.doubts and budget == place.budgets[0]:
-            doubting = partial(doubt, modality=modality, records=records, show_progress=show_progress)
-            doubting(network, few, labels, evaluation=asked, source=sources, name=name, group=place.group)
+            doubting = partial(doubt, modality=modality, records=records, group=place.group)
+            doubting(network, few, labels, evaluation=asked, source=sources, name=name, show_progress=show_progress)
         alone = replace(asked, deployments=("single",), suite=None, target=None)
         for twin, module in _twins(network).items():
-            told = partial(judged, name=place.twins[twin], part="twins", twin_of=owner)
             group = f"{place.group}, {twin}" if place.group is not None else None
-            told(module, few, labels, evaluation=alone, source=sources, group=group)
-    _draw_curves(study, place, network, x, y, partial(judged, name=name, group=place.group))
+            judging = partial(judged, evaluation=alone, source=sources, part="twins", twin_of=owner, group=group)
+            judging(module, few, labels, name=place.twins[twin])
+    _draw_curves(study, place, network, x, y, partial(judged, name=name))
 
 
 def _twins(network: nn.Module) -> dict[str, nn.Module]:
