@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from variate import registry
 from variate.evaluation.judge import judge
 from variate.evaluation.plan import Plan, Target, perturb
-from variate.inputs.validation.budget import Budget
+from variate.inputs.budget import Budget
 from variate.random.keys import Stream
 from variate.random.network import RandomNetwork
 from variate.statistics.rates import Deployment, rate_of
