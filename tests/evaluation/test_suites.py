@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from claims import JUDGED
 from torch import nn
 
 from variate.errors import UsageError
@@ -201,11 +202,9 @@ def test_draws_are_raised_until_the_accuracy_is_flat(labelled, monkeypatch):
     net, x, y = labelled
     target, scores = target_of(net, x), iter([0.6, 0.5, 0.495])
     monkeypatch.setattr(Comparison, "scores", lambda self, x, rows: (torch.full((len(x),), next(scores)),) * 2)
-    plan, judged = (
-        Plan.of({"name": "pgd", "steps": 1}, 1),
-        {"network": "n", "fingerprint": "f", "inputs": "i", "seed": 0},
-    )
-    asked = convergence_of({**judged, "modality": "image", "allowed": "a", "drawn": "keys"}, plan, BUDGET, len(x))
+    plan = Plan.of({"name": "pgd", "steps": 1}, 1)
+    judged = {"network": "n", "fingerprint": "f", "inputs": "i", "seed": 0, **JUDGED}
+    asked = convergence_of(judged, plan, BUDGET, len(x))
     found = converge(target, plan, BUDGET, x, y, asked)
     assert (found.draws, found.accuracy, found.chosen, found.flat) == ([5, 10, 20], [0.6, 0.5, 0.495], 10, True)
     falling = iter(np.linspace(0.9, 0.1, len(LADDER)))

@@ -215,16 +215,19 @@ def test_only_what_can_be_compared_is_compared():
 
 def test_a_white_box_attack_on_other_inputs_hides_nothing():
     same = made([(PGD, 60), (("noise", DOUBTS, "linf:0.1", {}), 40)])
-    assert names(both(same, made([(PGD, 30)], inputs="j"))) == {"black-box-stronger"}
+    assert names(both(made([(PGD, 30)], inputs="j"), same)) == {"black-box-stronger"}
 
 
 def test_an_attack_that_nobody_registered_is_known_by_its_passes():
     assert names(made([(PGD, 60), (("plugged", DOUBTS, "linf:0.1", {}), 40)])) == set()  # it took gradients
 
 
+ATTACKS = [{"name": "pgd"}, {"name": "transfer", "source": "mean"}]
+
+
 def suite(shares, examples=100):
     claim = Claim(
-        network=NAME, fingerprint="f", inputs="i", attack="standard", options={"attacks": [{"name": "pgd"}]},
+        network=NAME, fingerprint="f", inputs="i", attack="standard", options={"attacks": ATTACKS},
         budget="linf:0.1", draws=5, verdict_draws=1, deployments=["single"], seed=0, settings={}, **JUDGED,
     )  # fmt: skip
     line = {"claim": claim.id, "label": 0, "distance": 0.0, "forwards": 1, "backwards": 1}

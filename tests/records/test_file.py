@@ -170,3 +170,23 @@ def test_a_fingerprint_tells_values_names_shapes_and_types_apart():
     assert len(prints) == 1 + len(others)
     assert fingerprint(base) == fingerprint({"w": torch.zeros(2, 3).clone()})
     assert fingerprint({"w": torch.zeros(2, dtype=torch.bfloat16)}) != fingerprint({"w": torch.ones(2).bfloat16()})
+
+
+def test_answers_are_made_before_the_file_is_opened(tmp_path):
+    records = Records(tmp_path / "records.jsonl")
+    with pytest.raises(TypeError, match="records are added once they are made"):
+        records.add(line for line in [CLAIM])
+    assert not (tmp_path / "records.jsonl").exists()
+
+
+def test_a_file_says_its_version_and_others_are_refused_with_what_to_do(tmp_path):
+    path = tmp_path / "records.jsonl"
+    Records(path).add([CLAIM])
+    header, *lines = path.read_text().splitlines(keepends=True)
+    assert header == '{"kind":"format","version":2}\n'
+    path.write_text("".join(lines))
+    with pytest.raises(RecordError, match=r"format 1[^\0]*python -m variate.records.convert"):
+        Records(path)
+    path.write_text(header.replace("2", "3") + "".join(lines))
+    with pytest.raises(RecordError, match=r"newer Variate[^\0]*pip install --upgrade"):
+        Records(path)
