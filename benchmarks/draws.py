@@ -24,7 +24,9 @@ from torch.nn import functional as F
 
 from variate.errors import UsageError
 from variate.random import timing as probe
+from variate.random.many import input_gradient
 from variate.random.network import RandomNetwork
+from variate.random.per_example import draws_per_example
 from variate.random.randomize import randomize
 
 SECONDS = 30  # for all rounds of one case, if they do not need more
@@ -56,7 +58,7 @@ def passes(network: nn.Module, x: Tensor, y: Tensor, count: int) -> Run:
 def averaged(network: RandomNetwork, x: Tensor, y: Tensor, count: int, how: str) -> Run:
     """The input gradient averaged over ``count`` draws."""
     keys = list(range(count))
-    return lambda: network.input_gradient(x, lambda out: F.cross_entropy(out, y, reduction="none"), keys, how)
+    return lambda: input_gradient(network, x, lambda out: F.cross_entropy(out, y, reduction="none"), keys, how)
 
 
 def gradients(name: str, rounds: int | None) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def per_example(name: str, rounds: int | None) -> dict[str, Any]:
 
         return once
 
-    sides = {PLAIN: run(lambda: plain(x)), "per example": run(lambda: network.draws_per_example(x, 1))}
+    sides = {PLAIN: run(lambda: plain(x)), "per example": run(lambda: draws_per_example(network, x, 1))}
     timed = measuring.interleaved(sides, seconds=SECONDS, rounds=rounds)
     row = {"ms": round(timed.median("per example"), 3), "ratio": timed.ratio("per example", PLAIN)}
     return {PLAIN: {"ms": round(timed.median(PLAIN), 3), "rounds": timed.rounds}, "per example": row}

@@ -272,6 +272,7 @@ def _by_layer(setting: Setting, verdict_draws: int, common: Mapping[str, Any]) -
     from variate.evaluation.evaluate import evaluate
     from variate.random.ablation import variations
     from variate.random.network import RandomNetwork
+    from variate.random.plain import mean
 
     if not isinstance(setting.network, RandomNetwork):
         raise UsageError(
@@ -279,7 +280,7 @@ def _by_layer(setting: Setting, verdict_draws: int, common: Mapping[str, Any]) -
         )
     networks = {
         "all noise": setting.network,
-        "mean network": setting.network.mean(),
+        "mean network": mean(setting.network),
         **dict(variations(setting.network)),
     }
     for name, network in networks.items():

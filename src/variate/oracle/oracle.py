@@ -26,7 +26,7 @@ from variate.oracle.queries import Queries
 from variate.oracle.randomness import Coins
 from variate.oracle.repeated_draws import Watch
 from variate.random.keys import Stream
-from variate.random.many import How, slope_of
+from variate.random.many import How, input_gradient, slope_of
 from variate.random.network import RandomNetwork
 from variate.random.seeding import Kind, kind_of, outputs_under, under
 from variate.registry import Access
@@ -268,8 +268,8 @@ class GradientOracle(ScoreOracle):
         """Logits (S, B, K), mean loss (B,) and mean gradient (B, ...) of groups of draws."""
         if self._how != "loop" and isinstance(self.network, RandomNetwork):
             with under(self.network, keys[0]):  # a generator that it also draws from is seeded, and put back
-                found = self.network.input_gradient(
-                    x, lambda logits: loss(checked_logits(logits, x), y), keys, self._how
+                found = input_gradient(
+                    self.network, x, lambda logits: loss(checked_logits(logits, x), y), keys, self._how
                 )
             yield found.logits, found.loss, found.gradient
             return

@@ -23,6 +23,8 @@ from torch import Tensor, nn
 
 from variate.errors import InputError, UsageError
 from variate.random import timing as probe
+from variate.random.fixing import fixed
+from variate.random.handle import handle_of
 from variate.random.keys import check_keys
 
 if TYPE_CHECKING:
@@ -126,7 +128,7 @@ def _loop(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> tuple[Tensor, .
 
 
 def _one(net: RandomNetwork, x: Tensor, key: int) -> Tensor:
-    with net.fixed(key, learn=False):
+    with fixed(net, key, learn=False):
         output: Tensor = net(x)
     return output
 
@@ -162,13 +164,13 @@ def _averaged(passes: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
 
 
 def _vmap(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> tuple[Tensor, ...]:
-    return (_batched(net, x, net._many(keys)),)
+    return (_batched(net, x, handle_of(net).draw_many(net, keys)),)
 
 
 def _vmap_gradient(net: RandomNetwork, x: Tensor, keys: Sequence[int], *, loss: Loss) -> tuple[Tensor, ...]:
     leaf = x.detach().clone().requires_grad_(True)
     with torch.no_grad():
-        weights = net._many(keys)
+        weights = handle_of(net).draw_many(net, keys)
     logits = _batched(net, leaf, weights)  # (S, B, K)
     value = torch.stack([loss(one) for one in logits]).mean(0)  # (B,)
     return logits.detach(), value.detach(), slope_of(value, leaf)
@@ -182,12 +184,13 @@ def _batched(net: RandomNetwork, x: Tensor, weights: Sequence[Tensor]) -> Tensor
         x: inputs, the same for all draws.
         weights: drawn tensors of every site, each of shape (S, ...).
     """
-    places = net._found_places()
+    handle = handle_of(net)
+    places = handle.places_in(net)
 
     def one(weights: Sequence[Tensor], x: Tensor) -> Tensor:
         places.put(weights)
         try:
-            output: Tensor = net._original.forward(net, x)
+            output: Tensor = handle.original.forward(net, x)
         finally:
             places.clear()
         return output
@@ -258,5 +261,5 @@ def _replicas(net: RandomNetwork, count: int) -> list[RandomNetwork]:
 
 def _face(module: nn.Module) -> tuple[Any, ...]:
     """What a module is, as far as can be told at a glance: itself, its plain attributes, how many hooks it has."""
-    plain = {k: v for k, v in vars(module).items() if k != "_key" and isinstance(v, int | float | str | None)}
+    plain = {k: v for k, v in vars(module).items() if isinstance(v, int | float | str | None)}
     return id(module), plain, len(module._forward_hooks), len(module._forward_pre_hooks)

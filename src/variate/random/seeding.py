@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from variate.hashing import fingerprint
 from variate.inputs.validation import checked_logits
 from variate.random.average import AverageNetwork
+from variate.random.fixing import fixed
 from variate.random.keys import Stream, hash_words, legacy_seed, sibling
-from variate.random.many import How
+from variate.random.many import How, draws
 from variate.random.network import RandomNetwork
 
 Kind = Literal["deterministic", "keyed", "unkeyed"]
@@ -32,7 +33,7 @@ def under(module: nn.Module, key: int) -> Iterator[None]:
         if devices:
             torch.cuda.manual_seed_all(legacy_seed(key))
         for number, network in enumerate(_random_networks(module)):
-            stack.enter_context(network.fixed(sibling(key, number), learn=False))
+            stack.enter_context(fixed(network, sibling(key, number), learn=False))
         yield
 
 
@@ -50,7 +51,7 @@ def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], how: How = 
     """
     if how != "loop" and isinstance(module, RandomNetwork):
         with under(module, keys[0]):  # a generator that it also draws from is seeded, and put back
-            return torch.stack([checked_logits(logits, x) for logits in module.draws(x, keys, how)])
+            return torch.stack([checked_logits(logits, x) for logits in draws(module, x, keys, how)])
     outputs = []
     for key in keys:
         with torch.no_grad(), under(module, key):

@@ -18,6 +18,7 @@ from variate.errors import UsageError, VariateError
 from variate.evaluation.diagnostics import doubt
 from variate.evaluation.evaluate import evaluate
 from variate.inputs.budget import Budget
+from variate.random import plain
 from variate.random.network import RandomNetwork
 from variate.records.file import RECORDS, Records
 from variate.study.file import Study
@@ -152,7 +153,8 @@ def _twins(network: nn.Module, name: str) -> dict[str, nn.Module]:
     """The deterministic networks that a random one contains."""
     if not isinstance(network, RandomNetwork):
         return {}
-    return dict(zip((f"{name}, {twin}" for twin in TWINS), (network.mean(), network.at(FROZEN_KEY)), strict=True))
+    twins = plain.mean(network), plain.at(network, FROZEN_KEY)
+    return dict(zip((f"{name}, {twin}" for twin in TWINS), twins, strict=True))
 
 
 def _draw_curves(

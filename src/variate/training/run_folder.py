@@ -19,6 +19,7 @@ from variate.datasets.load import labelled
 from variate.errors import UsageError
 from variate.hashing import fingerprint
 from variate.options import parse
+from variate.random import measures
 from variate.random.keys import hash_words
 from variate.random.network import RandomNetwork
 from variate.records.schema import Network, Record, Run, Scale
@@ -206,8 +207,8 @@ def describe(card: Card, network: nn.Module, name: str) -> list[Record]:
         )
     ]
     if isinstance(network, RandomNetwork):
-        sizes = network.sizes()
-        for parameter, std in network.stds().items():
+        sizes = measures.sizes(network)
+        for parameter, std in measures.stds(network).items():
             values = std.detach()
             lines.append(
                 Scale(
