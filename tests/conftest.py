@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from variate.random import fixing
 from variate.random.randomize import randomize
 
 torch.set_num_threads(1)  # the tensors here are small: a second thread only waits, and slows a busy machine threefold
@@ -16,6 +17,15 @@ def mlp():
 @pytest.fixture
 def net(mlp):
     return randomize(mlp, scale=0.3)
+
+
+@pytest.fixture
+def fixed_keys(monkeypatch):
+    """Every key that was fixed for a random network, in order."""
+    used = []
+    check = fixing.check_key
+    monkeypatch.setattr(fixing, "check_key", lambda key: used.append(key) or check(key))
+    return used
 
 
 @pytest.fixture
