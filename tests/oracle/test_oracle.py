@@ -4,7 +4,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from variate.errors import InputError, RepeatedDrawsError, UsageError
-from variate.evaluation.evaluate import evaluate as evaluation
+from variate.evaluation import evaluate as evaluation
 from variate.oracle import losses
 from variate.oracle.memory import footprint
 from variate.oracle.oracle import ORACLES, GradientOracle, LabelOracle, Oracle, ScoreOracle
