@@ -3,8 +3,8 @@
     python benchmarks/results_pages.py           # write
     python benchmarks/results_pages.py --check   # name the pages that differ from their records
 
-A mark names the table, and the folder of its records where that is not the page's own folder:
-``<!-- begin summary docs/results/paper -->`` ... ``<!-- end -->``.
+A mark names the table and, where it is not the page's own folder, the folder of its records:
+``<!-- begin highlights docs/results/paper -->`` ... ``<!-- end -->``.
 """
 
 from __future__ import annotations
@@ -25,12 +25,19 @@ from variate.report.summary import summary
 from variate.report.table import markdown, study_rows
 
 ROOT = Path(__file__).parent.parent
+HIGHLIGHTS = ("random", "at", "random-at")  # the networks of the study whose lines stand in the README
 MARK = re.compile(r"(<!-- begin ([\w-]+)(?: (\S+))? -->\n).*?(<!-- end -->)", re.S)
 
 
 def answers(folder: Path) -> Records:
     """The committed records of a page."""
     return Records(folder / "records.jsonl.gz")
+
+
+def highlights(folder: Path) -> str:
+    """The lines of a study's summary on a few of its networks."""
+    head, rule, *lines = summary(answers(folder)).splitlines()
+    return "\n".join([head, rule, *(line for line in lines if line.split(" | ")[0].strip("| ") in HIGHLIGHTS)])
 
 
 def grid(folder: Path) -> str:
@@ -53,6 +60,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "table": lambda folder: markdown(answers(folder)),
     "sound": lambda folder: markdown(Records(folder / "sound.jsonl.gz")),
     "summary": lambda folder: summary(answers(folder)),
+    "highlights": highlights,
     "scales": lambda folder: scale_table(answers(folder)),
     "grid": grid,
     "tools": lambda folder: tools.table(json.loads((folder / "tools.json").read_text())["tools"]),

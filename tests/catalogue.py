@@ -1,7 +1,7 @@
 """What can be random: modules by operations, what each operation must do, and the few pairs that torch itself forbids.
 
-``tests/test_catalogue.py`` runs every pair. ``python tests/catalogue.py`` prints the page made of the same tables,
-``docs/what-can-be-random.md``.
+``tests/random/test_catalogue.py`` runs every pair. ``python tests/catalogue.py`` prints the page made of the same
+tables, ``docs/what-can-be-random.md``.
 """
 
 from __future__ import annotations
@@ -585,9 +585,10 @@ def page() -> str:
         [
             "# What can be random",
             "",
-            "Every pair of this table is a test (`tests/test_catalogue.py`); the page is printed by",
-            "`python tests/catalogue.py`. Every parameter of every module is random: weights, biases, norms' affines,",
-            "embeddings, recurrent and attention weights.",
+            "Every cell of this table is a test (`tests/random/test_catalogue.py`).",
+            "`python tests/catalogue.py` prints it.",
+            "Every parameter of every module is random: weights, biases, affine parameters of norms, embeddings,",
+            "recurrent and attention weights.",
             "",
             *head,
             *body,
@@ -597,13 +598,13 @@ def page() -> str:
             *meaning,
             "- **DDP**: two gloo processes average their gradients as one process would (one test, all modules above).",
             "",
-            "Where it says no, torch cannot do it to the plain module either, and the test holds that it still cannot:",
+            "Where it says no, torch cannot do it with the plain module either; a test checks this:",
             "",
             *notes,
             "",
-            "What cannot be random is told by `variate check module:callable`, all findings at once: parameters that",
-            "are integer, complex, sparse, on the meta device or not initialized yet (lazy modules: run one forward",
-            "pass first); two parameters that share memory without being the same object; TorchScript.",
+            "`variate check module:callable` reports everything that cannot be random at once: parameters that are",
+            "integer, complex, sparse, on the meta device or not initialized yet (lazy modules: run one forward pass",
+            "first); two parameters that share memory without being the same object; TorchScript.",
         ]
     )
 
