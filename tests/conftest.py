@@ -7,6 +7,7 @@ from strict_skips import ALLOWED, StrictSkips, allowed_reasons, is_strict
 from torch import nn
 from torchvision_operators import declare_operators
 
+from variate.random import fixing
 from variate.random.randomize import randomize
 
 sys.path.append(str(Path(sys.prefix) / "peers"))  # what `make test` installs for comparison alone
@@ -28,6 +29,15 @@ def mlp():
 @pytest.fixture
 def net(mlp):
     return randomize(mlp, scale=0.3)
+
+
+@pytest.fixture
+def fixed_keys(monkeypatch):
+    """Every key that was fixed for a random network, in order."""
+    used = []
+    check = fixing.check_key
+    monkeypatch.setattr(fixing, "check_key", lambda key: used.append(key) or check(key))
+    return used
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from variate.oracle.repeated_draws import PATIENCE
 from variate.random import seeding as keyed
 from variate.random.average import mean_log_probabilities
 from variate.random.keys import STREAMS, Stream, stream_of
-from variate.random.network import RandomNetwork
 from variate.random.randomize import randomize
 from variate.testing.coin import Coin, shared_coin
 
@@ -51,11 +50,9 @@ def still(net):
 
 
 @pytest.fixture
-def keys_used(monkeypatch):
+def keys_used(monkeypatch, fixed_keys):
     """Every key under which any network computes, by whichever road."""
-    used = []
-    fixed, under = RandomNetwork.fixed, keyed.under
-    monkeypatch.setattr(RandomNetwork, "fixed", lambda net, key, **o: used.append(key) or fixed(net, key, **o))
+    used, under = fixed_keys, keyed.under
     monkeypatch.setattr(keyed, "under", lambda module, key: used.append(key) or under(module, key))
     return used
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from variate.datasets.info import About
 from variate.errors import UsageError
 from variate.random import many
+from variate.random.draw.node import Draws
 from variate.random.keys import legacy_seed, sibling
 from variate.random.randomize import randomize
 from variate.random.seeding import outputs_under, passes_under
@@ -331,8 +332,8 @@ def test_a_layer_that_is_called_twice_has_one_draw():
 def test_the_shortcut_is_taken_for_wide_linear_layers(monkeypatch):
     net = randomize(nn.Sequential(nn.Flatten(), nn.Linear(64, 300), nn.ReLU(), nn.Linear(300, 4)))
     asked = []
-    many = type(net._draws).many
-    monkeypatch.setattr(type(net._draws), "many", lambda self, *args: asked.append(args[-1]) or many(self, *args))
+    many = Draws.many
+    monkeypatch.setattr(Draws, "many", lambda self, *args: asked.append(args[-1]) or many(self, *args))
     net.draws_per_example(torch.rand(50, 64), 1)
     assert asked == [[]]
 

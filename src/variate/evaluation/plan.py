@@ -19,6 +19,7 @@ from variate.inputs.modalities.image import Image
 from variate.inputs.modality import Modality, Reach, name_of
 from variate.oracle.averaging import Average, check_average
 from variate.oracle.oracle import ORACLES, GradientOracle, Oracle, Reuse, ScoreOracle
+from variate.random import plain
 from variate.random.average import EnsembleNetwork
 from variate.random.keys import Stream
 from variate.random.network import RandomNetwork
@@ -164,7 +165,7 @@ class Target:
 
     def _mean(self) -> nn.Module:
         """The mean network of a random one; a network that has none stands for itself, averaged over its draws."""
-        return self.network.mean() if isinstance(self.network, RandomNetwork) else self.network
+        return plain.mean(self.network) if isinstance(self.network, RandomNetwork) else self.network
 
 
 def perturb(

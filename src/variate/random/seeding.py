@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from variate.inputs.validation import checked_logits
 from variate.random.average import AverageNetwork
+from variate.random.fixing import fixed
 from variate.random.keys import Stream, legacy_seed, sibling
 from variate.random.many import Loss, Passes, group_size, grouped, passes
 from variate.random.network import RandomNetwork
@@ -32,7 +33,7 @@ def under(module: nn.Module, key: int) -> Iterator[None]:
         if devices:
             torch.cuda.manual_seed_all(legacy_seed(key))
         for number, network in enumerate(_random_networks(module)):
-            stack.enter_context(network.fixed(sibling(key, number), learn=False))
+            stack.enter_context(fixed(network, sibling(key, number), learn=False))
         yield
 
 

@@ -18,6 +18,7 @@ from variate.datasets.batches import Batches
 from variate.datasets.info import about
 from variate.errors import UsageError
 from variate.hashing import fingerprint
+from variate.random.fixing import keys_from
 from variate.random.keys import Stream
 from variate.random.network import RandomNetwork
 from variate.random.seeding import kind_of, outputs_under
@@ -189,4 +190,4 @@ def _saved_findings(name: str, architecture: str, network: nn.Module, objective:
 
 
 def _drawing(network: nn.Module, seed: int) -> AbstractContextManager[None]:
-    return network.keys_from(Stream("train", seed)) if isinstance(network, RandomNetwork) else nullcontext()
+    return keys_from(network, Stream("train", seed)) if isinstance(network, RandomNetwork) else nullcontext()
