@@ -190,10 +190,7 @@ def perturb(
         checked: whether the result is held to the attack's contract; a conformance suite does that itself.
 
     Returns:
-        Perturbed inputs, shape (B, ...), and the oracle with its counts.
-
-    Raises:
-        AttackError: where the result breaks the contract.
+        Perturbed inputs, shape (B, ...), and the oracle with its counts. Raises ``AttackError`` for a broken contract.
     """
     entry = registry.get("attacks", plan.attack)
     reach = target.modality.reach(x, budget)

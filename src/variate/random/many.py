@@ -147,7 +147,7 @@ def _most(net: RandomNetwork, x: Tensor, count: int) -> int:
         return 1  # hooks of the whole network stand outside the forward that is batched
     if any(module.training for module in net.modules()):
         return 1  # its passes may depend on one another (batch norm, dropout)
-    weights = sum(group[0].nbytes for group in handle_of(net).places_in(net).groups())
+    weights = max(1, sum(group[0].nbytes for group in handle_of(net).places_in(net).groups()))
     if x.is_cpu:
         return min(count, WEIGHTS // weights) if len(x) <= SMALL and weights <= LIGHT else 1
     return max(1, min(count, WIDE // len(x), WIDE_WEIGHTS // weights))
