@@ -115,6 +115,15 @@ def test_passes_are_counted_exactly(net, x, y):
     assert oracle.queries.draws.tolist() == [3, 0, 0, 3, 0]
 
 
+def test_passes_of_an_example_that_stands_twice_are_counted_twice(net, x):
+    oracle = oracle_of(net, x, draws=3)
+    rows = torch.tensor([0, 2, 0])
+    lent = oracle.module(x[rows], rows=rows)
+    lent(x[rows].clone().requires_grad_()).sum().backward()
+    assert oracle.queries.forwards.tolist() == [6, 0, 3, 0, 0]
+    assert oracle.queries.backwards.tolist() == [6, 0, 3, 0, 0]
+
+
 def test_a_part_of_a_batch_is_charged_to_all_of_it(mlp, x):
     oracle = GradientOracle(mlp, stream=Stream("search", 0))
     lent = oracle.module(x)

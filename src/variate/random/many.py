@@ -67,10 +67,15 @@ def draws(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> Tensor:
     Raises:
         UsageError: for keys that repeat.
     """
-    keys = check_keys(keys)
+    keys, outputs = check_keys(keys), []
     with torch.no_grad():
-        found = outputs(net, x, keys, partial(fixed, net, learn=False), group_size(net, x, keys))
-        return torch.stack(list(found))
+        size = group_size(net, x, keys)
+        if size > 1:
+            return torch.cat([grouped(net, x, keys[start : start + size]) for start in range(0, len(keys), size)])
+        for key in keys:
+            with fixed(net, key, learn=False):
+                outputs.append(net(x))
+    return torch.stack(outputs)
 
 
 def input_gradient(net: RandomNetwork, x: Tensor, loss: Loss, keys: Sequence[int]) -> Passes:
@@ -95,25 +100,6 @@ def input_gradient(net: RandomNetwork, x: Tensor, loss: Loss, keys: Sequence[int
     return Passes(torch.cat([part.logits for part in parts]), value, slope)
 
 
-def outputs(module: nn.Module, x: Tensor, keys: Sequence[int], hold: Hold, size: int = 1) -> Iterator[Any]:
-    """The output under one key after another, in the caller's grad mode: shape (B, ...) each.
-
-    Args:
-        module: any module; a random network where ``size`` is not 1.
-        x: inputs, shape (B, ...).
-        keys: S keys.
-        hold: for a key, the context in which the module computes with its draw.
-        size: draws at once, from ``group_size``.
-    """
-    for start in range(0, len(keys), size):
-        if size > 1:
-            yield from _grouped(module, x, keys[start : start + size])
-            continue
-        with hold(keys[start]):
-            output = module(x)
-        yield output
-
-
 def passes(
     module: nn.Module, x: Tensor, loss: Loss, keys: Sequence[int], hold: Hold, size: int = 1
 ) -> Iterator[Passes]:
@@ -134,7 +120,7 @@ def passes(
         leaf = x.detach().clone().requires_grad_(True)
         if size > 1:
             with torch.enable_grad():
-                logits = _grouped(module, leaf, keys[start : start + size])  # (S, B, K)
+                logits = grouped(module, leaf, keys[start : start + size])  # (S, B, K)
                 value = torch.stack([loss(one) for one in logits]).mean(0)
                 slope = _slope(value, leaf)
             yield Passes(logits.detach(), value.detach(), slope)
@@ -161,7 +147,7 @@ def _most(net: RandomNetwork, x: Tensor, count: int) -> int:
         return 1  # hooks of the whole network stand outside the forward that is batched
     if any(module.training for module in net.modules()):
         return 1  # its passes may depend on one another (batch norm, dropout)
-    weights = sum(group[0].nbytes for group in handle_of(net).places_in(net).groups())
+    weights = max(1, sum(group[0].nbytes for group in handle_of(net).places_in(net).groups()))
     if x.is_cpu:
         return min(count, WEIGHTS // weights) if len(x) <= SMALL and weights <= LIGHT else 1
     return max(1, min(count, WIDE // len(x), WIDE_WEIGHTS // weights))
@@ -190,7 +176,7 @@ def _agrees(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> bool:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
-            grouped = _grouped(net, leaf, keys)
+            together = grouped(net, leaf, keys)
         except Exception:  # whatever it is: the loop shows the error, if there is one
             return False
     if said:  # an operation without a batching rule, that vmap runs one by one
@@ -198,11 +184,11 @@ def _agrees(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> bool:
     with fixed(net, keys[0], learn=False):
         alone = net(leaf).detach()
     largest = float(alone.abs().max()) if alone.numel() else 0.0
-    return torch.allclose(grouped[0].detach(), alone, rtol=TOLERANCE, atol=TOLERANCE * largest)
+    return torch.allclose(together[0].detach(), alone, rtol=TOLERANCE, atol=TOLERANCE * largest)
 
 
-def _grouped(net: Any, x: Tensor, keys: Sequence[int]) -> Tensor:
-    """The original forward under the draws of several keys, as one computation: (S, ...)."""
+def grouped(net: Any, x: Tensor, keys: Sequence[int]) -> Tensor:
+    """The outputs of a random network under several keys as one computation, in the caller's grad mode: (S, B, ...)."""
     handle = handle_of(net)
     places = handle.places_in(net)
     with torch.no_grad():

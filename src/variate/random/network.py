@@ -12,7 +12,7 @@ from torch import nn
 from variate.errors import CheckpointError
 from variate.random import fixing, measures, plain
 from variate.random.average import average
-from variate.random.draw.forward import run
+from variate.random.draw.forward import drawing
 from variate.random.handle import Handle, handle_of
 from variate.random.keys import Stream
 from variate.random.many import draws, input_gradient
@@ -161,13 +161,8 @@ def random_class(original: type[nn.Module], taken: frozenset[str] = frozenset())
         original: the user's class.
         taken: public names that stay the user's.
     """
-
-    @functools.wraps(original.forward)
-    def forward(self: RandomNetwork, *args: Any, **kwargs: Any) -> Any:
-        return run(self, original.forward, args, kwargs)
-
     body = {name: alias for name, alias in ALIASES.items() if name not in taken}
-    body |= {"forward": forward, "__module__": original.__module__, "__doc__": original.__doc__}
+    body |= {"forward": drawing(original.forward), "__module__": original.__module__, "__doc__": original.__doc__}
     return type(f"Random{original.__name__}", (RandomNetwork, original), body)
 
 

@@ -24,8 +24,9 @@ from variate._version import __version__
 from variate.errors import ExportError, UsageError, VariateError
 from variate.inputs.validation import checked_logits
 from variate.optional import imported
+from variate.oracle.averaging import FreshAverage
 from variate.random import plain
-from variate.random.average import AverageNetwork, mean_log_probabilities
+from variate.random.average import AverageNetwork
 from variate.random.keys import check_key, sibling
 from variate.random.network import RandomNetwork
 from variate.random.noise import traced
@@ -57,24 +58,6 @@ class Exported:
     random: bool
     draws: int
     batch: int | None
-
-
-class MeanOfDraws(nn.Module):
-    """The log of the mean probability over fresh draws.
-
-    Args:
-        network: from inputs to logits.
-        draws: S.
-    """
-
-    def __init__(self, network: nn.Module, draws: int) -> None:
-        super().__init__()
-        self.network = network
-        self.count = draws
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Inputs of shape (B, ...) to log probabilities of shape (B, K)."""
-        return mean_log_probabilities(torch.stack([self.network(x) for _ in range(self.count)]))
 
 
 def export(
@@ -132,7 +115,7 @@ def export(
     target.parent.mkdir(parents=True, exist_ok=True)
     facts = Exported(str(target), format, random, draws, None)
     with _quiet(), torch.no_grad():
-        batch = _written(MeanOfDraws(network, draws) if draws > 1 else network, x, target, facts)
+        batch = _written(FreshAverage(network, draws) if draws > 1 else network, x, target, facts)
         _verify(network, x, target, facts)
     return Exported(str(target), format, random, draws, batch)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.errors import AttackError
-from variate.evaluation.plan import Plan, Target, check_contract, launch
+from variate.evaluation.plan import Plan, Target, check_contract, perturb
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.image import Image
 from variate.oracle.oracle import Oracle
@@ -76,7 +76,7 @@ def run_attack(
         Perturbed inputs, shape (B, ...), and the oracle with its counts.
     """
     target = Target(network, kind_of(network, x), name=entry.name)
-    return launch(target, Plan(entry.name, DRAWS, dict(entry.facts["quick"]), target=aim), budget, x, y)
+    return perturb(target, Plan(entry.name, DRAWS, dict(entry.facts["quick"]), target=aim), budget, x, y, checked=False)
 
 
 def _findings(entry: Entry, budget: Budget) -> Iterator[str]:

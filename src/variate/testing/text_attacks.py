@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from variate.errors import AttackError
-from variate.evaluation.plan import Plan, Target, check_contract, launch
+from variate.evaluation.plan import Plan, Target, check_contract, perturb
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.text import Text
 from variate.inputs.words import PADDING, Tokens, ids_of, inputs_of
@@ -73,7 +73,7 @@ def run_on_texts(
 ) -> tuple[Tensor, Oracle]:
     """One attack on texts as an evaluation runs it."""
     target = Target(network, kind_of(network, x), name=entry.name, modality=TEXT)
-    return launch(target, Plan(entry.name, DRAWS, {}, target=aim), budget, x, y)
+    return perturb(target, Plan(entry.name, DRAWS, {}, target=aim), budget, x, y, checked=False)
 
 
 def best_margin(model: BagOfWords, x: Tensor, y: Tensor, budget: Budget) -> Tensor:

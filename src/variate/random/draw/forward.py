@@ -17,29 +17,34 @@ from variate.random.noise import traced
 from variate.random.parameters import parameter_at
 
 
-def run(net: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    """The original forward under the draw of the next key.
+def drawing(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """A forward of the same signature that runs ``forward`` under the draw of the network's next key.
 
     Activation checkpointing runs parts of a forward again during the backward pass. A hook on every output therefore
     puts this forward's draw back in place until that backward pass has ended.
     """
-    if torch.compiler.is_compiling():
-        return _traced(net, forward, args, kwargs)
-    handle = handle_of(net)
-    places = handle.places_in(net)
-    recording = torch.is_grad_enabled()
-    with nullcontext() if handle.learn or not recording else torch.no_grad():
-        drawn = handle.draws.draw(handle.take_key(), places.groups(), handle.units(net))
-    places.put(drawn)
-    try:
-        output = forward(net, *args, **kwargs)
-    finally:
-        places.clear()
-    if recording:
-        for tensor in (output,) if isinstance(output, Tensor) else tree_leaves(output):
-            if isinstance(tensor, Tensor) and tensor.grad_fn is not None:
-                tensor.register_hook(functools.partial(_put_back, places, drawn))  # type: ignore[no-untyped-call]
-    return output
+
+    @functools.wraps(forward)
+    def drawn_forward(net: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return _traced(net, forward, args, kwargs)
+        handle = handle_of(net)
+        places = handle.places_in(net)
+        recording = torch.is_grad_enabled()
+        with nullcontext() if handle.learn or not recording else torch.no_grad():
+            drawn = handle.draws.draw(handle.take_key(), places.groups(), handle.units(net))
+        places.put(drawn)
+        try:
+            output = forward(net, *args, **kwargs)
+        finally:
+            places.clear()
+        if recording:
+            for tensor in (output,) if isinstance(output, Tensor) else tree_leaves(output):
+                if isinstance(tensor, Tensor) and tensor.grad_fn is not None:
+                    tensor.register_hook(functools.partial(_put_back, places, drawn))  # type: ignore[no-untyped-call]
+        return output
+
+    return drawn_forward
 
 
 def _put_back(places: Places, drawn: Sequence[Tensor], gradient: Tensor) -> None:
