@@ -35,7 +35,7 @@ STEPS = 2.5  # length of a step is STEPS * eps / max_iter, as in pgd
     access="gradient",
     norms=("linf", "l2", "l1", "l0"),
     modality=("image",),
-    cite="Nicolae et al. 2018, arXiv:1807.01069; and the source of the attack that it names",
+    cite="Nicolae et al. 2018, arXiv:1807.01069; and the source of the selected attack",
     targeted=True,
     variants={
         "linf": (

@@ -29,7 +29,7 @@ NO_AIM = "unsupported criterion"  # its message for an attack that has no target
     access="gradient",
     norms=("linf", "l2", "l1", "l0"),
     modality=("image",),
-    cite="Rauber et al. 2020, Journal of Open Source Software 5(53), 2607; and the source of the attack that it names",
+    cite="Rauber et al. 2020, Journal of Open Source Software 5(53), 2607; and the source of the selected attack",
     targeted=True,
     variants={
         "linf": (

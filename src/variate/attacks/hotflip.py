@@ -18,7 +18,7 @@ from variate.registry import attack
     access="gradient",
     norms=("words", "chars"),
     modality=("text",),
-    cite="Ebrahimi et al. 2018, arXiv:1712.06751; averaged over draws, and candidates checked, by us",
+    cite="Ebrahimi et al. 2018, arXiv:1712.06751; here with averages over draws and checked candidates",
     targeted=True,
     quick={"beam": 2},
 )

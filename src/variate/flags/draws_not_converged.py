@@ -28,8 +28,9 @@ CURVE = "draws"  # the part of the records with one attack under increasing numb
 def draws_not_converged(evidence: Evidence) -> list[str]:
     """The accuracy still falls with more draws."""
     ladders = [
-        f"{line.attack} at {line.budget}: accuracy {100 * line.accuracy[-2]:.1f} % with {line.draws[-2]} draws per step, "
-        f"{100 * line.accuracy[-1]:.1f} % with {line.draws[-1]}"
+        f"{line.attack} at {line.budget}: "
+        f"accuracy {100 * line.accuracy[-2]:.1f} % with {line.draws[-2]} draws per step "
+        f"and {100 * line.accuracy[-1]:.1f} % with {line.draws[-1]}"
         for line in evidence.convergences
         if not line.flat and len(line.draws) > 1
     ]

@@ -20,7 +20,8 @@ MAX_ACCURACY = 0.01
         "following the network."
     ),
     remedy=(
-        "Do not trust any result of this attack: check for masked gradients, and for answers that do not depend on the input."
+        "Do not trust any result of this attack: check for masked gradients, and for answers that do not depend on the "
+        "input."
     ),
     cite="Athalye et al. 2018, arXiv:1802.00420, section 3.1",
 )
