@@ -106,7 +106,7 @@ def test_an_image_is_its_own_point(toy):
 
 def test_a_budget_without_meaning_is_refused(toy):
     network, x, y = toy
-    with pytest.raises(UsageError, match="means nothing for image inputs"):
+    with pytest.raises(UsageError, match="does not apply to image inputs"):
         evaluate(network, x, y, budget="words:3")
     with pytest.raises(UsageError, match="no modality named 'imag'"):
         evaluate(network, x, y, budget="linf:0.1", modality="imag")
