@@ -119,7 +119,7 @@ def test_findings_of_a_modality_stop_an_evaluation(toy):
 
     Picky.__module__ = Image.__module__
     network, x, y = toy
-    with pytest.raises(InputError, match="no image inputs") as error:
+    with pytest.raises(InputError, match="not valid image inputs") as error:
         evaluate(network, x, y, budget="linf:0.1", modality=Picky())
     assert list(error.value.findings) == ["the first example is empty"]
 

@@ -236,7 +236,7 @@ def test_rows_that_are_none_are_found():
         ([{"name": "a", "high": 1, "step": -1}], "whole steps"),
         ([{"name": "a"}, {"name": "a"}], "a is declared 2 times"),
         ([{"name": "a", "group": "g"}], "g needs at least two categories"),
-        ([{"name": "a", "group": "g"}, {"name": "x"}, {"name": "b", "group": "g"}], "side by side"),
+        ([{"name": "a", "group": "g"}, {"name": "x"}, {"name": "b", "group": "g"}], "in adjacent columns"),
         ([{"name": "a", "group": "g"}, {"name": "b", "group": "g", "mutable": False}], "differ in more than"),
         ([{"name": "a", "group": "g", "cost": 2}, {"name": "b", "group": "g", "cost": 2}], "costs 2"),
         ([{"name": "a", "max": 3}], "unknown keys: max"),

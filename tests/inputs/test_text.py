@@ -212,7 +212,7 @@ def test_inputs_that_are_no_texts_are_explained():
         (strange, "are not word indices"),
         (far, "32768"),
     ):
-        with pytest.raises(InputError, match="no text inputs") as error:
+        with pytest.raises(InputError, match="not valid text inputs") as error:
             evaluate(model, inputs, y, budget="words:1", attacks=["hotflip"], modality=TEXT)
         assert message in " ".join(error.value.findings)
     with pytest.raises(UsageError, match="has no known layer"):

@@ -135,7 +135,7 @@ def test_vectors_of_another_width_do_not_transfer():
     budget, y = Budget.parse("l2:1"), torch.zeros(4, dtype=torch.long)
     target = Target(networks[0], "deterministic", sources={"other": networks[1]}, modality=TEXT)
     whole = TEXT.prepared(x, budget, networks[0])
-    with pytest.raises(InputError, match="the inputs move vectors of size 50, but this network's words have vectors of size 64"):
+    with pytest.raises(InputError, match="vectors of size 50, but this network's words have vectors of size 64"):
         launch(target, Plan("transfer", 1, {"steps": 2}, source="other"), budget, whole, y)
 
 
