@@ -333,7 +333,7 @@ BAD = {
     ),
     "too loud": ("low_anna_7.wav", wav(np.array([0.5, -3, 2], np.float32)), "low_anna_7.wav has samples from -3 to 2"),
     "nan": ("low_anna_7.wav", wav(np.array([0.5, np.nan], np.float32)), "low_anna_7.wav has NaN or infinite samples"),
-    "rate": ("low_anna_7.wav", wav(np.ones(9, np.int16), 50), "low_anna_7.wav has 50 samples in a second"),
+    "rate": ("low_anna_7.wav", wav(np.ones(9, np.int16), 50), "low_anna_7.wav has 50 samples per second"),
 }
 
 

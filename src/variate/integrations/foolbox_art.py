@@ -1,8 +1,8 @@
-"""A random network as the model of Foolbox or ART, for those who attack with these libraries themselves.
+"""A random network as a model of Foolbox or ART, for attacks run with these libraries directly.
 
-Each pass averages over draws that are fresh, so an attack of theirs meets the network as it is: its gradients are
-averages over draws, and its queries are answered anew. What they report as success was seen on draws that may have
-guided the search: let ``variate.evaluate`` or ``variate.judge_until`` speak the verdict on what they find.
+Each forward pass averages over fresh draws, so their attacks see the network as it is: gradients are averages over
+draws, and every query is answered with new draws. Their success rates are measured on draws that may have guided the
+search; judge the adversarial examples that they find with ``variate.evaluate`` or ``variate.judge_until``.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from variate.random.seeding import under
 
 
 class FreshAverage(nn.Module):
-    """The scores of a network averaged over fresh draws at every call, differentiable in the inputs alone.
+    """Scores of a network, averaged over fresh draws at every call and differentiable only in the inputs.
 
-    The network is no part of the module: its mode, its parameters and their gradients are out of a library's reach.
+    The network is not a submodule, so that libraries cannot change its mode, parameters or gradients.
 
     Args:
-        network: from inputs to logits, in the mode it will be used in.
-        draws: S, at every call.
+        network: a network from inputs to logits, in the mode it will be used in.
+        draws: number of draws per call, S.
         average: what is averaged: ``probability`` gives log probabilities; see ``variate.oracle.averaging``.
-        seed: of the search's stream of keys; the operating system's entropy without one.
+        seed: seed of the stream of keys; by default the operating system's entropy.
     """
 
     def __init__(
@@ -36,14 +36,14 @@ class FreshAverage(nn.Module):
     ) -> None:
         super().__init__()
         if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
-            raise UsageError(f"draws is {draws!r}", expected="a whole number from 1")
+            raise UsageError(f"draws is {draws!r}", expected="a whole number of at least 1")
         self.draws = draws
         self.average = check_average(average)
-        self._hidden = (network, Stream("search", seed))  # in a tuple: no submodule
+        self._hidden = (network, Stream("search", seed))  # in a tuple, so that it is not a submodule
         self.eval()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Inputs of shape (B, ...) to scores of shape (B, K)."""
+        """Compute scores (B, K) of inputs (B, ...)."""
         network, stream = self._hidden
         outputs = []
         for key in stream.take(self.draws):
@@ -55,21 +55,21 @@ class FreshAverage(nn.Module):
 def foolbox_model(
     network: nn.Module, draws: int = 16, *, average: Average = "probability", seed: int | None = None, **options: Any
 ) -> Any:
-    """A ``foolbox.PyTorchModel`` on inputs in [0, 1], whose every pass averages over fresh draws.
+    """A ``foolbox.PyTorchModel`` on inputs in [0, 1] that averages every forward pass over fresh draws.
 
     Args:
-        network: from inputs to logits.
-        draws: S, averaged at every pass.
+        network: a network from inputs to logits.
+        draws: number of draws per forward pass, S.
         average: see ``FreshAverage``.
-        seed: of the draws.
-        options: of ``foolbox.PyTorchModel``, such as ``device``.
+        seed: seed of the draws.
+        options: options of ``foolbox.PyTorchModel``, such as ``device``.
 
     Raises:
-        UsageError: where Foolbox is not installed.
+        UsageError: if Foolbox is not installed.
     """
     library = imported("foolbox", "foolbox")
-    given = {"bounds": (0, 1), "device": _device(network), **options}
-    return library.PyTorchModel(FreshAverage(network, draws, average=average, seed=seed), **given)
+    arguments = {"bounds": (0, 1), "device": _device(network), **options}
+    return library.PyTorchModel(FreshAverage(network, draws, average=average, seed=seed), **arguments)
 
 
 def art_classifier(
@@ -82,22 +82,22 @@ def art_classifier(
     seed: int | None = None,
     **options: Any,
 ) -> Any:
-    """An ART ``PyTorchClassifier`` on inputs in [0, 1], whose every pass averages over fresh draws.
+    """An ART ``PyTorchClassifier`` on inputs in [0, 1] that averages every forward pass over fresh draws.
 
     Args:
-        network: from inputs to logits.
-        shape: of one input, such as (3, 32, 32).
-        classes: K.
-        draws: S, averaged at every pass.
+        network: a network from inputs to logits.
+        shape: shape of one input, such as (3, 32, 32).
+        classes: number of classes, K.
+        draws: number of draws per forward pass, S.
         average: see ``FreshAverage``.
-        seed: of the draws.
-        options: of ``PyTorchClassifier``, such as ``loss``.
+        seed: seed of the draws.
+        options: options of ``PyTorchClassifier``, such as ``loss``.
 
     Raises:
-        UsageError: where ART is not installed.
+        UsageError: if ART is not installed.
     """
     library = imported("art.estimators.classification", "art")
-    given = {
+    arguments = {
         "loss": nn.CrossEntropyLoss(),
         "input_shape": shape,
         "nb_classes": classes,
@@ -105,7 +105,7 @@ def art_classifier(
         "device_type": "cpu" if _device(network).type == "cpu" else "gpu",
         **options,
     }
-    return library.PyTorchClassifier(FreshAverage(network, draws, average=average, seed=seed), **given)
+    return library.PyTorchClassifier(FreshAverage(network, draws, average=average, seed=seed), **arguments)
 
 
 def _device(network: nn.Module) -> torch.device:

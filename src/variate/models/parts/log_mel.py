@@ -18,10 +18,10 @@ FLOOR = 1e-6  # relative to the power of a clip: 60 dB below it counts as silenc
 class LogMel(nn.Module):
     """Log power in mel bands; nothing here is learned or random.
 
-    Windowed cosines and sines are applied as a convolution, so that the layer can be exported. The sum of their
-    squares is the power at each frequency, where a sine has the square of its amplitude. Triangular filters sum it over bands
-    (Davis & Mermelstein 1980). The values are 1 + log10(power + ``FLOOR``) / 3, which is -1 for silence. Clips are first
-    brought to one level: see ``Level``.
+    Windowed cosines and sines are applied as a convolution, so that the layer can be exported. The sum of squares is
+    the power at each frequency; a sine has the square of its amplitude. Triangular filters sum it over bands (Davis &
+    Mermelstein 1980). The values are 1 + log10(power + ``FLOOR``) / 3, which is -1 for silence. Clips are first brought
+    to one level: see ``Level``.
 
     Args:
         rate: sampling rate, samples per second.
