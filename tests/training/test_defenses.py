@@ -153,7 +153,7 @@ def test_an_option_out_of_range_is_a_usage_error(text):
 
 @pytest.mark.parametrize("name", ["rse", "learn2perturb", "pni", "wca", "sap", "dropout"])
 def test_a_network_without_layers_to_act_on_is_a_usage_error(name):
-    with pytest.raises(UsageError, match="has no (suitable layer|hidden activations)"):
+    with pytest.raises(UsageError, match=r"has no (suitable layer|hidden activations)"):
         defended(name, nn.Sequential(nn.Flatten(), nn.BatchNorm1d(16)))
 
 
