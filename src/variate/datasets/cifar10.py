@@ -65,7 +65,7 @@ def cifar10(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(images).to(torch.float32).div_(255), torch.from_numpy(labels).to(torch.int64)
 
 
-def found() -> Path | None:
+def default_folder() -> Path | None:
     """The folder that is used by default; None if it does not exist."""
     return _cache() if _cache().exists() else None
 

@@ -84,7 +84,7 @@ def _folder_of(folder: Path | None, files: list[str]) -> Path:
     return _cache()
 
 
-def found() -> Path | None:
+def default_folder() -> Path | None:
     """The default folder that has all files; None if they would have to be downloaded."""
     return _present([*CONTENT])
 

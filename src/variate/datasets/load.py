@@ -74,16 +74,16 @@ def registered(source: str) -> tuple[registry.Entry, dict[str, Any]]:
     entry = registry.get("datasets", name)
     if options:
         parameters = inspect.signature(entry.load()).parameters.values()
-        known = [
+        accepted = [
             parameter.name
             for parameter in parameters
             if parameter.kind is parameter.KEYWORD_ONLY and parameter.name != "folder"
         ]
-        unknown = [option for option in options if option not in known]
-        if not known:
+        unknown = [option for option in options if option not in accepted]
+        if not accepted:
             raise UsageError(f"the data set {name} has no options", todo=f"write {name}")
         if unknown:
-            raise unknown_name(f"option of {name}", unknown[0], known)
+            raise unknown_name(f"option of {name}", unknown[0], accepted)
     return entry, {option: whole(value) for option, value in options.items()}
 
 
