@@ -52,7 +52,7 @@ def class_folders(source: Path, part: str, shape: tuple[int, ...]) -> tuple[NDAr
 
 
 def _files(source: Path, part: str) -> Iterator[tuple[PurePosixPath, Path | bytes]]:
-    """Every image of a part: its path, and its content or where that is."""
+    """Path of every image of a part with its content, or with the file that has it."""
     if source.is_dir():
         for path in sorted(source.rglob("*")):
             if _belongs(PurePosixPath(path.relative_to(source).as_posix()), part):

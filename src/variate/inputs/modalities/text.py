@@ -1,4 +1,4 @@
-"""Texts: perturbed by replacing words, by typos, or by moving the vectors of words."""
+"""Texts: perturbed by replacing words, by typos, or by moving word vectors."""
 
 from __future__ import annotations
 

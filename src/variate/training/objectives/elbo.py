@@ -22,7 +22,7 @@ def elbo(
     prior: float = 0.1,
     rise: float = 0.0,
 ) -> Tensor:
-    """Mean cross-entropy of one fresh draw plus the divergence of the distribution from its prior, divided by N.
+    """Mean cross-entropy of one fresh draw, plus 1/N of the divergence of the distribution from its prior.
 
     E_w CE(net_w(x), y) + weight * KL(q(w) || N(0, prior^2)) / N, for any family. The objective ``kl`` is
     the second term alone.

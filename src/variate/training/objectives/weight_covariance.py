@@ -14,7 +14,7 @@ from variate.training.noise_layers import CorrelatedNoise, Surrounded
 
 @objective(needs="layers", cite="Eustratiadis et al. 2021, arXiv:2010.08852, as in its public code")
 def weight_covariance(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Minus log(sum(diag(W Sigma W^T))): the variance that the noise adds to the logits, summed over classes.
+    """Minus the log of sum(diag(W Sigma W^T)), the variance that the noise adds to all logits together.
 
     Args:
         net: a network with correlated noise in front of a linear layer: see the defense ``wca``.
