@@ -176,7 +176,7 @@ def invoke(*words):
 def folder(store, tmp_path):
     kept = Records(tmp_path / "records.jsonl")
     kept.add([*store.runs, *store.networks.values(), *store.claims.values()])
-    kept.add(one for examples in store.examples.values() for one in examples.values())
+    kept.add([one for examples in store.examples.values() for one in examples.values()])
     return tmp_path
 
 
@@ -215,7 +215,7 @@ def test_seconds_stand_in_every_format_where_all_of_a_claim_are_known(store):
     line = next(claim for claim in store.claims.values() if claim.attack != "clean")
     timed = Records()
     timed.add([*store.networks.values(), *store.claims.values()])
-    timed.add(example for examples in store.examples.values() for example in examples.values())
+    timed.add([example for examples in store.examples.values() for example in examples.values()])
     first = Timing(claim=line.id, first=0, examples=40, attack=1.25, verdict=0.5)
     timed.add([first])
     assert spent(timed, line).attack_seconds is None  # a third of the examples is missing
