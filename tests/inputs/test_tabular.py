@@ -222,7 +222,7 @@ def test_rows_that_are_none_are_found():
         "protocol is not one category in 1 examples, first 2",
     ]
     assert "8 columns, but 9 are declared" in next(TABLE.findings(x[:, :8]))
-    assert "one row for each example" in next(TABLE.findings(x[None]))
+    assert "one row per example" in next(TABLE.findings(x[None]))
     with pytest.raises(UsageError, match="8 columns"):
         TABLE.reach(x[:, :8], Budget.parse("linf:1"))
 
