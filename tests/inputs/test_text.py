@@ -208,14 +208,14 @@ def test_inputs_that_are_no_texts_are_explained():
     strange[0, 0] += 1e-5
     far[1, 1] = 0.5
     for inputs, message in (
-        (empty, "1 texts are empty, the first being number 2"),
-        (strange, "no whole numbers"),
+        (empty, "1 texts are empty; the first is number 2"),
+        (strange, "are not word indices"),
         (far, "32768"),
     ):
-        with pytest.raises(InputError, match="no text inputs") as error:
+        with pytest.raises(InputError, match="not valid text inputs") as error:
             evaluate(model, inputs, y, budget="words:1", attacks=["hotflip"], modality=TEXT)
         assert message in " ".join(error.value.findings)
-    with pytest.raises(UsageError, match="has no layer that is known"):
+    with pytest.raises(UsageError, match="has no known layer"):
         evaluate(torch.nn.Flatten(), x, y, budget="l2:1", attacks=["pgd"], modality=TEXT)
     with pytest.raises(UsageError, match="pgd has no words version"):
         evaluate(model, x, y, budget="words:1", attacks=["pgd"], modality=TEXT)
