@@ -4,7 +4,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from variate.errors import InputError, RepeatedDrawsError, UsageError
-from variate.evaluation.evaluate import evaluate as evaluation
+from variate.evaluation.evaluate import evaluate
 from variate.oracle import losses
 from variate.oracle.memory import footprint, pieces
 from variate.oracle.oracle import ORACLES, GradientOracle, LabelOracle, Oracle, ScoreOracle
@@ -142,7 +142,7 @@ def test_the_draws_of_a_query_and_of_two_queries_differ(net, x, keys_used):
 )
 def test_search_and_verdict_never_share_a_key(make, net, x, y, keys_used):
     network = make(net)
-    evaluation.evaluate(
+    evaluate(
         network, x, y, budget="linf:0.1", attacks=["fgsm", {"name": "pgd", "steps": 3}], draws=3,
         deployments=["single", "mean-2"], verdict_draws=8,
     )  # fmt: skip
