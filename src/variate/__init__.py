@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from variate.datasets.info import about as about
     from variate.errors import VariateError as VariateError
     from variate.evaluation.evaluate import evaluate as evaluate
+    from variate.evaluation.evaluation import Evaluation as Evaluation
     from variate.evaluation.judge import judge_until as judge_until
     from variate.inputs.budget import Budget as Budget
     from variate.integrations.foolbox_art import art_classifier as art_classifier
@@ -24,9 +25,27 @@ if TYPE_CHECKING:
     from variate.oracle.oracle import GradientOracle as GradientOracle
     from variate.oracle.oracle import LabelOracle as LabelOracle
     from variate.oracle.oracle import ScoreOracle as ScoreOracle
+    from variate.random.average import average as average
+    from variate.random.fixing import fixed as fixed
+    from variate.random.fixing import keys_from as keys_from
+    from variate.random.fixing import stream as stream
     from variate.random.inspection import check as check
     from variate.random.keys import Stream as Stream
+    from variate.random.many import draws as draws
+    from variate.random.many import input_gradient as input_gradient
+    from variate.random.measures import deterministic_parameters as deterministic_parameters
+    from variate.random.measures import differs as differs
+    from variate.random.measures import entropy as entropy
+    from variate.random.measures import kl as kl
+    from variate.random.measures import scale_parameters as scale_parameters
+    from variate.random.measures import sites as sites
+    from variate.random.measures import sizes as sizes
+    from variate.random.measures import stds as stds
     from variate.random.network import RandomNetwork as RandomNetwork
+    from variate.random.per_example import draws_per_example as draws_per_example
+    from variate.random.plain import at as at
+    from variate.random.plain import mean as mean
+    from variate.random.plain import unwrap as unwrap
     from variate.random.randomize import randomize as randomize
     from variate.records.file import Records as Records
     from variate.records.rows import Result as Result
@@ -34,6 +53,7 @@ if TYPE_CHECKING:
     from variate.serving.opening import open_exported as open_exported
     from variate.serving.serving import Served as Served
     from variate.statistics.comparison import compare as compare
+    from variate.training.recipe import Recipe as Recipe
     from variate.training.saved import load as load
     from variate.training.train import train as train
 
@@ -41,9 +61,11 @@ if TYPE_CHECKING:
 _PLACES = {
     "Budget": "inputs.budget",
     "DrawAccuracy": "integrations.torchmetrics",
+    "Evaluation": "evaluation.evaluation",
     "GradientOracle": "oracle.oracle",
     "LabelOracle": "oracle.oracle",
     "RandomNetwork": "random.network",
+    "Recipe": "training.recipe",
     "Records": "records.file",
     "Result": "records.rows",
     "ScoreOracle": "oracle.oracle",
@@ -52,18 +74,36 @@ _PLACES = {
     "VariateError": "errors",
     "about": "datasets.info",
     "art_classifier": "integrations.foolbox_art",
+    "at": "random.plain",
+    "average": "random.average",
     "check": "random.inspection",
     "compare": "statistics.comparison",
+    "deterministic_parameters": "random.measures",
+    "differs": "random.measures",
+    "draws": "random.many",
+    "draws_per_example": "random.per_example",
+    "entropy": "random.measures",
     "evaluate": "evaluation.evaluate",
     "export": "serving.exporting",
+    "fixed": "random.fixing",
     "foolbox_model": "integrations.foolbox_art",
     "from_pretrained": "integrations.hugging_face",
+    "input_gradient": "random.many",
     "judge_until": "evaluation.judge",
+    "keys_from": "random.fixing",
+    "kl": "random.measures",
     "load": "training.saved",
+    "mean": "random.plain",
     "open_exported": "serving.opening",
     "push_to_hub": "integrations.hugging_face",
     "randomize": "random.randomize",
+    "scale_parameters": "random.measures",
+    "sites": "random.measures",
+    "sizes": "random.measures",
+    "stds": "random.measures",
+    "stream": "random.fixing",
     "train": "training.train",
+    "unwrap": "random.plain",
 }
 __all__ = ["__version__", *_PLACES]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,8 +14,10 @@ from torch import Tensor, nn
 from variate import registry
 from variate.errors import InputError, UsageError
 from variate.evaluation.claims import device_of, judged, look_at
-from variate.evaluation.evaluate import evaluate
+from variate.evaluation.evaluate import budget_of, evaluate
+from variate.evaluation.evaluation import Evaluation
 from variate.evaluation.plan import attack_options, bounds
+from variate.fields import overridden, takes_options
 from variate.flags.evidence import DOUBTS
 from variate.flags.unbounded_survives import UNBOUNDED
 from variate.hashing import fingerprint
@@ -28,7 +32,7 @@ from variate.records.file import Records
 from variate.records.schema import Gradient
 
 EXAMPLES = 64  # that doubts are measured on, the first ones
-BATCH = 64  # examples whose gradients are taken at once, unless told otherwise
+DRAWS = 20  # where those of the attacks are found out
 BLACK_BOX: tuple[dict[str, Any], ...] = (
     {"name": "noise", "queries": 100},
     {"name": "square", "queries": 300, "draws": 5},
@@ -37,20 +41,23 @@ BLACK_BOX: tuple[dict[str, Any], ...] = (
 CLIMBERS = ("pgd", "fmn", "hotflip")  # the first of them that fits follows the gradient
 
 
+@takes_options(Evaluation)
 def doubt(
     network: nn.Module,
     x: Tensor,
     y: Tensor,
     *,
-    budget: str | Budget,
     records: Records,
     name: str,
+    group: str | None = None,
+    evaluation: Evaluation = Evaluation(),
     examples: int = EXAMPLES,
-    draws: int = 20,
     steps: int = 20,
     source: nn.Module | Mapping[str, nn.Module] | None = None,
     modality: str | Modality = "image",
-    **common: Any,
+    shard: tuple[int, int] = (0, 1),
+    show_progress: bool = False,
+    **overrides: Any,
 ) -> None:
     """Measure, on the first examples, what the red flags ask for; what the records hold is not measured again.
 
@@ -63,37 +70,40 @@ def doubt(
         network: any module, in the mode it will be used in.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
-        budget: the norm and the size.
         records: where the answers go.
         name: the network's name there.
+        group: a name that networks share which differ in their training seed alone.
+        evaluation: options of ``evaluate``; the attacks and the deployment are chosen here, and ``auto`` draws are 20.
         examples: how many inputs, the first ones.
-        draws: that each query of an attack averages over.
         steps: of the attacks with gradients.
         source: networks to transfer from.
         modality: of the inputs.
-        common: further arguments of ``evaluate``.
+        shard: (number, count), as ``evaluate`` has it.
+        show_progress: show a progress bar on standard error.
+        overrides: fields of ``Evaluation`` by name, instead of those of ``evaluation``.
     """
-    parsed, kept = Budget.parse(budget), modality_of(modality)
+    asked = overridden(evaluation, overrides, doubt)
+    draws = DRAWS if asked.draws == "auto" else asked.draws
+    parsed, kept = budget_of(asked), modality_of(modality)
     x, y = x[:examples], y[:examples].long()
     inputs, felt = fingerprint([x, y]), _felt(kept, x, network, parsed)
     with left_as_found(network):
         look = look_at(network, x if felt is None else felt)
-        memory, seed, size = common.get("memory"), int(common.get("seed", 0)), int(common.get("batch_size", BATCH))
-        stream = Stream("search", hash_words("gradients", seed))
-        oracle = GradientOracle(network, draws=draws, stream=stream, examples=len(x), kind=look.kind, memory=memory)
-        facts = judged(look, inputs, kept, name=name, seed=seed, batch_size=size, memory=memory)
+        stream = Stream("search", hash_words("gradients", asked.seed))
+        oracle = GradientOracle(
+            network, draws=draws, stream=stream, examples=len(x), kind=look.kind, memory=asked.memory
+        )
+        size, memory = asked.batch_size, asked.memory
+        facts = judged(look, inputs, kept, name=name, seed=asked.seed, batch_size=size, memory=memory)
         lines = [] if felt is None else _gradients(oracle, felt, y, facts, size)
-        if common.get("shard", (0, 1))[0] == 0:
+        if shard[0] == 0:
             records.add(lines)
         sees = any(line.zero < 1 for line in lines)
-    attacking: dict[str, Any] = {
-        "deployments": ("single",),
-        "records": records,
-        "name": name,
-        "source": source,
-        "draws": draws,
-    }
-    attacking |= {**common, "modality": kept}
+    alone = replace(asked, draws=draws, deployments=("single",), suite=None, target=None, time_limit=None)
+    attacked = partial(
+        evaluate, network, x, y, source=source, modality=kept, records=records, name=name, group=group, shard=shard,
+        show_progress=show_progress,
+    )  # fmt: skip
     white = next((name for name in CLIMBERS if bounds(name, parsed, kept)), "pgd")
     takes_steps = "steps" in attack_options(white)
     many: dict[str, Any] = {"name": white, "steps": steps} if takes_steps else {"name": white}
@@ -104,13 +114,13 @@ def doubt(
     own = isinstance(network, RandomNetwork) or (look.kind == "deterministic" and source is not None)
     if own or source:  # any other random network has no mean that an attacker could hold
         outside += [{"name": "transfer"}] if bounds("transfer", parsed, kept) else []
-    evaluate(network, x, y, budget=parsed, attacks=[*inside, *outside], part=DOUBTS, **attacking)
+    attacked(evaluation=replace(alone, attacks=[*inside, *outside]), part=DOUBTS)
     if not sees or not inside:
         return
     for factor in (Fraction(1, 2), Fraction(2)):
-        evaluate(network, x, y, budget=parsed.scaled(factor), attacks=[many], part=DOUBTS, **attacking)
+        attacked(evaluation=replace(alone, budget=parsed.scaled(factor), attacks=[many]), part=DOUBTS)
     climbing, whole = {"name": "pgd", "steps": 2 * steps}, kept.whole_range(x, parsed)
-    evaluate(network, x, y, budget=whole, attacks=[climbing], part=UNBOUNDED, **attacking)
+    attacked(evaluation=replace(alone, budget=whole, attacks=[climbing]), part=UNBOUNDED)
 
 
 def _felt(modality: Modality, x: Tensor, network: nn.Module, budget: Budget) -> Tensor | None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,15 +15,16 @@ from variate.errors import UsageError
 from variate.evaluation.batch import answers
 from variate.evaluation.claims import check_part, claim_of, convergence_of, device_of, judged, look_at
 from variate.evaluation.convergence import EXAMPLES, converge
+from variate.evaluation.evaluation import Evaluation
 from variate.evaluation.judge import check_draws
 from variate.evaluation.plan import ENSEMBLE, MEAN, Plan, Target, bounds
 from variate.evaluation.suites import Suite, suite_of
+from variate.fields import check_limits, overridden, takes_options
 from variate.hashing import fingerprint
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, check_kind, modality_of
 from variate.inputs.validation import check_classes, check_inputs
 from variate.progress import Report, progress
-from variate.random.many import How
 from variate.random.network import RandomNetwork
 from variate.random.seeding import left_as_found
 from variate.records.file import Records
@@ -31,9 +32,7 @@ from variate.records.rows import CLEAN, Result, result_of
 from variate.records.schema import Claim, Part
 from variate.statistics.rates import Deployment
 
-DEPLOYMENTS = ("single", "mean-16", "majority-16", "survive-10")
 PILOTS = ("apgd-ce", "fmn", "hotflip")  # the first of them that fits tells how many draws are enough
-Draws = int | Literal["auto"]
 
 
 @dataclass(frozen=True)
@@ -53,33 +52,24 @@ class _Batches:
         return time.monotonic() > self.deadline
 
 
+@takes_options(Evaluation)
 def evaluate(
     network: nn.Module,
     x: Tensor,
     y: Tensor,
     *,
-    budget: str | Budget,
-    attacks: Sequence[str | Mapping[str, Any]] = ("pgd",),
-    suite: str | None = None,
-    target: str | None = None,
-    draws: Draws = 20,
-    deployments: Sequence[str] = DEPLOYMENTS,
-    verdict_draws: int = 160,
-    modality: str | Modality = "image",
-    seed: int = 0,
-    batch_size: int = 256,
+    evaluation: Evaluation = Evaluation(),
     source: nn.Module | Mapping[str, nn.Module] | None = None,
-    memory: int | None = None,
+    modality: str | Modality = "image",
     records: Records | str | Path | None = None,
     name: str = "network",
     part: Part = "table",
     twin_of: str | None = None,
     group: str | None = None,
     pictures: bool = False,
-    how: How = "loop",
-    time_limit: float | None = None,
     shard: tuple[int, int] = (0, 1),
     show_progress: bool = False,
+    **overrides: Any,
 ) -> Result:
     """How often a network is right, without attack and under each attack, for each way to deploy it.
 
@@ -88,23 +78,11 @@ def evaluate(
             its draws, a module that draws from torch's global generator over that generator.
         x: inputs in [0, 1], shape (B, ...).
         y: integer labels, shape (B,).
-        budget: such as ``linf:8/255`` or ``l2:0.5``.
-        attacks: names, or mappings with options: ``{"name": "pgd", "steps": 100, "draws": 1}``.
-        suite: ``quick``, ``standard`` or ``full``, beside the attacks: its attacks run one after another on what is
-            not broken yet, and the worst input of each example is judged (see ``variate.evaluation.cascade``).
-        target: what the suite aims at: ``next``, ``random``, ``least-likely`` or a label. An attack of its own aims by
-            its option ``target``. Under an aimed attack every answer but the target counts as right.
-        draws: how many draws each query of an attack averages over; ``auto`` raises them on the first examples until
-            the accuracy is flat (see ``variate.evaluation.convergence``).
-        deployments: ``single``, ``mean-S``, ``majority-S``, ``survive-N``.
-        verdict_draws: fresh draws of the verdict, which no attack has seen.
-        modality: what the inputs are, by name, or as ``variate.about(data).modality`` has it: what of them may be
-            changed, and in which unit a budget counts.
-        seed: of the search and verdict streams; the same seed gives the same records.
-        batch_size: examples at a time; the answers do not depend on it.
+        evaluation: all options of the evaluation; one of them must be given, the budget.
         source: networks to transfer from, by name: a deterministic twin, a copy that was trained independently. Without
             any, the mean network of a random one, and the network itself otherwise.
-        memory: the most bytes that an attack's inputs and draws may take at once in the network.
+        modality: what the inputs are, by name, or as ``variate.about(data).modality`` has it: what of them may be
+            changed, and in which unit a budget counts.
         records: where every answer is kept: a path or ``Records``. What is there already and would come out the same is
             not computed again (see ``variate.random.identity``): the source code is not read, so a network whose code
             has changed needs a new file.
@@ -113,11 +91,10 @@ def evaluate(
         twin_of: the fingerprint of the random network whose mean or frozen draw this is (``variate.random.identity``).
         group: a name that networks share which differ in their training seed alone.
         pictures: whether to keep a few adversarial inputs for the report.
-        how: how the draws of a random network are made. ``loop`` gives the same records, bit for bit, for a seed;
-            ``auto`` takes the fastest of several ways, whose numbers are equal up to rounding.
-        time_limit: seconds after which no further batch is begun; the same call goes on from there.
         shard: (number, count): this process takes every count-th batch, beginning with its number.
         show_progress: show a progress bar on standard error.
+        overrides: fields of ``Evaluation`` by name, instead of those of ``evaluation``: ``budget="linf:8/255"``,
+            ``attacks=["fgsm", {"name": "pgd", "steps": 100, "draws": 1}]``, ``draws=50``.
 
     Returns:
         A ``Result``; the first rows are those of the clean inputs.
@@ -127,9 +104,13 @@ def evaluate(
         UsageError: for an unknown name or impossible option.
         AttackError: for an attack that leaves its budget.
     """
-    parsed = Budget.parse(budget)
+    asked = overridden(evaluation, overrides, evaluate)
+    attacks, suite, target, deployments = asked.attacks, asked.suite, asked.target, asked.deployments
+    draws, verdict_draws, seed, time_limit = asked.draws, asked.verdict_draws, asked.seed, asked.time_limit
+    parsed = budget_of(asked)
     ways = [Deployment.parse(text) for text in deployments]
     check_draws(ways, verdict_draws)
+    check_limits(asked)
     check_inputs(x, y)
     kept = modality_of(modality)
     kept.check(parsed)
@@ -139,11 +120,11 @@ def evaluate(
     inputs, x = fingerprint([x, y]), kept.prepared(x, parsed, network)
     look = look_at(network, x)
     check_classes(y, look.classes)
-    facts = judged(look, inputs, kept, name=name, seed=seed, batch_size=batch_size, memory=memory)
+    facts = judged(look, inputs, kept, name=name, seed=seed, batch_size=asked.batch_size, memory=asked.memory)
     store = records if isinstance(records, Records) else Records(records)
     sources = {"source": source} if isinstance(source, nn.Module) else dict(source or {})
-    aim = Target(network, look.kind, seed, name, sources, pictures, how, memory, kept)
-    batches = _Batches(batch_size, shard, time.monotonic() + (float("inf") if time_limit is None else time_limit))
+    aim = Target(network, look.kind, seed, name, sources, pictures, asked.memory, kept)
+    batches = _Batches(asked.batch_size, shard, time.monotonic() + (float("inf") if time_limit is None else time_limit))
     with left_as_found(network):
         number = _enough(aim, parsed, x, y, facts, store, show_progress) if draws == "auto" else draws
         plans = _planned(attacks, suite, parsed, number, _transfers(aim), target, kept)
@@ -154,6 +135,13 @@ def evaluate(
                 store.add([claim])
                 _run(aim, plan, claim, x, y, store, batches, show_progress)
     return result_of(store, claims)
+
+
+def budget_of(evaluation: Evaluation) -> Budget:
+    """The budget, which must be given. Raises ``UsageError``."""
+    if evaluation.budget is None:
+        raise UsageError("an evaluation needs a budget", todo="pass budget='linf:8/255', for example")
+    return Budget.parse(evaluation.budget)
 
 
 def _planned(

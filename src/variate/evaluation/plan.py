@@ -19,9 +19,9 @@ from variate.inputs.modalities.image import Image
 from variate.inputs.modality import Modality, Reach, name_of
 from variate.oracle.averaging import Average, check_average
 from variate.oracle.oracle import ORACLES, GradientOracle, Oracle, Reuse, ScoreOracle
+from variate.random import plain
 from variate.random.average import EnsembleNetwork
 from variate.random.keys import Stream
-from variate.random.many import How
 from variate.random.network import RandomNetwork
 from variate.random.seeding import Kind, kind_of
 from variate.records.rows import CLEAN
@@ -142,7 +142,6 @@ class Target:
     name: str = "network"
     sources: Mapping[str, nn.Module] = field(default_factory=dict)
     pictures: bool = False
-    how: How = "loop"
     memory: int | None = None
     modality: Modality = field(default_factory=Image)
 
@@ -166,7 +165,7 @@ class Target:
 
     def _mean(self) -> nn.Module:
         """The mean network of a random one; a network that has none stands for itself, averaged over its draws."""
-        return self.network.mean() if isinstance(self.network, RandomNetwork) else self.network
+        return plain.mean(self.network) if isinstance(self.network, RandomNetwork) else self.network
 
 
 def perturb(target: Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) -> tuple[Tensor, Oracle]:
@@ -200,7 +199,6 @@ def launch(target: Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) -> 
         keys=plan.keys,
         kind=target.kind,
         seed=target.seed,
-        how=target.how,
         memory=target.memory,
         reach=reach,
     )

@@ -24,6 +24,7 @@ from variate._version import __version__
 from variate.errors import ExportError, UsageError, VariateError
 from variate.inputs.validation import checked_logits
 from variate.optional import imported
+from variate.random import plain
 from variate.random.average import AverageNetwork, mean_log_probabilities
 from variate.random.keys import check_key, sibling
 from variate.random.network import RandomNetwork
@@ -165,12 +166,12 @@ def _draws_elsewhere(network: nn.Module, x: Tensor) -> bool:
 def _twin(network: nn.Module, key: int | None) -> nn.Module:
     """Every random network inside at its mean, or in the draw of a key."""
     if isinstance(network, RandomNetwork):
-        return network.mean() if key is None else network.at(check_key(key))
+        return plain.mean(network) if key is None else plain.at(network, check_key(key))
     for number, part in enumerate([part for part in network.modules() if isinstance(part, RandomNetwork)]):
-        drawn = None if key is None else part.at(sibling(check_key(key), number)).state_dict()
-        plain = part.unwrap()
+        drawn = None if key is None else plain.at(part, sibling(check_key(key), number)).state_dict()
+        module = plain.unwrap(part)
         if drawn is not None:
-            plain.load_state_dict(drawn)
+            module.load_state_dict(drawn)
     return network
 
 

@@ -18,15 +18,17 @@ from variate.datasets.batches import Batches
 from variate.datasets.info import about
 from variate.errors import UsageError
 from variate.hashing import fingerprint
+from variate.random.fixing import keys_from
 from variate.random.keys import Stream
 from variate.random.network import RandomNetwork
 from variate.random.seeding import kind_of, outputs_under
 from variate.testing.findings import conform
 from variate.testing.objectives import part_names
 from variate.training.defense import defended, teacher_of
-from variate.training.recipe import Objective, Recipe, wire
+from variate.training.recipe import Recipe
 from variate.training.saved import Card, build, families_of, load, save
 from variate.training.train import train
+from variate.training.wiring import Objective, wire
 
 BUDGET, STEPS = "linf:0.1", 2  # of the inner attack
 EXAMPLES, BATCH, RATE = 384, 16, 3e-3
@@ -188,4 +190,4 @@ def _saved_findings(name: str, architecture: str, network: nn.Module, objective:
 
 
 def _drawing(network: nn.Module, seed: int) -> AbstractContextManager[None]:
-    return network.keys_from(Stream("train", seed)) if isinstance(network, RandomNetwork) else nullcontext()
+    return keys_from(network, Stream("train", seed)) if isinstance(network, RandomNetwork) else nullcontext()

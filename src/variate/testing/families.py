@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.options import parse, written
+from variate.random import measures
 from variate.random.distribution import Family, family_named
+from variate.random.fixing import fixed
 from variate.random.randomize import randomize
 from variate.random.scale import Share
 from variate.testing.findings import FALSE_ALARM, Z, conform
@@ -266,7 +268,7 @@ def _network(text: str, share: Share) -> Iterator[str]:
     name, options = parse(text, "a family")
     net = randomize(module, written(name, {**options, "share": share}), scale=SCALE)
     x = torch.linspace(-1, 1, 10).view(2, 5)
-    with net.fixed(KEY):
+    with fixed(net, KEY):
         found = net(x)
         with torch.no_grad():
             same = net(x)
@@ -276,13 +278,13 @@ def _network(text: str, share: Share) -> Iterator[str]:
     gradients = zip(*(torch.autograd.grad(o.sum(), list(net.parameters())) for o in (found, expected)), strict=True)
     if not all(torch.allclose(one, other, rtol=1e-3, atol=1e-3) for one, other in gradients):
         yield f"shared per {share}, a network's gradients are not those of the slow twin"
-    other = randomize(nn.Sequential(nn.Linear(5, 40), nn.Tanh(), nn.Linear(40, 3)), net.sites[0].family)
+    other = randomize(nn.Sequential(nn.Linear(5, 40), nn.Tanh(), nn.Linear(40, 3)), measures.sites(net)[0].family)
     other.load_state_dict(net.state_dict())
     for copied in (other, copy.deepcopy(net)):
-        with copied.fixed(KEY):
+        with fixed(copied, KEY):
             if not torch.equal(copied(x), same):
                 yield f"shared per {share}, a network that was saved and loaded, or copied, draws otherwise"
     sizes = {"element": 200, "channel": 40, "tensor": 1, "network": 1}
-    rho = net.scale_parameters()[0]
+    rho = measures.scale_parameters(net)[0]
     if rho.numel() != sizes[share]:
         yield f"shared per {share}, a matrix of 40 by 5 has {rho.numel()} scales, not {sizes[share]}"

@@ -11,13 +11,16 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.errors import UsageError
+from variate.random.fixing import keys_from
 from variate.random.keys import Stream
+from variate.random.measures import scale_parameters
 from variate.random.network import RandomNetwork
 from variate.random.randomize import randomize
 from variate.testing.findings import conform
 from variate.training.clock import Clock
 from variate.training.defense import defended
-from variate.training.recipe import SUM, Recipe, wire
+from variate.training.recipe import Recipe
+from variate.training.wiring import SUM, wire
 
 SMALL = 0.01  # scales so small that a term that guards them must act
 
@@ -39,7 +42,7 @@ def check_objective(name: str) -> None:
         conform(f"objective {name}", _layer_findings(name))
         return
     random = randomize(_network(), scale=SMALL)
-    scales = {id(scale) for scale in random.scale_parameters()}
+    scales = {id(scale) for scale in scale_parameters(random)}
     everything = [name for name, _ in random.named_parameters()]
     only_scales = [name for name, parameter in random.named_parameters() if id(parameter) in scales]
     findings = [*_findings(name, random, only_scales if needs == "distribution" else everything)]
@@ -116,5 +119,5 @@ def _value(name: str, network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     recipe = Recipe(name, budget="linf:0.05", attack_steps=2)
     clock = Clock(examples=len(x), total=2, step=1)
     stream = Stream("train", 0)
-    with network.keys_from(stream) if isinstance(network, RandomNetwork) else nullcontext():
+    with keys_from(network, stream) if isinstance(network, RandomNetwork) else nullcontext():
         return wire(recipe, network, stream, clock=clock, teacher=_network())(network, x, y)

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch.func import functional_call
 
+from variate.random import measures, plain
 from variate.random.network import RandomNetwork
 from variate.random.parameters import qualified
 from variate.random.scale import one
@@ -23,18 +24,18 @@ def slow_forward(network: RandomNetwork, key: int, *args: Any, **kwargs: Any) ->
         args: of the network's forward.
         kwargs: of the network's forward.
     """
-    return functional_call(network.mean(), slow_draw(network, key), args, kwargs)
+    return functional_call(plain.mean(network), slow_draw(network, key), args, kwargs)
 
 
 def slow_draw(network: RandomNetwork, key: int) -> dict[str, Tensor]:
     """Every parameter under the draw of ``key`` by its name in the original module, the deterministic ones included."""
     own: dict[str, Tensor] = dict(network.named_parameters(remove_duplicate=False))
-    drawn = {name: own[name] for name in network.deterministic_parameters() if name in own}
-    found = network.sizes()
-    for site in network.sites:
+    drawn = {name: own[name] for name in measures.deterministic_parameters(network) if name in own}
+    sizes = measures.sizes(network)
+    for site in measures.sites(network):
         mean = own[site.name]
         rho, *learned = [own[qualified(place)] for place in site.learned_places()]
-        unit = one(mean) if site.law.relative else found[site.name]
+        unit = one(mean) if site.law.relative else sizes[site.name]
         noise = site.law.noise(key, site.uid, mean)
         drawn[site.name] = site.law.sample(noise, mean, site.scaling.scale_of(rho, unit), *learned)
     return drawn
