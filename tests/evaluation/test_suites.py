@@ -210,7 +210,7 @@ def test_draws_are_raised_until_the_accuracy_is_flat(labelled, monkeypatch):
 
 
 def test_auto_draws_are_measured_once_and_recorded(labelled, tiny, tmp_path, monkeypatch):
-    from variate.evaluation.evaluate import evaluate as evaluation
+    from variate.evaluation import evaluate as evaluation
 
     monkeypatch.setattr(evaluation, "PILOTS", ("pgd",))
     calls = []
