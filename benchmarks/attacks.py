@@ -1,11 +1,10 @@
-"""What attacks and verdicts cost: ours against plain loops and other libraries, on the same network, steps and draws.
+"""Cost of attacks and verdicts: Variate against plain loops and other libraries at the same network, steps and draws.
 
     python benchmarks/attacks.py [--json FILE] [--seconds N]
 
-All sides of a measurement run in turns in one process; what is reported is the ratio of medians with its 95 % bootstrap
-interval. torchattacks, foolbox and ART are measured too where they are installed
-(``pip install --no-deps -r benchmarks/tools.txt``). ``loop`` makes the draws one by one, ``auto`` by the fastest way
-that a short probe has found.
+All variants of a measurement take turns in one process; the result is the ratio of medians with a 95 % bootstrap
+interval. torchattacks, foolbox and ART are included where they are installed
+(``pip install --no-deps -r benchmarks/tools.txt``).
 """
 
 from __future__ import annotations
@@ -29,15 +28,14 @@ from variate.inputs.budget import Budget
 from variate.oracle.oracle import GradientOracle
 from variate.random.fixing import fixed
 from variate.random.keys import Stream
-from variate.random.many import How
 from variate.random.network import RandomNetwork
 from variate.random.randomize import randomize
 from variate.statistics.rates import Deployment
 
 Run = Callable[[], object]
 EPS, DRAWS, VERDICT = 0.1, 20, 100
-LOOP, AUTO, PLAIN = "variate, loop", "variate, auto", "plain loop"
-CASES = {  # network, shape, batch, steps, rounds, what is asked of the best of ours against torchattacks' EOTPGD
+OURS, PLAIN = "variate", "plain loop"
+CASES = {  # network, shape, batch, steps, rounds, target for our best variant against torchattacks' EOTPGD
     "LeNet b256": ("lenet", (1, 28, 28), 256, 2, 11, 0.9),
     "LeNet b16": ("lenet", (1, 28, 28), 16, 5, 11, 0.5),
     "LeNet b1": ("lenet", (1, 28, 28), 1, 5, 15, 0.3),
@@ -47,7 +45,7 @@ ASKED = {"deterministic": 1.05, "judge": 1.1, "oracle": 1.03}
 
 
 def plain_pgd(network: nn.Module, x: Tensor, y: Tensor, steps: int, draws: int) -> Tensor:
-    """The loop that anyone would write: PGD from the input, averaging the gradients of fresh forwards."""
+    """A plain loop: PGD from the input, averaging the gradients of fresh forwards."""
     perturbed = x.clone()
     for _ in range(steps):
         total = torch.zeros_like(x)
@@ -59,10 +57,10 @@ def plain_pgd(network: nn.Module, x: Tensor, y: Tensor, steps: int, draws: int) 
     return perturbed
 
 
-def our_pgd(network: nn.Module, x: Tensor, y: Tensor, steps: int, draws: int, how: How) -> Tensor:
+def our_pgd(network: nn.Module, x: Tensor, y: Tensor, steps: int, draws: int) -> Tensor:
     """The same attack through the oracle."""
     pgd = registry.get("attacks", "pgd").load()
-    oracle = GradientOracle(network, draws=draws, stream=Stream("search", 0), how=how)
+    oracle = GradientOracle(network, draws=draws, stream=Stream("search", 0))
     result: Tensor = pgd(oracle, x, y, budget=Budget.parse(f"linf:{EPS}"), steps=steps, random_start=False)
     return result
 
@@ -87,7 +85,7 @@ def foolbox_pgd(network: nn.Module, x: Tensor, y: Tensor, steps: int) -> Callabl
 
 
 def averaged(network: nn.Module, draws: int) -> nn.Module:
-    """A module whose every forward is the mean over fresh draws: what libraries without averaging are given."""
+    """A module whose every forward is the mean over fresh draws, for libraries that cannot average."""
 
     class Averaged(nn.Module):
         def __init__(self) -> None:
@@ -115,7 +113,7 @@ def art_pgd(network: nn.Module, x: Tensor, y: Tensor, steps: int) -> Callable[[]
 
 
 def installed(name: str) -> bool:
-    """Whether a library is there."""
+    """Whether a library is installed."""
     return importlib.util.find_spec(name) is not None
 
 
@@ -140,14 +138,14 @@ def deterministic(seconds: float) -> dict[str, Any]:
     network.eval()
     runs: dict[str, Run] = {
         PLAIN: functools.partial(plain_pgd, network, x, y, 10, 1),
-        LOOP: functools.partial(our_pgd, network, x, y, 10, 1, "loop"),
+        OURS: functools.partial(our_pgd, network, x, y, 10, 1),
     }
     if installed("foolbox"):
         runs["foolbox"] = foolbox_pgd(network, x, y, 10)
     if installed("art"):
         runs["ART"] = art_pgd(network, x, y, 10)
     timed = measuring.interleaved(runs, seconds=seconds)
-    return show("PGD, deterministic LeNet b128", timed, PLAIN, {LOOP: ASKED["deterministic"]})
+    return show("PGD, deterministic LeNet b128", timed, PLAIN, {OURS: ASKED["deterministic"]})
 
 
 def random(case: str) -> dict[str, Any]:
@@ -158,20 +156,19 @@ def random(case: str) -> dict[str, Any]:
     arguments = (network, x, y, steps, DRAWS)
     runs: dict[str, Run] = {
         PLAIN: functools.partial(plain_pgd, *arguments),
-        LOOP: functools.partial(our_pgd, *arguments, "loop"),
-        AUTO: functools.partial(our_pgd, *arguments, "auto"),
+        OURS: functools.partial(our_pgd, *arguments),
     }
     against = PLAIN
     if installed("torchattacks"):
         against = "torchattacks EOTPGD"
         runs[against] = eotpgd(*arguments)
-    small = architecture == "lenet"  # the others take minutes on a large one
+    small = architecture == "lenet"  # the others take minutes on a large network
     if small and installed("foolbox"):
         runs["foolbox, averaged module"] = foolbox_pgd(averaged(network, DRAWS), x, y, steps)
     if small and installed("art"):
         runs["ART, averaged module"] = art_pgd(averaged(network, DRAWS), x, y, steps)
     timed = measuring.interleaved(runs, seconds=0, rounds=rounds)
-    return show(f"PGD, {DRAWS} draws, random {case}", timed, against, {AUTO: asked})
+    return show(f"PGD, {DRAWS} draws, random {case}", timed, against, {OURS: asked})
 
 
 def verdict(seconds: float) -> dict[str, Any]:
@@ -185,23 +182,19 @@ def verdict(seconds: float) -> dict[str, Any]:
             for _ in range(VERDICT):
                 plain(x)
 
-    def judged(how: How) -> None:
+    def judged() -> None:
         ways = [Deployment.parse(text) for text in ("single", "mean-16", "majority-16", "survive-10")]
         stream = Stream("verdict", 0)
-        judge(network, x, y, deployments=ways, draws=VERDICT, stream=stream, kind="keyed", how=how)
+        judge(network, x, y, deployments=ways, draws=VERDICT, stream=stream, kind="keyed")
 
     name = f"{VERDICT} deterministic forwards"
-    runs: dict[str, Run] = {
-        name: forwards,
-        LOOP: functools.partial(judged, "loop"),
-        AUTO: functools.partial(judged, "auto"),
-    }
+    runs: dict[str, Run] = {name: forwards, OURS: judged}
     timed = measuring.interleaved(runs, seconds=seconds)
-    return show(f"judge at {VERDICT} draws, LeNet b256", timed, name, {LOOP: ASKED["judge"], AUTO: ASKED["judge"]})
+    return show(f"judge at {VERDICT} draws, LeNet b256", timed, name, {OURS: ASKED["judge"]})
 
 
 def oracle(seconds: float) -> dict[str, Any]:
-    """The oracle itself: averaged gradients through it against the same passes without it."""
+    """Overhead of the oracle: averaged gradients through it against the same passes without it."""
     plain, x, y = images("resnet18", (3, 32, 32), 32)
     network = randomize(plain).eval()
 

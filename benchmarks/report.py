@@ -1,10 +1,10 @@
-"""How long a report takes: reading records, making the page, and opening it in Chromium.
+"""Time of a report: reading records, making the page, and opening it in Chromium.
 
     python benchmarks/report.py [--json FILE] [--repeats N]
 
-Reading and making the page are given in seconds of processor time, and in units of parsing the same lines with
-Python's ``json`` alone, in the same run. Opening is the browser's own time until the page has loaded; it needs
-playwright and an installed Chromium, and is left out without them.
+Reading and making the page are measured in seconds of processor time, and as a multiple of the time that Python's
+``json`` takes to parse the same lines in the same run. Opening is the browser's own time until the page has loaded; it
+needs playwright and an installed Chromium, and is skipped without them.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ import measuring
 import numpy as np
 
 from variate.records.file import Records, pack
-from variate.records.schema import Claim, Example, Network, Record, Run
+from variate.records.schema import Claim, Example, NetworkLine, Record, RunLine
 from variate.report import printing
 from variate.report.page import page_text
 
 STUDY = Path(__file__).parent.parent / "docs" / "results" / "scales" / "records.jsonl.gz"
 EXAMPLES, DRAWS = 10_000, 160
 REPEATS = 3
-ASKED = 1000.0  # milliseconds until the page of 10,000 examples has loaded
+ASKED = 1000.0  # target: milliseconds until the page of 10,000 examples has loaded
 
 
 def ten_thousand(path: Path) -> Path:
     """Records of 10,000 examples: a random network and a deterministic one, without and under attack."""
     store, generator = Records(path), np.random.default_rng(0)
     facts = {"data": "digits", "shape": [1, 8, 8], "examples": EXAMPLES, "title": "many", "versions": {}, "seed": 0}
-    store.add([Run(command="c", date="2026-01-01", machine="m", **facts)])
+    store.add([RunLine(command="c", date="2026-01-01", machine="m", **facts)])
     for name, draws in (("random", DRAWS), ("deterministic", 1)):
         made = {"architecture": "mlp", "defense": name, "objective": "cross-entropy", "parameters": 1, "epochs": 1}
         more = {"seed": 0, "fingerprint": name, "training": {}, "validation": None, "seconds": 1.0}
-        store.add([Network(network=name, random=draws > 1, **made, **more)])
+        store.add([NetworkLine(network=name, random=draws > 1, **made, **more)])
         for attack, share in (("clean", 0.9), ("pgd", 0.4)):
-            store.add(claimed(name, attack, share, draws, generator))
+            store.add([*claimed(name, attack, share, draws, generator)])
     return path
 
 
@@ -53,7 +53,8 @@ def claimed(network: str, attack: str, share: float, draws: int, generator: np.r
     """One claim and its examples."""
     budget = None if attack == "clean" else "linf:0.1"
     claim = Claim(
-        network=network, fingerprint=network, inputs="i", attack=attack, options={}, seed=0, budget=budget,
+        network=network, fingerprint=network, inputs="i", attack=attack, options={}, settings={}, seed=0,
+        modality="image", allowed="a", drawn="keys", budget=budget,
         draws=int(budget is not None), verdict_draws=draws, deployments=["single", "survive-10"],
     )  # fmt: skip
     chances = generator.beta(8 * share, 8 * (1 - share), EXAMPLES)
@@ -83,14 +84,14 @@ def measured(path: Path, repeats: int) -> dict[str, Any]:
 
 
 def clocked(make: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds of processor time, and what was made."""
+    """Seconds of processor time, and the result."""
     start = time.process_time()
     made = make()
     return time.process_time() - start, made
 
 
 def opened(page: str, visits: int = 5) -> float | None:
-    """The median of milliseconds until a page has loaded; None without a browser."""
+    """Median milliseconds until a page has loaded; None without a browser."""
     found = next((path for name in printing.BROWSERS if (path := shutil.which(name))), None)
     try:
         from playwright.sync_api import sync_playwright
@@ -114,7 +115,7 @@ def opened(page: str, visits: int = 5) -> float | None:
 
 
 def main() -> None:
-    """Measure, print, and write."""
+    """Measure, print the results, and write them."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--repeats", type=int, default=REPEATS)

@@ -9,7 +9,9 @@ from typer.testing import CliRunner
 from variate.cli.main import app
 from variate.records.file import Records
 from variate.study.cost_estimate import of_training
-from variate.training.run_folder import Cell, train_cell
+from variate.training.cell import Cell
+from variate.training.recipe import Recipe
+from variate.training.run_folder import train_cell
 
 TRAIN = ["train", "--data", "digits", "--network", "mlp", "--defense", "deterministic", "--quiet"]
 
@@ -82,7 +84,7 @@ COUNTED = {
 @pytest.mark.parametrize("defense", COUNTED)
 def test_passes_of_a_training_are_those_of_its_inner_attack_its_validation_and_its_teacher(defense):
     options, names, passes = COUNTED[defense]
-    costs = of_training(Cell(data="digits", network="mlp", defense=defense, epochs=2, **options))
+    costs = of_training(Cell(data="digits", network="mlp", defense=defense, recipe=Recipe(epochs=2, **options)))
     epochs = [cost for cost in costs if "epochs of" in cost.what]
     assert names is None or [cost.what for cost in epochs] == names
     assert all((cost.forwards, cost.backwards) == passes for cost in epochs)
@@ -92,7 +94,7 @@ def test_passes_of_a_training_are_those_of_its_inner_attack_its_validation_and_i
 
 def test_a_training_takes_about_as_long_as_was_told(tmp_path):
     """Within a factor of four, as one is timed beside whatever else the machine does."""
-    cell = Cell(data="digits", network="lenet", defense="random-at", epochs=4)
+    cell = Cell(data="digits", network="lenet", defense="random-at", recipe=Recipe(epochs=4))
     of_training(cell)  # imports are loaded in both
     told = sum(cost.seconds for cost in of_training(cell))
     started = time.perf_counter()

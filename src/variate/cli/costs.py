@@ -10,36 +10,40 @@ import typer
 
 from variate.cli import evaluation_command as judging
 from variate.cli.options import print_json
+from variate.evaluation.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from variate.study.cost_estimate import Cost
 
 
 def judge_or_foretell(
-    setting: judging.Setting, asked: judging.Asked, *, dry_run: bool, json: bool, devices: int = 1
+    setting: judging.Setting,
+    evaluation: Evaluation,
+    asked: judging.Asked,
+    beside: judging.Beside = judging.ATTACKS_ALONE,
 ) -> None:
     """Judge a setting and show what came of it; or only say what that would cost."""
-    if dry_run:
-        foretell(setting, asked, devices=devices, json=json)
+    if asked.dry_run:
+        foretell(setting, evaluation, beside, json=asked.json)
         return
-    records, result = judging.judged(setting, asked)
-    judging.show(setting, records, result, json=json)
+    records, result = judging.judged(setting, evaluation, asked, beside)
+    judging.show(setting, records, result, json=asked.json)
 
 
-def foretell(setting: judging.Setting, asked: judging.Asked, *, devices: int, json: bool) -> None:
+def foretell(setting: judging.Setting, asked: Evaluation, beside: judging.Beside, *, json: bool) -> None:
     """Print what an evaluation would ask, and about how long it would take; nothing is attacked or written."""
     from variate.study.cost_estimate import of_evaluation
 
     plan = {
-        "network": setting.title, "examples": len(setting.x), "budget": setting.budget, "draws": asked.draws,
+        "network": setting.title, "examples": len(setting.x), "budget": str(setting.budget), "draws": str(asked.draws),
         "verdict draws": asked.verdict_draws, "records": str(setting.folder),
     }  # fmt: skip
     costs = of_evaluation(
-        setting.network, setting.x, setting.y, budget=setting.budget, attacks=asked.attacks, suite=asked.suite,
-        doubts=asked.doubts, draws=judging.draws_of(asked.draws), verdict_draws=asked.verdict_draws,
+        setting.network, setting.x, setting.y, budget=str(setting.budget), attacks=asked.attacks, suite=asked.suite,
+        doubts=beside.doubts, draws=asked.draws, verdict_draws=asked.verdict_draws,
         batch_size=asked.batch_size, modality=setting.modality, source=setting.sources,
     )  # fmt: skip
-    print_costs(costs, plan, devices=devices, as_json=json)
+    print_costs(costs, plan, devices=beside.devices, as_json=json)
 
 
 def print_costs(costs: Sequence[Cost], plan: Mapping[str, Any], *, devices: int = 1, as_json: bool) -> None:

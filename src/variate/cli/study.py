@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from variate.cli.costs import duration, told
-from variate.cli.options import Accelerator, Config, Json, Quiet, ShowConfig, names, print_json, this_command
+from variate.cli.from_fields import names
+from variate.cli.options import Accelerator, Config, Json, Quiet, ShowConfig, print_json, this_command
 from variate.errors import UsageError, unknown_name
 from variate.options import plain
 from variate.study.packaged import packaged_studies
+from variate.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from variate.study.cost_estimate import Cost
@@ -47,7 +49,7 @@ def study(
         list[str] | None,
         typer.Option(help="Folder that holds a data set's files, or NAME=FOLDER where there are several. Repeatable."),
     ] = None,
-    accelerator: Accelerator = "auto",
+    accelerator: Accelerator = Recipe.accelerator,
     seed: Annotated[list[int] | None, typer.Option(help="Instead of the file's seeds. Repeatable.")] = None,
     dry_run: Annotated[
         bool,
@@ -106,9 +108,10 @@ def study(
     )
     page = write_page([records], out / "report.html")
     if json:
+        from variate.records.groups import shown
         from variate.records.rows import result_of
 
-        print_json(result_of(records, list(records.claims.values())).as_json())
+        print_json(result_of(records, shown(records)).as_json())
         return
     print_study(records)
     typer.echo(f"every answer: {out / 'records.jsonl'}; page: {page}")

@@ -20,7 +20,7 @@ from variate.oracle.losses import aimed, margin, reached
 from variate.oracle.queries import Queries
 from variate.random.keys import Stream, hash_words
 from variate.random.seeding import outputs_under
-from variate.records.rows import CLEAN
+from variate.records.rows import CLEAN, label_of
 
 DRAWS = 64  # of the search, that candidates are compared by
 Told = Callable[[str, int, int], None]  # attack, examples that it is run on, forward passes so far
@@ -60,7 +60,7 @@ class Comparison:
     def scores(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """The share of right answers and the mean margin of inputs for the examples ``rows``: (B,) each."""
         y, goal = self._y[rows], None if self._goal is None else self._goal[rows]
-        logits = outputs_under(self._target.network, x, self.keys, self._target.how)  # (S, B, K)
+        logits = outputs_under(self._target.network, x, self.keys)  # (S, B, K)
         share = 1 - reached(logits.argmax(-1), y, goal).to(x).mean(0)
         loss, labels = aimed(margin, y, goal)
         return share, torch.stack([loss(one, labels) for one in logits]).mean(0)
@@ -87,7 +87,7 @@ def cascade(target: Target, suite: Suite, budget: Budget, x: Tensor, y: Tensor, 
     shares: list[dict[str, float]] = [{} for _ in chosen]
     for plan in suite.plans:
         rows = everyone[share > 0]
-        name = f"{plan.attack} from {plan.source}" if plan.source else plan.attack
+        name = label_of(plan.attack, plan.source)
         told(name, len(rows), int(queries.forwards.sum()))
         if not len(rows):
             continue

@@ -33,8 +33,10 @@ from variate.records.file import Records
 from variate.records.rows import CLEAN
 from variate.study.file import Study
 from variate.study.grid import Place, fits
+from variate.training.cell import Cell
 from variate.training.defense import teacher_of
-from variate.training.run_folder import Cell, budget_of, made
+from variate.training.recipe import Recipe
+from variate.training.run_folder import made
 from variate.training.saved import build
 from variate.training.train import train
 from variate.training.validation import accuracy, robust_accuracy
@@ -67,54 +69,50 @@ class Cost:
 
 def of_training(cell: Cell) -> list[Cost]:
     """The epochs of a training run, their validation, and a teacher's before them; what is trained is thrown away."""
-    taught = teacher_of(cell.defense) if cell.objective is None else None
-    lesson = replace(cell, defense="deterministic", objective=taught)
+    taught = teacher_of(cell.defense) if cell.recipe.objective is None else None
+    lesson = replace(cell, defense="deterministic", recipe=replace(cell.recipe, objective=taught))
     before = [replace(cost, what=f"teacher, {cost.what}") for cost in of_training(lesson)] if taught is not None else []
     facts = about(cell.data, folder=cell.data_folder)
-    network, objective = made(cell, facts)
+    network, recipe = made(cell, facts)
     x, y = (part[: cell.train_examples] for part in cell.split("train"))
-    batches = list(Batches(x[: (PROBED + 1) * cell.batch_size], y, batch_size=cell.batch_size, seed=cell.seed))
+    batches = list(Batches(x[: (PROBED + 1) * cell.batch_size], y, batch_size=cell.batch_size, seed=recipe.seed))
     teacher = build(cell.network, facts) if taught is not None else None
-    run: dict[str, Any] = {
-        "objective": cell.objective or objective, "epochs": 1, "lr": cell.lr, "teacher": teacher,
-        "budget": budget_of(cell, facts), "attack_steps": cell.attack_steps, "modality": facts.modality,
-        "optimizer": cell.optimizer, "accelerator": cell.accelerator, "precision": cell.precision,
-        "ema": cell.ema, "augment": cell.augment,
-    }  # fmt: skip
+    tried = replace(recipe, epochs=1, warmup=0.0, swa=0, patience=None, keep="last", accumulate=1, devices=1, log=None)
+    run = partial(train, network, recipe=tried, teacher=teacher, modality=facts.modality)
     times, counts = [], []
     for some in (batches[:1], batches[:1], batches):  # the first also starts up; what one run costs falls out
         with _counted(network) as passes:
-            times.append(_timed(partial(train, network, some, **run)))
+            times.append(_timed(partial(run, loader=some)))
         counts.append(passes)
     more = len(batches) - 1
     each = max(times[2] - times[1], 0.0) / more if more else times[1]
     steps = -(-len(x) // cell.batch_size)
     gained = [(last - first) / more if more else last for first, last in zip(counts[1], counts[2], strict=True)]
-    forwards, backwards = (round(count * cell.epochs) for count in gained)
-    seconds = max(times[0] - each, 0.0) + max(times[1] - each, 0.0) * (cell.epochs - 1) + each * steps * cell.epochs
-    what = f"{cell.defense}: {cell.epochs} epochs of {steps} batches"
-    return [*before, Cost(what, len(x), 0, forwards, backwards, seconds), *_of_validation(cell, network, facts)]
+    forwards, backwards = (round(count * recipe.epochs) for count in gained)
+    seconds = max(times[0] - each, 0.0) + max(times[1] - each, 0.0) * (recipe.epochs - 1) + each * steps * recipe.epochs
+    what = f"{cell.defense}: {recipe.epochs} epochs of {steps} batches"
+    return [*before, Cost(what, len(x), 0, forwards, backwards, seconds), *_of_validation(cell, recipe, network, facts)]
 
 
-def _of_validation(cell: Cell, network: nn.Module, facts: About) -> list[Cost]:
+def _of_validation(cell: Cell, recipe: Recipe, network: nn.Module, facts: About) -> list[Cost]:
     """The accuracies that are noted after every epoch: a clean one, and one under PGD where it chooses the epoch."""
     x, y = cell.split("validation")
-    drawn: dict[str, int] = {"seed": cell.seed, "epoch": 0}
+    drawn: dict[str, int] = {"seed": recipe.seed, "epoch": 0}
     first, labels = x[:PROBED_EXAMPLES], y[:PROBED_EXAMPLES]
     clean = _timed(lambda: accuracy(network, first, labels, **drawn)) * len(x) / len(first)
-    found = [Cost("validation", len(x), 0, cell.epochs, 0, clean * cell.epochs)]
-    budget = budget_of(cell, facts)
-    if budget is None or (cell.keep != "best" and cell.patience is None):
+    found = [Cost("validation", len(x), 0, recipe.epochs, 0, clean * recipe.epochs)]
+    budget = recipe.budget
+    if budget is None or not recipe.selects:
         return found
-    examples, steps = min(cell.validation_examples, len(x)), cell.validation_steps
+    examples, steps = min(recipe.validation_examples, len(x)), recipe.validation_steps
     few = min(examples, PROBED_EXAMPLES)
     attacked = _timed(
         lambda: robust_accuracy(
             network, x, y, budget=budget, steps=steps, examples=few, modality=facts.modality, **drawn
         )
     )
-    seconds = attacked * examples / few * cell.epochs
-    passes = (cell.epochs * (steps + 1), cell.epochs * steps)
+    seconds = attacked * examples / few * recipe.epochs
+    passes = (recipe.epochs * (steps + 1), recipe.epochs * steps)
     return [*found, Cost(f"validation under PGD, {steps} steps", examples, 0, *passes, seconds)]
 
 
@@ -243,7 +241,7 @@ def of_study(study: Study, places: Sequence[Place]) -> list[Cost]:
     found = []
     for place in places:
         cell = place.cell
-        kind = (cell.data, cell.network, place.name.replace(f"seed {cell.seed}", ""))
+        kind = (cell.data, cell.network, place.group or place.name)
         if kind not in known:
             known[kind] = _of_place(study, place)
         found.append(replace(known[kind], what=place.name))

@@ -7,7 +7,7 @@ process and on any machine; the records of the whole are those of the places, in
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Literal
@@ -20,15 +20,17 @@ from variate.errors import UsageError, VariateError
 from variate.evaluation.judge import check_draws
 from variate.evaluation.plan import Plan
 from variate.evaluation.suites import suite_of
+from variate.fields import built
 from variate.inputs.budget import Budget
 from variate.progress import progress
 from variate.random.keys import Stream
 from variate.records.file import RECORDS, Records
-from variate.records.schema import Run
+from variate.records.schema import RunLine
 from variate.statistics.rates import Deployment
 from variate.study.engines.local import Outcome, run_here, run_in_processes
 from variate.study.file import Defense, Study
 from variate.study.grid import (
+    TWINS,
     Folders,
     Place,
     adopt,
@@ -45,10 +47,11 @@ from variate.study.grid import (
 )
 from variate.study.work import Order, Step, Task
 from variate.training.defense import defended, teacher_of
-from variate.training.recipe import Recipe, wire
+from variate.training.recipe import Recipe
 from variate.training.run_folder import run_record
 from variate.training.saved import build, load_start
-from variate.training.validate_recipe import check_log, check_recipe, check_selection
+from variate.training.validate_recipe import check_recipe, check_selection
+from variate.training.wiring import wire
 
 Engine = Literal["local", "ray"]
 
@@ -87,6 +90,7 @@ def check_study(study: Study, *, folders: Folders = None) -> None:
             raise UsageError(f"{plan.attack} bounds the norm of no budget", expected=f"a budget in {', '.join(norms)}")
     check_draws([Deployment.parse(text) for text in study.evaluation.deployments], study.evaluation.verdict_draws)
     names = [name_of(study, *point) for point in study.points()]
+    names += [f"{name}, {twin}" for name in names for twin in TWINS]
     taken = [folder_of(name) for name in names]
     twice = sorted({name for name, folder in zip(names, taken, strict=True) if taken.count(folder) > 1})
     if twice:
@@ -105,7 +109,8 @@ def _check_budgets(study: Study, data: str) -> None:
     for budget in budgets:
         modality.check(budget)
         if study.evaluation.suite is not None:
-            suite_of(study.evaluation.suite, budget, draws=study.evaluation.draws, transfers=[], modality=modality)
+            asked = study.evaluation
+            suite_of(asked.suite, budget, draws=asked.draws, transfers=[], target=asked.target, modality=modality)
         elif not any(fits(attack, budget.text, data) for attack in study.evaluation.attacks):
             raise UsageError(f"no attack of the study bounds {budget.norm}", todo="add one, or a suite")
     sizes = study.curves.sizes_for(data)
@@ -124,12 +129,9 @@ def _check_network(study: Study, data: str, architecture: str, defense: Defense,
         if settings.get("start") is not None:
             load_start(plain, settings["start"], architecture)
         network, objective = defended(defense.defense, plain)
-    known = {field.name for field in fields(Recipe)}
-    chosen = {name: value for name, value in settings.items() if name in known}
-    recipe = Recipe(**{**chosen, "objective": settings.get("objective") or objective})
+    recipe = built(Recipe, {**settings, "objective": settings.get("objective") or objective})
     check_recipe(recipe, facts.modality)
     check_selection(recipe, validated=True)
-    check_log(settings.get("log"))
     wire(recipe, network, Stream("train", 0), teacher=plain if taught is not None else None, modality=facts.modality)
 
 
@@ -218,7 +220,7 @@ def _run(order: Order, tasks: Sequence[Task], where: Where) -> Iterator[Outcome]
     return run_here(order, tasks) if where.workers == 1 else run_in_processes(order, tasks, workers=where.workers)
 
 
-def _runs(study: Study, grid: Sequence[Place], command: str, whole: Records) -> list[Run]:
+def _runs(study: Study, grid: Sequence[Place], command: str, whole: Records) -> list[RunLine]:
     """How the records are made, for each data set and seed: as it is written already, where it is."""
     evaluation = study.evaluation
     title = study.title if evaluation.split == "test" else f"{study.title} ({evaluation.split} split)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,7 +14,6 @@ from variate.random.measures import scale_parameters
 from variate.random.network import RandomNetwork
 from variate.training.recipe import Recipe
 
-OptimizerName = Literal["adamw", "sgd"]
 MOMENTUM = 0.9
 
 
