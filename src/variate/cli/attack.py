@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from variate.cli import costs, options
 from variate.cli import evaluation_command as judging
+from variate.cli import options
+from variate.cli.dry_run import judge_or_plan
 from variate.cli.options import Accelerator, DataFolder, Json, Quiet, Seed, TrustCode
 from variate.errors import UsageError
 
@@ -61,7 +62,7 @@ def attack(
         quiet=quiet,
         memory=memory,
     )
-    costs.judge_or_foretell(setting, asked, dry_run=dry_run, json=json)
+    judge_or_plan(setting, asked, dry_run=dry_run, json=json)
 
 
 def _plan(text: str, steps: int | None) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from variate.cli import costs, options
 from variate.cli import evaluation_command as judging
+from variate.cli import options
+from variate.cli.dry_run import judge_or_plan
 from variate.cli.options import Accelerator, DataFolder, Json, Quiet, Seed
 
 
@@ -100,4 +101,4 @@ def audit(
         layers=layers,
         doubts=doubts,
     )
-    costs.judge_or_foretell(setting, asked, dry_run=dry_run, json=json, devices=devices)
+    judge_or_plan(setting, asked, dry_run=dry_run, json=json, devices=devices)

@@ -131,7 +131,8 @@ Doubts = Annotated[bool, typer.Option(help="Measure what the red flags need, bes
 
 
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print what would be done, how many queries, and about how long; do nothing.")
+    bool,
+    typer.Option("--dry-run", help="Print what would be done, in how many passes, and about how long; do nothing."),
 ]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from variate.cli.costs import print_costs
+from variate.cli.dry_run import print_plan
 from variate.cli.options import (
     Accelerator,
     Config,
@@ -148,7 +148,7 @@ def train(
         accelerator=accelerator,
     )
     if dry_run:
-        from variate.study.cost_estimate import of_training
+        from variate.study.dry_training import of_training
 
         plan = {
             "data": data,
@@ -157,7 +157,7 @@ def train(
             "batch size": batch_size,
             "network goes to": str(out),
         }
-        print_costs(of_training(cell), plan, devices=devices, as_json=json)
+        print_plan(plan, of_training(cell), devices=devices, as_json=json)
         return
     card = train_cell(cell, out, show_progress=not quiet)
     if not is_first_process():

@@ -88,23 +88,39 @@ def doubt(
         sees = any(line.zero < 1 for line in lines)
     judged = {"deployments": ("single",), "records": records, "name": name, "source": source, "draws": draws, **common}
     judged["modality"] = kept
-    white = next((name for name in CLIMBERS if bounds(name, parsed, kept)), "pgd")
+    holds = isinstance(network, RandomNetwork) or (kind == "deterministic" and source is not None)
+    for ball, attacks, part in measurements(x, parsed, kept, sees=sees, transfers=holds or bool(source), steps=steps):
+        evaluate(network, x, y, budget=ball, attacks=attacks, part=part, **judged)
+
+
+def measurements(
+    x: Tensor, budget: Budget, modality: Modality, *, sees: bool, transfers: bool, steps: int = 20
+) -> list[tuple[Budget, list[dict[str, Any]], str]]:
+    """The attacks that red flags need: budgets, the attacks within each, and the part of the records that they go to.
+
+    Args:
+        x: inputs in [0, 1], shape (B, ...).
+        budget: the norm and the size.
+        modality: of the inputs.
+        sees: whether the network has a gradient to follow.
+        transfers: whether an attacker could hold another network; a random network of another kind has no mean.
+        steps: of the attacks with gradients.
+    """
+    white = next((name for name in CLIMBERS if bounds(name, budget, modality)), "pgd")
     takes_steps = "steps" in attack_options(white)
     many: dict[str, Any] = {"name": white, "steps": steps} if takes_steps else {"name": white}
     whites = [{"name": "fgsm"}, many, *([many | {"steps": 2 * steps}] if takes_steps else [])]
     known = registry.entries("attacks")
-    inside = [w for w in whites if sees and bounds(w["name"], parsed, kept)]
-    outside = [b for b in BLACK_BOX if b["name"] in known and bounds(b["name"], parsed, kept)]
-    own = isinstance(network, RandomNetwork) or (kind == "deterministic" and source is not None)
-    if own or source:  # any other random network has no mean that an attacker could hold
-        outside += [{"name": "transfer"}] if bounds("transfer", parsed, kept) else []
-    evaluate(network, x, y, budget=parsed, attacks=[*inside, *outside], part=DOUBTS, **judged)
+    inside = [w for w in whites if sees and bounds(w["name"], budget, modality)]
+    outside = [b for b in BLACK_BOX if b["name"] in known and bounds(b["name"], budget, modality)]
+    if transfers:
+        outside += [{"name": "transfer"}] if bounds("transfer", budget, modality) else []
+    measured = [(budget, [*inside, *outside], DOUBTS)]
     if not sees or not inside:
-        return
-    for factor in (Fraction(1, 2), Fraction(2)):
-        evaluate(network, x, y, budget=parsed.scaled(factor), attacks=[many], part=DOUBTS, **judged)
-    climbing, whole = {"name": "pgd", "steps": 2 * steps}, kept.whole_range(x, parsed)
-    evaluate(network, x, y, budget=whole, attacks=[climbing], part=UNBOUNDED, **judged)
+        return measured
+    measured += [(budget.scaled(factor), [many], DOUBTS) for factor in (Fraction(1, 2), Fraction(2))]
+    climbing, whole = {"name": "pgd", "steps": 2 * steps}, modality.whole_range(x, budget)
+    return [*measured, (whole, [climbing], UNBOUNDED)]
 
 
 def _felt(modality: Modality, x: Tensor, network: nn.Module, budget: Budget) -> Tensor | None:
