@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from variate.attacks.parts.differences import steps_within
-from variate.attacks.parts.score_queries import best_of, is_snapshot, probe, probes, repeats_of, spread, values_of, wait
+from variate.attacks.parts.score_queries import best_of, is_snapshot, probe, probes, repeats_of, spread, values_of
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.oracle.losses import aimed, margin
@@ -86,8 +86,6 @@ def nattack(
             best[rows] = torch.where(
                 spread(better, x), points[torch.arange(len(rows), device=x.device), place], best[rows]
             )
-        else:
-            wait(oracle, x, labels, loss, 1)
         if is_snapshot(number, steps):
             snapshots.append(_inputs(mean[~exact, None], x[~exact], budget)[:, 0])
     rows = (~exact).nonzero()[:, 0]

@@ -16,7 +16,6 @@ from variate.attacks.parts.score_queries import (
     repeats_of,
     spread,
     values_of,
-    wait,
 )
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
@@ -84,9 +83,7 @@ def ascend(
     snapshots = []
     for number in range(steps):
         rows = (~rests).nonzero()[:, 0]
-        if not len(rows):
-            wait(oracle, x, y, loss, 1)
-        else:
+        if len(rows):
             value, gradient = _estimate(oracle, points[rows], y[rows], loss, radius, directions(number)[rows], rows)
             rests[rows] = exact[rows] & (value > 0)
             moved = budget.project(step(points[rows], gradient, rows), x[rows])

@@ -99,12 +99,6 @@ def best_of(
     return points[torch.arange(len(points), device=points.device), total.argmax(1)]
 
 
-def wait(oracle: ScoreOracle, x: Tensor, y: Tensor, loss: Loss, queries: int) -> None:
-    """Let queries pass about none of the inputs: they take the keys that the examples of another batch would take."""
-    for _ in range(queries):
-        oracle.loss(x[:0], y[:0], loss, rows=torch.arange(0))
-
-
 def spread(values: Tensor, like: Tensor) -> Tensor:
     """One value per example, to multiply or to choose with: (N,) to (N, 1, ...) as ``like``, shape (N, ...)."""
     return values.view(-1, *[1] * (like.dim() - 1))
