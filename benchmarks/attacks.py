@@ -1,11 +1,11 @@
-"""What attacks and verdicts cost: ours against plain loops and other libraries, on the same network, steps and draws.
+"""Cost of attacks and verdicts: Variate against plain loops and other libraries at the same network, steps and draws.
 
     python benchmarks/attacks.py [--json FILE] [--seconds N]
 
-All sides of a measurement run in turns in one process; what is reported is the ratio of medians with its 95 % bootstrap
-interval. torchattacks, foolbox and ART are measured too where they are installed
-(``pip install --no-deps -r benchmarks/tools.txt``). ``loop`` makes the draws one by one, ``auto`` by the fastest way
-that a short probe has found.
+All variants of a measurement take turns in one process; the result is the ratio of medians with a 95 % bootstrap
+interval. torchattacks, foolbox and ART are included where they are installed
+(``pip install --no-deps -r benchmarks/tools.txt``). ``loop`` makes the draws one by one; ``auto`` lets Variate group
+them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from variate.statistics.rates import Deployment
 Run = Callable[[], object]
 EPS, DRAWS, VERDICT = 0.1, 20, 100
 LOOP, AUTO, PLAIN = "variate, loop", "variate, auto", "plain loop"
-CASES = {  # network, shape, batch, steps, rounds, what is asked of the best of ours against torchattacks' EOTPGD
+CASES = {  # network, shape, batch, steps, rounds, target for our best variant against torchattacks' EOTPGD
     "LeNet b256": ("lenet", (1, 28, 28), 256, 2, 11, 0.9),
     "LeNet b16": ("lenet", (1, 28, 28), 16, 5, 11, 0.5),
     "LeNet b1": ("lenet", (1, 28, 28), 1, 5, 15, 0.3),
@@ -46,7 +46,7 @@ ASKED = {"deterministic": 1.05, "judge": 1.1, "oracle": 1.03}
 
 
 def plain_pgd(network: nn.Module, x: Tensor, y: Tensor, steps: int, draws: int) -> Tensor:
-    """The loop that anyone would write: PGD from the input, averaging the gradients of fresh forwards."""
+    """A plain loop: PGD from the input, averaging the gradients of fresh forwards."""
     perturbed = x.clone()
     for _ in range(steps):
         total = torch.zeros_like(x)
@@ -86,7 +86,7 @@ def foolbox_pgd(network: nn.Module, x: Tensor, y: Tensor, steps: int) -> Callabl
 
 
 def averaged(network: nn.Module, draws: int) -> nn.Module:
-    """A module whose every forward is the mean over fresh draws: what libraries without averaging are given."""
+    """A module whose every forward is the mean over fresh draws, for libraries that cannot average."""
 
     class Averaged(nn.Module):
         def __init__(self) -> None:
@@ -114,7 +114,7 @@ def art_pgd(network: nn.Module, x: Tensor, y: Tensor, steps: int) -> Callable[[]
 
 
 def installed(name: str) -> bool:
-    """Whether a library is there."""
+    """Whether a library is installed."""
     return importlib.util.find_spec(name) is not None
 
 
@@ -164,7 +164,7 @@ def random(case: str) -> dict[str, Any]:
     if installed("torchattacks"):
         against = "torchattacks EOTPGD"
         runs[against] = eotpgd(*arguments)
-    small = architecture == "lenet"  # the others take minutes on a large one
+    small = architecture == "lenet"  # the others take minutes on a large network
     if small and installed("foolbox"):
         runs["foolbox, averaged module"] = foolbox_pgd(averaged(network, DRAWS), x, y, steps)
     if small and installed("art"):
@@ -200,7 +200,7 @@ def verdict(seconds: float) -> dict[str, Any]:
 
 
 def oracle(seconds: float) -> dict[str, Any]:
-    """The oracle itself: averaged gradients through it against the same passes without it."""
+    """Overhead of the oracle: averaged gradients through it against the same passes without it."""
     plain, x, y = images("resnet18", (3, 32, 32), 32)
     network = randomize(plain).eval()
 

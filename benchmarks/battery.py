@@ -1,9 +1,9 @@
-"""The words behind the noise, as one raw binary stream for a public battery of tests of randomness.
+"""Write the words behind the noise as one raw binary stream, for a public battery of randomness tests.
 
     python benchmarks/battery.py | dieharder -a -g 200 > benchmarks/results/dieharder.txt
 
-Draws of a small network one after another: 64 tensors of 4,096 elements under each key of the search stream, so that
-the battery sees what a user's network sees, many short streams and not one long one.
+The stream consists of draws of a small network, one after another: 64 tensors of 4,096 elements under each key of the
+search stream. The battery thus sees what a user's network sees: many short streams instead of one long one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
             for uid in uids:
                 sys.stdout.buffer.write(counter.noise("bits", key, uid, (ELEMENTS,)).numpy().tobytes())
     except BrokenPipeError:
-        sys.stderr.close()  # the reader has enough; there is nobody left to complain to
+        sys.stderr.close()  # the reader has enough and has closed the pipe
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What many draws cost: input gradients averaged over S draws against S deterministic passes, and per-example draws.
+"""Cost of many draws: input gradients averaged over S draws against S deterministic passes, and per-example draws.
 
     python benchmarks/draws.py [--json FILE] [--rounds N]
 
-Each way to make the draws is measured beside the deterministic network, whose parameters are frozen as an attacker
-would freeze them, and ``auto`` with the choice that it made. Per-example draws are forwards in which every example has
-weights of its own, against one deterministic forward. What is reported is the ratio of medians with a 95 % bootstrap
+Each way to make the draws is compared with the deterministic network, whose parameters are frozen as an attacker would
+freeze them; ``auto`` is listed with the choice it made. Per-example draws are forwards in which every example has its
+own weights, compared with one deterministic forward. The result is the ratio of medians with a 95 % bootstrap
 interval.
 """
 
@@ -27,7 +27,7 @@ from variate.random import timing as probe
 from variate.random.network import RandomNetwork
 from variate.random.randomize import randomize
 
-SECONDS = 30  # for all rounds of one case, if they do not need more
+SECONDS = 30  # for all rounds of one case, unless the minimum number of rounds takes longer
 PLAIN = "deterministic"
 WAYS = ("loop", "vmap", "threads", "auto")
 CASES: dict[str, tuple[Callable[[], tuple[nn.Module, Tensor, Tensor]], int, float | None]] = {

@@ -1,10 +1,10 @@
-"""What is left when everything but the work itself is taken away: a lower bound for a random network's training step.
+"""A lower bound for a random network's training step: the necessary work and nothing else.
 
     python benchmarks/floor.py [--json FILE]
 
-The floor is the deterministic network's own training step with two bare calls of the compiled sampler beside it (one
-that draws, one that makes the scales' gradients) and an optimiser that moves as many tensors more: no autograd node, no
-draw put in place, nothing checked. What ``overhead.py`` reports cannot go below it with this sampler on this machine.
+The floor is the deterministic network's own training step plus two bare calls of the compiled sampler (one draws, one
+makes the gradients of the scales) and an optimizer over as many additional tensors: no autograd node, no draw put in
+place, no checks. The results of ``overhead.py`` cannot go below it with this sampler on this machine.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FLOOR = "floor"
 
 
 def bare(network: nn.Module, x: Tensor, y: Tensor) -> Callable[[], object]:
-    """A deterministic training step, and the sampling that a random one cannot do without."""
+    """A deterministic training step, plus the sampling that a random one needs."""
     means = [parameter.detach() for parameter in network.parameters()]
     scales = [nn.Parameter(torch.zeros_like(mean)) for mean in means]
     levels = [scale.detach() for scale in scales]
@@ -51,7 +51,7 @@ def bare(network: nn.Module, x: Tensor, y: Tensor) -> Callable[[], object]:
 
 
 def measure(case: str) -> dict[str, Any]:
-    """The floor and the whole, against the deterministic step."""
+    """The floor and the full random step, against the deterministic step."""
     plain, x, y = CASES[case]()
     runs = {PLAIN: step(plain, x, y), FLOOR: bare(deepcopy(plain), x, y), OURS: step(randomize(plain), x, y)}
     timed = measuring.interleaved(runs, seconds=SECONDS)

@@ -1,12 +1,12 @@
-"""What randomness costs on a GPU: a random ResNet-18 against the deterministic one, and its draw against one pass.
+"""Cost of randomness on a GPU: a random ResNet-18 against the deterministic one, and its draw against one pass.
 
     python benchmarks/gpu.py [--json FILE] [--rounds N]
 
-A batch of 128, in float32 (convolutions as torch has them, in TF32 where the card can) and under bfloat16 autocast. The
-forward is one with a fresh draw and without gradients; the training step is cross-entropy, backward pass and plain SGD.
-The draw alone is that of all parameters; the pass reads two tensors of as many elements and writes a third. Time is
-between CUDA events around a few runs in a row, so the work of the host counts where the GPU waits for it. Sides are
-interleaved as in ``overhead.py``, and ratios are of medians with a 95 % bootstrap interval.
+A batch of 128, in float32 (convolutions with torch's defaults: TF32 where the card supports it) and under bfloat16
+autocast. The forward uses a fresh draw and no gradients; the training step is cross-entropy, backward pass and plain
+SGD. The draw alone covers all parameters; the pass reads two tensors with as many elements and writes a third. Time is
+measured between CUDA events around a few consecutive runs, so host work counts where the GPU waits for it. Variants are
+interleaved as in ``overhead.py``; ratios are of medians with a 95 % bootstrap interval.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from variate.random.randomize import randomize
 
 CASE = "ResNet-18 b128"
 IN_A_ROW = 5  # runs between two events
-WARM = 5  # of those, before anything is timed: kernels are compiled and chosen
+WARM = 5  # groups of runs before timing starts, in which kernels are compiled and selected
 PLAIN, OURS = "deterministic", "variate"
 PASS, DRAW = "streaming pass", "draw"
 PRECISIONS = {"float32": False, "bfloat16 autocast": True}
@@ -91,7 +91,7 @@ def clocked(run: Run) -> float:
 
 
 def interleaved(sides: Mapping[str, Run], rounds: int) -> Timed:
-    """Every side once a round, in shuffled order."""
+    """Run every variant once per round, in shuffled order."""
     for run in sides.values():
         for _ in range(WARM):
             clocked(run)
@@ -119,13 +119,13 @@ def measure(rounds: int) -> dict[str, dict[str, Any]]:
 
 
 def compared(timed: Timed, side: str, reference: str) -> dict[str, Any]:
-    """One side against its reference."""
+    """One variant against its reference."""
     medians = {name: round(timed.median(name), 4) for name in (side, reference)}
     return {"ms": medians, "rounds": timed.rounds, "ratio": timed.ratio(side, reference)}
 
 
 def facts() -> dict[str, Any]:
-    """Those of the machine, and of its GPU."""
+    """Facts about the machine and its GPU."""
     card = torch.cuda.get_device_properties(0)
     return {
         "gpu": card.name,

@@ -1,11 +1,11 @@
 """Does any attack or suite claim an effect that is not there? The coin networks, and a budget of nearly nothing.
 
-    python benchmarks/honesty.py runs/tools runs/honesty.jsonl     # goes on where it was stopped
+    python benchmarks/honesty.py runs/tools runs/honesty.jsonl     # continues where it was stopped
     python benchmarks/honesty.py --page docs/results/honesty/answers.jsonl.gz
 
-A coin's answers depend on no input: every attack must report 95 % and survive-20 .95^20. A budget of 1e-6 changes
-nothing: on a random LeNet every attack must report its clean accuracy. Every attack runs with its usual settings, in
-the first norm that it has, on 64 test images.
+A coin's answers do not depend on the input: every attack must report 95 %, and survive-20 must be .95^20. A budget of
+1e-6 changes nothing: on a random LeNet every attack must report the clean accuracy. Every attack runs with its default
+settings, in the first norm it supports, on 64 test images.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from variate.training.saved import load
 
 EXAMPLES, DRAWS, VERDICT, ERROR = 64, 5, 400, 0.05
 COIN, SHARED, LENET = "coin, each example", "coin, whole batch", "random LeNet"
-SIZES = {"linf": "0.5", "l2": "5", "l1": "20", "l0": "20"}  # of an attack on a coin
-NOTHING = {"linf": "1e-6", "l2": "1e-6", "l1": "1e-6"}  # l0 has no null test: a whole pixel is not nearly nothing
+SIZES = {"linf": "0.5", "l2": "5", "l1": "20", "l0": "20"}  # budgets of an attack on a coin
+NOTHING = {"linf": "1e-6", "l2": "1e-6", "l1": "1e-6"}  # l0 has no null test: a whole pixel is more than nearly nothing
 SUITES = ("quick", "standard", "full")
 DEPLOYMENTS = ("single", "survive-20")
 
 
 def attacks() -> dict[str, list[str]]:
-    """The attacks that can run here, by the first norm that they have."""
+    """The attacks that can run here, by the first norm they support."""
     found: dict[str, list[str]] = {}
     for name, entry in registry.entries("attacks").items():
         if not entry.facts["variants"] or installed(name):
@@ -55,7 +55,7 @@ def measure(network: nn.Module, name: str, sizes: dict[str, str], data: tuple[An
 
 
 def table(records: Records) -> str:
-    """Attacks down, networks and deployments across, each cell with its 95 % interval; what is untrue is marked."""
+    """Attacks down, networks and deployments across, each cell with its 95 % interval; false claims are marked."""
     known = [claim for claim in records.claims.values() if records.examples.get(claim.id)]
     rows = [row for claim in known for row in rows_of(records, claim)]
     columns = [(COIN, "single"), (COIN, "survive-20"), (SHARED, "single"), (SHARED, "survive-20"), (LENET, "single")]
@@ -83,7 +83,7 @@ def _cell(row: Row | None, truth: float) -> str:
 
 
 def main() -> None:
-    """Measure what is not recorded yet, and print the table."""
+    """Run the measurements that are not recorded yet, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", nargs="?", help="folder of the random LeNet")
     parser.add_argument("records", nargs="?", help="file of the records")

@@ -1,7 +1,7 @@
-"""What the benchmarks share: interleaved timing, ratios with their uncertainty, facts of the machine, tables, JSON.
+"""Interleaved timing, ratios with their uncertainty, facts about the machine, tables and JSON for the benchmarks.
 
-The machine may be shared and its clock may drift, so nothing is compared across runs: every side runs once in every
-round, in an order that is shuffled anew, and ratios are of medians over the same rounds.
+The machine may be shared and its clock may drift, so nothing is compared across runs: every variant runs once in every
+round, in a newly shuffled order, and ratios are of medians over the same rounds.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from variate.random.noise import native
 
 RESAMPLES = 2000
 LEVEL = 0.95
-LEAST, MOST = 11, 301  # rounds, where their number is not given
-BUSY = 0.05  # of the cores, used by other processes: where a parallel region has to wait for them, ratios mean little
+LEAST, MOST = 11, 301  # rounds if no number is given
+BUSY = 0.05  # share of the cores in use by other processes above which ratios mean little: parallel regions wait
 
 Run = Callable[[], object]
 Medians = Mapping[str, np.ndarray]
@@ -50,22 +50,22 @@ class Estimate:
         return f"{self.value:.3f} ({self.low:.3f}-{self.high:.3f})"
 
     def times(self) -> str:
-        """In few digits, as a multiple."""
+        """The number as a multiple, with few digits."""
         return f"{self.value:.1f} ({self.low:.1f}-{self.high:.1f})"
 
     def record(self) -> dict[str, float | None]:
-        """For JSON: null where a bound is infinite."""
+        """The number for JSON; infinite bounds become null."""
         numbers = {"value": self.value, "low": self.low, "high": self.high}
         return {name: round(number, 4) if math.isfinite(number) else None for name, number in numbers.items()}
 
 
 @dataclass(frozen=True)
 class Timed:
-    """Seconds of every side in every round.
+    """Seconds of every variant in every round.
 
     Attributes:
-        seconds: by side; entry i of every side is from round i.
-        elsewhere: share of the machine's cores that other processes used meanwhile; nan where it is not known.
+        seconds: by variant; entry i of every variant is from round i.
+        elsewhere: share of the machine's cores that other processes used meanwhile; nan where unknown.
     """
 
     seconds: dict[str, np.ndarray]
@@ -73,7 +73,7 @@ class Timed:
 
     @property
     def rounds(self) -> int:
-        """How often every side ran."""
+        """Number of runs of every variant."""
         return len(next(iter(self.seconds.values())))
 
     def median(self, side: str) -> float:
@@ -81,7 +81,7 @@ class Timed:
         return 1e3 * float(np.median(self.seconds[side]))
 
     def estimate(self, value: Callable[[Medians], np.ndarray]) -> Estimate:
-        """A function of the sides' medians, with its interval: whole rounds are resampled, so that drift cancels."""
+        """A function of the medians, with its interval; whole rounds are resampled so that drift cancels."""
         rounds = np.random.default_rng(0).integers(self.rounds, size=(RESAMPLES, self.rounds))
         center = value({side: np.median(times[None], axis=1) for side, times in self.seconds.items()})
         resampled = value({side: np.median(times[rounds], axis=1) for side, times in self.seconds.items()})
@@ -90,11 +90,11 @@ class Timed:
         return Estimate(float(center[0]), float(low), float(high))
 
     def ratio(self, side: str, reference: str) -> Estimate:
-        """Median of one side by median of another."""
+        """Median of one variant divided by the median of another."""
         return self.estimate(lambda medians: medians[side] / medians[reference])
 
     def excess(self, side: str, ours: str, reference: str) -> Estimate:
-        """What ``side`` costs above the reference, in units of what ``ours`` does; infinite if that is nothing."""
+        """Cost of ``side`` above the reference, divided by that of ``ours``; infinite if the latter is zero."""
 
         def value(medians: Medians) -> np.ndarray:
             theirs, own = (medians[one] - medians[reference] for one in (side, ours))
@@ -104,12 +104,12 @@ class Timed:
 
 
 def interleaved(sides: Mapping[str, Run], *, seconds: float, rounds: int | None = None) -> Timed:
-    """Time every side once a round, in shuffled order, after two runs of each to warm up.
+    """Time every variant once per round, in shuffled order, after two warm-up runs of each.
 
     Args:
-        sides: what to run, by name.
-        seconds: how long all rounds may take together, if ``rounds`` is not given; never less than 11 rounds.
-        rounds: how many.
+        sides: functions to run, by name.
+        seconds: time limit for all rounds together, if ``rounds`` is not given; at least 11 rounds are run.
+        rounds: number of rounds.
     """
     for _ in range(2):
         once = sum(_clocked(run) for run in sides.values())
@@ -127,13 +127,13 @@ def interleaved(sides: Mapping[str, Run], *, seconds: float, rounds: int | None 
 
 
 def warn(timed: Timed) -> None:
-    """Say so if other processes were in the way of a measurement."""
+    """Warn if other processes disturbed a measurement."""
     if timed.elsewhere > BUSY:
         print(f"  not to be trusted: other processes used {timed.elsewhere:.0%} of the cores meanwhile", flush=True)
 
 
 def facts() -> dict[str, Any]:
-    """What decides the numbers: processor, threads, versions, date, sampler, and the load of the machine now."""
+    """Facts that affect the numbers: processor, threads, versions, date, sampler, and the current load."""
     return {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
@@ -152,14 +152,14 @@ def announce(machine: Mapping[str, Any]) -> None:
 
 
 def write(path: Path | None, machine: Mapping[str, Any], results: Mapping[str, Any]) -> None:
-    """Write results with the machine's facts as JSON, if there is a path."""
+    """Write results and the facts about the machine as JSON, if a path is given."""
     if path:
         text = json.dumps({"machine": machine, **results}, indent=2, default=Estimate.record)
         path.write_text(text + "\n", encoding="utf-8")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; the first column to the left, the others to the right."""
+    """Print a table, with the first column left-aligned and the others right-aligned."""
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     for row in (head, ["-" * width for width in widths], *rows):
         first, *others = [
@@ -177,7 +177,7 @@ def _clocked(run: Run) -> float:
 
 
 def _cores() -> tuple[float, float, float]:
-    """Seconds by the clock, of all cores at work, and of this process at work."""
+    """Wall-clock seconds, busy seconds of all cores, and busy seconds of this process."""
     now, own = time.perf_counter(), sum(os.times()[:2])
     try:
         words = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]

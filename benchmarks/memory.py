@@ -1,12 +1,12 @@
-"""What randomness costs in memory: training ResNet-18 at batch 128, above the deterministic network.
+"""Cost of randomness in memory: training ResNet-18 at batch 128, above the deterministic network.
 
     python benchmarks/memory.py [--json FILE] [--repeats N] [--no-peers]
 
-Every number is the peak resident memory (VmHWM, so Linux only) of a process of its own that makes the network and does
-four steps of SGD without momentum. Every process imports the same modules, and gives every tensor back to the system
-when it is freed (MALLOC_MMAP_THRESHOLD_): the habits of glibc would vary by more than what is measured. The difference
-of medians to the deterministic network is also given in units of one float tensor for each parameter. Other libraries
-are measured too where they are installed (``pip install --no-deps -r benchmarks/peers.txt``).
+Every number is the peak resident memory (VmHWM, so Linux only) of a separate process that builds the network and runs
+four steps of SGD without momentum. Every process imports the same modules, and returns every freed tensor to the system
+(MALLOC_MMAP_THRESHOLD_), because the variation of glibc's allocator would exceed the differences measured. The
+difference of medians to the deterministic network is also given in units of one float tensor per parameter. Other
+libraries are included where they are installed (``pip install --no-deps -r benchmarks/peers.txt``).
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from variate.random.randomize import randomize
 
 CASE = "ResNet-18 b128"
 STEPS, REPEATS = 4, 3
-TARGET = 3.0  # float tensors for each parameter
+TARGET = 3.0  # float tensors per parameter
 MEGABYTE = 1e6
 
 
 def worker(side: str) -> None:
-    """Train one side, and print the peak in bytes."""
+    """Train one variant, and print the peak in bytes."""
     peers.load()
     network, x, y = CASES[CASE]()
     network = made(side, network)
@@ -45,7 +45,7 @@ def worker(side: str) -> None:
 
 
 def made(side: str, plain: nn.Module) -> nn.Module:
-    """The network of a side."""
+    """The network of a variant."""
     if side == PLAIN:
         return plain
     if side == OURS:
@@ -55,13 +55,13 @@ def made(side: str, plain: nn.Module) -> nn.Module:
 
 
 def peak() -> int:
-    """The most memory that this process ever had resident, in bytes; ``ru_maxrss`` would count its parent's too."""
+    """Peak resident memory of this process in bytes; ``ru_maxrss`` would include the parent's."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 def fresh(side: str) -> int:
-    """The peak of a new process that trains one side."""
+    """Peak of a new process that trains one variant."""
     words = [sys.executable, __file__, "--side", side]
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**16)}
     done = subprocess.run(words, check=True, capture_output=True, text=True, env=environment)
@@ -69,7 +69,7 @@ def fresh(side: str) -> int:
 
 
 def measure(sides: list[str], repeats: int) -> dict[str, Any]:
-    """Every side in turns, in processes of their own."""
+    """Run the variants in turns, each in its own process."""
     bytes_of: dict[str, list[int]] = {side: [] for side in sides}
     for _ in range(repeats):
         for side, found in bytes_of.items():
@@ -80,7 +80,7 @@ def measure(sides: list[str], repeats: int) -> dict[str, Any]:
 
 
 def record(found: list[int], plain: float, unit: int) -> dict[str, Any]:
-    """The numbers of one side, in MB and in parameter-sized tensors above the deterministic network."""
+    """The numbers of one variant, in MB and in parameter-sized tensors above the deterministic network."""
     above = [(number - plain) / unit for number in (statistics.median(found), min(found), max(found))]
     return {
         "MB": round(statistics.median(found) / MEGABYTE, 1),

@@ -1,11 +1,11 @@
-"""What randomness costs: random networks against the deterministic one, and against other libraries.
+"""Cost of randomness: random networks against the deterministic one, and against other libraries.
 
     python benchmarks/overhead.py [--json FILE] [--cases lenet lstm] [--rounds N] [--no-peers]
 
-The forward is one with a fresh draw and without gradients, the training step is cross-entropy, backward pass and plain
-SGD, both in training mode. All sides of a measurement run in turns in one process; what is reported is the ratio of
-medians to the deterministic network with a 95 % bootstrap interval. Other libraries are measured too where they are
-installed (``pip install --no-deps -r benchmarks/peers.txt``). Everything takes about ten minutes on two idle cores.
+The forward uses a fresh draw and no gradients; the training step is cross-entropy, backward pass and plain SGD; both
+run in training mode. All variants of a measurement take turns in one process; the result is the ratio of medians to the
+deterministic network with a 95 % bootstrap interval. Other libraries are included where they are installed
+(``pip install --no-deps -r benchmarks/peers.txt``). The whole run takes about ten minutes on two idle cores.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from torch.nn import functional as F
 
 from variate.random.randomize import randomize
 
-SECONDS = 40  # for all rounds of one measurement, if it does not need more
+SECONDS = 40  # for all rounds of one measurement, unless the minimum number of rounds takes longer
 PLAIN, OURS = "deterministic", "variate"
 TARGETS = {
     "forward": dict(zip(CASES, (1.04, 1.03, 1.01, 1.01, 1.04), strict=True)),
     "training step": dict(zip(CASES, (1.02, 1.03, 1.01, 1.01, 1.02), strict=True)),
 }
-EXCESS = 4.0  # what a peer costs above the deterministic network, at least, in units of what we do
+EXCESS = 4.0  # least cost of a peer above the deterministic network, as a multiple of ours
 
 
 def forward(network: nn.Module, x: Tensor, y: Tensor) -> Callable[[], object]:
@@ -60,7 +60,7 @@ KINDS = {"forward": forward, "training step": step}
 
 
 def sides(case: Case, peers: bool) -> tuple[dict[str, Converted], dict[str, str]]:
-    """Every network of a case that can be measured, and why the others cannot."""
+    """The networks of a case that can be measured, and the reason why the others cannot."""
     plain, x, _ = case
     able, unable = {PLAIN: Converted(plain, 0.0, ""), OURS: Converted(randomize(plain), 1.0, "")}, {}
     for name, convert in (installed() if peers else {}).items():
@@ -72,7 +72,7 @@ def sides(case: Case, peers: bool) -> tuple[dict[str, Converted], dict[str, str]
 
 
 def compared(timed: Timed, able: Mapping[str, Converted], target: float) -> dict[str, dict[str, Any]]:
-    """One record for each side of a measurement."""
+    """One record per variant of a measurement."""
     found: dict[str, dict[str, Any]] = {}
     for name, side in able.items():
         found[name] = {"ms": round(timed.median(name), 3)}
@@ -103,7 +103,7 @@ def show(case: str, kind: str, found: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def measure(case: str, peers: bool, rounds: int | None) -> dict[str, Any]:
-    """Forward and training step of all sides of a case."""
+    """Forward and training step of all variants of a case."""
     made = CASES[case]()
     able, unable = sides(made, peers)
     found: dict[str, Any] = {}
@@ -119,7 +119,7 @@ def measure(case: str, peers: bool, rounds: int | None) -> dict[str, Any]:
 
 
 def explain(able: Mapping[str, Converted], unable: Mapping[str, str]) -> None:
-    """Print what is not as it should be with the sides of a case."""
+    """Print what the variants of a case leave out or cannot do."""
     for name, side in able.items():
         if side.note:
             print(f"  {name}: {side.note}", flush=True)
@@ -129,7 +129,7 @@ def explain(able: Mapping[str, Converted], unable: Mapping[str, str]) -> None:
 
 
 def chosen(words: list[str]) -> list[str]:
-    """The cases whose name contains one of the words; all, if there are none."""
+    """The cases whose name contains one of the words; all cases if no words are given."""
     found = [case for case in CASES if not words or any(word.lower() in case.lower() for word in words)]
     if not found:
         raise SystemExit(f"no case is named like {', '.join(words)}: expected some of {', '.join(CASES)}")

@@ -1,8 +1,8 @@
-"""The page "What randomness costs", from the committed measurements alone.
+"""Build the page "What randomness costs" from the committed measurements alone.
 
     python benchmarks/page.py > docs/what-it-costs.md
 
-Each measurement is made by the command that stands beside its table.
+The command beside each table makes its measurement.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ PLAIN = "deterministic"
 
 def read(name: str) -> dict[str, Any]:
     """One file of measurements."""
-    found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    return found
+    results: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return results
 
 
-def machine(found: dict[str, Any]) -> str:
-    """Where and when, in one line."""
-    facts = found["machine"]
+def machine(results: dict[str, Any]) -> str:
+    """The date and the machine, in one line."""
+    facts = results["machine"]
     versions = f"Python {facts['python']}, torch {facts['torch']}"
     return f"{facts['date']}, {facts['cpu']}, {facts['threads']} threads, {versions}, sampler: {facts['sampler']}"
 
 
-def heading(title: str, name: str, found: dict[str, Any]) -> list[str]:
-    """What begins a section: its title, its command, where and when."""
-    return [f"## {title}", "", f"`python benchmarks/{name}.py` ({machine(found)})", ""]
+def heading(title: str, name: str, results: dict[str, Any]) -> list[str]:
+    """The head of a section: its title, its command, the date and the machine."""
+    return [f"## {title}", "", f"`python benchmarks/{name}.py` ({machine(results)})", ""]
 
 
 def interval(estimate: dict[str, float | None]) -> str:
@@ -42,38 +42,42 @@ def interval(estimate: dict[str, float | None]) -> str:
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:
-    """A Markdown table, numbers to the right."""
+    """A Markdown table with right-aligned numbers."""
     lines = ["| " + " | ".join(head) + " |", "|:--" + "|--:" * (len(head) - 1) + "|"]
     return [*lines, *("| " + " | ".join(row) + " |" for row in rows), ""]
 
 
 def overhead() -> list[str]:
-    """Forward and training step, beside the peers."""
-    found = read("overhead")
-    cases = list(found["cases"])
-    lines = heading("Against the deterministic network", "overhead", found)
-    for kind in found["cases"][cases[0]]:
-        measured = {case: found["cases"][case][kind]["sides"] for case in cases}
+    """Forward and training step, compared with other libraries."""
+    results = read("overhead")
+    cases = list(results["cases"])
+    lines = heading("Against the deterministic network", "overhead", results)
+    for kind in results["cases"][cases[0]]:
+        measured = {case: results["cases"][case][kind]["sides"] for case in cases}
         names = list(dict.fromkeys(name for case in cases for name in measured[case] if name != PLAIN))
         lines += [f"{kind.capitalize()}, ratio of medians with its 95 % interval:", ""]
         rows = [[name, *(_ratio(measured[case].get(name, {})) for case in cases)] for name in names]
-        asked = ["asked of variate", *(f"{measured[case][OURS]['target']:.2f}" for case in cases)]
-        lines += table(["", *cases], [*rows, asked])
-    lines += ["A network's excess over 1 in units of ours; 4 was asked:", ""]
+        targets = ["target", *(f"{measured[case][OURS]['target']:.2f}" for case in cases)]
+        lines += table(["", *cases], [*rows, targets])
+    lines += [
+        "What each library costs above the deterministic network, as a multiple of what Variate costs above it",
+        "(target: at least 4):",
+        "",
+    ]
     rows = []
-    for kind in found["cases"][cases[0]]:
-        measured = {case: found["cases"][case][kind]["sides"] for case in cases}
+    for kind in results["cases"][cases[0]]:
+        measured = {case: results["cases"][case][kind]["sides"] for case in cases}
         for name in dict.fromkeys(n for case in cases for n in measured[case] if n not in (PLAIN, OURS)):
             rows.append([f"{name}, {kind}", *(_excess(measured[case].get(name, {})) for case in cases)])
     lines += table(["", *cases], rows)
     notes = {
         f"- {name}, {case}: {row.get('cannot') or row['note']}"
         for case in cases
-        for kind in found["cases"][case].values()
+        for kind in results["cases"][case].values()
         for name, row in kind["sides"].items()
         if row.get("cannot") or row.get("note")
     }
-    lines += ["What the others leave out or cannot do:", "", *sorted(notes), ""]
+    lines += ["What the other libraries leave out or cannot do:", "", *sorted(notes), ""]
     return lines
 
 
@@ -86,76 +90,76 @@ def _excess(row: dict[str, Any]) -> str:
 
 
 def floor() -> list[str]:
-    """How far down a training step could go."""
-    found = read("floor")
-    lines = heading("How far down it could go", "floor", found)
+    """A lower bound for the training step."""
+    results = read("floor")
+    lines = heading("A lower bound for the training step", "floor", results)
     lines += [
-        "The floor is the deterministic training step with two bare calls of the sampler and an optimiser of as many",
-        "tensors more. Where it lies above what was asked, no further work around the sampler could reach that:",
+        "The floor is the deterministic training step plus two bare calls of the sampler and an optimizer over as many",
+        "additional tensors. Where it lies above the target, no further work outside the sampler could reach it:",
         "",
     ]
-    rows = [[case, interval(sides["floor"]["ratio"]), _ratio(sides[OURS])] for case, sides in found["cases"].items()]
+    rows = [[case, interval(sides["floor"]["ratio"]), _ratio(sides[OURS])] for case, sides in results["cases"].items()]
     return lines + table(["training step, ratio to deterministic", "floor", OURS], rows)
 
 
 def draws() -> list[str]:
     """Many draws at once."""
-    found = read("draws")
-    lines = heading("Many draws at once", "draws", found)
+    results = read("draws")
+    lines = heading("Many draws at once", "draws", results)
     lines += ["Input gradient averaged over S draws, against S deterministic passes:", ""]
     rows = []
-    for case, sides in found["gradients"].items():
+    for case, sides in results["gradients"].items():
         cells = [_ratio(sides.get(how, {})) for how in ("loop", "vmap", "threads", "auto")]
         target = sides["auto"].get("target")
         rows.append([case, *cells, sides["auto"]["chosen"], f"{target:.2f}" if target else ""])
-    lines += table(["", "loop", "vmap", "threads", "auto", "auto took", "asked of auto"], rows)
+    lines += table(["", "loop", "vmap", "threads", "auto", "auto chose", "target of auto"], rows)
     lines += ["Per-example draws, against one deterministic forward pass:", ""]
-    return lines + table(["", "ratio"], [[c, _ratio(s["per example"])] for c, s in found["per example"].items()])
+    return lines + table(["", "ratio"], [[c, _ratio(s["per example"])] for c, s in results["per example"].items()])
 
 
 def attacks() -> list[str]:
     """Attacks and verdicts, against plain loops and other libraries."""
-    found = read("attacks")
-    lines = heading("Attacks and verdicts", "attacks", found)
+    results = read("attacks")
+    lines = heading("Attacks and verdicts", "attacks", results)
     measured = {
-        "PGD with 10 steps on the deterministic LeNet, batch 128": found["deterministic"],
-        **{f"PGD with 20 averaged draws, random {case}": one for case, one in found["random"].items()},
-        "The judge at 100 draws, LeNet, batch 256": found["judge"],
-        "One gradient over 5 draws, ResNet-18, batch 32": found["oracle"],
+        "PGD with 10 steps on the deterministic LeNet, batch 128": results["deterministic"],
+        **{f"PGD with 20 averaged draws, random {case}": one for case, one in results["random"].items()},
+        "The judge at 100 draws, LeNet, batch 256": results["judge"],
+        "One gradient over 5 draws, ResNet-18, batch 32": results["oracle"],
     }
     for title, one in measured.items():
         rows = [
             [side, _ratio(row), f"{row['asked']:.2f}" if "asked" in row else ""] for side, row in one["sides"].items()
         ]
-        lines += [f"{title}:", "", *table(["", f"ratio to {one['against']}", "asked"], rows)]
+        lines += [f"{title}:", "", *table(["", f"ratio to {one['against']}", "target"], rows)]
     return lines
 
 
 def sampling() -> list[str]:
-    """Noise at the speed of memory."""
-    found = read("sampling")
-    lines = heading("The noise alone", "sampling", found)
+    """The noise against a pass over memory."""
+    results = read("sampling")
+    lines = heading("The noise alone", "sampling", results)
     lines += [
-        f"{found['weights']:,} Gaussians made and applied, against one pass that reads as much and writes as much;",
+        f"{results['weights']:,} Gaussians made and applied, against one pass that reads as much and writes as much",
+        "(target for Variate: at most 2):",
         "",
     ]
-    lines[-2] += " at most 2 was asked of ours:"
-    sides = list(next(iter(found["threads"].values()))["sides"])
-    rows = [[side, *(_sampled(measured["sides"][side]) for measured in found["threads"].values())] for side in sides]
-    return lines + table(["", *(f"threads: {threads}" for threads in found["threads"])], rows)
+    sides = list(next(iter(results["threads"].values()))["sides"])
+    rows = [[side, *(_sampled(measured["sides"][side]) for measured in results["threads"].values())] for side in sides]
+    return lines + table(["", *(f"threads: {threads}" for threads in results["threads"])], rows)
 
 
 def _sampled(row: dict[str, Any]) -> str:
-    nanoseconds = f"{row['ns per weight']:.2f} ns a weight"
+    nanoseconds = f"{row['ns per weight']:.2f} ns per weight"
     return f"{row['ratio']['value']:.2f} ({nanoseconds})" if "ratio" in row else nanoseconds
 
 
 def memory() -> list[str]:
     """Peak memory of training."""
-    found = read("memory")
-    lines = heading("Memory", "memory", found)
+    results = read("memory")
+    lines = heading("Memory", "memory", results)
     lines += [
-        f"{found['case']}, peak of a process that trains with plain SGD; at most 3 tensors was asked of ours:",
+        f"{results['case']}, peak memory of training with plain SGD (target for Variate: at most 3 tensors):",
         "",
     ]
     rows = [
@@ -165,42 +169,42 @@ def memory() -> list[str]:
             f"{row['above MB']:.0f}",
             f"{row['tensors']:.2f} [{row['least']:.2f}, {row['most']:.2f}]",
         ]
-        for side, row in found["sides"].items()
+        for side, row in results["sides"].items()
     ]
     return lines + table(["", "peak, MB", "above deterministic, MB", "in parameter-sized tensors"], rows)
 
 
 def report() -> list[str]:
-    """Reports: read, made, opened."""
-    found = read("report")
-    lines = heading("Reports", "report", found)
+    """Reading records, making a report and opening it."""
+    results = read("report")
+    lines = heading("Reports", "report", results)
     lines += [
-        "Seconds of processor time, how often as long that is as Python's `json` takes to parse the same lines alone,",
-        "and the time until Chromium has loaded the page:",
+        "Seconds of processor time (in brackets: as a multiple of the time that Python's `json` takes to parse the",
+        "same lines), and the time until Chromium has loaded the page:",
         "",
     ]
     rows = []
-    for name, case in found["cases"].items():
+    for name, case in results["cases"].items():
         spent = [f"{case[part]:.2f} s ({case[part] / case['json']:.1f})" for part in ("read", "page")]
         loaded = "-" if case["open"] is None else f"{case['open']:.0f} ms"
-        asked = found["asked"].get(name)
-        limit = "" if asked is None else f"{asked:.0f} ms"
+        target = results["asked"].get(name)
+        limit = "" if target is None else f"{target:.0f} ms"
         rows.append([name, f"{case['examples']:,}", *spent, f"{case['MB']:.2f} MB", loaded, limit])
-    heads = ["", "example records", "records read", "page made", "page", "page loaded", "asked of loading"]
-    return lines + table(heads, rows)
+    measured = ["reading the records", "making the page", "page size", "loading the page", "loading, target"]
+    return lines + table(["", "example records", *measured], rows)
 
 
 def serving() -> list[str]:
-    """What a request costs."""
-    found = read("serving")
-    lines = heading("Serving", "serving", found)
+    """The cost of a request."""
+    results = read("serving")
+    lines = heading("Serving", "serving", results)
     lines += [
-        "The time of a request, and its ratio to the deterministic network without `Served`; of an exported graph, to",
-        "the deterministic one in ONNX:",
+        "The time of a request, and its ratio to the deterministic network without `Served`; for exported graphs, the",
+        "ratio to the deterministic graph in ONNX:",
         "",
     ]
     cases = {
-        name: {side: row for side, row in case.items() if side != "rounds"} for name, case in found["cases"].items()
+        name: {side: row for side, row in case.items() if side != "rounds"} for name, case in results["cases"].items()
     }
     rows = [
         [side, *(f"{case[side]['ms']:.2f} ms, {interval(case[side]['ratio'])}" for case in cases.values())]
@@ -214,9 +218,10 @@ def page() -> str:
     head = [
         "# What randomness costs",
         "",
-        "Every number is a ratio measured in one run, its sides in turns; `python benchmarks/page.py` prints this page",
-        "from `benchmarks/results/`. Where a target was set it stands beside the number, met or not. An interval is",
-        "that of one process: where its memory happens to lie moves a forward pass by a few percent.",
+        "Every number is a ratio measured within one run, in which the compared variants take turns.",
+        "`python benchmarks/page.py` prints this page from `benchmarks/results/`. Targets are shown beside the",
+        "numbers, met or not. An interval covers one process only: the memory layout of a process shifts a forward",
+        "pass by a few percent.",
         "",
     ]
     parts = overhead, floor, draws, attacks, sampling, memory, serving, report

@@ -1,8 +1,8 @@
-"""The same networks made random by other libraries, where they are installed (``pip install --no-deps -r peers.txt``).
+"""The same networks made random by other libraries where they are installed (``pip install --no-deps -r peers.txt``).
 
 Every conversion starts from the deterministic network's own weights, with a standard deviation of a tenth of their
-size, as ``variate.randomize`` does: no side is slowed by saturated or denormal numbers. What is timed is the library's
-own forward. blitz's computes its KL terms too and cannot be told not to; bayesian-torch's does so in its LSTM only.
+size, as ``variate.randomize`` does, so saturated or denormal numbers slow no variant down. The library's own forward is
+timed. blitz also computes its KL terms there and cannot skip them; bayesian-torch does so in its LSTM only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 SCALE = 0.1
-LEAST_RANDOM = 0.5  # share of parameters below which a conversion is not called one
+LEAST_RANDOM = 0.5  # least share of random parameters for a conversion to count
 
 Convert = Callable[[nn.Module], None]
 
@@ -34,9 +34,9 @@ class Converted:
     """A network that a peer made random.
 
     Attributes:
-        network: it.
-        share: of the original's parameters that are random.
-        note: what is not as in the original, in words.
+        network: the converted network.
+        share: fraction of the original's parameters that are random.
+        note: differences from the original, in words.
     """
 
     network: nn.Module
@@ -45,7 +45,7 @@ class Converted:
 
 
 def installed() -> dict[str, Convert]:
-    """The conversions of the peers that are installed, by name and version."""
+    """The conversions of the installed peers, by name and version."""
     known = {
         ("bayesian-torch", "bayesian_torch"): _bayesian_torch,
         ("torchbnn", "torchbnn"): _torchbnn,
@@ -59,14 +59,14 @@ def installed() -> dict[str, Convert]:
 
 
 def load() -> None:
-    """Import what the conversions need, wherever it is installed: processes that are compared import the same."""
+    """Import what the conversions need where it is installed, so that compared processes import the same modules."""
     for name in ("bayesian_torch.layers", "bayesian_torch.models.dnn_to_bnn", "torchbnn", "blitz.modules"):
         if importlib.util.find_spec(name.partition(".")[0]):
             importlib.import_module(name)
 
 
 def converted(convert: Convert, plain: nn.Module, x: Tensor) -> Converted:
-    """A copy of ``plain`` made random; without its attention layers if they stand in the way. Raises ``Cannot``."""
+    """A copy of ``plain`` made random, without its attention layers if they fail to convert. Raises ``Cannot``."""
     try:
         return _checked(convert, plain, x)
     except Cannot:
@@ -81,7 +81,7 @@ def converted(convert: Convert, plain: nn.Module, x: Tensor) -> Converted:
 
 
 def _checked(convert: Convert, plain: nn.Module, x: Tensor) -> Converted:
-    """Convert a copy, see that it draws, and count what stayed deterministic."""
+    """Convert a copy, check that it draws, and count what stayed deterministic."""
     network = copy.deepcopy(plain)
     convert(network)
     before, after = dict(plain.named_parameters()), dict(network.named_parameters())
@@ -98,7 +98,7 @@ def _checked(convert: Convert, plain: nn.Module, x: Tensor) -> Converted:
 
 
 def _remarks(network: nn.Module) -> list[str]:
-    """What is odd about layers that a peer has."""
+    """Peculiarities of the layers of a peer."""
     return sorted({module.remark for module in network.modules() if isinstance(module, Stack)})
 
 
@@ -117,7 +117,7 @@ def _told(error: Exception) -> str:
 
 
 def _replace(network: nn.Module, kind: type[nn.Module], make: Callable[[Any], nn.Module]) -> None:
-    """Put ``make(child)`` where a child of a kind stands."""
+    """Replace every child of a kind by ``make(child)``."""
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, kind):
@@ -138,7 +138,7 @@ def _around(
     convert: Convert,
     then: Callable[[Any], nn.Module] = lambda hidden: hidden,
 ) -> None:
-    """Convert all but the modules of a kind, which become ``then(module)`` afterwards: themselves, if nothing else."""
+    """Convert all but the modules of a kind, which become ``then(module)`` afterwards: unchanged by default."""
 
     def back(aside: Aside) -> nn.Module:
         hidden = aside.hidden[0]
@@ -150,7 +150,7 @@ def _around(
 
 
 class Stack(nn.Module):
-    """Recurrent layers one above the other, with the interface of ``nn.LSTM``."""
+    """Stacked recurrent layers with the interface of ``nn.LSTM``."""
 
     def __init__(self, layers: list[nn.Module], remark: str) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ class Stack(nn.Module):
         self.remark = remark
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
-        """The states of the uppermost layer, (B, T, D)."""
+        """The states of the top layer, shape (B, T, D)."""
         for layer in self.layers:
             x = layer(x)[0]
         return x, None
@@ -174,7 +174,7 @@ def _std(tensor: Tensor) -> float:
 
 
 def _rho(tensor: Tensor) -> float:
-    """What softplus takes to the starting standard deviation."""
+    """The value whose softplus is the starting standard deviation."""
     return float(torch.tensor(_std(tensor)).expm1().log())
 
 

@@ -1,10 +1,10 @@
-"""How long a report takes: reading records, making the page, and opening it in Chromium.
+"""Time of a report: reading records, making the page, and opening it in Chromium.
 
     python benchmarks/report.py [--json FILE] [--repeats N]
 
-Reading and making the page are given in seconds of processor time, and in units of parsing the same lines with
-Python's ``json`` alone, in the same run. Opening is the browser's own time until the page has loaded; it needs
-playwright and an installed Chromium, and is left out without them.
+Reading and making the page are measured in seconds of processor time, and as a multiple of the time that Python's
+``json`` takes to parse the same lines in the same run. Opening is the browser's own time until the page has loaded; it
+needs playwright and an installed Chromium, and is skipped without them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ EXAMPLES, DRAWS = 10_000, 160
 REPEATS = 3
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = ("--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update")
-ASKED = 1000.0  # milliseconds until the page of 10,000 examples has loaded
+ASKED = 1000.0  # target: milliseconds until the page of 10,000 examples has loaded
 
 
 def ten_thousand(path: Path) -> Path:
@@ -84,14 +84,14 @@ def measured(path: Path, repeats: int) -> dict[str, Any]:
 
 
 def clocked(make: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds of processor time, and what was made."""
+    """Seconds of processor time, and the result."""
     start = time.process_time()
     made = make()
     return time.process_time() - start, made
 
 
 def opened(page: str, visits: int = 5) -> float | None:
-    """The median of milliseconds until a page has loaded; None without a browser."""
+    """Median milliseconds until a page has loaded; None without a browser."""
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     try:
         from playwright.sync_api import sync_playwright
@@ -115,7 +115,7 @@ def opened(page: str, visits: int = 5) -> float | None:
 
 
 def main() -> None:
-    """Measure, print, and write."""
+    """Measure, print the results, and write them."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--repeats", type=int, default=REPEATS)

@@ -1,10 +1,10 @@
-"""The tables of the pages under docs/results, made anew from the committed records and written between their marks.
+"""Rebuild the tables of the pages under docs/results from the committed records, and write them between their marks.
 
     python benchmarks/results_pages.py           # write
-    python benchmarks/results_pages.py --check   # say which pages are not those of their records
+    python benchmarks/results_pages.py --check   # name the pages that differ from their records
 
 A mark names the table and, where it is not the page's own folder, the folder of its records:
-``<!-- begin summary docs/results/paper -->`` ... ``<!-- end -->``.
+``<!-- begin highlights docs/results/paper -->`` ... ``<!-- end -->``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from variate.report.summary import summary
 from variate.report.table import markdown, study_rows
 
 ROOT = Path(__file__).parent.parent
+HIGHLIGHTS = ("random", "at", "random-at")  # the networks of the study whose lines stand in the README
 MARK = re.compile(r"(<!-- begin ([\w-]+)(?: (\S+))? -->\n).*?(<!-- end -->)", re.S)
 
 
@@ -33,19 +34,25 @@ def answers(folder: Path) -> Records:
     return Records(folder / "records.jsonl.gz")
 
 
+def highlights(folder: Path) -> str:
+    """The lines of a study's summary on a few of its networks."""
+    head, rule, *lines = summary(answers(folder)).splitlines()
+    return "\n".join([head, rule, *(line for line in lines if line.split(" | ")[0].strip("| ") in HIGHLIGHTS)])
+
+
 def grid(folder: Path) -> str:
-    """Attack draws by attack steps, one line for each number of draws, for every network and deployment."""
+    """Accuracy by attack draws (rows) and attack steps (columns), for every network and deployment."""
     rows = [row for row in study_rows(answers(folder), "table") if row.attack != CLEAN]
     steps = sorted({int(row.options["steps"]) for row in rows})
     lines = [["network", "deployment", "draws", *(f"{count} steps" for count in steps)]]
     lines.append([":--", ":--", "--:", *["--:"] * len(steps)])
     for network, deployment, draws in dict.fromkeys((row.network, row.deployment, row.draws) for row in rows):
-        found = {
+        by_steps = {
             int(row.options["steps"]): row.percent
             for row in rows
             if (row.network, row.deployment, row.draws) == (network, deployment, draws)
         }
-        lines.append([network, deployment, str(draws), *(found.get(count, "-") for count in steps)])
+        lines.append([network, deployment, str(draws), *(by_steps.get(count, "-") for count in steps)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -53,6 +60,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "table": lambda folder: markdown(answers(folder)),
     "sound": lambda folder: markdown(Records(folder / "sound.jsonl.gz")),
     "summary": lambda folder: summary(answers(folder)),
+    "highlights": highlights,
     "scales": lambda folder: scale_table(answers(folder)),
     "grid": grid,
     "tools": lambda folder: tools.table(json.loads((folder / "tools.json").read_text())["tools"]),
@@ -61,12 +69,12 @@ TABLES: dict[str, Callable[[Path], str]] = {
 
 
 def pages() -> list[Path]:
-    """Every page that holds a table of records."""
+    """Every page that has a table made from records."""
     return [ROOT / "README.md", *sorted(ROOT.glob("docs/results/*/README.md"))]
 
 
 def rebuilt(page: Path) -> str:
-    """A page with its tables made anew."""
+    """The text of a page with its tables rebuilt."""
 
     def fill(mark: re.Match[str]) -> str:
         begin, name, place, end = mark.groups()

@@ -1,8 +1,8 @@
-"""What the noise costs: ResNet-18's 11.2 million Gaussians, made and applied, against one pass over the same memory.
+"""Cost of the noise: ResNet-18's 11.2 million Gaussians, made and applied, against one pass over the same memory.
 
     python benchmarks/sampling.py [--json FILE] [--rounds N] [--threads 1 2]
 
-``variate`` is the compiled sampler, once with the standard deviation given and once with its softplus inside. The pass
+``variate`` is the compiled sampler, once with the standard deviation given and once computing its softplus. The pass
 reads two tensors and writes a third (``torch.add(a, b, out=c)``), tensor by tensor.
 """
 
@@ -27,22 +27,22 @@ from variate.random.noise import native, threefry
 from variate.random.noise.native import Row, Table
 
 CASE = "ResNet-18 b128"
-SECONDS = 20  # for all rounds of one number of threads, if they do not need more
+SECONDS = 20  # for all rounds at one number of threads, unless the minimum number of rounds takes longer
 PASS = "streaming pass"
 SCALED, SOFTPLUS = "variate, mean + scale * noise", "variate, mean + softplus(rho) * noise"
 CHAIN, PLAIN_TORCH = "torch, mean + softplus(rho) * randn_like", "variate in plain torch (threefry)"
-TARGET = 2.0  # times the streaming pass
+TARGET = 2.0  # as a multiple of the streaming pass
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """The tensors that every side reads and writes, as long as ResNet-18's parameters.
+    """The tensors that every variant reads and writes, with the sizes of ResNet-18's parameters.
 
     Attributes:
-        uids: of the parameters.
-        means: what the noise is added to.
-        levels: what it is scaled by: taken for a standard deviation, or for what softplus makes one.
-        outs: where the sum goes.
+        uids: numbers of the parameters.
+        means: tensors to which the noise is added.
+        levels: scale of the noise, used as a standard deviation or as the input of softplus.
+        outs: tensors that receive the sum.
     """
 
     uids: list[int]
@@ -52,12 +52,12 @@ class Tensors:
 
     @property
     def count(self) -> int:
-        """Elements of all means."""
+        """Number of elements of all means."""
         return sum(mean.numel() for mean in self.means)
 
 
 def tensors() -> Tensors:
-    """Tensors as the benchmark's network has them."""
+    """Tensors with the sizes of the benchmark's network."""
     named = {name: parameter.detach() for name, parameter in CASES[CASE]()[0].named_parameters()}
     means = list(named.values())
     uids = [hash_words("parameter", name) for name in named]
@@ -65,7 +65,7 @@ def tensors() -> Tensors:
 
 
 def streaming(t: Tensors) -> Callable[[], object]:
-    """Read two, write one."""
+    """Read two tensors, write one."""
 
     def run() -> None:
         for mean, level, out in zip(t.means, t.levels, t.outs, strict=True):
@@ -82,12 +82,12 @@ def compiled(t: Tensors, positive: bool) -> Callable[[], object]:
 
 
 def chain(t: Tensors) -> Callable[[], object]:
-    """What anyone would write."""
+    """The obvious way in torch."""
     return lambda: [m + F.softplus(rho) * torch.randn_like(m) for m, rho in zip(t.means, t.levels, strict=True)]
 
 
 def plain_torch(t: Tensors) -> Callable[[], object]:
-    """The same noise as the compiled sampler's, without it."""
+    """The noise of the compiled sampler, made in plain torch."""
     keys = itertools.count()
 
     def run() -> object:
@@ -101,7 +101,7 @@ def plain_torch(t: Tensors) -> Callable[[], object]:
 
 
 def measure(t: Tensors, threads: int, rounds: int | None) -> dict[str, Any]:
-    """All sides on a number of threads."""
+    """All variants on a number of threads."""
     torch.set_num_threads(threads)
     sides = {PASS: streaming(t)}
     if native.available():
@@ -127,7 +127,7 @@ def measure(t: Tensors, threads: int, rounds: int | None) -> dict[str, Any]:
 
 
 def record(timed: Timed, side: str, count: int) -> dict[str, Any]:
-    """The numbers of one side."""
+    """The numbers of one variant."""
     ms = timed.median(side)
     numbers = {"ms": round(ms, 3), "ns per weight": round(1e6 * ms / count, 4), "rounds": timed.rounds}
     return numbers | ({} if side == PASS else {"ratio": timed.ratio(side, PASS)})

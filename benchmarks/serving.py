@@ -1,11 +1,11 @@
-"""What a request costs when a random network is served: one draw and the mean of 16, against the deterministic network.
+"""Cost of a request to a served random network: one draw and the mean of 16, against the deterministic network.
 
     python benchmarks/serving.py [--json FILE] [--rounds N]
 
-Every side answers the same batch with log probabilities, without gradients. ``one draw`` is ``Served(net)``, with a key
-from the operating system for every request; the mean of 16 is made by each ``how``. The exported ONNX graphs are beside
-them where onnxruntime is installed: the random one against the deterministic one. What is reported is the latency and
-the ratio of medians with a 95 % bootstrap interval.
+Every variant answers the same batch with log probabilities, without gradients. ``one draw`` is ``Served(net)``, with a
+key from the operating system for every request; the mean of 16 is measured for each way of running draws. Where
+onnxruntime is installed, the exported ONNX graphs are included, the random one against the deterministic one. The
+results are the latency and the ratio of medians with a 95 % bootstrap interval.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from variate.serving.exporting import export
 from variate.serving.opening import open_exported
 from variate.serving.serving import Served
 
-SECONDS = 15  # for all rounds of one case, if they do not need more
+SECONDS = 15  # for all rounds of one case, unless the minimum number of rounds takes longer
 PLAIN, PLAIN_GRAPH = "deterministic", "deterministic, ONNX"
 DRAWS = 16
 WAYS = ("loop", "vmap", "threads", "auto")
@@ -39,7 +39,7 @@ CASES = {
 
 
 def graphs(plain: nn.Module, x: Tensor, folder: str) -> dict[str, Run]:
-    """The exported networks, as far as they can be exported here."""
+    """The networks that can be exported here."""
     try:
         export(plain, f"{folder}/plain.onnx", x)
         export(randomize(plain), f"{folder}/random.onnx", x)
@@ -51,7 +51,7 @@ def graphs(plain: nn.Module, x: Tensor, folder: str) -> dict[str, Run]:
 
 
 def measured(name: str, rounds: int | None) -> dict[str, Any]:
-    """All sides of one case."""
+    """All variants of one case."""
     plain, x, _ = CASES[name]()
     net = randomize(plain.eval())
     served = {"one draw": Served(net), **{f"mean of {DRAWS}, {how}": Served(net, DRAWS, how=how) for how in WAYS}}

@@ -1,4 +1,4 @@
-"""How long the command line takes to answer: the median wall time of fresh processes, beside a bare interpreter.
+"""Response time of the command line: the median wall time of fresh processes, compared with a bare interpreter.
 
 Usage: ``python benchmarks/startup.py``
 """
@@ -20,7 +20,7 @@ COMMANDS = {
 
 
 def median_seconds(words: list[str]) -> float:
-    """The median over fresh processes, after one that warms the disk."""
+    """Median over fresh processes, after one that warms the disk cache."""
     times = []
     for _ in range(ROUNDS + 1):
         start = time.perf_counter()

@@ -1,13 +1,13 @@
-"""What tools say of a random network, and what fresh draws say of the inputs that they return.
+"""What tools report about a random network, and how fresh draws judge the inputs they return.
 
     variate train --data fashion-mnist --network lenet --defense "random-at(scale=1.25)" --epochs 2 --lr 3e-3
         --objective "adversarial+snr(target=0.8):1" --budget linf:0.01 --attack-steps 1 --out runs/tools
     python benchmarks/tools.py runs/tools --json docs/results/tools/tools.json
     python benchmarks/tools.py --page docs/results/tools/tools.json     # the table again, from the records
 
-All get the same network, 256 test images of Fashion-MNIST, budget and steps. Other libraries are asked as their users
-ask them, and those that cannot average get a module whose forward is the mean over fresh draws. They are measured where
-they are installed (``pip install --no-deps -r benchmarks/tools.txt``).
+All tools get the same network, 256 test images of Fashion-MNIST, budget and steps. Other libraries are called the way
+their users call them, and those that cannot average get a module whose forward is the mean over fresh draws. They are
+included where they are installed (``pip install --no-deps -r benchmarks/tools.txt``).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ LOOP = "plain loop, 10 draws"
 
 @dataclass(frozen=True)
 class Returned:
-    """What a tool gives back: inputs, and the robust accuracy that it reports, if it reports one."""
+    """The result of a tool: inputs, and the robust accuracy if it reports one."""
 
     x: Tensor
     reports: float | None = None
@@ -54,7 +54,7 @@ Tool = Callable[[RandomNetwork, Tensor, Tensor, float], Returned]
 
 
 def loop(draws: int) -> Tool:
-    """The twenty lines that anyone would write."""
+    """A plain PGD loop of twenty lines."""
 
     def run(network: RandomNetwork, x: Tensor, y: Tensor, eps: float) -> Returned:
         found = x.clone()
@@ -70,7 +70,7 @@ def loop(draws: int) -> Tool:
 
 
 def ours(draws: int) -> Tool:
-    """Our PGD; what it reports is the judge's verdict."""
+    """Our PGD; it reports the judge's verdict."""
 
     def run(network: RandomNetwork, x: Tensor, y: Tensor, eps: float) -> Returned:
         budget, target = Budget.parse(f"linf:{eps}"), Target(network, "keyed")
@@ -94,7 +94,7 @@ def torchattacks_pgd(draws: int) -> Tool:
 
 
 def foolbox_pgd(draws: int) -> Tool:
-    """Foolbox on the averaged module; it reports how many of its inputs that module gets wrong."""
+    """Foolbox on the averaged module; it reports how many of its inputs the module gets wrong."""
 
     def run(network: RandomNetwork, x: Tensor, y: Tensor, eps: float) -> Returned:
         import foolbox
@@ -169,13 +169,13 @@ TOOLS: dict[str, tuple[str | None, Tool]] = {
 
 
 def verdict(network: RandomNetwork, x: Tensor, y: Tensor, *, seed: int) -> np.ndarray:
-    """Right answers of fresh draws: shape (draws, examples)."""
+    """Correct answers of fresh draws, shape (draws, examples)."""
     single = [Deployment.parse("single")]
     return judge(network, x, y, deployments=single, draws=FRESH, stream=Stream("verdict", seed), kind="keyed")["single"]
 
 
 def measure(network: RandomNetwork, x: Tensor, y: Tensor) -> dict[str, Any]:
-    """Every tool that is here: what it reports, what fresh draws say, the null test, processor seconds."""
+    """For every installed tool: its report, the rate on fresh draws, the null test, processor seconds."""
     found: dict[str, Any] = {"clean": {"right": verdict(network, x, y, seed=1).sum(1).tolist()}}
     for name, (needs, tool) in TOOLS.items():
         if needs is not None and not installed(needs):

@@ -1,8 +1,8 @@
-"""How noisy should a random network be? Chosen on the validation split of digits with three seeds.
+"""How noisy should a random network be? Choose the noise on the validation split of digits with three seeds.
 
     python examples/choose_noise.py docs/results/noise/records.jsonl
 
-About ten minutes on two cores. What is recorded already is not trained again.
+Takes about ten minutes on two cores. Networks that are already recorded are not trained again.
 """
 
 import itertools
@@ -21,13 +21,13 @@ from variate.training.run_folder import run_record
 from variate.training.saved import build
 from variate.training.train import train
 
-NOISE = (0.0, 0.1, 0.2, 0.35, 0.5)  # of each tensor's size; 0 is the deterministic network
+NOISE = (0.0, 0.1, 0.2, 0.35, 0.5)  # as a fraction of each tensor's size; 0 is the deterministic network
 SEEDS = (0, 1, 2)
 BUDGET = "linf:0.1"
 
 
 def objective_of(base: str, noise: float) -> str:
-    """The objective that keeps the noise at its level."""
+    """The objective that holds the noise at this level."""
     return f"{base}+snr(target={1 / noise:g})" if noise else base
 
 

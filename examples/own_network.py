@@ -12,7 +12,7 @@ from variate import registry
 
 
 class OwnNetwork(nn.Module):
-    """Any module will do: layers are not known by class, parameters are known by name."""
+    """Any module works: Variate finds parameters by name, not layers by class."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """What can be random: modules by operations, what each operation must do, and the few pairs that torch itself forbids.
 
-``tests/test_catalogue.py`` runs every pair. ``python tests/catalogue.py`` prints the page made of the same tables,
-``docs/what-can-be-random.md``.
+``tests/random/test_catalogue.py`` runs every pair. ``python tests/catalogue.py`` prints the page made of the same
+tables, ``docs/what-can-be-random.md``.
 """
 
 from __future__ import annotations
@@ -171,7 +171,6 @@ def normed(norm, dimensions=2):
 
 RECURRENT = {
     "vmap": "Batching rule not implemented",
-    "draws by vmap": "Batching rule not implemented",
     "torch.compile": "RNN, GRU, or LSTM",
 }
 FORWARD_AD = {"hessian": "forward AD"}
@@ -521,25 +520,17 @@ def frozen(name):
         assert all(found[n] is None for n in found if n not in names)
 
 
-def many_by(how):
-    def check(name):
-        _, net, x = made(name)
-        keys = [3, 1, 4]
-        net.eval()
-        with torch.no_grad():
-            expected = torch.stack([tensors(net.at(key)(x))[0] for key in keys])
-        network = net if isinstance(drawn(net, x), Tensor) else randomize(First(made(name)[0])).eval()
-        if network is not net:
-            expected = torch.stack([network.at(key)(x) for key in keys])
-        before = torch.get_num_threads()
-        torch.set_num_threads(2)
-        try:
-            assert torch.allclose(network.draws(x, keys, how), expected, **LOOSE)
-        finally:
-            torch.set_num_threads(before)
-
-    check.__doc__ = f"`draws(x, keys, how='{how}')` equals the loop over plain modules"
-    return check
+def many(name):
+    """`draws(x, keys)` equals the loop over plain modules"""
+    _, net, x = made(name)
+    keys = [3, 1, 4, 15]
+    net.eval()
+    with torch.no_grad():
+        expected = torch.stack([tensors(net.at(key)(x))[0] for key in keys])
+    network = net if isinstance(drawn(net, x), Tensor) else randomize(First(made(name)[0])).eval()
+    if network is not net:
+        expected = torch.stack([network.at(key)(x) for key in keys])
+    assert torch.allclose(network.draws(x, keys), expected, **LOOSE)
 
 
 class First(nn.Module):
@@ -572,8 +563,7 @@ OPERATIONS: dict[str, Callable[[str], None]] = {
     "accumulation": accumulated,
     ".to(dtype)": converted,
     "frozen": frozen,
-    "draws by vmap": many_by("vmap"),
-    "draws by threads": many_by("threads"),
+    "draws": many,
 }
 
 
@@ -595,9 +585,10 @@ def page() -> str:
         [
             "# What can be random",
             "",
-            "Every pair of this table is a test (`tests/test_catalogue.py`); the page is printed by",
-            "`python tests/catalogue.py`. Every parameter of every module is random: weights, biases, norms' affines,",
-            "embeddings, recurrent and attention weights.",
+            "Every cell of this table is a test (`tests/random/test_catalogue.py`).",
+            "`python tests/catalogue.py` prints it.",
+            "Every parameter of every module is random: weights, biases, affine parameters of norms, embeddings,",
+            "recurrent and attention weights.",
             "",
             *head,
             *body,
@@ -607,13 +598,13 @@ def page() -> str:
             *meaning,
             "- **DDP**: two gloo processes average their gradients as one process would (one test, all modules above).",
             "",
-            "Where it says no, torch cannot do it to the plain module either, and the test holds that it still cannot:",
+            "Where it says no, torch cannot do it with the plain module either; a test checks this:",
             "",
             *notes,
             "",
-            "What cannot be random is told by `variate check module:callable`, all findings at once: parameters that",
-            "are integer, complex, sparse, on the meta device or not initialized yet (lazy modules: run one forward",
-            "pass first); two parameters that share memory without being the same object; TorchScript.",
+            "`variate check module:callable` reports everything that cannot be random at once: parameters that are",
+            "integer, complex, sparse, on the meta device or not initialized yet (lazy modules: run one forward pass",
+            "first); two parameters that share memory without being the same object; TorchScript.",
         ]
     )
 

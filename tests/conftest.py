@@ -1,10 +1,22 @@
+import sys
+from pathlib import Path
+
 import pytest
 import torch
+from strict_skips import ALLOWED, StrictSkips, allowed_reasons, is_strict
 from torch import nn
+from torchvision_operators import declare_operators
 
 from variate.random.randomize import randomize
 
+sys.path.append(str(Path(sys.prefix) / "peers"))  # what `make test` installs for comparison alone
+TORCHVISION = declare_operators()
 torch.set_num_threads(1)  # the tensors here are small: a second thread only waits, and slows a busy machine threefold
+
+
+def pytest_configure(config):
+    if is_strict():
+        config.pluginmanager.register(StrictSkips(allowed_reasons(ALLOWED)), "strict-skips")
 
 
 @pytest.fixture

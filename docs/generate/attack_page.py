@@ -1,4 +1,4 @@
-"""The list of attacks, from what each attack says of itself."""
+"""The list of attacks, made from the facts that each attack declares."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from variate.registry import Entry
 
 GROUPS = {
     "gradient": ("White-box", "They take gradients of the averaged loss."),
-    "scores": ("Black-box, with scores", "They see the averaged scores of the inputs that they ask about."),
+    "scores": ("Black-box, with scores", "They see the averaged scores of the inputs they query."),
     "labels": ("Black-box, with labels", "They see the label that most of the draws give."),
-    "none": ("Without a question", "They hold another network, and never ask the one under attack."),
+    "none": ("Without queries", "They use another network, and never query the one under attack."),
 }
 HEAD = ["| attack | what it does | norms | can | source |", "|:--|:--|:--|:--|:--|"]
 
@@ -27,10 +27,10 @@ def attack_page() -> str:
 
 INTRODUCTION = (
     "Every attack works on random networks: it sees the network through an oracle that averages over fresh draws "
-    "([evaluate a network](evaluate.md)). *Aims*: it can go for a chosen label (`target=`). *Smallest*: it seeks the "
-    "smallest perturbation, within the budget. Options stand in brackets: `--attack 'pgd(steps=100, restarts=3)'`; "
-    "`draws`, `average`, `keys` and `target` are options of all, the others stand with [each attack in "
-    "full](entries/attacks.md). `variate list attacks` prints this list."
+    "([evaluate a network](evaluate.md)). *Aims*: it supports a target label (`target=`). *Smallest*: it looks for the "
+    "smallest perturbation within the budget. Options go in brackets: `--attack 'pgd(steps=100, restarts=3)'`. All "
+    "attacks take `draws`, `average`, `keys` and `target`; [each attack in full](entries/attacks.md) lists its other "
+    "options. `variate list attacks` prints this list."
 )
 
 

@@ -1,4 +1,4 @@
-"""The lists of defenses and objectives, from what each says of itself."""
+"""The lists of defenses and objectives, made from the facts that each declares."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from docs.generate.entry_text import cell, cited, linked, ours
 from variate.registry import Entry
 
 GROUPS = {
-    "none": ("No defense", "What every other is compared with."),
+    "none": ("No defense", "The baseline for all others."),
     "ours": ("Every parameter a distribution", "Networks whose every parameter has a learned mean and scale."),
-    "distillation": ("Distillation", "A network that learns the softened answers of another one."),
+    "distillation": ("Distillation", "A network trained on the softened answers of another one."),
     "adversarial training": ("Adversarial training", "Deterministic networks, trained on adversarial inputs."),
     "randomized": ("Other randomized networks", "Noise on inputs, features or some weights, members drawn at random."),
 }
 NEEDS = {
     "nothing": "any network",
     "distribution": "a random network",
-    "layers": "layers that its defense puts in",
+    "layers": "layers put in by its defense",
     "perturb": "an inner attack",
     "teacher": "a teacher",
 }
 INTRODUCTION = """\
-`variate train --defense NAME` builds the network, chooses the objective and trains it; options stand in brackets:
+`variate train --defense NAME` builds the network, chooses the objective and trains it; options go in brackets:
 `--defense "pni(share=channel)"`. All start from the same data, architecture, seed and budget, and are attacked and
 judged alike. `variate list defenses` and `variate list objectives` print these lists;
-a name leads to what the entry says of itself in full.
+each name links to the full entry.
 """
 OBJECTIVES = """\
 ## Objectives
 
-They add up, with weights and options: `--objective "adversarial(draws=4)+snr(target=10):0.5"`. Objectives with an inner
-attack that are summed share its inputs.
+Objectives can be summed, with weights and options: `--objective "adversarial(draws=4)+snr(target=10):0.5"`. Those
+with an inner attack that are summed share its inputs.
 """
 
 

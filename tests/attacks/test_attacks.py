@@ -1,4 +1,5 @@
 import functools
+import inspect
 
 import pytest
 import torch
@@ -227,3 +228,9 @@ def test_run_attack_wires_the_oracle_that_the_access_names(x, y):
     perturbed, oracle = run_attack(registry.get("attacks", "fgsm"), network, x, y, Budget.parse("linf:0.1"))
     assert type(oracle) is GradientOracle
     assert bool(Budget.parse("linf:0.1").contains(perturbed, x).all())
+
+
+@pytest.mark.parametrize("name", list(registry.entries("attacks")))
+def test_an_attack_takes_a_target_exactly_if_it_says_so(name):
+    entry = registry.get("attacks", name)
+    assert ("target" in inspect.signature(entry.load()).parameters) == entry.facts["targeted"]

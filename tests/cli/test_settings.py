@@ -191,7 +191,6 @@ COMPLETED = {
     "train --objective tra": "trades",
     "train --budget lin": "linf:",
     "attack a --attack apgd-t": "apgd-targeted",
-    "attack a --how vm": "vmap",
     "evaluate a --suite sta": "standard",
     "check a:b --family lap": "laplace",
     "list atta": "attacks",

@@ -201,7 +201,10 @@ def test_a_study_finds_what_it_says_of_a_data_set_with_options_under_its_name_al
     )
     study = read_study(str(path))
     found = places(study, tmp_path, folders={"texts": tmp_path / "t.csv"})
-    told = {place.cell.data: (place.cell.network, place.cell.budget, place.cell.epochs) for place in found.values()}
+    told = {
+        place.cell.data: (place.cell.network, place.cell.recipe.budget, place.cell.recipe.epochs)
+        for place in found.values()
+    }
     assert told["texts(length=3)"] == ("text-cnn", "words:1", 3)
     assert told["texts(length=4)"] == ("text-cnn", "words:2", 3)
     assert told["digits"][:2] == ("mlp", "linf:0.1")

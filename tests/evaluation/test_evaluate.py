@@ -8,7 +8,7 @@ from torch import nn
 
 from variate import registry
 from variate.errors import AttackError, InputError, UsageError
-from variate.evaluation.evaluate import batch as answering
+from variate.evaluation import batch as answering
 from variate.evaluation.evaluate import evaluate
 from variate.random.keys import stream_of
 from variate.random.network import RandomNetwork

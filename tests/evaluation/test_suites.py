@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from variate.errors import UsageError
+from variate.evaluation import cascade as cascades
 from variate.evaluation.cascade import DRAWS, Comparison, cascade
 from variate.evaluation.convergence import LADDER, converge
-from variate.evaluation.evaluate import cascade as cascades
 from variate.evaluation.evaluate import evaluate
 from variate.evaluation.plan import Plan, Target
 from variate.evaluation.suites import SUITES, Suite, full, suite_of

@@ -5,8 +5,9 @@ from torch.nn import functional as F
 
 from variate.errors import InputError, RepeatedDrawsError, UsageError
 from variate.evaluation.evaluate import evaluate as evaluation
-from variate.oracle.memory import footprint, pieces
-from variate.oracle.oracle import ORACLES, GradientOracle, LabelOracle, Oracle, ScoreOracle, losses
+from variate.oracle import losses
+from variate.oracle.memory import footprint
+from variate.oracle.oracle import ORACLES, GradientOracle, LabelOracle, Oracle, ScoreOracle
 from variate.oracle.repeated_draws import PATIENCE
 from variate.random import seeding as keyed
 from variate.random.average import mean_log_probabilities
@@ -358,22 +359,21 @@ def test_held_keys_give_the_same_draws_and_each_draw_stands_alone(net, x, y):
     assert torch.allclose(logits, logits_of(net, x, 3), atol=1e-6)
 
 
-@pytest.mark.parametrize("how", ["loop", "vmap"])
 @pytest.mark.parametrize("ask", ["gradient", "scores"])
-def test_a_limit_of_memory_changes_no_answer_and_holds(how, ask, net, x, y):
+def test_a_limit_of_memory_changes_no_answer_and_holds(ask, net, x, y):
     net.eval()
     needed = footprint(net, x)
-    free = GradientOracle(net, draws=5, stream=search(), how=how)
+    free = GradientOracle(net, draws=5, stream=search())
     seen = []
     net.register_forward_pre_hook(lambda _module, inputs: seen.append(len(inputs[0])))
     for passes in (1, 2, 7):
-        bound = GradientOracle(net, draws=5, stream=search(), how=how, memory=passes * needed)
+        bound = GradientOracle(net, draws=5, stream=search(), memory=passes * needed)
         free.stream = search()
         one, other = [o.gradient(x, y)[1] if ask == "gradient" else o.scores(x) for o in (free, bound)]
         assert torch.allclose(one, other, atol=1e-5)
         assert bound.queries.forwards.tolist() == [5] * len(x)
         seen.clear()
-        GradientOracle(net, draws=5, stream=search(), how="loop", kind="keyed", memory=passes * needed).scores(x)
+        GradientOracle(net, draws=5, stream=search(), kind="keyed", memory=passes * needed).scores(x)
         assert max(seen) == max(2, passes) if passes < len(x) else len(x)  # two where the footprint is measured
     with pytest.raises(UsageError, match="bytes are too few"):
         GradientOracle(net, draws=5, stream=search(), memory=needed - 1).scores(x)
@@ -385,16 +385,18 @@ def test_the_footprint_is_what_autograd_saves():
     assert 4 * (8 + 4) <= found <= 4 * (16 + 16 + 8 + 8 + 4 + 4 + 16)
 
 
-@pytest.mark.parametrize("rows", [1, 2, 5, 11])
-@pytest.mark.parametrize(("room", "at_once"), [(1, 1), (3, 1), (4, 6), (7, 3), (100, 6)])
-def test_pieces_cover_everything_once_and_fit(rows, room, at_once):
-    keys = list(range(6))
-    seen = []
-    for part, group in pieces(rows, keys, room, at_once):
-        size = part.stop - part.start
-        assert size * min(len(group), at_once) <= max(room, 1)
-        seen += [(row, key) for row in range(part.start, part.stop) for key in group]
-    assert sorted(seen) == [(row, key) for row in range(rows) for key in keys]
+@pytest.mark.parametrize("ask", ["gradient", "scores"])
+def test_draws_are_grouped_only_where_a_group_fits_in_memory(ask, net, x, y, monkeypatch):
+    net, x, y = net.eval(), x[:4], y[:4]
+    needed = footprint(net, x)
+    forward, runs = net._original.forward, []
+    monkeypatch.setattr(net._original, "forward", lambda self, x: runs.append(len(x)) or forward(self, x))
+    for passes, expected in ((8 * 4, [4]), (8 * 4 - 1, [4] * 8), (3, [3, 1] * 8)):
+        oracle = GradientOracle(net, draws=8, stream=search(), kind="keyed", memory=passes * needed)
+        for _ in range(2):  # at first it is found out whether draws can be grouped, and how much memory they take
+            runs.clear()
+            oracle.gradient(x, y) if ask == "gradient" else oracle.scores(x)
+        assert sorted(runs) == sorted(expected)
 
 
 def test_examples_that_an_oracle_was_not_told_of_are_counted(mlp, x):

@@ -99,8 +99,14 @@ def test_a_page_made_from_entries_is_theirs(place):
     assert (ROOT / "docs" / place).read_text() == made[place], "make it anew: python -m docs.generate.site docs"
 
 
-def test_the_readme_lists_what_there_is():
-    text = (ROOT / "README.md").read_text()
+def test_the_readme_is_short():
+    text = re.sub(r"^```.*?^```", "", (ROOT / "README.md").read_text(), flags=re.S | re.M)  # without code
+    assert [line for line in text.splitlines() if len(line) > 120 and not line.startswith("|")] == []
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 130
+
+
+def test_the_home_page_lists_what_there_is():
+    text = (ROOT / "docs/index.md").read_text()
     for kind in registry.SINGULAR:
         for name, entry in registry.entries(kind).items():
             assert not entry.module.startswith("variate.") or f"`{name}`" in text, (kind, name)

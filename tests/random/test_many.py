@@ -1,7 +1,8 @@
-"""Many draws at once: every way gives what the loop over keys gives."""
+"""Many draws at once: groups of draws give what the loop over keys gives."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -9,14 +10,14 @@ from torch.nn import functional as F
 
 from variate.datasets.info import About
 from variate.errors import UsageError
-from variate.random import timing as probe
-from variate.random.keys import sibling
+from variate.random import many
+from variate.random.keys import legacy_seed, sibling
 from variate.random.randomize import randomize
+from variate.random.seeding import outputs_under, passes_under
 from variate.testing.findings import Z
 from variate.training.saved import build as build_network
 
 KEYS = [3, 1, 4, 15, 9]
-WAYS = ["loop", "vmap", "threads", "auto"]
 
 
 def small_lenet():
@@ -82,100 +83,183 @@ def by_hand(net, x):
     return outputs.detach(), value.detach(), torch.autograd.grad(value.sum(), leaf)[0]
 
 
+@pytest.fixture(params=["loop", "groups"])
+def way(request, monkeypatch):
+    """Both sides of the rule, whatever the sizes."""
+    monkeypatch.setattr(many, "LEAST", 1 if request.param == "groups" else 10**9)
+    return request.param
+
+
 @pytest.mark.parametrize("family", ["normal", "bernoulli", "laplace(share=channel)"])
-@pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("case", CASES)
-def test_every_way_equals_plain_modules(case, how, family):
+def test_draws_equal_plain_modules(case, way, family):
     net, x = build(case, family)
-    if (case, how) == ("lstm", "vmap"):
-        with pytest.raises(UsageError, match="cannot make draws by vmap: Batching rule not implemented"):
-            net.draws(x, KEYS, how)
-        return
     outputs, value, gradient = by_hand(net, x)
-    for _ in range(2):  # auto: while it measures, and after
-        assert torch.allclose(net.draws(x, KEYS, how), outputs, rtol=1e-4, atol=1e-5)
-        passes = net.input_gradient(x, loss, KEYS, how)
+    for _ in range(2):  # the first time finds out whether draws can be grouped
+        assert torch.allclose(net.draws(x, KEYS), outputs, rtol=1e-4, atol=1e-5)
+        passes = net.input_gradient(x, loss, KEYS)
         assert torch.allclose(passes.logits, outputs, rtol=1e-4, atol=1e-5)
         assert torch.allclose(passes.loss, value, rtol=1e-4, atol=1e-5)
         assert torch.allclose(passes.gradient, gradient, rtol=1e-3, atol=1e-5)
     assert all(parameter.grad is None for parameter in net.parameters())
     assert not passes.logits.requires_grad
-    assert torch.get_num_threads() == 2
+    with torch.no_grad():
+        assert (many.group_size(net, x, KEYS) > 1) == (way == "groups" and case == "lenet")  # the others have no rule
 
 
-@pytest.mark.parametrize("how", WAYS)
-def test_draws_of_double_precision_differ_by_double_rounding_only(how):
+def test_draws_of_double_precision_differ_by_double_rounding_only(way, monkeypatch):
     net, x = build("lenet")
     net, x = net.double(), x.double()
-    reference = net.input_gradient(x, loss, KEYS, "loop")
-    found = net.input_gradient(x, loss, KEYS, how)
+    found, outputs = net.input_gradient(x, loss, KEYS), net.draws(x, KEYS)
+    monkeypatch.setattr(many, "LEAST", 10**9)
+    reference = net.input_gradient(x, loss, KEYS)
     assert torch.allclose(found.gradient, reference.gradient, rtol=1e-9, atol=1e-12)
-    assert torch.allclose(net.draws(x, KEYS, how), reference.logits, rtol=1e-9, atol=1e-12)
+    assert torch.allclose(outputs, reference.logits, rtol=1e-9, atol=1e-12)
+    assert way == "groups" or torch.equal(outputs, reference.logits)
 
 
-def test_the_choice_is_measured_once_for_a_shape(monkeypatch):
-    net, x = build("lenet")
+def forwards(net, monkeypatch):
+    """How often the original forward ran so far: once for a group, once for a draw of the loop."""
     calls = []
-    seconds = probe._seconds
-    monkeypatch.setattr(probe, "_seconds", lambda run: calls.append(1) or seconds(run))
-    for _ in range(3):
-        net.draws(x, KEYS)
-    assert len(calls) == 3
-    assert len(probe.chosen(net)) == 1
-    net.draws(x[:2], KEYS)
-    assert len(calls) == 6
-    assert set(probe.chosen(net)) <= {"loop", "vmap", "threads"}
+    forward = net._original.forward
+    monkeypatch.setattr(net._original, "forward", lambda self, *args: calls.append(1) or forward(self, *args))
+    return calls
 
 
-def test_a_way_that_gives_other_numbers_is_never_taken():
+def test_groups_are_taken_by_the_sizes_alone():
     net, x = build("lenet")
-    right = (torch.arange(4.0),)
-    ways = {"loop": lambda: right, "vmap": lambda: (right[0] + 0.01,), "threads": lambda: 1 / 0}
-    monkeyed = [probe.fastest(net, "what", x, ways) for _ in range(2)]
-    assert all(torch.equal(found[0], right[0]) for found in monkeyed)
-    assert probe.chosen(net) == ["loop"]
+    with torch.no_grad():
+        assert many.group_size(net, x, range(16)) == 16
+        assert many.group_size(net, x, range(many.LEAST - 1)) == 1
+        assert many.group_size(net, x.expand(-1, -1, -1, -1)[:0], range(16)) == 1
+        assert many.group_size(net, x.repeat(3, 1, 1, 1), range(16)) == 1
+        assert many.group_size(net, x, range(1000)) == many.WEIGHTS // (4 * 107_786)
+        wide = randomize(nn.Linear(2048, 1024)).eval()
+        assert many.group_size(wide, torch.rand(1, 2048), range(16)) == 1
 
 
-def test_noise_of_another_source_is_left_to_the_loop():
-    torch.manual_seed(0)
-    net = randomize(nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Dropout(0.5), nn.Linear(8, 3)))
-    x = torch.rand(5, 1, 4, 4)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_rule_does_not_look_at_threads_or_time(threads):
+    net, x = build("lenet")
+    torch.set_num_threads(threads)
+    assert many.group_size(net, x, range(16)) == 16
+
+
+def test_what_can_be_grouped_is_found_out_once(way, monkeypatch):
+    class Small(nn.Sequential):
+        pass
+
+    net = randomize(Small(nn.Linear(8, 4))).eval()
+    x = torch.rand(3, 8)
     net.draws(x, KEYS)
-    assert probe.chosen(net) == ["loop"]
-    with pytest.raises(UsageError, match="train mode"):
-        net.draws(x, KEYS, "threads")
+    calls = forwards(net, monkeypatch)
+    net.draws(x, KEYS)
+    net.draws(x[:1], KEYS)
+    assert len(calls) == 2 * (1 if way == "groups" else len(KEYS))
+
+
+class Elsewhere(nn.Module):
+    """A linear map with noise that does not come from the key."""
+
+    def __init__(self, noise):
+        super().__init__()
+        self.layer, self.noise = nn.Linear(6, 3), noise
+
+    def forward(self, x):
+        return self.noise(self.layer(x))
+
+
+NOISES = {
+    "normal": lambda out: out + torch.randn_like(out),
+    "dropout": lambda out: F.dropout(out, 0.5, training=True),
+    "new": lambda out: out + torch.rand(3),
+    "one for all draws": lambda out: out * torch.bernoulli(torch.full((3,), 0.5)),
+}
+
+
+@pytest.mark.parametrize("size", [1, 5, 30])
+@pytest.mark.parametrize("noise", NOISES)
+def test_noise_from_the_global_generator_is_that_of_the_key(noise, size):
+    """The numbers are those of every key alone, and repeat; they are not one noise for all draws."""
+    net = randomize(Elsewhere(NOISES[noise])).eval()
+    x = torch.rand(size, 6)
+    state = torch.get_rng_state()
+    alone = []
+    for key in range(5):
+        with torch.no_grad(), torch.random.fork_rng():
+            torch.default_generator.manual_seed(legacy_seed(key))
+            alone.append(net.noise(net.at(key).layer(x)))
+    for _ in range(2):
+        assert torch.allclose(outputs_under(net, x, range(5)), torch.stack(alone), rtol=1e-5, atol=1e-6)
+        values = list(passes_under(net, x, loss, range(5)))
+        assert torch.allclose(torch.cat([part.logits for part in values]), torch.stack(alone), rtol=1e-5, atol=1e-6)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_dropout_in_train_mode_is_that_of_the_key():
+    torch.manual_seed(0)
+    net = randomize(nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Dropout(0.5), nn.Linear(8, 3))).train()
+    x = torch.rand(5, 1, 4, 4)
+    found = outputs_under(net, x, KEYS)
+    assert torch.equal(found, torch.cat([outputs_under(net, x, [key]) for key in KEYS]))
+    assert torch.equal(found, outputs_under(net, x, KEYS))
+
+
+def test_noise_from_numpy_differs_from_draw_to_draw():
+    generator = np.random.default_rng(0)
+    net = randomize(Elsewhere(lambda out: out * float(generator.uniform())), "fixed").eval()
+    found = net.draws(torch.rand(2, 6), KEYS)
+    assert all(not torch.allclose(found[0], other) for other in found[1:])
+
+
+def test_hooks_of_the_whole_network_are_kept():
+    net, x = build("lenet")
+    plain = net.draws(x, KEYS)
+    net.register_forward_hook(lambda _module, _inputs, output: output * 2)
+    assert torch.allclose(net.draws(x, KEYS), 2 * plain, rtol=1e-4, atol=1e-5)
+
+
+def test_what_depends_on_the_weights_is_looped():
+    class Branch(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(6, 3)
+
+        def forward(self, x):
+            out = self.layer(x)
+            return out if float(out.sum()) > 0 else -2 * out
+
+    net, x = randomize(Branch(), scale=2.0).eval(), torch.rand(2, 6)
+    expected = torch.stack([net.at(key)(x) for key in KEYS])
+    assert torch.allclose(net.draws(x, KEYS), expected)
+    assert torch.allclose(net.input_gradient(x, loss, KEYS).logits, expected)
 
 
 def test_what_makes_no_sense():
     net, x = build("lenet")
     with pytest.raises(UsageError, match="different keys"):
         net.draws(x, [1, 1])
-    with pytest.raises(UsageError, match="no way 'fast'"):
-        net.draws(x, KEYS, "fast")
+    with pytest.raises(UsageError, match="different keys"):
+        net.input_gradient(x, loss, [1, 1])
 
 
-def test_replicas_follow_the_network():
-    net, x = build("lenet")
-    net.draws(x, KEYS, "threads")
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.mul_(1.5)
-    assert torch.allclose(net.draws(x, KEYS, "threads"), net.draws(x, KEYS, "loop"), rtol=1e-4, atol=1e-5)
-    net.double()
-    x = x.double()
-    assert torch.allclose(net.draws(x, KEYS, "threads"), net.draws(x, KEYS, "loop"))
-
-
-def test_replicas_see_what_was_changed_in_a_module():
+@pytest.mark.parametrize("way", ["groups"], indirect=True)
+def test_groups_follow_the_network(way):
     torch.manual_seed(0)
     net = randomize(nn.Sequential(nn.Linear(8, 4), nn.LeakyReLU(0.1), nn.Linear(4, 2)).eval())
     x = torch.randn(6, 8)
-    before = net.draws(x, KEYS, "threads")
+    before = net.draws(x, KEYS)
     net[1].negative_slope = 0.9
-    assert torch.allclose(net.draws(x, KEYS, "threads"), net.draws(x, KEYS, "loop"), atol=1e-6)
-    assert not torch.allclose(net.draws(x, KEYS, "threads"), before)
-    net[1].register_forward_hook(lambda module, inputs, output: output * 0)
-    assert torch.allclose(net.draws(x, KEYS, "threads"), net.draws(x, KEYS, "loop"), atol=1e-6)
+    with torch.no_grad():
+        net[0].weight.mul_(1.5)
+    after = net.draws(x, KEYS)
+    assert torch.allclose(after, torch.stack([net.at(key)(x) for key in KEYS]), atol=1e-6)
+    assert not torch.allclose(after, before)
+    net[1] = nn.Tanh()
+    assert torch.allclose(net.draws(x, KEYS), torch.stack([net.at(key)(x) for key in KEYS]), atol=1e-6)
+    net.double()
+    x = x.double()
+    assert torch.allclose(net.draws(x, KEYS), torch.stack([net.at(key)(x) for key in KEYS]), atol=1e-12)
 
 
 @pytest.mark.parametrize("learn", [True, False])
@@ -203,7 +287,7 @@ def test_gaussian_layers_keep_the_law_of_the_loop(case):
     copies, alone = 1000, x[:1]
     with torch.no_grad():
         at_once = net.draws_per_example(alone.expand(copies, *alone.shape[1:]), 5).double()  # (S, K)
-        looped = net.draws(alone, range(10**6, 10**6 + copies), "loop")[:, 0].double()  # (S, K)
+        looped = net.draws(alone, range(10**6, 10**6 + copies))[:, 0].double()  # (S, K)
     for power in (1, 2):
         difference = (at_once**power).mean(0) - (looped**power).mean(0)
         error = (((at_once**power).var(0) + (looped**power).var(0)) / copies).sqrt()
@@ -277,7 +361,7 @@ def test_batch_norm_in_train_mode_mixes_examples():
 def test_the_scale_of_one_in_sqrt_of_draws():
     """Averaging real draws shrinks the spread of the mean as 1 / sqrt(S): the keys are really different."""
     net, x = build("lenet")
-    outputs = net.draws(x[:1], range(64), "loop")[:, 0].double()
+    outputs = net.draws(x[:1], range(64))[:, 0].double()
     groups = outputs.view(16, 4, -1).mean(1)
     ratio = float((groups.var(0) / outputs.var(0)).mean())
     assert 0.25 / 2 < ratio < 0.25 * 2

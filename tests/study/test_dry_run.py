@@ -23,7 +23,9 @@ from variate.study.file import read_study
 from variate.study.grid import places
 from variate.study.work import Order, Task, work
 from variate.training import run_folder
-from variate.training.run_folder import Cell, train_cell
+from variate.training.cell import Cell
+from variate.training.recipe import Recipe
+from variate.training.run_folder import train_cell
 
 TRAIN = ["train", "--data", "digits", "--network", "mlp", "--defense", "deterministic", "--quiet"]
 STUDY = """
@@ -138,7 +140,7 @@ def _trained_passes(cell, out, monkeypatch):
     ],
 )
 def test_passes_of_a_training_are_those_that_it_then_makes(defense, options, tmp_path, monkeypatch):
-    cell = Cell(data="digits", network="mlp", defense=defense, epochs=2, **options)
+    cell = Cell(data="digits", network="mlp", defense=defense, recipe=Recipe(epochs=2, **options))
     parts = [part for part in of_training(cell) if not part.what.startswith("teacher")]
     told = tuple(sum(part.batches * getattr(part, name) for part in parts) for name in ("forwards", "backwards"))
     looks = 3 if defense == "at" else 0  # that find out, once, whether a network is random
@@ -147,7 +149,7 @@ def test_passes_of_a_training_are_those_that_it_then_makes(defense, options, tmp
 
 
 def test_a_teacher_is_planned_before_what_learns_from_it():
-    parts = list(of_training(Cell(data="digits", network="mlp", defense="distillation", epochs=2)))
+    parts = list(of_training(Cell(data="digits", network="mlp", defense="distillation", recipe=Recipe(epochs=2))))
     epochs = [part.what for part in parts if "epochs of" in part.what]
     assert epochs == ["teacher, deterministic: 2 epochs of 9 batches", "distillation: 2 epochs of 9 batches"]
 

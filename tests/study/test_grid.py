@@ -13,7 +13,8 @@ from variate.study.file import read_study
 from variate.study.grid import left_out, places
 from variate.study.running import check_study, progress_of
 from variate.study.work import Order, Task, work
-from variate.training.run_folder import Cell, train_cell
+from variate.training.cell import Cell
+from variate.training.run_folder import train_cell
 
 
 def suite(**changes):
@@ -47,7 +48,7 @@ def test_networks_are_named_by_their_defense_and_by_what_varies():
 def test_a_defense_trains_as_it_says_and_as_the_study_says_otherwise():
     own = {"name": "long", "defense": "random", "objective": "cross-entropy+snr(target=2):1", "epochs": 3}
     chosen = study(defenses=["random", own], training={"epochs": 2, "lr": 0.01}, seeds=[7])
-    first, second = (place.cell for place in places(chosen, Path("out")).values())
+    first, second = (place.cell.recipe for place in places(chosen, Path("out")).values())
     assert (first.epochs, first.lr, first.objective, first.budget, first.seed) == (2, 0.01, None, "linf:0.1", 7)
     assert (second.epochs, second.lr, second.objective) == (3, 0.01, "cross-entropy+snr(target=2):1")
 
@@ -57,7 +58,7 @@ def test_budgets_may_be_those_of_each_data_set():
     chosen = study(data=["digits", "fashion-mnist"], budget=budgets, seeds=[0], defenses=["at"])
     first, second = places(chosen, Path("out")).values()
     assert (first.budgets, second.budgets) == (("linf:0.1",), ("linf:0.2", "l2:1.5"))
-    assert (first.cell.budget, second.cell.budget) == ("linf:0.1", "linf:0.2")
+    assert (first.cell.recipe.budget, second.cell.recipe.budget) == ("linf:0.1", "linf:0.2")
 
 
 def test_a_data_set_may_have_networks_and_training_of_its_own(tmp_path):
@@ -69,7 +70,7 @@ def test_a_data_set_may_have_networks_and_training_of_its_own(tmp_path):
         defenses=["random"],
     )
     grid = places(chosen, tmp_path, folders={"fashion-mnist": tmp_path})
-    cells = {name: (p.cell.network, p.cell.epochs, p.cell.data_folder) for name, p in grid.items()}
+    cells = {name: (p.cell.network, p.cell.recipe.epochs, p.cell.data_folder) for name, p in grid.items()}
     assert cells == {
         "random, digits": ("mlp", 1, None),
         "random, mlp, fashion-mnist": ("mlp", 7, tmp_path),

@@ -10,7 +10,9 @@ from variate.study.file import read_study
 from variate.study.packaged import packaged_studies
 from variate.study.running import check_study, run_study
 from variate.training import run_folder as cell
-from variate.training.run_folder import Cell, train_cell
+from variate.training.cell import Cell
+from variate.training.recipe import Recipe
+from variate.training.run_folder import train_cell
 
 TINY = """
 title = "Tiny"
@@ -141,16 +143,19 @@ def test_a_study_that_does_not_exist_names_the_nearest():
 
 
 def test_a_folder_with_another_network_is_not_overwritten(tmp_path):
-    first = Cell(data="digits", network="mlp", defense="deterministic", epochs=1)
+    first = Cell(data="digits", network="mlp", defense="deterministic", recipe=Recipe(epochs=1))
     card = train_cell(first, tmp_path)
     assert train_cell(first, tmp_path) == card
     with pytest.raises(UsageError, match="trained otherwise") as error:
-        train_cell(Cell(data="digits", network="mlp", defense="deterministic", epochs=2), tmp_path)
+        train_cell(Cell(data="digits", network="mlp", defense="deterministic", recipe=Recipe(epochs=2)), tmp_path)
     assert error.value.findings == ("epochs: 1 there, 2 now",)
 
 
 def test_a_cell_can_train_on_a_part_of_its_data(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(cell, "Batches", lambda x, y, **options: seen.append(len(x)) or [(x[:8], y[:8])])
-    train_cell(Cell(data="digits", network="mlp", defense="deterministic", epochs=1, train_examples=50), tmp_path)
+    train_cell(
+        Cell(data="digits", network="mlp", defense="deterministic", recipe=Recipe(epochs=1), train_examples=50),
+        tmp_path,
+    )
     assert seen == [50]

@@ -9,7 +9,9 @@ from torch import nn
 from variate.datasets.batches import Batches
 from variate.errors import UsageError
 from variate.random.randomize import randomize
-from variate.training.run_folder import Cell, train_cell
+from variate.training.cell import Cell
+from variate.training.recipe import Recipe
+from variate.training.run_folder import train_cell
 from variate.training.train import train
 
 NAMES = ["1.weight", "1.bias"]
@@ -86,7 +88,7 @@ def test_an_epoch_that_is_done_again_replaces_its_point(tmp_path):
 
 @pytest.mark.usefixtures("_tensorboard")
 def test_a_cell_writes_its_curves_into_its_folder(tmp_path):
-    cell = Cell(data="digits", network="mlp", defense="random", epochs=1, log="tensorboard")
+    cell = Cell(data="digits", network="mlp", defense="random", recipe=Recipe(epochs=1, log="tensorboard"))
     card = train_cell(cell, tmp_path)
     assert curves_in(tmp_path / "tensorboard")["loss"] == [(1, pytest.approx(card.history["losses"][0]))]
     assert "log" not in card.training  # it decides no number

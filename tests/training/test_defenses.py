@@ -14,12 +14,14 @@ from variate.random.keys import Stream
 from variate.random.seeding import outputs_under
 from variate.records.file import Records
 from variate.testing.defenses import check_defense
+from variate.training.cell import Cell
 from variate.training.defense import defended, teacher_of
 from variate.training.defenses.parts.surgery import behind_the_first, layers, replaced, seeded_by
 from variate.training.noise_layers import Surrounded
-from variate.training.recipe import Recipe, wire
-from variate.training.run_folder import Cell, train_cell
+from variate.training.recipe import Recipe
+from variate.training.run_folder import train_cell
 from variate.training.saved import load, read_card
+from variate.training.wiring import wire
 
 NAMES = list(registry.entries("defenses"))
 RANDOM = [name for name, entry in registry.entries("defenses").items() if entry.facts["random"]]
@@ -118,7 +120,9 @@ def test_the_conformance_suite_finds_what_is_broken(case, monkeypatch):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_cell_trains_and_loads(name, tmp_path):
     network = "lenet" if name in ("rse", "learn2perturb") else "mlp"
-    cell = Cell(data="digits", network=network, defense=name, epochs=1, attack_steps=1, accelerator="cpu")
+    cell = Cell(
+        data="digits", network=network, defense=name, recipe=Recipe(epochs=1, attack_steps=1, accelerator="cpu")
+    )
     card = train_cell(cell, tmp_path / "cell")
     loaded = load(tmp_path / "cell")
     x, _ = cell.split("test")

@@ -27,7 +27,8 @@ from variate.training.objectives.margin_variance import margin_variance
 from variate.training.objectives.mart import mart
 from variate.training.objectives.snr import snr
 from variate.training.objectives.trades import trades
-from variate.training.recipe import Recipe, wire
+from variate.training.recipe import Recipe
+from variate.training.wiring import wire
 
 
 @pytest.mark.parametrize("name", registry.entries("objectives"))

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from variate.errors import CheckpointError, UsageError
-from variate.training.run_folder import Cell, train_cell
+from variate.training.cell import Cell
+from variate.training.recipe import Recipe
+from variate.training.run_folder import train_cell
 from variate.training.saved import load
 
-PLAIN = Cell(data="digits", network="mlp", defense="deterministic", epochs=1)
+PLAIN = Cell(data="digits", network="mlp", defense="deterministic", recipe=Recipe(epochs=1))
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +23,8 @@ def plain(tmp_path_factory):
 
 
 def test_the_parameters_become_the_means_and_the_scales_are_relative_to_them(plain, tmp_path):
-    still = {"lr": 0.0, "optimizer": "sgd"}  # a step of no length: the network ends as it began
-    card = train_cell(replace(PLAIN, defense="random", start=plain, **still), tmp_path / "run")
+    still = Recipe(epochs=1, lr=0.0, optimizer="sgd")  # a step of no length: the network ends as it began
+    card = train_cell(replace(PLAIN, defense="random", start=plain, recipe=still), tmp_path / "run")
     begun, network = load(plain), load(tmp_path / "run")
     sizes = network.sizes()
     for name, parameter in begun.named_parameters():
@@ -32,8 +34,8 @@ def test_the_parameters_become_the_means_and_the_scales_are_relative_to_them(pla
 
 
 def test_a_fine_tuned_network_begins_better(plain, tmp_path):
-    fresh = train_cell(replace(PLAIN, seed=5), tmp_path / "fresh")
-    tuned = train_cell(replace(PLAIN, seed=5, start=plain), tmp_path / "tuned")
+    fresh = train_cell(replace(PLAIN, recipe=Recipe(epochs=1, seed=5)), tmp_path / "fresh")
+    tuned = train_cell(replace(PLAIN, recipe=Recipe(epochs=1, seed=5), start=plain), tmp_path / "tuned")
     assert tuned.history["losses"][0] < 0.7 * fresh.history["losses"][0]
 
 
@@ -48,7 +50,7 @@ def test_a_start_of_another_kind_is_refused(plain, tmp_path):
 
 
 def test_a_start_whose_tensors_are_not_its_cards_is_refused(plain, tmp_path):
-    train_cell(replace(PLAIN, seed=1), tmp_path / "other")
+    train_cell(replace(PLAIN, recipe=Recipe(epochs=1, seed=1)), tmp_path / "other")
     (tmp_path / "other" / "card.json").write_text((plain / "card.json").read_text())
     with pytest.raises(CheckpointError, match="not those of its card"):
         train_cell(replace(PLAIN, start=tmp_path / "other"), tmp_path / "a")
@@ -69,4 +71,4 @@ def test_a_card_from_before_an_option_is_that_of_its_default(plain, tmp_path):
     (tmp_path / "card.json").write_text(json.dumps(card))
     assert train_cell(PLAIN, tmp_path).fingerprint == card["fingerprint"]
     with pytest.raises(UsageError, match="trained otherwise"):
-        train_cell(replace(PLAIN, ema=0.9), tmp_path)
+        train_cell(replace(PLAIN, recipe=Recipe(epochs=1, ema=0.9)), tmp_path)

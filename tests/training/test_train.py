@@ -12,9 +12,10 @@ from variate.datasets.info import About
 from variate.errors import CheckpointError, UsageError
 from variate.random.keys import Stream
 from variate.random.randomize import randomize
-from variate.training.recipe import Recipe, wire
+from variate.training.recipe import Recipe
 from variate.training.saved import build
 from variate.training.train import train
+from variate.training.wiring import wire
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +146,7 @@ def test_a_dataloader_and_mixed_precision_work(digits):
         ({"objective": "cross-entropy(3"}, "is not an objective"),
         ({"objective": "cross-entropy+snr(tarhet=3)"}, "did you mean 'target'"),
         ({"objective": "cross-entropy+snr(target=low)"}, "target of snr is 'low'"),
-        ({"epochs": 0}, "0 epochs"),
+        ({"epochs": 0}, "epochs is 0"),
         ({"precision": "8"}, "no precision"),
         ({"lr": float("inf"), "epochs": 2}, "lower the learning rate"),
     ],

@@ -221,8 +221,8 @@ def test_a_random_network_is_attacked_and_judged_under_different_draws(monkeypat
     [
         ({"optimizer": "adam"}, "did you mean 'adamw'"),
         ({"warmup": 2}, "2 of 2 epochs"),
-        ({"warmup": -0.1}, "-0.1 of 2 epochs"),
-        ({"accumulate": 0}, "accumulate 0"),
+        ({"warmup": -0.1}, "warmup is -0.1"),
+        ({"accumulate": 0}, "accumulate is 0"),
         ({"ema": 0.9, "swa": 1}, "choose one"),
         ({"ema": 1.0}, "ema is 1"),
         ({"swa": 3}, "last 3 of 2"),
@@ -230,8 +230,8 @@ def test_a_random_network_is_attacked_and_judged_under_different_draws(monkeypat
         ({"keep": "first"}, "one of last, best"),
         ({"keep": "best", "validation": data()}, "needs a budget"),
         ({"patience": 3, "budget": "linf:0.1"}, "patience=3 compares epochs on a validation split"),
-        ({"patience": 0, "budget": "linf:0.1", "validation": data()}, "0 epochs"),
-        ({"keep": "best", "budget": "linf:0.1", "validation": data(), "validation_steps": 0}, "0 steps"),
+        ({"patience": 0, "budget": "linf:0.1", "validation": data()}, "patience is 0"),
+        ({"keep": "best", "budget": "linf:0.1", "validation": data(), "validation_steps": 0}, "validation_steps is 0"),
         ({"log": "tensorbord"}, "did you mean 'tensorboard'"),
     ],
 )

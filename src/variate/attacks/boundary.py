@@ -32,7 +32,6 @@ def boundary(
     y: Tensor,
     *,
     budget: Budget,
-    target: Tensor | None = None,
     queries: int = 10000,
     repeats: int = 2,
     minimal: bool = False,
@@ -53,7 +52,6 @@ def boundary(
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the size eps in l2.
-        target: not used; it leaves ``y`` only.
         queries: the most inputs to ask about, for each example, from 600.
         repeats: how often each move is asked about, from 1.
         minimal: return the nearest wrong answer that is found instead of using the whole budget.

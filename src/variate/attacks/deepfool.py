@@ -29,7 +29,6 @@ def deepfool(
     y: Tensor,
     *,
     budget: Budget,
-    target: Tensor | None = None,
     steps: int = 50,
     classes: int = 9,
     overshoot: float = 0.02,
@@ -51,7 +50,6 @@ def deepfool(
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm, and the largest size eps: what lies outside is projected in the end.
-        target: not used; it leaves ``y`` only.
         steps: number of steps, from 1, of one gradient a class.
         classes: how many other classes, from 1; fewer where the network has fewer.
         overshoot: eta, the share that the perturbation goes beyond the boundaries, from 0.

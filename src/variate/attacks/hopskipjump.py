@@ -38,7 +38,6 @@ def hopskipjump(
     y: Tensor,
     *,
     budget: Budget,
-    target: Tensor | None = None,
     queries: int = 10000,
     probes: int = 100,
     momentum: float = 0.8,
@@ -61,7 +60,6 @@ def hopskipjump(
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size eps.
-        target: not used; it leaves ``y`` only.
         queries: the most inputs to ask about, for each example, from 500.
         probes: of the first normal, from 1, in whole groups; that of iteration t takes sqrt(t) times as many.
         momentum: the weight of the earlier normals, in [0, 1); 0 as in the paper.

@@ -35,7 +35,6 @@ def rays(
     y: Tensor,
     *,
     budget: Budget,
-    target: Tensor | None = None,
     queries: int = 10000,
     repeats: int = 3,
     minimal: bool = False,
@@ -54,7 +53,6 @@ def rays(
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the size eps in linf.
-        target: not used; it leaves ``y`` only.
         queries: the most inputs to ask about, for each example, from 500.
         repeats: how often a flip is asked about at least, from 1.
         minimal: return the nearest wrong answer that is found instead of using the whole budget.

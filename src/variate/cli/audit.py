@@ -11,6 +11,7 @@ import typer
 from variate.cli import evaluation_command as judging
 from variate.cli import options
 from variate.cli.dry_run import judge_or_plan
+from variate.cli.from_fields import names
 from variate.cli.options import Accelerator, DataFolder, Json, Quiet, Seed
 
 
@@ -28,7 +29,7 @@ def audit(
         str,
         typer.Option(
             help="A data set, a file.npz with x and y, or module:callable for both.",
-            autocompletion=options.names("datasets"),
+            autocompletion=names("datasets"),
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the records; a stopped audit goes on from it.")],
@@ -47,7 +48,6 @@ def audit(
     deployment: options.Deployments = None,
     examples: options.Examples = 1000,
     batch_size: options.BatchSize = 128,
-    how: options.HowOption = options.How.loop,
     memory: options.Memory = None,
     time_limit: options.TimeLimit = None,
     devices: options.Devices = 1,
@@ -91,7 +91,6 @@ def audit(
         verdict_draws=verdict_draws,
         deployments=deployment,
         batch_size=batch_size,
-        how=how,
         seed=seed,
         quiet=quiet,
         memory=memory,

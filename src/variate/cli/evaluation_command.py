@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from variate.cli.options import How, print_json, this_command
+from variate.cli.options import print_json, this_command
 from variate.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ class Asked:
     verdict_draws: int
     deployments: Sequence[str] | None
     batch_size: int
-    how: How
     seed: int
     quiet: bool
     memory: int | None = None
@@ -196,7 +195,7 @@ def judged(setting: Setting, asked: Asked) -> tuple[Records, Result]:
     records.add(setting.lines)
     common: dict[str, Any] = {
         "budget": setting.budget, "seed": asked.seed, "batch_size": asked.batch_size, "records": records,
-        "how": asked.how.value, "shard": shard, "show_progress": not asked.quiet, "modality": setting.modality,
+        "shard": shard, "show_progress": not asked.quiet, "modality": setting.modality,
         "memory": None if asked.memory is None else asked.memory * 1_000_000,
     }  # fmt: skip
     result = evaluate(

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from variate import registry
-from variate.cli.options import Config, Json, ShowConfig, names, print_json
+from variate.cli.from_fields import names
+from variate.cli.options import Config, Json, ShowConfig, print_json
 from variate.errors import UsageError
 
 BY_MODALITY = ("attacks", "datasets", "networks", "modalities")  # kinds whose entries serve some kinds of inputs

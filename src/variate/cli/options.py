@@ -4,34 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
-from enum import StrEnum
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from variate import registry
 from variate.cli import settings
+from variate.cli.from_fields import names, typed
 from variate.errors import UsageError
-
-
-def names(kind: str, *others: str) -> Callable[[str], list[str]]:
-    """What a shell completes a value to: the names of a kind, and others. Nothing heavy is imported."""
-
-    def complete(incomplete: str) -> list[str]:
-        known = [*(registry.entries(kind) if kind else ()), *others]
-        return [name for name in known if name.startswith(incomplete)]
-
-    return complete
-
-
-def budgets(incomplete: str) -> list[str]:
-    """What a shell completes a budget to."""
-    from variate.inputs.budget import NORMS, OTHERS
-
-    return names("", *(f"{norm}:" for norm in NORMS + OTHERS))(incomplete)
-
+from variate.inputs.budget import BEGINNINGS
+from variate.training.cell import Cell
+from variate.training.recipe import Recipe
 
 Config = Annotated[
     Path | None,
@@ -54,29 +38,18 @@ ShowConfig = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random; the same seed gives the same records.")]
-DataFolder = Annotated[Path | None, typer.Option(help="Folder that holds the data set's files.")]
-Accelerator = Annotated[
-    str, typer.Option(help="auto, cpu, cuda, mps.", autocompletion=names("", "auto", "cpu", "cuda", "mps"))
-]
+DataFolder = Annotated[Path | None, typed(Cell, "data_folder")]
+Accelerator = Annotated[str, typed(Recipe, "accelerator")]
 TrustCode = Annotated[
     bool, typer.Option("--trust-code", help="Allow a saved network that names code of its own (module:callable).")
 ]
-
-
-class How(StrEnum):
-    """The ways to make draws."""
-
-    loop = "loop"
-    vmap = "vmap"
-    threads = "threads"
-    auto = "auto"
 
 
 Budget = Annotated[
     str | None,
     typer.Option(
         help="NORM:SIZE, such as linf:8/255, l2:0.5, l1:12 or l0:20.",
-        autocompletion=budgets,
+        autocompletion=names("", *BEGINNINGS),
     ),
 ]
 Attack = Annotated[
@@ -104,9 +77,6 @@ Deployments = Annotated[
 ]
 Examples = Annotated[int, typer.Option(min=1, help="How many test examples.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Examples at a time; changes no answer.")]
-HowOption = Annotated[
-    How, typer.Option(help="How draws are made: loop repeats bit for bit; vmap, threads; auto takes the fastest.")
-]
 SuiteOption = Annotated[
     str | None,
     typer.Option(

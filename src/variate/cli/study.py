@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from variate.cli.dry_run import as_row, total
-from variate.cli.options import Accelerator, Config, Json, Quiet, ShowConfig, names, print_json, this_command
+from variate.cli.from_fields import names
+from variate.cli.options import Accelerator, Config, Json, Quiet, ShowConfig, print_json, this_command
 from variate.errors import UsageError, unknown_name
 from variate.options import plain
 from variate.study.packaged import packaged_studies
+from variate.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from variate.study.file import Study
@@ -45,7 +47,7 @@ def study(
         list[str] | None,
         typer.Option(help="Folder that holds a data set's files, or NAME=FOLDER where there are several. Repeatable."),
     ] = None,
-    accelerator: Accelerator = "auto",
+    accelerator: Accelerator = Recipe.accelerator,
     seed: Annotated[list[int] | None, typer.Option(help="Instead of the file's seeds. Repeatable.")] = None,
     dry_run: Annotated[
         bool,

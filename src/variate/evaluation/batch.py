@@ -102,7 +102,6 @@ def _judged(
         draws=claim.verdict_draws,
         stream=Stream("verdict", target.seed),
         kind=target.kind,
-        how=target.how,
     )  # (n, B, K)
     if plan.target is not None:
         return right_by_source(ways, logits, y, targets_of(target, plan.target, x, y)), {}

@@ -60,7 +60,7 @@ class Comparison:
     def scores(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """The share of right answers and the mean margin of inputs for the examples ``rows``: (B,) each."""
         y, goal = self._y[rows], None if self._goal is None else self._goal[rows]
-        logits = outputs_under(self._target.network, x, self.keys, self._target.how)  # (S, B, K)
+        logits = outputs_under(self._target.network, x, self.keys)  # (S, B, K)
         share = 1 - reached(logits.argmax(-1), y, goal).to(x).mean(0)
         loss, labels = aimed(margin, y, goal)
         return share, torch.stack([loss(one, labels) for one in logits]).mean(0)

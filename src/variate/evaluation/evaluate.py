@@ -23,7 +23,6 @@ from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, check_kind, modality_of
 from variate.inputs.validation import check_classes, check_inputs, checked_logits
 from variate.progress import Report, progress
-from variate.random.many import How
 from variate.random.network import RandomNetwork
 from variate.random.seeding import Kind, identity, kind_of, left_as_found
 from variate.records.file import Records
@@ -74,7 +73,6 @@ def evaluate(
     name: str = "network",
     part: str = "table",
     pictures: bool = False,
-    how: How = "loop",
     time_limit: float | None = None,
     shard: tuple[int, int] = (0, 1),
     show_progress: bool = False,
@@ -108,8 +106,6 @@ def evaluate(
         name: the network's name in the records.
         part: the part of a report that the claims belong to.
         pictures: whether to keep a few adversarial inputs for the report.
-        how: how the draws of a random network are made. ``loop`` gives the same records, bit for bit, for a seed;
-            ``auto`` takes the fastest of several ways, whose numbers are equal up to rounding.
         time_limit: seconds after which no further batch is begun; the same call goes on from there.
         shard: (number, count): this process takes every count-th batch, beginning with its number.
         show_progress: show a progress bar on standard error.
@@ -134,7 +130,7 @@ def evaluate(
     kind = _checked_kind(network, x, y)
     store = records if isinstance(records, Records) else Records(records)
     sources = {"source": source} if isinstance(source, nn.Module) else dict(source or {})
-    aim = Target(network, kind, seed, identity(network), name, sources, pictures, how, memory, kept)
+    aim = Target(network, kind, seed, identity(network), name, sources, pictures, memory, kept)
     batches = _Batches(batch_size, shard, time.monotonic() + (float("inf") if time_limit is None else time_limit))
     with left_as_found(network):
         number = _enough(aim, parsed, x, y, inputs, store, show_progress) if draws == "auto" else draws

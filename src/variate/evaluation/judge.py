@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from variate.errors import UsageError
 from variate.random.average import mean_log_probabilities
 from variate.random.keys import Stream
-from variate.random.many import How
 from variate.random.seeding import Kind, kind_of, left_as_found, outputs_under
 from variate.statistics.rates import Bits, Deployment, rate_of
 from variate.statistics.sequential import Sequential, until
@@ -26,7 +25,6 @@ def judge(
     draws: int,
     stream: Stream,
     kind: Kind,
-    how: How = "loop",
     target: Tensor | None = None,
 ) -> dict[str, Bits]:
     """The answers of every draw, or group of draws, to the same inputs.
@@ -39,14 +37,13 @@ def judge(
         draws: n, the number of fresh draws; a group of S draws uses S of them, so n must be at least 2 S.
         stream: the verdict's stream.
         kind: what ``keyed.kind_of`` says of the network; a deterministic one is asked once.
-        how: how the draws of a random network are made: see ``variate.random.many``.
         target: the labels that an aimed attack wanted, shape (B,): any other answer counts as right.
 
     Returns:
         Right or wrong by ``Deployment.source``: (n, B) for single draws, (n // S, B) for groups, (1, B) if
         deterministic.
     """
-    logits = verdict(network, x, deployments=deployments, draws=draws, stream=stream, kind=kind, how=how)
+    logits = verdict(network, x, deployments=deployments, draws=draws, stream=stream, kind=kind)
     return right_by_source(deployments, logits, y, target)
 
 
@@ -58,7 +55,6 @@ def verdict(
     draws: int,
     stream: Stream,
     kind: Kind,
-    how: How = "loop",
 ) -> Tensor:
     """The logits of every fresh draw, (n, B, K), from which ``judge`` tells right from wrong; as its arguments say."""
     if stream.name != "verdict":
@@ -67,7 +63,7 @@ def verdict(
         check_draws(deployments, draws)
     keys = stream.take(1 if kind == "deterministic" else draws)
     with left_as_found(network):
-        return outputs_under(network, x, keys, how)  # (n, B, K)
+        return outputs_under(network, x, keys)  # (n, B, K)
 
 
 def right_by_source(
@@ -88,7 +84,6 @@ def judge_until(
     most: int = 4096,
     level: float = 0.95,
     seed: int = 0,
-    how: How = "loop",
 ) -> Sequential:
     """Judge given inputs with more and more fresh draws, until the interval is narrower than ``width``.
 
@@ -101,7 +96,6 @@ def judge_until(
         most: draws after which it gives up.
         level: confidence of the interval, whenever it stops (see ``variate.statistics.sequential``).
         seed: of the verdict's stream.
-        how: how the draws of a random network are made: see ``variate.random.many``.
     """
     way = Deployment.parse(deployment)
     kind, stream = kind_of(network, x[:2]), Stream("verdict", seed)
@@ -109,7 +103,7 @@ def judge_until(
     def more(count: int) -> Bits:
         keys = stream.take(count)
         with left_as_found(network):
-            logits = outputs_under(network, x, keys, how)  # (n, B, K)
+            logits = outputs_under(network, x, keys)  # (n, B, K)
         return np.asarray((logits.argmax(-1) == y).cpu().numpy(), dtype=np.bool_)
 
     if kind == "deterministic":

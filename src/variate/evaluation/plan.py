@@ -21,7 +21,6 @@ from variate.oracle.averaging import Average, check_average
 from variate.oracle.oracle import ORACLES, GradientOracle, Oracle, Reuse, ScoreOracle
 from variate.random.average import EnsembleNetwork
 from variate.random.keys import Stream
-from variate.random.many import How
 from variate.random.network import RandomNetwork
 from variate.random.seeding import Kind, kind_of
 from variate.records.rows import CLEAN
@@ -134,7 +133,6 @@ class Target:
     name: str = "network"
     sources: Mapping[str, nn.Module] = field(default_factory=dict)
     pictures: bool = False
-    how: How = "loop"
     memory: int | None = None
     modality: Modality = field(default_factory=Image)
 
@@ -192,7 +190,6 @@ def launch(target: Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) -> 
         keys=plan.keys,
         kind=target.kind,
         seed=target.seed,
-        how=target.how,
         memory=target.memory,
         reach=reach,
     )

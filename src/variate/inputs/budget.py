@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 NORMS = ("linf", "l2", "l1", "l0")
 OTHERS = ("snr", "features", "words", "chars")  # that a modality explains: see ``variate.inputs.modality``
+BEGINNINGS = tuple(f"{norm}:" for norm in NORMS + OTHERS)  # of every budget
 ORDERS = {"linf": float("inf"), "l2": 2.0, "l1": 1.0, "l0": 0.0}
 COUNTS = ("l0", "words", "chars")  # norms whose size is a whole number
 EXPECTED = (

@@ -1,8 +1,7 @@
-"""How many inputs and draws go through a network at once, so that a limit of memory holds."""
+"""How many inputs go through a network at once, so that a limit of memory holds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -52,28 +51,6 @@ def footprint(network: nn.Module, x: Tensor) -> int:
         for hook in hooks:
             hook.remove()
     return max(sum(saved.values()), sum(made.values()), few.nbytes) // len(few) + 1
-
-
-def pieces(count: int, keys: Sequence[int], room: int, at_once: int) -> Iterator[tuple[slice, Sequence[int]]]:
-    """Slices of ``count`` inputs, with the keys to run them under, such that no more than ``room`` passes meet.
-
-    Every slice comes with its keys in groups, in order; the slices come one after another.
-
-    Args:
-        count: inputs.
-        keys: draws.
-        room: input passes that fit in memory at once.
-        at_once: draws that run at once.
-    """
-    draws = min(len(keys), at_once)
-    if room < draws:
-        rows, draws = 1, max(room, 1)
-    else:
-        rows = room // draws
-    groups = [keys[i : i + draws] for i in range(0, len(keys), draws)] if draws < at_once else [keys]
-    for start in range(0, count, rows):
-        for group in groups:
-            yield slice(start, min(start + rows, count)), group
 
 
 def room_for(limit: int | None, network: nn.Module, x: Tensor) -> int | None:

@@ -20,15 +20,14 @@ from variate.inputs.validation import checked_logits
 from variate.oracle.averaging import Average, check_average, label_of, loss_of, pull_back, scores_of
 from variate.oracle.loss_trace import Trace
 from variate.oracle.losses import Loss, cross_entropy
-from variate.oracle.memory import pieces, room_for
+from variate.oracle.memory import room_for
 from variate.oracle.module_view import LentNetwork
 from variate.oracle.queries import Queries
 from variate.oracle.randomness import Coins
 from variate.oracle.repeated_draws import Watch
 from variate.random.keys import Stream
-from variate.random.many import How, slope_of
-from variate.random.network import RandomNetwork
-from variate.random.seeding import Kind, kind_of, outputs_under, under
+from variate.random.many import Passes
+from variate.random.seeding import Kind, kind_of, outputs_under, passes_under
 from variate.registry import Access
 
 Reuse = Literal["fresh", "fixed", "one"]
@@ -52,8 +51,6 @@ class Oracle:
             who sees one fresh draw at every query whatever K is.
         kind: what ``keyed.kind_of`` says of the network, if it is known already.
         seed: the seed of the attacker's own coins.
-        how: how a random network's draws are made: ``loop``, the reference, or ``vmap``, ``threads`` or ``auto``, which
-            are faster and equal up to rounding (see ``variate.random.many``).
         memory: the most bytes that inputs and draws may take at once in the network; they are split to keep to it.
         reach: which input the network sees at each point that is asked about; None where points are inputs.
     """
@@ -69,7 +66,6 @@ class Oracle:
         keys: Reuse = "fresh",
         kind: Kind | None = None,
         seed: int = 0,
-        how: How = "loop",
         memory: int | None = None,
         reach: Reach | None = None,
     ) -> None:
@@ -88,7 +84,7 @@ class Oracle:
         self._held: list[int] | None = None
         self._reuse = keys
         self._seed = seed
-        self._how, self._memory, self.reach = how, memory, reach
+        self._memory, self.reach = memory, reach
         self._room: int | None = None
         self._watch = Watch(network)
         self.trace = Trace()
@@ -120,22 +116,20 @@ class Oracle:
     def _logits(self, x: Tensor, keys: list[int]) -> Tensor:
         if not len(x):
             return x.new_zeros((len(keys), 0, self._classes))
-        parts: dict[int, list[Tensor]] = {}
-        for part, group in self._pieces(x, keys):
-            parts.setdefault(part.start, []).append(outputs_under(self.network, x[part], group, self._how))
-        outputs = torch.cat([torch.cat(groups) for groups in parts.values()], 1)  # (S, B, K)
+        parts, alone = self._parts(x, keys)
+        outputs = torch.cat([outputs_under(self.network, x[part], keys, alone=alone) for part in parts], 1)  # (S, B, K)
         self._classes = outputs.shape[-1]
         self._watch.see(keys, list(outputs))
         return outputs
 
-    def _pieces(self, x: Tensor, keys: list[int]) -> Iterator[tuple[slice, Sequence[int]]]:
-        """Parts of the inputs, with the keys they are run under, that fit in memory."""
+    def _parts(self, x: Tensor, keys: Sequence[int]) -> tuple[list[slice], bool]:
+        """Parts of the inputs that fit in memory, and whether only one draw at a time does."""
         if self._room is None:
             self._room = room_for(self._memory, self.network, x)
         if self._room is None:
-            return iter([(slice(0, len(x)), keys)])
-        alone = self._how == "loop" or not isinstance(self.network, RandomNetwork)
-        return pieces(len(x), keys, self._room, 1 if alone else len(keys))
+            return [slice(0, len(x))], False
+        starts = range(0, len(x), self._room)
+        return [slice(start, start + self._room) for start in starts], self._room < len(x) * len(keys)
 
     def _count(self, x: Tensor, rows: Tensor | None, keys: list[int], *, forwards: int = 0, backwards: int = 0) -> None:
         whose = torch.arange(len(x)) if rows is None else rows
@@ -224,10 +218,9 @@ class GradientOracle(ScoreOracle):
             return value, slope_at(self.reach, gradient, rows)
         value, slopes = pull_back(self._logits(x, keys), y, loss, self.average)
         gradient = torch.zeros_like(x)
-        for part, _ in self._pieces(x, keys[:1]):
+        for part in self._parts(x, keys)[0]:
             for key, slope in zip(keys, slopes, strict=True):
-                inner = partial(_along, slope[part])
-                gradient[part] += self._pass(x[part], y[part], inner, key)[2]
+                gradient[part] += next(self._passes(x[part], y[part], partial(_along, slope[part]), [key])).gradient
         self._count(x, rows, keys, forwards=2, backwards=1)
         self.trace.note(value, loss, rows)
         return value, slope_at(self.reach, gradient, rows)
@@ -250,46 +243,34 @@ class GradientOracle(ScoreOracle):
         losses, gradients = x.new_zeros((len(keys), len(x))), x.new_zeros((len(keys), *x.shape))
         logits: list[list[Tensor]] = [[] for _ in keys]
         x = inputs_at(self.reach, x, rows)
-        for part, _ in self._pieces(x, keys[:1]):
-            for s, key in enumerate(keys):
-                out, losses[s, part], gradients[s, part] = self._pass(x[part], y[part], loss, key)
-                logits[s].append(out)
+        for part in self._parts(x, keys)[0]:
+            for s, passed in enumerate(self._passes(x[part], y[part], loss, keys, alone=True)):
+                losses[s, part], gradients[s, part] = passed.loss, passed.gradient
+                logits[s].append(passed.logits[0])
         self._count(x, rows, keys, forwards=1, backwards=1)
         return losses, slope_at(self.reach, gradients, rows), torch.stack([torch.cat(parts) for parts in logits])
 
     def _mean_loss(self, x: Tensor, y: Tensor, loss: Loss, keys: list[int]) -> tuple[Tensor, Tensor]:
         value, gradient = x.new_zeros(len(x)), torch.zeros_like(x)
         first: list[Tensor] = []  # the outputs of the first part under every key
-        for part, group in self._pieces(x, keys):
-            for logits, loss_of_part, slope in self._passes(x[part], y[part], loss, group):
-                weight = len(logits) / len(keys)
-                value[part] += weight * loss_of_part
-                gradient[part] += weight * slope
-                first += list(logits) if part.start == 0 else []
+        parts, alone = self._parts(x, keys)
+        for part in parts:
+            for passed in self._passes(x[part], y[part], loss, keys, alone=alone):
+                weight = len(passed.logits) / len(keys)
+                value[part] += weight * passed.loss
+                gradient[part] += weight * passed.gradient
+                first += passed.logits if part.start == 0 else []
         self._watch.see(keys, first)
         return value, gradient
 
-    def _passes(self, x: Tensor, y: Tensor, loss: Loss, keys: Sequence[int]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Logits (S, B, K), mean loss (B,) and mean gradient (B, ...) of groups of draws."""
-        if self._how != "loop" and isinstance(self.network, RandomNetwork):
-            with under(self.network, keys[0]):  # a generator that it also draws from is seeded, and put back
-                found = self.network.input_gradient(
-                    x, lambda logits: loss(checked_logits(logits, x), y), keys, self._how
-                )
-            yield found.logits, found.loss, found.gradient
-            return
-        for key in keys:
-            logits, value, slope = self._pass(x, y, loss, key)
-            yield logits[None], value, slope
+    def _passes(
+        self, x: Tensor, y: Tensor, loss: Loss, keys: Sequence[int], *, alone: bool = False
+    ) -> Iterator[Passes]:
+        def checked(logits: Tensor) -> Tensor:
+            self._classes = checked_logits(logits, x).shape[1]
+            return loss(logits, y)
 
-    def _pass(self, x: Tensor, y: Tensor, loss: Loss, key: int) -> tuple[Tensor, Tensor, Tensor]:
-        leaf = x.detach().clone().requires_grad_(True)
-        with torch.enable_grad(), under(self.network, key):
-            logits = checked_logits(self.network(leaf), leaf)
-            value = loss(logits, y)
-            slope = slope_of(value, leaf)
-        self._classes = logits.shape[1]
-        return logits.detach(), value.detach(), slope
+        return passes_under(self.network, x, checked, keys, alone=alone)
 
 
 def _along(slope: Tensor, logits: Tensor, _y: Tensor) -> Tensor:

@@ -1,37 +1,42 @@
 """Many draws of a random network at once: its outputs under many keys, and input gradients averaged over them.
 
-The loop over keys is the reference. ``vmap`` runs all draws as one batched computation, which pays where a forward pass
-is too small to fill the machine; ``threads`` runs draws side by side, each on one core. All give the same numbers for
-the same keys, up to rounding; ``auto`` measures them once for a network and a shape of inputs, and takes the fastest.
+The loop over keys is the reference. Where one forward pass is too small to fill the machine, draws run in groups, each
+group as one batched computation (``torch.func.vmap``), which gives the loop's numbers up to rounding. Whether they do
+is decided here, by ``group_size``: by the device and by shapes, never by a clock, so that a seed gives the same numbers
+on one machine every time. What cannot be grouped is looped: a network that draws from anything but its key (dropout in
+train mode, noise from a generator), and one with an operation that vmap has no rule for.
 """
 
 from __future__ import annotations
 
-import copy
+import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cache, partial
-from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from variate.errors import InputError, UsageError
-from variate.random import timing as probe
+from variate.errors import InputError
 from variate.random.keys import check_keys
 
 if TYPE_CHECKING:
+    from variate.random.draw.shadows import Places
     from variate.random.network import RandomNetwork
 
-Way = Literal["loop", "vmap", "threads"]
-How = Literal["auto", "loop", "vmap", "threads"]
-WAYS: tuple[Way, ...] = get_args(Way)
 Loss = Callable[[Tensor], Tensor]
+Hold = Callable[[int], AbstractContextManager[None]]
+LEAST = 4  # draws: fewer are not worth a group
+SMALL = 8  # examples on a CPU: more of them keep two cores busy (benchmarks/draws.py)
+LIGHT = 2**22  # bytes of one draw's weights on a CPU: more of them take longer to read than to multiply
+WEIGHTS = 2**25  # bytes of weights in one group on a CPU
+WIDE = 1024  # examples times draws in one group on another device
+WIDE_WEIGHTS = 2**28  # bytes of weights in one group on another device
+TOLERANCE = 1e-4  # of the largest output: what the order of a sum may change in single precision
 
 
 @dataclass(frozen=True)
@@ -49,24 +54,24 @@ class Passes:
     gradient: Tensor
 
 
-def draws(net: RandomNetwork, x: Tensor, keys: Sequence[int], how: How = "auto") -> Tensor:
+def draws(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> Tensor:
     """The outputs of ``net`` under every key, without gradients: shape (S, B, ...).
 
     Args:
         net: the random network.
         x: inputs, shape (B, ...).
         keys: S different keys.
-        how: ``loop``, ``vmap``, ``threads``, or ``auto``: the fastest, by a short measurement that is kept.
 
     Raises:
-        UsageError: for keys that repeat, or a way that this network cannot take.
+        UsageError: for keys that repeat.
     """
+    keys = check_keys(keys)
     with torch.no_grad():
-        found = _run("outputs", net, x, check_keys(keys), how, {"loop": _loop, "vmap": _vmap, "threads": _threads})
-    return found[0]
+        found = outputs(net, x, keys, partial(net.fixed, learn=False), group_size(net, x, keys))
+        return torch.stack(list(found))
 
 
-def input_gradient(net: RandomNetwork, x: Tensor, loss: Loss, keys: Sequence[int], how: How = "auto") -> Passes:
+def input_gradient(net: RandomNetwork, x: Tensor, loss: Loss, keys: Sequence[int]) -> Passes:
     """The loss averaged over the draws of ``keys``, and its gradient with respect to the inputs.
 
     Args:
@@ -74,115 +79,131 @@ def input_gradient(net: RandomNetwork, x: Tensor, loss: Loss, keys: Sequence[int
         x: inputs, shape (B, ...).
         loss: a loss per example: outputs (B, K) to (B,).
         keys: S different keys.
-        how: see ``draws``.
 
     Raises:
-        UsageError: for keys that repeat, or a way that this network cannot take.
+        UsageError: for keys that repeat.
     """
-    ways: dict[Way, Runner] = {
-        "loop": partial(_loop_gradient, loss=loss),
-        "vmap": partial(_vmap_gradient, loss=loss),
-        "threads": partial(_threads_gradient, loss=loss),
-    }
+    keys = check_keys(keys)
     with torch.enable_grad():
-        logits, value, gradient = _run("gradient", net, x.detach(), check_keys(keys), how, ways)
-    return Passes(logits, value, gradient)
+        size = group_size(net, x, keys)
+    parts = list(passes(net, x, loss, keys, partial(net.fixed, learn=False), size))
+    shares = [len(part.logits) / len(keys) for part in parts]
+    value = torch.stack([share * part.loss for share, part in zip(shares, parts, strict=True)]).sum(0)
+    slope = torch.stack([share * part.gradient for share, part in zip(shares, parts, strict=True)]).sum(0)
+    return Passes(torch.cat([part.logits for part in parts]), value, slope)
 
 
-Runner = Callable[["RandomNetwork", Tensor, Sequence[int]], tuple[Tensor, ...]]
-
-
-def _run(
-    what: str, net: RandomNetwork, x: Tensor, keys: list[int], how: How, ways: dict[Way, Runner]
-) -> tuple[Tensor, ...]:
-    if how not in get_args(How):
-        raise UsageError(f"there is no way {how!r} to make draws", expected=f"one of {', '.join(get_args(How))}")
-    if len(keys) == 1 and how == "auto":
-        how = "loop"
-    if how == "auto":
-        return probe.fastest(net, (what, len(keys)), x, {way: partial(run, net, x, keys) for way, run in ways.items()})
-    problem = None if how == "loop" else _obstacle(net, how)
-    if problem is None:
-        try:
-            return ways[how](net, x, keys)
-        except RuntimeError as error:
-            if how == "loop":
-                raise
-            problem = str(error).splitlines()[0]
-    raise UsageError(f"this network cannot make draws by {how}: {problem}", todo="leave how='auto', or take 'loop'")
-
-
-def _obstacle(net: RandomNetwork, how: Way) -> str | None:
-    """What forbids a way whatever the inputs are."""
-    if any(module.training for module in net.modules()):
-        return "in train mode its forward passes may depend on one another (batch norm, dropout)"
-    if how == "threads" and (not next(net.parameters()).is_cpu or torch.get_num_threads() < 2):
-        return "there is one thread, or the network is not on the CPU"
-    return None
-
-
-def _loop(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> tuple[Tensor, ...]:
-    return (torch.stack([_one(net, x, key) for key in keys]),)
-
-
-def _one(net: RandomNetwork, x: Tensor, key: int) -> Tensor:
-    with net.fixed(key, learn=False):
-        output: Tensor = net(x)
-    return output
-
-
-def _loop_gradient(net: RandomNetwork, x: Tensor, keys: Sequence[int], *, loss: Loss) -> tuple[Tensor, ...]:
-    return _averaged([_one_gradient(net, x, key, loss) for key in keys])
-
-
-def _one_gradient(net: RandomNetwork, x: Tensor, key: int, loss: Loss) -> tuple[Tensor, ...]:
-    leaf = x.detach().clone().requires_grad_(True)
-    with torch.enable_grad():
-        logits = _one(net, leaf, key)
-        value = loss(logits)
-        slope = slope_of(value, leaf)
-    return logits.detach(), value.detach(), slope
-
-
-def slope_of(value: Tensor, leaf: Tensor) -> Tensor:
-    """The gradient of a loss per example in the inputs, zeros where it does not depend on them. Raises an error."""
-    if not value.requires_grad:
-        raise InputError(
-            "the network's output does not depend on its input in a differentiable way",
-            todo="attack it with a black-box attack, or with transfer from a differentiable network",
-        )
-    slope = torch.autograd.grad(value.sum(), leaf, allow_unused=True)[0]
-    return torch.zeros_like(leaf) if slope is None else slope
-
-
-def _averaged(passes: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-    logits, values, slopes = zip(*passes, strict=True)
-    count = len(passes)
-    return torch.stack(logits), sum(values[1:], values[0]) / count, sum(slopes[1:], slopes[0]) / count
-
-
-def _vmap(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> tuple[Tensor, ...]:
-    return (_batched(net, x, net._many(keys)),)
-
-
-def _vmap_gradient(net: RandomNetwork, x: Tensor, keys: Sequence[int], *, loss: Loss) -> tuple[Tensor, ...]:
-    leaf = x.detach().clone().requires_grad_(True)
-    with torch.no_grad():
-        weights = net._many(keys)
-    logits = _batched(net, leaf, weights)  # (S, B, K)
-    value = torch.stack([loss(one) for one in logits]).mean(0)  # (B,)
-    return logits.detach(), value.detach(), slope_of(value, leaf)
-
-
-def _batched(net: RandomNetwork, x: Tensor, weights: Sequence[Tensor]) -> Tensor:
-    """The original forward under weights with one more, first dimension, as one computation: (S, ...).
+def outputs(module: nn.Module, x: Tensor, keys: Sequence[int], hold: Hold, size: int = 1) -> Iterator[Any]:
+    """The output under one key after another, in the caller's grad mode: shape (B, ...) each.
 
     Args:
-        net: the random network.
-        x: inputs, the same for all draws.
-        weights: drawn tensors of every site, each of shape (S, ...).
+        module: any module; a random network where ``size`` is not 1.
+        x: inputs, shape (B, ...).
+        keys: S keys.
+        hold: for a key, the context in which the module computes with its draw.
+        size: draws at once, from ``group_size``.
     """
+    for start in range(0, len(keys), size):
+        if size > 1:
+            yield from _grouped(module, x, keys[start : start + size])
+            continue
+        with hold(keys[start]):
+            output = module(x)
+        yield output
+
+
+def passes(
+    module: nn.Module, x: Tensor, loss: Loss, keys: Sequence[int], hold: Hold, size: int = 1
+) -> Iterator[Passes]:
+    """Forward and backward passes of one group of draws after another: of single draws where ``size`` is 1.
+
+    Args:
+        module: any module; a random network where ``size`` is not 1.
+        x: inputs, shape (B, ...).
+        loss: a loss per example: outputs (B, K) to (B,).
+        keys: S keys.
+        hold: for a key, the context in which the module computes with its draw.
+        size: draws at once, from ``group_size``.
+
+    Raises:
+        InputError: where the loss does not depend on the inputs in a differentiable way.
+    """
+    for start in range(0, len(keys), size):
+        leaf = x.detach().clone().requires_grad_(True)
+        if size > 1:
+            with torch.enable_grad():
+                logits = _grouped(module, leaf, keys[start : start + size])  # (S, B, K)
+                value = torch.stack([loss(one) for one in logits]).mean(0)
+                slope = _slope(value, leaf)
+            yield Passes(logits.detach(), value.detach(), slope)
+            continue
+        with torch.enable_grad(), hold(keys[start]):
+            logits = module(leaf)
+            value = loss(logits)
+            slope = _slope(value, leaf)
+        yield Passes(logits.detach()[None], value.detach(), slope)
+
+
+def group_size(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> int:
+    """How many draws of ``net`` run at once on inputs ``x``, in the present grad mode; 1 is the loop.
+
+    A function of the device, of the shapes and of what the network is: on a CPU small batches of light networks are
+    grouped, on another device as many draws as keep a group's inputs and weights within bounds.
+    """
+    size = _most(net, x, len(keys))
+    return size if size > 1 and _can_be_grouped(net, x, keys[:2]) else 1
+
+
+def _most(net: RandomNetwork, x: Tensor, count: int) -> int:
+    if count < LEAST or not len(x) or net._forward_hooks or net._forward_pre_hooks:
+        return 1  # hooks of the whole network stand outside the forward that is batched
+    if any(module.training for module in net.modules()):
+        return 1  # its passes may depend on one another (batch norm, dropout)
+    weights = sum(group[0].nbytes for group in net._found_places().groups())
+    if x.is_cpu:
+        return min(count, WEIGHTS // weights) if len(x) <= SMALL and weights <= LIGHT else 1
+    return max(1, min(count, WIDE // len(x), WIDE_WEIGHTS // weights))
+
+
+_known: weakref.WeakKeyDictionary[Places, dict[Any, bool]] = weakref.WeakKeyDictionary()
+_checking = threading.Lock()  # what catches warnings is not safe for several threads
+
+
+def _can_be_grouped(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> bool:
+    """Whether a group gives the loop's numbers: found out once for a network, a shape of example and a grad mode."""
+    hooks = sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in net.modules())
+    asked = (torch.is_grad_enabled(), x.shape[1:], x.dtype, x.device, hooks)
+    known = _known.setdefault(net._found_places(), {})
+    if asked not in known:
+        with _checking:
+            known[asked] = _agrees(net, x, keys)
+    return known[asked]
+
+
+def _agrees(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> bool:
+    """Whether the draws of a group are those of the loop. vmap itself refuses to draw from torch's generators."""
+    leaf = x.detach().clone()
+    if torch.is_grad_enabled() and leaf.is_floating_point():
+        leaf.requires_grad_(True)  # some modules take another path then
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            grouped = _grouped(net, leaf, keys)
+        except Exception:  # whatever it is: the loop shows the error, if there is one
+            return False
+    if said:  # an operation without a batching rule, that vmap runs one by one
+        return False
+    with net.fixed(keys[0], learn=False):
+        alone = net(leaf)
+    largest = float(alone.abs().max()) if alone.numel() else 0.0
+    return torch.allclose(grouped[0], alone, rtol=TOLERANCE, atol=TOLERANCE * largest)
+
+
+def _grouped(net: Any, x: Tensor, keys: Sequence[int]) -> Tensor:
+    """The original forward under the draws of several keys, as one computation: (S, ...)."""
     places = net._found_places()
+    with torch.no_grad():
+        weights = net._many(keys)  # of every site, shape (S, ...)
 
     def one(weights: Sequence[Tensor], x: Tensor) -> Tensor:
         places.put(weights)
@@ -192,71 +213,15 @@ def _batched(net: RandomNetwork, x: Tensor, weights: Sequence[Tensor]) -> Tensor
             places.clear()
         return output
 
-    with for_vmap():
-        return torch.func.vmap(one, in_dims=(0, None))(tuple(weights), x)
+    return torch.func.vmap(one, in_dims=(0, None))(tuple(weights), x)
 
 
-@contextmanager
-def for_vmap() -> Iterator[None]:
-    """Without the encoder's fast path, which has no batching rule, and without advice on operations run one by one."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
-
-
-def _threads(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> tuple[Tensor, ...]:
-    return (torch.stack(_side_by_side(net, keys, lambda replica, key: _one(replica, x, key))),)
-
-
-def _threads_gradient(net: RandomNetwork, x: Tensor, keys: Sequence[int], *, loss: Loss) -> tuple[Tensor, ...]:
-    return _averaged(_side_by_side(net, keys, lambda replica, key: _one_gradient(replica, x, key, loss)))
-
-
-def _side_by_side(net: RandomNetwork, keys: Sequence[int], run: Callable[[Any, int], Any]) -> list[Any]:
-    """``run`` for every key, on as many threads as torch uses, each with a replica of its own and one core."""
-    workers = torch.get_num_threads()
-    grad = torch.is_grad_enabled()
-
-    def share(replica: RandomNetwork, mine: Sequence[int]) -> list[Any]:
-        torch.set_num_threads(1)
-        with torch.set_grad_enabled(grad):
-            return [run(replica, key) for key in mine]
-
-    replicas = _replicas(net, workers)
-    try:
-        torch.set_num_threads(1)
-        tasks = [_pool(workers).submit(share, replicas[i], keys[i::workers]) for i in range(workers)]
-        shares = [task.result() for task in tasks]
-    finally:
-        torch.set_num_threads(workers)
-    return [shares[i % workers][i // workers] for i in range(len(keys))]
-
-
-@cache
-def _pool(workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers, thread_name_prefix="variate")
-
-
-_kept: weakref.WeakKeyDictionary[Any, tuple[Any, list[Any]]] = weakref.WeakKeyDictionary()
-
-
-def _replicas(net: RandomNetwork, count: int) -> list[RandomNetwork]:
-    """Copies of the network's structure over the same tensors; kept until a tensor or a module is another one."""
-    tensors = list(chain(net.parameters(), net.buffers()))
-    signature = (count, [id(tensor) for tensor in tensors], [_face(module) for module in net.modules()])
-    known = _kept.get(net)
-    if known is None or known[0] != signature:
-        shared = {id(tensor): tensor for tensor in tensors}
-        known = _kept[net] = (signature, [copy.deepcopy(net, dict(shared)) for _ in range(count)])
-    return known[1]
-
-
-def _face(module: nn.Module) -> tuple[Any, ...]:
-    """What a module is, as far as can be told at a glance: itself, its plain attributes, how many hooks it has."""
-    plain = {k: v for k, v in vars(module).items() if k != "_key" and isinstance(v, int | float | str | None)}
-    return id(module), plain, len(module._forward_hooks), len(module._forward_pre_hooks)
+def _slope(value: Tensor, leaf: Tensor) -> Tensor:
+    """The gradient of a loss per example in the inputs, zeros where it does not depend on them."""
+    if not value.requires_grad:
+        raise InputError(
+            "the network's output does not depend on its input in a differentiable way",
+            todo="attack it with a black-box attack, or with transfer from a differentiable network",
+        )
+    slope = torch.autograd.grad(value.sum(), leaf, allow_unused=True)[0]
+    return torch.zeros_like(leaf) if slope is None else slope

@@ -19,7 +19,7 @@ from variate.random.draw.forward import run
 from variate.random.draw.node import Draws
 from variate.random.draw.shadows import Places
 from variate.random.keys import Stream, check_key
-from variate.random.many import How, Loss, Passes
+from variate.random.many import Loss, Passes
 from variate.random.noise import traced
 from variate.random.parameters import describe_exceptions, parameter_at, qualified, sizes
 from variate.random.scale import one
@@ -120,13 +120,13 @@ class RandomNetwork(nn.Module):
         """The network averaged over the draws of ``keys``, as an ordinary module that shares its parameters."""
         return AverageNetwork(self, keys, of)
 
-    def draws(self, x: Tensor, keys: Sequence[int], how: How = "auto") -> Tensor:
+    def draws(self, x: Tensor, keys: Sequence[int]) -> Tensor:
         """The outputs under every key, without gradients: shape (S, B, ...); see ``variate.random.many.draws``."""
-        return draws.draws(self, x, keys, how)
+        return draws.draws(self, x, keys)
 
-    def input_gradient(self, x: Tensor, loss: Loss, keys: Sequence[int], how: How = "auto") -> Passes:
+    def input_gradient(self, x: Tensor, loss: Loss, keys: Sequence[int]) -> Passes:
         """The loss averaged over draws and its gradient in the inputs; see ``variate.random.many.input_gradient``."""
-        return draws.input_gradient(self, x, loss, keys, how)
+        return draws.input_gradient(self, x, loss, keys)
 
     def draws_per_example(self, x: Tensor, key: int) -> Tensor:
         """The outputs, every example under weights of its own; see ``variate.random.per_example``."""

@@ -9,6 +9,7 @@ that law is another one, and so is that of flipout (Wen et al. 2018): there the 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ from torch.nn import functional as F
 from variate.errors import UsageError
 from variate.random.distribution import LocationScale, Site
 from variate.random.keys import check_key, hash_words, sibling
-from variate.random.many import for_vmap
 from variate.random.noise import counter
 
 if TYPE_CHECKING:
@@ -96,9 +96,22 @@ def _batch(
             places.clear()
         return output[0]
 
-    with for_vmap():
+    with _for_vmap():
         vectorized = torch.func.vmap(one, in_dims=(tuple(dims), 0, 0))
         return vectorized(tuple(weights), tuple(noises), x)
+
+
+@contextmanager
+def _for_vmap() -> Iterator[None]:
+    """Without the encoder's fast path, which has no batching rule, and without advice on operations run one by one."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def _activation_noise(site: Site, key: int, start: int, count: int, weight: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Literal
 
 import torch
@@ -13,7 +14,7 @@ from variate.hashing import fingerprint
 from variate.inputs.validation import checked_logits
 from variate.random.average import AverageNetwork
 from variate.random.keys import Stream, hash_words, legacy_seed, sibling
-from variate.random.many import How
+from variate.random.many import Loss, Passes, group_size, outputs, passes
 from variate.random.network import RandomNetwork
 
 Kind = Literal["deterministic", "keyed", "unkeyed"]
@@ -36,26 +37,43 @@ def under(module: nn.Module, key: int) -> Iterator[None]:
         yield
 
 
-def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], how: How = "loop") -> Tensor:
+def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], *, alone: bool = False) -> Tensor:
     """The logits under every key without gradients, checked: (S, B, K).
 
     Args:
         module: any module.
         x: inputs, shape (B, ...).
         keys: S keys.
-        how: how the draws of a random network are made; any other module is run key by key.
+        alone: whether draws must not run in groups, which take more memory: see ``variate.random.many``.
 
     Raises:
         InputError: for outputs that are not one row of logits per example.
     """
-    if how != "loop" and isinstance(module, RandomNetwork):
-        with under(module, keys[0]):  # a generator that it also draws from is seeded, and put back
-            return torch.stack([checked_logits(logits, x) for logits in module.draws(x, keys, how)])
-    outputs = []
-    for key in keys:
-        with torch.no_grad(), under(module, key):
-            outputs.append(checked_logits(module(x), x))
-    return torch.stack(outputs)
+    with torch.no_grad():
+        size = 1 if alone else _group_size(module, x, keys)
+        found = outputs(module, x, keys, partial(under, module), size)
+        return torch.stack([checked_logits(logits, x) for logits in found])
+
+
+def passes_under(
+    module: nn.Module, x: Tensor, loss: Loss, keys: Sequence[int], *, alone: bool = False
+) -> Iterator[Passes]:
+    """Logits, loss and input gradient of one draw, or of one group of draws, after another.
+
+    Args:
+        module: any module.
+        x: inputs, shape (B, ...).
+        loss: a loss per example: logits (B, K) to (B,); it checks the logits.
+        keys: S keys.
+        alone: whether draws must not run in groups.
+    """
+    with torch.enable_grad():
+        size = 1 if alone else _group_size(module, x, keys)
+    return passes(module, x, loss, keys, partial(under, module), size)
+
+
+def _group_size(module: nn.Module, x: Tensor, keys: Sequence[int]) -> int:
+    return group_size(module, x, keys) if isinstance(module, RandomNetwork) else 1
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import copy
 import os
 import threading
 from itertools import chain
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from variate.errors import UsageError
 from variate.random.average import mean_log_probabilities
 from variate.random.keys import fresh_keys
-from variate.random.many import How
 from variate.random.network import RandomNetwork
 from variate.random.seeding import outputs_under
 
@@ -26,25 +25,21 @@ class Served:
     shown or derived from another, a fork repeats none, and whoever learns one knows no other. The network is served in
     eval mode and without gradients; its tensors are shared, so what is loaded into it is served at once.
 
-    Threads answer side by side, each on modules of its own over the same tensors, if the draws are made by ``loop``
-    and the network draws from nothing but its keys. Otherwise requests wait for one another.
+    Threads answer side by side, each on modules of its own over the same tensors, if the network draws from nothing but
+    its keys. Otherwise requests wait for one another.
 
     Args:
         network: from inputs to logits: a random network, one of another defense, or a deterministic one.
         draws: S, averaged for every request.
-        how: how the draws of a random network are made: ``loop``, ``vmap``, ``threads`` or ``auto``.
     """
 
     _alone: bool | None  # whether it draws from nothing but its keys
 
-    def __init__(self, network: nn.Module, draws: int = 1, *, how: How = "loop") -> None:
+    def __init__(self, network: nn.Module, draws: int = 1) -> None:
         if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
             raise UsageError(f"draws is {draws!r}", expected="a whole number from 1")
-        if how not in get_args(How):
-            raise UsageError(f"there is no way {how!r} to make draws", expected=f"one of {', '.join(get_args(How))}")
         self.network = network
         self.draws = draws
-        self.how: How = how
         self._prepare()
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -64,21 +59,21 @@ class Served:
         replica, keys = self._replica(), fresh_keys(self.draws)
         if self._alone:
             with torch.no_grad():
-                return mean_log_probabilities(replica.draws(x, keys, self.how))
-        return mean_log_probabilities(outputs_under(replica, x, keys, self.how))
+                return mean_log_probabilities(replica.draws(x, keys))
+        return mean_log_probabilities(outputs_under(replica, x, keys))
 
     def _side_by_side(self, x: Tensor) -> bool:
         """Whether this request needs to wait for no other; found out on the first one."""
         with self._lock:
             if self._alone is None:
                 self._alone = isinstance(self.network, RandomNetwork) and not self._consumes(x)
-            return self._alone and self.how == "loop"
+            return self._alone
 
     def _consumes(self, x: Tensor) -> bool:
         """Whether the network draws from torch's generator, which all threads share."""
         before = torch.get_rng_state()
         with torch.no_grad(), torch.random.fork_rng():
-            self._replica().draws(x, fresh_keys(1), "loop")
+            self._replica().draws(x, fresh_keys(1))
             return not torch.equal(before, torch.get_rng_state())
 
     def _replica(self) -> Any:
@@ -97,11 +92,11 @@ class Served:
         self._alone = None  # nobody has looked
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"network": self.network, "draws": self.draws, "how": self.how}
+        return {"network": self.network, "draws": self.draws}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._prepare()
 
     def __repr__(self) -> str:
-        return f"Served({type(self.network).__name__}, draws={self.draws}, how={self.how!r})"
+        return f"Served({type(self.network).__name__}, draws={self.draws})"

@@ -33,8 +33,9 @@ from variate.study.dry_training import Part, of_training
 from variate.study.file import Study
 from variate.study.grid import TWINS, Place, fits
 from variate.study.work import CLEAN_DRAWS
+from variate.training.cell import Cell
 from variate.training.processes import device_of
-from variate.training.run_folder import Cell, made
+from variate.training.run_folder import made
 
 AUTO = 20  # draws, where the command finds their number itself
 GAP = 4.0  # between the logits of an answer that does not move
@@ -226,7 +227,7 @@ def of_study(study: Study, places: Sequence[Place]) -> Iterator[tuple[str, list[
     known: dict[tuple[Cell, int], list[Part]] = {}
     counts: dict[str, Counts] = {}
     for place in places:
-        kind = replace(place.cell, seed=0), len(place.sources)
+        kind = replace(place.cell, recipe=replace(place.cell.recipe, seed=0)), len(place.sources)
         if kind not in known:
             own = counts.setdefault(place.cell.data, {})
             known[kind] = [*of_training(place.cell), *_of_judging(study, place, own)]
@@ -237,7 +238,7 @@ def _of_judging(study: Study, place: Place, counts: Counts) -> Iterator[Part]:
     """What ``variate.study.work`` asks of one network: the whole split, table, twins, doubts and curves."""
     cell, plan, curves = place.cell, study.evaluation, study.curves
     facts = about(cell.data, folder=cell.data_folder)
-    network = made(cell, facts)[0].eval().to(device_of(cell.accelerator))
+    network = made(cell, facts)[0].eval().to(device_of(cell.recipe.accelerator))
     x, y = cell.split(plan.split)
     whole = Evaluated(network, x, y, plan.batch_size, facts.modality, place.sources, counts)
     examples: dict[str, Any] = {"examples": plan.examples}

@@ -16,8 +16,10 @@ from torch import Tensor, nn
 
 from variate.datasets.batches import Batches
 from variate.datasets.info import About, about
+from variate.training.cell import Cell
 from variate.training.defense import teacher_of
-from variate.training.run_folder import Cell, budget_of, made
+from variate.training.recipe import Recipe
+from variate.training.run_folder import made
 from variate.training.saved import build
 from variate.training.train import train
 from variate.training.validation import ATTACKED_AT_ONCE, CLEAN_AT_ONCE, accuracy, robust_accuracy
@@ -50,36 +52,24 @@ class Part:
 
 def of_training(cell: Cell) -> Iterator[Part]:
     """The epochs of a training run and their validation, after those of its teacher, if it learns from one."""
-    taught = teacher_of(cell.defense) if cell.objective is None else None
+    taught = teacher_of(cell.defense) if cell.recipe.objective is None else None
     if taught is not None:
-        lesson = replace(cell, defense="deterministic", objective=taught)
+        lesson = replace(cell, defense="deterministic", recipe=replace(cell.recipe, objective=taught))
         yield from (replace(part, what=f"teacher, {part.what}") for part in of_training(lesson))
     facts = about(cell.data, folder=cell.data_folder)
-    network, objective = made(cell, facts)
+    network, recipe = made(cell, facts)
     x, y = (part[: cell.train_examples] for part in cell.split("train"))
-    batches = Batches(x, y, batch_size=cell.batch_size, seed=cell.seed)
+    batches = Batches(x, y, batch_size=cell.batch_size, seed=recipe.seed)
+    teacher = build(cell.network, facts) if taught is not None else None
+    alike = replace(recipe, warmup=0.0, swa=0, patience=None, keep="last", accumulate=1, devices=1, log=None)
+    tried = replace(alike, epochs=2)  # of one batch each; the first loads and compiles what the second only uses
     with _passes(network) as passes:
         loader = _OneBatch(next(iter(batches)), passes)
-        train(
-            network,
-            loader,
-            objective=cell.objective or objective,
-            teacher=build(cell.network, facts) if taught is not None else None,
-            epochs=2,  # of one batch each; the first loads and compiles what the second only uses
-            lr=cell.lr,
-            budget=budget_of(cell, facts),
-            modality=facts.modality,
-            attack_steps=cell.attack_steps,
-            optimizer=cell.optimizer,
-            ema=cell.ema,
-            augment=cell.augment,
-            accelerator=cell.accelerator,
-            precision=cell.precision,
-        )
+        train(network, loader, recipe=tried, teacher=teacher, modality=facts.modality)
         seconds = perf_counter() - loader.begun
-    what = f"{cell.defense}: {cell.epochs} epochs of {len(batches)} batches"
-    yield Part(what, cell.epochs * len(batches), passes[0], passes[1], 0, seconds)
-    yield from _of_validation(cell, network, facts)
+    what = f"{cell.defense}: {recipe.epochs} epochs of {len(batches)} batches"
+    yield Part(what, recipe.epochs * len(batches), passes[0], passes[1], 0, seconds)
+    yield from _of_validation(cell, recipe, network, facts)
 
 
 class _OneBatch:
@@ -96,18 +86,22 @@ class _OneBatch:
         yield self.batch
 
 
-def _of_validation(cell: Cell, network: nn.Module, facts: About) -> Iterator[Part]:
+def _of_validation(cell: Cell, recipe: Recipe, network: nn.Module, facts: About) -> Iterator[Part]:
     """The accuracies that are measured after every epoch: clean, and under PGD where it chooses the epoch."""
     x, y = cell.split("validation")
-    run: dict[str, Any] = {"seed": cell.seed, "epoch": 0}
+    run: dict[str, Any] = {"seed": recipe.seed, "epoch": 0}
     clean = partial(accuracy, network, x[:CLEAN_AT_ONCE], y[:CLEAN_AT_ONCE], **run)
-    yield _measured("validation", network, clean, cell.epochs * -(-len(x) // CLEAN_AT_ONCE))
-    budget = budget_of(cell, facts)
-    if budget is None or (cell.keep != "best" and cell.patience is None):
+    yield _measured("validation", network, clean, recipe.epochs * -(-len(x) // CLEAN_AT_ONCE))
+    if recipe.budget is None or not recipe.selects:
         return
-    examples, steps = min(cell.validation_examples, len(x)), cell.validation_steps
-    run |= {"budget": budget, "steps": steps, "examples": min(examples, ATTACKED_AT_ONCE), "modality": facts.modality}
-    batches = cell.epochs * -(-examples // ATTACKED_AT_ONCE)
+    examples, steps = min(recipe.validation_examples, len(x)), recipe.validation_steps
+    run |= {
+        "budget": recipe.budget,
+        "steps": steps,
+        "examples": min(examples, ATTACKED_AT_ONCE),
+        "modality": facts.modality,
+    }
+    batches = recipe.epochs * -(-examples // ATTACKED_AT_ONCE)
     attacked = partial(robust_accuracy, network, x, y, **run)
     yield _measured(f"validation under PGD, {steps} steps", network, attacked, batches)
 

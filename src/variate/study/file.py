@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import tomllib
 from collections import ChainMap
-from dataclasses import fields
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast, get_type_hints
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from variate.errors import UsageError, unknown_name
+from variate.fields import options_of, written_as
 from variate.options import said_of
 from variate.study import packaged
-from variate.training.run_folder import Cell
+from variate.training.cell import Cell
 
-BOUNDS: dict[str, Any] = {
-    "epochs": Field(ge=1),
-    "batch_size": Field(ge=1),
-    "lr": Field(gt=0),
-    "attack_steps": Field(ge=1),
-}
-NOT_SETTINGS = ("data", "network", "defense", "seed", "data_folder", "devices", "accelerator")
+OF_THE_GRID = ("data", "network", "defense", "seed")
+OF_THE_COMMAND = ("data_folder", "devices", "accelerator")
 
 
-def _settings() -> dict[str, Any]:
-    """What a cell can be told of its training, each with its type, none of it required."""
-    hints = get_type_hints(Cell)
-    names = [field.name for field in fields(Cell) if field.name not in NOT_SETTINGS]
-    return {name: (Annotated[hints[name], BOUNDS[name]] if name in BOUNDS else hints[name], None) for name in names}
+def _settings(made: type | object, *, without: Sequence[str], given: bool) -> dict[str, Any]:
+    """The options of a dataclass as fields of a table: with their defaults, or, where none is given, left open."""
+    found: dict[str, Any] = {}
+    for one in options_of(made):
+        if one.name in without:
+            continue
+        default = list(one.default) if isinstance(one.default, tuple) else one.default
+        field = Field(default if given else None, ge=one.known.at_least)
+        found[one.name] = (written_as(one.hint), field)
+    return found
 
 
 def _listed(value: object) -> object:
@@ -53,8 +54,13 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-Training = create_model("Training", __base__=_Table, __module__=__name__, **_settings())
-Training.__doc__ = "The ``[training]`` table of a study: any setting of a ``Cell``, the same for every network."
+Training = create_model(
+    "Training",
+    __base__=_Table,
+    __module__=__name__,
+    **_settings(Cell, without=OF_THE_GRID + OF_THE_COMMAND, given=False),
+)
+Training.__doc__ = "The ``[training]`` table of a study: any option of a ``Cell``, the same for every network."
 
 
 class Defense(Training):  # type: ignore[misc, valid-type]

@@ -16,13 +16,15 @@ from variate.datasets.load import is_own, registered
 from variate.errors import UsageError
 from variate.evaluation.plan import Plan, bounds
 from variate.evaluation.processes import gather
+from variate.fields import built
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, modality_of
 from variate.options import said_of
 from variate.records.file import RECORDS, Records
 from variate.records.schema import Run
 from variate.study.file import Curves, Defense, Evaluation, Study
-from variate.training.run_folder import Cell, train_cell
+from variate.training.cell import Cell
+from variate.training.run_folder import train_cell
 from variate.training.saved import CARD, read_card
 
 JUDGED = "judged.json"  # what a place's records hold in full
@@ -76,15 +78,9 @@ def places(study: Study, out: Path, *, folders: Folders = None, accelerator: str
         name = name_of(study, data, network, defense, seed)
         own = study.settings(defense, data)
         own |= {"start": own["start"].absolute()} if own.get("start") is not None else {}
-        cell = Cell(
-            data=data,
-            network=network,
-            defense=defense.defense,
-            seed=seed,
-            data_folder=folder_for(folders, data),
-            accelerator=accelerator,
-            **own,
-        )
+        own |= {"data": data, "network": network, "defense": defense.defense, "seed": seed}
+        own |= {"data_folder": folder_for(folders, data), "accelerator": accelerator}
+        cell = built(Cell, own)
         asking = points if study.evaluation.suite else ()
         sources = tuple(name_of(study, *p) for p in asking if _is_held(study, (data, network, defense, seed), p))
         found[name] = Place(name, out / folder_of(name), cell, tuple(study.budgets_for(data)), sources)

@@ -7,7 +7,7 @@ process and on any machine; the records of the whole are those of the places, in
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Literal
@@ -20,6 +20,7 @@ from variate.errors import UsageError, VariateError
 from variate.evaluation.judge import check_draws
 from variate.evaluation.plan import Plan
 from variate.evaluation.suites import suite_of
+from variate.fields import built
 from variate.inputs.budget import Budget
 from variate.progress import progress
 from variate.random.keys import Stream
@@ -45,10 +46,11 @@ from variate.study.grid import (
 )
 from variate.study.work import Order, Step, Task
 from variate.training.defense import defended, teacher_of
-from variate.training.recipe import Recipe, wire
+from variate.training.recipe import Recipe
 from variate.training.run_folder import run_record
 from variate.training.saved import build, load_start
-from variate.training.validate_recipe import check_log, check_recipe, check_selection
+from variate.training.validate_recipe import check_recipe, check_selection
+from variate.training.wiring import wire
 
 Engine = Literal["local", "ray"]
 
@@ -124,12 +126,9 @@ def _check_network(study: Study, data: str, architecture: str, defense: Defense,
         if settings.get("start") is not None:
             load_start(plain, settings["start"], architecture)
         network, objective = defended(defense.defense, plain)
-    known = {field.name for field in fields(Recipe)}
-    chosen = {name: value for name, value in settings.items() if name in known}
-    recipe = Recipe(**{**chosen, "objective": settings.get("objective") or objective})
+    recipe = built(Recipe, {**settings, "objective": settings.get("objective") or objective})
     check_recipe(recipe, facts.modality)
     check_selection(recipe, validated=True)
-    check_log(settings.get("log"))
     wire(recipe, network, Stream("train", 0), teacher=plain if taught is not None else None, modality=facts.modality)
 
 

@@ -110,7 +110,7 @@ def _judge(order: Order, place: Place, grid: Mapping[str, Place]) -> None:
 
 def _loaded(place: Place) -> nn.Module:
     trusted = read_card(place.folder).architecture == place.cell.network  # the study names the code itself
-    return load(place.folder, trust_code=trusted).to(device_of(place.cell.accelerator))
+    return load(place.folder, trust_code=trusted).to(device_of(place.cell.recipe.accelerator))
 
 
 def _judge_network(
@@ -125,7 +125,7 @@ def _judge_network(
 ) -> None:
     """The whole split unattacked, then the table, the twins, the doubts and the curves of one network."""
     plan, name, first = study.evaluation, place.name, place.budgets[0]
-    common: dict[str, Any] = {"seed": place.cell.seed, "records": records, "show_progress": show_progress}
+    common: dict[str, Any] = {"seed": place.cell.recipe.seed, "records": records, "show_progress": show_progress}
     common["modality"] = about(place.cell.data, folder=place.cell.data_folder).modality
     attacking: dict[str, Any] = {
         "draws": plan.draws,

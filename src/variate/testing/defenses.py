@@ -24,9 +24,10 @@ from variate.random.seeding import kind_of, outputs_under
 from variate.testing.findings import conform
 from variate.testing.objectives import part_names
 from variate.training.defense import defended, teacher_of
-from variate.training.recipe import Objective, Recipe, wire
+from variate.training.recipe import Recipe
 from variate.training.saved import Card, build, families_of, load, save
 from variate.training.train import train
+from variate.training.wiring import Objective, wire
 
 BUDGET, STEPS = "linf:0.1", 2  # of the inner attack
 EXAMPLES, BATCH, RATE = 384, 16, 3e-3

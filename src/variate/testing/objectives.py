@@ -17,7 +17,8 @@ from variate.random.randomize import randomize
 from variate.testing.findings import conform
 from variate.training.clock import Clock
 from variate.training.defense import defended
-from variate.training.recipe import SUM, Recipe, wire
+from variate.training.recipe import Recipe
+from variate.training.wiring import SUM, wire
 
 SMALL = 0.01  # scales so small that a term that guards them must act
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 from torch import nn
 
@@ -13,7 +12,6 @@ from variate.errors import UsageError
 from variate.random.network import RandomNetwork
 from variate.training.history import History
 
-Log = Literal["tensorboard"]
 Write = Callable[[History, nn.Module], None]
 
 

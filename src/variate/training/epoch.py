@@ -22,10 +22,11 @@ from variate.training.clock import Clock
 from variate.training.history import History
 from variate.training.keys import apart, drawing
 from variate.training.processes import Loader, agree, total
-from variate.training.recipe import Objective, Recipe
+from variate.training.recipe import Recipe
 from variate.training.saved import load_training, save_training
 from variate.training.validation import accuracy, robust_accuracy
 from variate.training.weight_averaging import WeightAverage, recompute_statistics
+from variate.training.wiring import Objective
 
 Batch = tuple[Tensor, Tensor]
 
@@ -138,7 +139,7 @@ def save(run: Run, path: Path) -> None:
     if run.best is not None:
         networks["best"] = run.best
     facts = {
-        "recipe": {**asdict(run.recipe), **run.origin},
+        "recipe": {**run.recipe.numbers(), **run.origin},
         "stream": run.stream.index,
         "history": asdict(run.history),
         "schedule": run.schedule.state_dict(),
@@ -152,7 +153,7 @@ def resume(run: Run, checkpoint: str | Path | None) -> int:
     """Restore the state after the last complete epoch; the number of epochs done."""
     if checkpoint is None or not Path(checkpoint).exists():
         return 0
-    recipe = {**asdict(run.recipe), **run.origin}
+    recipe = {**run.recipe.numbers(), **run.origin}
     facts, states = load_training(Path(checkpoint), run.network, run.optimizer.optimizer, recipe)
     run.history = History(**facts["history"])
     run.stream.index = facts["stream"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,7 +13,6 @@ from torch.optim.lr_scheduler import LambdaLR
 from variate.random.network import RandomNetwork
 from variate.training.recipe import Recipe
 
-OptimizerName = Literal["adamw", "sgd"]
 MOMENTUM = 0.9
 
 

@@ -1,155 +1,79 @@
-"""Everything that decides the numbers of a training run, and its objective, wired from named parts."""
+"""A training: all of its options, each with its default and its help."""
 
 from __future__ import annotations
 
-import inspect
-import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from functools import partial
 from typing import Any, Literal
 
-from torch import Tensor, nn
+from variate.fields import option
+from variate.inputs.budget import BEGINNINGS
 
-from variate import registry
-from variate.errors import UsageError, unknown_name
-from variate.inputs.budget import Budget
-from variate.inputs.modality import Modality
-from variate.options import Value, parse
-from variate.random.keys import Stream
-from variate.random.network import RandomNetwork
-from variate.training.clock import Clock
-from variate.training.inner_attack import InnerAttack
-
-Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]
 Keep = Literal["last", "best"]
-PART = re.compile(r"([\w-]+(?:\([^)]*\))?)(?::(.+))?")  # name(options):weight
-SUM = re.compile(r"\+(?![^(]*\))")  # not within an option
+Log = Literal["tensorboard"]
+OptimizerName = Literal["adamw", "sgd"]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
+USUAL = "cross-entropy"  # the objective, where nobody names one
+PLACES = ("devices", "accelerator", "log")  # options that decide no number
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides the numbers of a training run, beside the network and the data: see ``train``."""
+    """How a network is trained: the options of ``variate.train``, of ``variate train`` and of a study's ``[training]``.
 
-    objective: str
-    epochs: int = 10
-    lr: float = 2e-3
-    scale_lr: float = 5.0
-    weight_decay: float = 1e-4
-    budget: str | None = None
-    attack_steps: int = 10
-    seed: int = 0
-    precision: str = "32-true"
-    optimizer: str = "adamw"
-    warmup: float = 0.0
-    accumulate: int = 1
-    ema: float | None = None
-    swa: int = 0
-    patience: int | None = None
-    keep: str = "last"
-    validation_steps: int = 10
-    validation_examples: int = 512
-    augment: str | None = None
+    A new option is one more field here, and its use.
+    """
+
+    objective: str | None = option(
+        None,
+        "instead of the defense's own (in Python: of cross-entropy), e.g. adversarial+snr(target=10):0.5: names joined "
+        "by +, each with optional options and weight",
+        entries="objectives",
+    )
+    epochs: int = option(10, "passes over the training data", at_least=1)
+    lr: float = option(2e-3, "highest learning rate, decayed to zero along a cosine over all steps", at_least=0)
+    scale_lr: float = option(5.0, "how many times faster the scales learn than the means", at_least=0)
+    weight_decay: float = option(1e-4, "weight decay of the means; scales never decay", at_least=0)
+    optimizer: OptimizerName = option("adamw", "adamw, or sgd with Nesterov's momentum of 0.9")
+    warmup: float = option(
+        0.0, "epochs, whole or not, in which the learning rate rises linearly before the cosine begins", at_least=0
+    )
+    accumulate: int = option(
+        1, "batches per step of the optimizer, which is that of one batch of all their examples", at_least=1
+    )
+    ema: float | None = option(
+        None, "decay per step of a moving average of parameters and batch-norm statistics, such as 0.999"
+    )
+    swa: int = option(
+        0, "epochs from the end whose parameters are averaged (Izmailov et al. 2018, arXiv:1803.05407)", at_least=0
+    )
+    augment: str | None = option(
+        None, "changes to the images: flip, crop and cutout, joined by +", choices=("flip", "crop", "cutout")
+    )
+    budget: str | None = option(
+        None, "budget of the inner attack; on the command line the data set's usual one without it", choices=BEGINNINGS
+    )
+    attack_steps: int = option(
+        10, "steps of the inner attack; in texts, replacements that it tries in each round", at_least=1
+    )
+    patience: int | None = option(
+        None,
+        "stop after so many epochs without a better robust validation accuracy (Rice et al. 2020, arXiv:2002.11569)",
+        at_least=1,
+    )
+    keep: Keep = option("last", "last; or best, the epoch of the best robust validation accuracy")
+    validation_steps: int = option(10, "steps of the PGD that measures it", at_least=1)
+    validation_examples: int = option(512, "examples that it is measured on, always the same", at_least=1)
+    precision: Precision = option("32-true", "32-true, bf16-mixed, 16-mixed or 64-true")
+    seed: int = option(0, "seed of everything random; the same seed gives the same network")
+    devices: int = option(1, "processes, one per device; from Python more than one needs a script", at_least=1)
+    accelerator: str = option("auto", "auto, cpu, cuda, mps", choices=("auto", "cpu", "cuda", "mps"))
+    log: Log | None = option(None, "tensorboard: losses, accuracies and scales by epoch")
 
     @property
     def selects(self) -> bool:
         """Whether epochs are compared by their robust accuracy."""
         return self.patience is not None or self.keep == "best"
 
-
-def wire(
-    recipe: Recipe,
-    network: nn.Module,
-    stream: Stream,
-    *,
-    clock: Clock | None = None,
-    teacher: nn.Module | None = None,
-    modality: Modality | None = None,
-) -> Objective:
-    """The objective of a recipe: the weighted sum of its parts, each given what it needs. Raises ``UsageError``.
-
-    Args:
-        recipe: with the objective's text, the budget and steps of its inner attack.
-        network: the network in training, as it is; the objective may be called with a wrapper of it.
-        stream: the training's keys.
-        clock: kept at the present step by the training; without one everything is as at the end.
-        teacher: the network that a distillation learns from.
-        modality: of the inputs; images without one.
-    """
-    given = Given(clock=clock or Clock(step=1), teacher=teacher)
-    if recipe.budget is not None:
-        budget = Budget.parse(recipe.budget)
-        given.perturb = InnerAttack(
-            network, stream, budget, steps=recipe.attack_steps, seed=recipe.seed, modality=modality
-        )
-    parts = [_part(text.strip(), network, given) for text in SUM.split(recipe.objective)]
-
-    def total(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        if given.perturb is not None:
-            given.perturb.forget()
-        first, *others = (weight * part(net, x, y) for weight, part in parts)
-        return sum(others, first)
-
-    return total
-
-
-@dataclass
-class Given:
-    """What an objective gets by naming it among its arguments."""
-
-    clock: Clock
-    teacher: nn.Module | None = None
-    perturb: InnerAttack | None = None
-
-
-SUPPLIED = tuple(field.name for field in fields(Given))
-MISSING = {
-    "perturb": ("needs a budget", "pass budget='linf:8/255', for example"),
-    "teacher": ("needs a teacher", "choose a defense that trains one, such as distillation"),
-}
-
-
-def _part(text: str, network: nn.Module, given: Given) -> tuple[float, Objective]:
-    """One part, ``name``, ``name:weight`` or ``name(option=number):weight``: its weight and its function."""
-    match = PART.fullmatch(text)
-    if match is None:
-        raise UsageError(f"{text!r} is not an objective", expected="name, name:0.5 or name(option=2):0.5, joined by +")
-    named, weight = match.groups()
-    name, chosen = parse(named, "an objective")
-    entry = registry.get("objectives", name)
-    function = entry.load()
-    options = _options(name, function, chosen)
-    factor = _number(f"the weight of {name}", weight) if weight else 1.0
-    for supplied in SUPPLIED:
-        if supplied in _keywords(function):
-            options[supplied] = getattr(given, supplied)
-            if options[supplied] is None:
-                lacks, todo = MISSING[supplied]
-                raise UsageError(f"the objective {name!r} {lacks}", todo=todo)
-    if entry.facts["needs"] == "distribution" and not isinstance(network, RandomNetwork):
-        raise UsageError(f"{name} is about scales, and this network has none", todo="variate.randomize(network) first")
-    if entry.facts["needs"] in ("distribution", "layers"):
-        return factor, lambda net, x, y: function(network, x, y, **options)
-    return factor, partial(function, **options)
-
-
-def _keywords(function: Objective) -> list[str]:
-    return [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
-
-
-def _options(name: str, function: Objective, given: Mapping[str, Value]) -> dict[str, Any]:
-    """The options of one part, all of them numbers."""
-    known = [keyword for keyword in _keywords(function) if keyword not in SUPPLIED]
-    options = {}
-    for option, value in given.items():
-        if option not in known:
-            raise unknown_name(f"option of {name}", option, known)
-        options[option] = _number(f"{option} of {name}", str(value))
-    return options
-
-
-def _number(what: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"{what} is {text!r}", expected="a number, such as 0.5") from None
+    def numbers(self) -> dict[str, Any]:
+        """The options that decide what comes out; where it is trained and what is logged do not."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name not in PLACES}
