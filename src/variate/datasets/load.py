@@ -67,6 +67,7 @@ def registered(source: str) -> tuple[registry.Entry, dict[str, Any]]:
     name, options = parse(source, "a data set")
     entry = registry.get("datasets", name)
     if options:
+        options = parse(source, "a data set", entry.load())[1]
         parameters = inspect.signature(entry.load()).parameters.values()
         known = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY and one.name != "folder"]
         strange = [option for option in options if option not in known]
