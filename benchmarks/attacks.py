@@ -4,8 +4,7 @@
 
 All variants of a measurement take turns in one process; the result is the ratio of medians with a 95 % bootstrap
 interval. torchattacks, foolbox and ART are included where they are installed
-(``pip install --no-deps -r benchmarks/tools.txt``). ``loop`` makes the draws one by one; ``auto`` lets Variate group
-them.
+(``pip install --no-deps -r benchmarks/tools.txt``).
 """
 
 from __future__ import annotations
@@ -28,14 +27,13 @@ from variate.evaluation.judge import judge
 from variate.inputs.budget import Budget
 from variate.oracle.oracle import GradientOracle
 from variate.random.keys import Stream
-from variate.random.many import How
 from variate.random.network import RandomNetwork
 from variate.random.randomize import randomize
 from variate.statistics.rates import Deployment
 
 Run = Callable[[], object]
 EPS, DRAWS, VERDICT = 0.1, 20, 100
-LOOP, AUTO, PLAIN = "variate, loop", "variate, auto", "plain loop"
+OURS, PLAIN = "variate", "plain loop"
 CASES = {  # network, shape, batch, steps, rounds, target for our best variant against torchattacks' EOTPGD
     "LeNet b256": ("lenet", (1, 28, 28), 256, 2, 11, 0.9),
     "LeNet b16": ("lenet", (1, 28, 28), 16, 5, 11, 0.5),
@@ -58,10 +56,10 @@ def plain_pgd(network: nn.Module, x: Tensor, y: Tensor, steps: int, draws: int) 
     return perturbed
 
 
-def our_pgd(network: nn.Module, x: Tensor, y: Tensor, steps: int, draws: int, how: How) -> Tensor:
+def our_pgd(network: nn.Module, x: Tensor, y: Tensor, steps: int, draws: int) -> Tensor:
     """The same attack through the oracle."""
     pgd = registry.get("attacks", "pgd").load()
-    oracle = GradientOracle(network, draws=draws, stream=Stream("search", 0), how=how)
+    oracle = GradientOracle(network, draws=draws, stream=Stream("search", 0))
     result: Tensor = pgd(oracle, x, y, budget=Budget.parse(f"linf:{EPS}"), steps=steps, random_start=False)
     return result
 
@@ -139,14 +137,14 @@ def deterministic(seconds: float) -> dict[str, Any]:
     network.eval()
     runs: dict[str, Run] = {
         PLAIN: functools.partial(plain_pgd, network, x, y, 10, 1),
-        LOOP: functools.partial(our_pgd, network, x, y, 10, 1, "loop"),
+        OURS: functools.partial(our_pgd, network, x, y, 10, 1),
     }
     if installed("foolbox"):
         runs["foolbox"] = foolbox_pgd(network, x, y, 10)
     if installed("art"):
         runs["ART"] = art_pgd(network, x, y, 10)
     timed = measuring.interleaved(runs, seconds=seconds)
-    return show("PGD, deterministic LeNet b128", timed, PLAIN, {LOOP: ASKED["deterministic"]})
+    return show("PGD, deterministic LeNet b128", timed, PLAIN, {OURS: ASKED["deterministic"]})
 
 
 def random(case: str) -> dict[str, Any]:
@@ -157,8 +155,7 @@ def random(case: str) -> dict[str, Any]:
     arguments = (network, x, y, steps, DRAWS)
     runs: dict[str, Run] = {
         PLAIN: functools.partial(plain_pgd, *arguments),
-        LOOP: functools.partial(our_pgd, *arguments, "loop"),
-        AUTO: functools.partial(our_pgd, *arguments, "auto"),
+        OURS: functools.partial(our_pgd, *arguments),
     }
     against = PLAIN
     if installed("torchattacks"):
@@ -170,7 +167,7 @@ def random(case: str) -> dict[str, Any]:
     if small and installed("art"):
         runs["ART, averaged module"] = art_pgd(averaged(network, DRAWS), x, y, steps)
     timed = measuring.interleaved(runs, seconds=0, rounds=rounds)
-    return show(f"PGD, {DRAWS} draws, random {case}", timed, against, {AUTO: asked})
+    return show(f"PGD, {DRAWS} draws, random {case}", timed, against, {OURS: asked})
 
 
 def verdict(seconds: float) -> dict[str, Any]:
@@ -184,19 +181,15 @@ def verdict(seconds: float) -> dict[str, Any]:
             for _ in range(VERDICT):
                 plain(x)
 
-    def judged(how: How) -> None:
+    def judged() -> None:
         ways = [Deployment.parse(text) for text in ("single", "mean-16", "majority-16", "survive-10")]
         stream = Stream("verdict", 0)
-        judge(network, x, y, deployments=ways, draws=VERDICT, stream=stream, kind="keyed", how=how)
+        judge(network, x, y, deployments=ways, draws=VERDICT, stream=stream, kind="keyed")
 
     name = f"{VERDICT} deterministic forwards"
-    runs: dict[str, Run] = {
-        name: forwards,
-        LOOP: functools.partial(judged, "loop"),
-        AUTO: functools.partial(judged, "auto"),
-    }
+    runs: dict[str, Run] = {name: forwards, OURS: judged}
     timed = measuring.interleaved(runs, seconds=seconds)
-    return show(f"judge at {VERDICT} draws, LeNet b256", timed, name, {LOOP: ASKED["judge"], AUTO: ASKED["judge"]})
+    return show(f"judge at {VERDICT} draws, LeNet b256", timed, name, {OURS: ASKED["judge"]})
 
 
 def oracle(seconds: float) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
     python benchmarks/draws.py [--json FILE] [--rounds N]
 
-Each way to make the draws is compared with the deterministic network, whose parameters are frozen as an attacker would
-freeze them; ``auto`` is listed with the choice it made. Per-example draws are forwards in which every example has its
-own weights, compared with one deterministic forward. The result is the ratio of medians with a 95 % bootstrap
-interval.
+The deterministic network's parameters are frozen as an attacker would freeze them. ``loop`` makes the draws one by one;
+``variate`` runs them in groups where its rule says so, and each case names the size of the groups. Per-example draws
+are forwards in which every example has its own weights, compared with one deterministic forward. The result is the
+ratio of medians with a 95 % bootstrap interval.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from networks import encoder_32, images, lstm_32
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from variate.errors import UsageError
-from variate.random import timing as probe
+from variate.random import many
 from variate.random.network import RandomNetwork
 from variate.random.randomize import randomize
 
 SECONDS = 30  # for all rounds of one case, unless the minimum number of rounds takes longer
 PLAIN = "deterministic"
-WAYS = ("loop", "vmap", "threads", "auto")
+WAYS = ("loop", "variate")
 CASES: dict[str, tuple[Callable[[], tuple[nn.Module, Tensor, Tensor]], int, float | None]] = {
+    "LeNet b1, 20 draws": (lambda: images("lenet", (1, 28, 28), 1), 20, 0.45),
+    "LeNet b8, 20 draws": (lambda: images("lenet", (1, 28, 28), 8), 20, None),
     "LeNet b32, 16 draws": (lambda: images("lenet", (1, 28, 28), 32), 16, 0.45),
     "ResNet-18 b8, 8 draws": (lambda: images("resnet18", (3, 32, 32), 8), 8, 1.1),
     "encoder b32, 4 draws": (encoder_32, 4, None),
@@ -53,33 +54,35 @@ def passes(network: nn.Module, x: Tensor, y: Tensor, count: int) -> Run:
     return run
 
 
-def averaged(network: RandomNetwork, x: Tensor, y: Tensor, count: int, how: str) -> Run:
+def averaged(network: RandomNetwork, x: Tensor, y: Tensor, count: int, way: str) -> Run:
     """The input gradient averaged over ``count`` draws."""
     keys = list(range(count))
-    return lambda: network.input_gradient(x, lambda out: F.cross_entropy(out, y, reduction="none"), keys, how)
+
+    def run() -> None:
+        usual = many.LEAST
+        many.LEAST = usual if way == "variate" else count + 1
+        try:
+            network.input_gradient(x, lambda out: F.cross_entropy(out, y, reduction="none"), keys)
+        finally:
+            many.LEAST = usual
+
+    return run
 
 
 def gradients(name: str, rounds: int | None) -> dict[str, Any]:
-    """All ways of one case."""
+    """One case."""
     make, count, target = CASES[name]
     plain, x, y = make()
     plain.eval()
     network = randomize(plain)
     plain.requires_grad_(False)
-    sides = {PLAIN: passes(plain, x, y, count)}
-    unable = {}
-    for how in WAYS:
-        try:
-            averaged(network, x, y, count, how)()
-            sides[how] = averaged(network, x, y, count, how)
-        except UsageError as error:
-            unable[how] = str(error.problem)
+    sides = {PLAIN: passes(plain, x, y, count)} | {way: averaged(network, x, y, count, way) for way in WAYS}
     timed = measuring.interleaved(sides, seconds=SECONDS, rounds=rounds)
-    found: dict[str, Any] = {PLAIN: {"ms": round(timed.median(PLAIN), 3), "rounds": timed.rounds}}
-    for how in sides.keys() - {PLAIN}:
-        found[how] = {"ms": round(timed.median(how), 3), "ratio": timed.ratio(how, PLAIN)}
-    found["auto"] |= {"target": target, "chosen": probe.chosen(network)[-1]}
-    return found | {how: {"cannot": reason} for how, reason in unable.items()}
+    results: dict[str, Any] = {PLAIN: {"ms": round(timed.median(PLAIN), 3), "rounds": timed.rounds}}
+    for way in WAYS:
+        results[way] = {"ms": round(timed.median(way), 3), "ratio": timed.ratio(way, PLAIN)}
+    results["variate"] |= {"target": target, "group": many.group_size(network, x, range(count))}
+    return results
 
 
 def per_example(name: str, rounds: int | None) -> dict[str, Any]:
@@ -104,14 +107,9 @@ def show(title: str, found: dict[str, Any]) -> None:
     """Print one case."""
     rows = []
     for name, row in found.items():
-        label = f"{name} ({row['chosen']})" if "chosen" in row else name
+        label = f"{name} (groups of {row['group']})" if "group" in row else name
         target = f"{row['target']:.2f}" if row.get("target") else ""
-        cells = (
-            ("cannot", row["cannot"], "")
-            if "cannot" in row
-            else (f"{row['ms']:.2f}", str(row.get("ratio", "")), target)
-        )
-        rows.append((label, *cells))
+        rows.append((label, f"{row['ms']:.2f}", str(row.get("ratio", "")), target))
     measuring.table((title, "ms", "ratio", "target"), rows)
 
 

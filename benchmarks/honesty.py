@@ -19,7 +19,7 @@ from torch import nn
 from variate import registry
 from variate.evaluation.evaluate import evaluate
 from variate.records.file import Records
-from variate.records.rows import CLEAN, Row, rows_of
+from variate.records.rows import CLEAN, RateRow, rows_of
 from variate.testing.coin import Coin, shared_coin
 from variate.training.run_folder import run_record
 from variate.training.saved import load
@@ -75,7 +75,7 @@ def table(records: Records) -> str:
     return "\n".join(lines)
 
 
-def _cell(row: Row | None, truth: float) -> str:
+def _cell(row: RateRow | None, truth: float) -> str:
     if row is None:
         return "-"
     text = f"{100 * row.rate:.1f} [{100 * row.low:.1f}, {100 * row.high:.1f}]"

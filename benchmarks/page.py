@@ -109,10 +109,10 @@ def draws() -> list[str]:
     lines += ["Input gradient averaged over S draws, against S deterministic passes:", ""]
     rows = []
     for case, sides in results["gradients"].items():
-        cells = [_ratio(sides.get(how, {})) for how in ("loop", "vmap", "threads", "auto")]
-        target = sides["auto"].get("target")
-        rows.append([case, *cells, sides["auto"]["chosen"], f"{target:.2f}" if target else ""])
-    lines += table(["", "loop", "vmap", "threads", "auto", "auto chose", "target of auto"], rows)
+        target, group = sides[OURS].get("target"), sides[OURS]["group"]
+        cells = [_ratio(sides["loop"]), _ratio(sides[OURS]), str(group), f"{target:.2f}" if target else ""]
+        rows.append([case, *cells])
+    lines += table(["", "loop", OURS, "draws in a group", "target of variate"], rows)
     lines += ["Per-example draws, against one deterministic forward pass:", ""]
     return lines + table(["", "ratio"], [[c, _ratio(s["per example"])] for c, s in results["per example"].items()])
 

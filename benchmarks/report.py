@@ -25,7 +25,7 @@ import measuring
 import numpy as np
 
 from variate.records.file import Records, pack
-from variate.records.schema import Claim, Example, Network, Record, Run
+from variate.records.schema import Claim, Example, NetworkLine, Record, RunLine
 from variate.report.page import page_text
 
 STUDY = Path(__file__).parent.parent / "docs" / "results" / "scales" / "records.jsonl.gz"
@@ -40,13 +40,13 @@ def ten_thousand(path: Path) -> Path:
     """Records of 10,000 examples: a random network and a deterministic one, without and under attack."""
     store, generator = Records(path), np.random.default_rng(0)
     facts = {"data": "digits", "shape": [1, 8, 8], "examples": EXAMPLES, "title": "many", "versions": {}, "seed": 0}
-    store.add([Run(command="c", date="2026-01-01", machine="m", **facts)])
+    store.add([RunLine(command="c", date="2026-01-01", machine="m", **facts)])
     for name, draws in (("random", DRAWS), ("deterministic", 1)):
         made = {"architecture": "mlp", "defense": name, "objective": "cross-entropy", "parameters": 1, "epochs": 1}
         more = {"seed": 0, "fingerprint": name, "training": {}, "validation": None, "seconds": 1.0}
-        store.add([Network(network=name, random=draws > 1, **made, **more)])
+        store.add([NetworkLine(network=name, random=draws > 1, **made, **more)])
         for attack, share in (("clean", 0.9), ("pgd", 0.4)):
-            store.add(claimed(name, attack, share, draws, generator))
+            store.add([*claimed(name, attack, share, draws, generator)])
     return path
 
 
@@ -54,7 +54,8 @@ def claimed(network: str, attack: str, share: float, draws: int, generator: np.r
     """One claim and its examples."""
     budget = None if attack == "clean" else "linf:0.1"
     claim = Claim(
-        network=network, fingerprint=network, inputs="i", attack=attack, options={}, seed=0, budget=budget,
+        network=network, fingerprint=network, inputs="i", attack=attack, options={}, settings={}, seed=0,
+        modality="image", allowed="a", drawn="keys", budget=budget,
         draws=int(budget is not None), verdict_draws=draws, deployments=["single", "survive-10"],
     )  # fmt: skip
     chances = generator.beta(8 * share, 8 * (1 - share), EXAMPLES)

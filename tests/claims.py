@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from variate.records.file import Records, pack
-from variate.records.schema import Claim, Example, Network, Run
+from variate.records.schema import Claim, Example, NetworkLine, RunLine
 
 DRAWS, EXAMPLES = 32, 60
+JUDGED = {"modality": "image", "allowed": "a", "drawn": "keys"}  # what a line is on, where a test does not vary it
 
 
 def assert_same(one, other):
@@ -31,21 +32,38 @@ def network(name, *, defense="random", random=True, **changed):
     """A line on a network."""
     facts = {"architecture": "lenet", "objective": "cross-entropy", "parameters": 1, "epochs": 1, "seed": 0}
     more = {"fingerprint": name, "training": {"data": "digits"}, "validation": None, "seconds": 1.0}
-    return Network(network=name, defense=defense, random=random, **(facts | more | changed))
+    return NetworkLine(network=name, defense=defense, random=random, **(facts | more | changed))
 
 
 def claim(
-    store, name, right, *, attack="pgd", budget="linf:0.1", draws=1, options=None, part="table", points=0, inputs="i"
+    store,
+    name,
+    right,
+    *,
+    attack="pgd",
+    budget="linf:0.1",
+    draws=1,
+    options=None,
+    part="table",
+    points=0,
+    inputs="i",
+    fingerprint=None,
+    **changed,
 ):
     """Add a claim and its examples, all right answers of ``right``, shape (draws, examples)."""
-    said = {
-        "network": name,
-        "fingerprint": name,
-        "inputs": inputs,
-        "attack": attack,
-        "options": options or {},
-        "seed": 0,
-    }
+    said = (
+        {
+            "network": name,
+            "fingerprint": fingerprint or name,
+            "inputs": inputs,
+            "attack": attack,
+            "options": options or {},
+            "settings": options or {},
+            "seed": 0,
+        }
+        | JUDGED
+        | changed
+    )
     clean = attack == "clean"
     line = Claim(
         budget=None if clean else budget, draws=0 if clean else draws, verdict_draws=len(right),
@@ -54,8 +72,10 @@ def claim(
     counts = {"label": 0, "distance": 0.1, "forwards": 3 * draws, "backwards": 2, "points": points}
     store.add([line])
     store.add(
-        Example(claim=line.id, example=i, answers={"single": pack(right[:, i])}, **counts)
-        for i in range(right.shape[1])
+        [
+            Example(claim=line.id, example=i, answers={"single": pack(right[:, i])}, **counts)
+            for i in range(right.shape[1])
+        ]
     )
     return line
 
@@ -69,7 +89,7 @@ def sample():
     store = Records()
     facts = {"data": "digits", "shape": [1, 8, 8], "examples": EXAMPLES, "title": "a & b_c"}
     versions = {"variate": "0.1.0"}
-    store.add([Run(command="c", date="2026-01-01", machine="m", versions=versions, seed=0, **facts)])
+    store.add([RunLine(command="c", date="2026-01-01", machine="m", versions=versions, seed=0, **facts)])
     store.add([network("random"), network("plain", defense="deterministic", random=False)])
     store.add([network("at", defense="at", random=False), network("other", defense="at", random=False, seed=1)])
     for name, clean, attacked in (
@@ -78,7 +98,8 @@ def sample():
     ):  # fmt: skip
         draws = DRAWS if name == "random" else 1
         part = "twins" if "," in name else "table"
-        claim(store, name, answers(clean, draws=draws), attack="clean", part=part)
-        claim(store, name, answers(attacked, draws=draws), part=part)
+        owner = {"twin_of": "random"} if part == "twins" else {}
+        claim(store, name, answers(clean, draws=draws), attack="clean", part=part, **owner)
+        claim(store, name, answers(attacked, draws=draws), part=part, **owner)
     claim(store, "random", answers(0.3, seed=1), draws=20)
     return store

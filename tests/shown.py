@@ -7,7 +7,7 @@ from variate.records.schema import Claim, Example, Picture
 
 CLAIM = Claim(
     network="n", fingerprint="f", inputs="i", attack="pgd", options={}, budget="linf:0.1", draws=1, verdict_draws=4,
-    deployments=["single"], seed=0,
+    deployments=["single"], seed=0, settings={}, modality="image", allowed="a", drawn="keys",
 )  # fmt: skip
 TONE = np.round(16_000 * np.sin(2 * np.pi * 1000 / 8000 * np.arange(800))).astype("<i2")
 LOUDER = (TONE + TONE // 10).astype("<i2")

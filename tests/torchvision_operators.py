@@ -1,6 +1,6 @@
-"""Torchvision beside a CPU build of torch: its compiled operators do not load there, and it needs them to import.
+"""Torchvision beside a torch without CUDA, where its wheel's operators do not load and it does not import without them.
 
-Its Python code, and with it timm and torchattacks, needs only that two operators are declared; nothing here calls them.
+Its Python code, and with it timm and torchattacks, needs only that two operators are declared; nothing calls them.
 """
 
 from importlib.util import find_spec

@@ -102,6 +102,8 @@ def _table(parameters: Sequence[Any]) -> str:
 def _default(parameter: Any) -> str:
     value = parameter.default
     value = getattr(value, "value", value)
+    if isinstance(value, list):
+        return ", ".join(f"`{one}`" for one in value)
     return "" if value is None or value is False or value == [] or callable(value) else f"`{value}`"
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from variate.datasets.info import about as about
     from variate.errors import VariateError as VariateError
     from variate.evaluation.evaluate import evaluate as evaluate
+    from variate.evaluation.evaluation import Evaluation as Evaluation
     from variate.evaluation.judge import judge_until as judge_until
     from variate.inputs.budget import Budget as Budget
     from variate.integrations.foolbox_art import art_classifier as art_classifier
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from variate.serving.opening import open_exported as open_exported
     from variate.serving.serving import Served as Served
     from variate.statistics.comparison import compare as compare
+    from variate.training.recipe import Recipe as Recipe
     from variate.training.saved import load as load
     from variate.training.train import train as train
 
@@ -41,9 +43,11 @@ if TYPE_CHECKING:
 _PLACES = {
     "Budget": "inputs.budget",
     "DrawAccuracy": "integrations.torchmetrics",
+    "Evaluation": "evaluation.evaluation",
     "GradientOracle": "oracle.oracle",
     "LabelOracle": "oracle.oracle",
     "RandomNetwork": "random.network",
+    "Recipe": "training.recipe",
     "Records": "records.file",
     "Result": "records.rows",
     "ScoreOracle": "oracle.oracle",

@@ -178,7 +178,9 @@ def help_of(one: Field, *, typed: bool = False) -> str:
     """The line of help of an option; ``typed`` with the unit in which it is typed."""
     unit = (one.known.typed_unit or one.known.unit) if typed else one.known.unit
     text = one.known.help.replace("{unit}", unit)
-    return f"{text[:1].upper()}{text[1:]}."
+    if text.split()[0].strip(",:;") not in one.choices:  # a word that can be given stays as it is given
+        text = f"{text[:1].upper()}{text[1:]}"
+    return f"{text}."
 
 
 def typed_as(hint: Any) -> Any:

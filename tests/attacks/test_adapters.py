@@ -355,8 +355,9 @@ BRIEF = {  # options with which an attack takes moments
     "ZooAttack": {"max_iter": 1, "nb_parallel": 4, "use_resize": False, "use_importance": False},
 }
 SIZES = {"linf": "0.1", "l2": "0.5", "l1": "1", "l0": "3"}
+LONG = ("PointwiseAttack",)  # takes more than ten seconds, and no option shortens it
 VARIANTS = [
-    pytest.param(library, norm, name, marks=needs)
+    pytest.param(library, norm, name, marks=[needs, pytest.mark.slow] if name in LONG else needs)
     for library, needs in (("foolbox", needs_foolbox), ("art", needs_art))
     for norm, names in registry.get("attacks", library).facts["variants"].items()
     for name in names
@@ -412,6 +413,7 @@ def test_the_list_is_that_of_the_library(library):
     assert there - names <= set(UNLISTED), "attacks that are neither listed nor explained"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("library", EACH)
 def test_manners(library, norm):
@@ -459,6 +461,20 @@ def test_on_a_linear_model_of_two_classes_the_worst_is_reached(library, name, bu
     left, worst = conformance.margin(far(found), y), worst_margin(far, x, y, Budget.parse(budget))
     start = conformance.margin(far(x), y)
     assert float(((start - left) / (start - worst)).min()) > 0.97
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+@pytest.mark.parametrize("library", EACH)
+def test_the_default_attack_breaks_what_can_be_broken(library, norm):
+    """A tenth beyond the nearest input that is answered otherwise, where the worst is known in closed form."""
+    model, x, y = linear(classes=2)
+    nearest = smallest_distance(model, x, y, norm)
+    left = []
+    for i in range(len(x)):
+        budget = f"{norm}:{1.1 * float(nearest[i])}"
+        perturbed, _ = attacked(library, model, x[i, None], y[i, None], budget, draws=1)
+        left.append(bool(model(perturbed).argmax(1) == y[i]))
+    assert not any(left), left
 
 
 @pytest.mark.parametrize(

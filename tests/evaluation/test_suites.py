@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from claims import JUDGED
 from torch import nn
 
 from variate.errors import UsageError
 from variate.evaluation import cascade as cascades
 from variate.evaluation.cascade import DRAWS, Comparison, cascade
+from variate.evaluation.claims import convergence_of
 from variate.evaluation.convergence import LADDER, converge
 from variate.evaluation.evaluate import evaluate
 from variate.evaluation.plan import Plan, Target
@@ -200,11 +202,14 @@ def test_draws_are_raised_until_the_accuracy_is_flat(labelled, monkeypatch):
     net, x, y = labelled
     target, scores = target_of(net, x), iter([0.6, 0.5, 0.495])
     monkeypatch.setattr(Comparison, "scores", lambda self, x, rows: (torch.full((len(x),), next(scores)),) * 2)
-    found = converge(target, Plan.of({"name": "pgd", "steps": 1}, 1), BUDGET, x, y, "inputs")
+    plan = Plan.of({"name": "pgd", "steps": 1}, 1)
+    judged = {"network": "n", "fingerprint": "f", "inputs": "i", "seed": 0, **JUDGED}
+    asked = convergence_of(judged, plan, BUDGET, len(x))
+    found = converge(target, plan, BUDGET, x, y, asked)
     assert (found.draws, found.accuracy, found.chosen, found.flat) == ([5, 10, 20], [0.6, 0.5, 0.495], 10, True)
     falling = iter(np.linspace(0.9, 0.1, len(LADDER)))
     monkeypatch.setattr(Comparison, "scores", lambda self, x, rows: (torch.full((len(x),), next(falling)),) * 2)
-    found = converge(target, Plan.of({"name": "pgd", "steps": 1}, 1), BUDGET, x, y, "inputs")
+    found = converge(target, plan, BUDGET, x, y, asked)
     assert (found.draws, found.chosen, found.flat) == (list(LADDER), LADDER[-1], False)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from claims import JUDGED
 from docs.generate.flag_pages import flag_index, flag_page
 from torch import nn
 from torch.nn import functional as F
@@ -17,7 +18,7 @@ from variate.flags.unbounded_survives import UNBOUNDED
 from variate.oracle.oracle import GradientOracle
 from variate.random.randomize import randomize
 from variate.records.file import Records, pack
-from variate.records.schema import Claim, Convergence, Example, Network, Run, Scale
+from variate.records.schema import Claim, Convergence, Example, NetworkLine, RunLine, Scale
 from variate.testing.coin import Coin
 
 NAME = "network"
@@ -146,6 +147,7 @@ def made(rates, *, draws=60, examples=100, network=NAME, random=True, **changes)
         claim = Claim(
             network=network, fingerprint="f", inputs="i", attack=attack, options=options, budget=budget, draws=5,
             verdict_draws=draws if random else 1, deployments=["single"], seed=0, part=part,
+            settings=options, **JUDGED,
         )  # fmt: skip
         claim = Claim(**claim.model_dump() | changes)
         lines = [
@@ -198,7 +200,7 @@ def both(*parts):
     records = Records()
     for part in parts:
         records.add(part.claims.values())
-        records.add(line for lines in part.examples.values() for line in lines.values())
+        records.add([line for lines in part.examples.values() for line in lines.values()])
     return records
 
 
@@ -213,17 +215,20 @@ def test_only_what_can_be_compared_is_compared():
 
 def test_a_white_box_attack_on_other_inputs_hides_nothing():
     same = made([(PGD, 60), (("noise", DOUBTS, "linf:0.1", {}), 40)])
-    assert names(both(same, made([(PGD, 30)], inputs="j"))) == {"black-box-stronger"}
+    assert names(both(made([(PGD, 30)], inputs="j"), same)) == {"black-box-stronger"}
 
 
 def test_an_attack_that_nobody_registered_is_known_by_its_passes():
     assert names(made([(PGD, 60), (("plugged", DOUBTS, "linf:0.1", {}), 40)])) == set()  # it took gradients
 
 
+ATTACKS = [{"name": "pgd"}, {"name": "transfer", "source": "mean"}]
+
+
 def suite(shares, examples=100):
     claim = Claim(
-        network=NAME, fingerprint="f", inputs="i", attack="standard", options={"attacks": [{"name": "pgd"}]},
-        budget="linf:0.1", draws=5, verdict_draws=1, deployments=["single"], seed=0,
+        network=NAME, fingerprint="f", inputs="i", attack="standard", options={"attacks": ATTACKS},
+        budget="linf:0.1", draws=5, verdict_draws=1, deployments=["single"], seed=0, settings={}, **JUDGED,
     )  # fmt: skip
     line = {"claim": claim.id, "label": 0, "distance": 0.0, "forwards": 1, "backwards": 1}
     line["answers"] = {"single": pack([1])}
@@ -249,7 +254,7 @@ def test_an_unbounded_attack_must_break_everything(left, is_raised):
 def published(rates, data="cifar10", architecture="wide", examples=1000):
     run = {"command": "c", "date": "d", "machine": "m", "versions": {}, "seed": 0, "shape": [3], "examples": 1}
     records = made(rates, examples=examples)
-    records.add([Run(**run, data=data, title="t"), described(architecture=architecture, random=False)])
+    records.add([RunLine(**run, data=data, title="t"), described(architecture=architecture, random=False)])
     return "above-published" in names(records)
 
 
@@ -278,6 +283,7 @@ def test_a_weak_attack_beside_a_strong_one_claims_nothing():
 def test_draws_that_have_not_converged(flat):
     records = made([(PGD, 60)])
     line = {"network": NAME, "fingerprint": "f", "inputs": "i", "attack": "apgd-ce", "budget": "linf:0.1", "seed": 0}
+    line |= {"settings": {}, **JUDGED}
     records.add([Convergence(**line, examples=64, draws=[5, 10], accuracy=[0.6, 0.5], chosen=10, flat=flat)])
     assert ("draws-not-converged" in names(records)) != flat
 
@@ -313,7 +319,7 @@ def test_only_examples_that_stay_right_tell_of_an_unfinished_attack(right, broke
 def described(**changes):
     facts = {"architecture": "a", "defense": "random", "objective": "o", "parameters": 1, "epochs": 1, "seed": 0}
     facts |= {"random": True, "fingerprint": "f", "training": {}, "validation": None, "seconds": 1}
-    return Network(network=NAME, **facts | changes)
+    return NetworkLine(network=NAME, **facts | changes)
 
 
 def not_random(records):

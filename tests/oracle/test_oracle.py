@@ -56,8 +56,7 @@ def keys_used(monkeypatch):
     used = []
     fixed, under = RandomNetwork.fixed, keyed.under
     monkeypatch.setattr(RandomNetwork, "fixed", lambda net, key, **o: used.append(key) or fixed(net, key, **o))
-    for place in ("variate.random.seeding.under", "variate.oracle.oracle.under"):
-        monkeypatch.setattr(place, lambda module, key: used.append(key) or under(module, key))
+    monkeypatch.setattr(keyed, "under", lambda module, key: used.append(key) or under(module, key))
     return used
 
 

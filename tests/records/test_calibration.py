@@ -119,7 +119,7 @@ def test_the_page_shows_calibration_only_where_confidences_were_kept(net, x, tmp
     old = Records()
     old.add([*records.claims.values()])
     old.add(
-        line.model_copy(update={"confidences": {}}) for lines in records.examples.values() for line in lines.values()
+        [line.model_copy(update={"confidences": {}}) for lines in records.examples.values() for line in lines.values()]
     )
     assert calibration_sheet(old) is None
     page = page_text([old])

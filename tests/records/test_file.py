@@ -11,7 +11,7 @@ import torch
 from variate.errors import RecordError
 from variate.hashing import fingerprint
 from variate.records.file import Records, pack, unpack
-from variate.records.schema import Claim, Example, Picture, Run, Scale
+from variate.records.schema import Claim, Example, Picture, RunLine, Scale
 
 CLAIM = Claim(
     network="net",
@@ -24,6 +24,10 @@ CLAIM = Claim(
     verdict_draws=8,
     deployments=["single"],
     seed=0,
+    settings={"steps": 2},
+    modality="image",
+    allowed="a",
+    drawn="keys",
 )
 
 
@@ -42,7 +46,7 @@ def example(number: int) -> Example:
 
 def test_everything_that_is_written_is_read_again(tmp_path):
     path = tmp_path / "folder" / "records.jsonl"
-    run = Run(
+    run = RunLine(
         command="c",
         date="2026-01-01",
         machine="m",
@@ -60,7 +64,7 @@ def test_everything_that_is_written_is_read_again(tmp_path):
     read = Records(path)
     assert read.runs == [run]
     assert read.scales == [scale]
-    assert read.claims == {CLAIM.id: CLAIM}
+    assert read.claims == {CLAIM.key: CLAIM}
     assert read.pictures == [picture]
     assert read.examples == written.examples
     assert read.answers(CLAIM, "single").shape == (8, 5)
@@ -91,7 +95,7 @@ def test_a_foreign_line_is_named(tmp_path):
     Records(path).add([CLAIM])
     with path.open("a") as file:
         file.write('{"kind": "recipe", "flour": 3}\n')
-    with pytest.raises(RecordError, match=r"line 2 of .*records.jsonl is not a record"):
+    with pytest.raises(RecordError, match=r"line 3 of .*records.jsonl is not a record"):
         Records(path)
 
 
@@ -166,3 +170,23 @@ def test_a_fingerprint_tells_values_names_shapes_and_types_apart():
     assert len(prints) == 1 + len(others)
     assert fingerprint(base) == fingerprint({"w": torch.zeros(2, 3).clone()})
     assert fingerprint({"w": torch.zeros(2, dtype=torch.bfloat16)}) != fingerprint({"w": torch.ones(2).bfloat16()})
+
+
+def test_answers_are_made_before_the_file_is_opened(tmp_path):
+    records = Records(tmp_path / "records.jsonl")
+    with pytest.raises(TypeError, match="records are added once they are made"):
+        records.add(line for line in [CLAIM])
+    assert not (tmp_path / "records.jsonl").exists()
+
+
+def test_a_file_says_its_version_and_others_are_refused_with_what_to_do(tmp_path):
+    path = tmp_path / "records.jsonl"
+    Records(path).add([CLAIM])
+    header, *lines = path.read_text().splitlines(keepends=True)
+    assert header == '{"kind":"format","version":2}\n'
+    path.write_text("".join(lines))
+    with pytest.raises(RecordError, match=r"format 1[^\0]*python -m variate.records.convert"):
+        Records(path)
+    path.write_text(header.replace("2", "3") + "".join(lines))
+    with pytest.raises(RecordError, match=r"newer Variate[^\0]*pip install --upgrade"):
+        Records(path)

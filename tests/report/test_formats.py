@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from claims import answers, claim, network, sample
+from claims import JUDGED, answers, claim, network, sample
 from typer.testing import CliRunner
 
 from variate.cli.main import app
@@ -87,12 +87,12 @@ def test_the_headline_says_that_the_best_was_picked(store):
 
 
 def test_curves_hold_everything_but_one_thing(store):
+    claim(store, "random", answers(0.1), options={"steps": 100}, part="steps", inputs="others")
     for steps, share in ((10, 0.5), (40, 0.4)):
         claim(store, "random", answers(share), options={"steps": steps}, part="steps")
         claim(store, "plain", answers(share, draws=1), options={"steps": steps}, part="steps", budget=f"linf:{steps}")
     for queries in (100, 1000):
         claim(store, "at", answers(0.6, draws=1), attack="square", options={"queries": queries}, part="queries")
-    claim(store, "random", answers(0.1), options={"steps": 100}, part="steps", inputs="others")
     (steps,) = series.series(store, series.steps, fewest=2)
     assert (steps.network, list(steps.rows), steps.setting) == ("random", [10, 40], "1 draw, linf:0.1")
     (queries,) = series.series(store, series.queries, fewest=2)
@@ -104,7 +104,8 @@ def test_curves_hold_everything_but_one_thing(store):
 
 
 def test_what_the_search_saw_of_its_draws_is_dashed(store):
-    facts = {"network": "random", "fingerprint": "f", "inputs": "i", "attack": "pgd", "budget": "linf:0.1", "seed": 0}
+    facts = {"network": "random", "fingerprint": "random", "inputs": "i", "attack": "pgd", "budget": "linf:0.1"}
+    facts |= {"seed": 0, "settings": {}, **JUDGED}
     ladder = {"draws": [5, 10], "accuracy": [0.5, 0.4], "examples": 60, "chosen": 10, "flat": False}
     assert "accuracy-draws" not in [figure.id for figure in figures(store)]
     store.add([Convergence(**facts, **ladder)])
@@ -176,7 +177,7 @@ def invoke(*words):
 def folder(store, tmp_path):
     kept = Records(tmp_path / "records.jsonl")
     kept.add([*store.runs, *store.networks.values(), *store.claims.values()])
-    kept.add(one for examples in store.examples.values() for one in examples.values())
+    kept.add([one for examples in store.examples.values() for one in examples.values()])
     return tmp_path
 
 
@@ -208,7 +209,7 @@ def test_seconds_stand_in_every_format_where_all_of_a_claim_are_known(store):
     line = next(claim for claim in store.claims.values() if claim.attack != "clean")
     timed = Records()
     timed.add([*store.networks.values(), *store.claims.values()])
-    timed.add(example for examples in store.examples.values() for example in examples.values())
+    timed.add([example for examples in store.examples.values() for example in examples.values()])
     first = Timing(claim=line.id, first=0, examples=40, attack=1.25, verdict=0.5)
     timed.add([first])
     assert spent(timed, line).attack_seconds is None  # a third of the examples is missing

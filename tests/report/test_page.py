@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from claims import JUDGED
 from shown import KEPT, records_of
 
 from variate.records.file import Records, pack
 from variate.records.rows import rows_of
-from variate.records.schema import Claim, Example, Network, Run
+from variate.records.schema import Claim, Example, NetworkLine, RunLine
 from variate.report.figures import figures
 from variate.report.page import write_page
 
@@ -194,13 +195,22 @@ def many(tmp_path_factory):
     """The page of records with 10,000 examples: a random network and its twin, unattacked and attacked."""
     store, generator = Records(), np.random.default_rng(0)
     shape = {"data": "digits", "shape": [1, 8, 8], "examples": 10_000, "title": "many"}
-    store.add([Run(command="c", date="2026-01-01", machine="m", versions={}, seed=0, **shape)])
+    store.add([RunLine(command="c", date="2026-01-01", machine="m", versions={}, seed=0, **shape)])
     for name, draws in (("random", 40), ("deterministic", 1)):
         facts = {"architecture": "mlp", "defense": name, "objective": "cross-entropy", "parameters": 1, "epochs": 1}
         more = {"seed": 0, "fingerprint": name, "training": {}, "validation": None, "seconds": 1.0}
-        store.add([Network(network=name, random=draws > 1, **facts, **more)])
+        store.add([NetworkLine(network=name, random=draws > 1, **facts, **more)])
         for attack, budget, share in (("clean", None, 0.9), ("pgd", "linf:0.1", 0.4)):
-            said = {"network": name, "fingerprint": name, "inputs": "i", "attack": attack, "options": {}, "seed": 0}
+            said = {
+                "network": name,
+                "fingerprint": name,
+                "inputs": "i",
+                "attack": attack,
+                "options": {},
+                "seed": 0,
+                "settings": {},
+                **JUDGED,
+            }
             asked = {"budget": budget, "draws": int(budget is not None), "verdict_draws": draws}
             claim = Claim(deployments=["single", "survive-10"], **said, **asked)
             chances = generator.beta(8 * share, 8 * (1 - share), 10_000)
@@ -210,8 +220,10 @@ def many(tmp_path_factory):
             sure = [{"single": round(float(chance), 4)} for chance in chances]
             kept = [{"single": pack(column)} for column in right.T]
             store.add(
-                Example(claim=claim.id, example=i, answers=kept[i], confidences=sure[i], **counts)
-                for i in range(10_000)
+                [
+                    Example(claim=claim.id, example=i, answers=kept[i], confidences=sure[i], **counts)
+                    for i in range(10_000)
+                ]
             )
     return write_page([store], tmp_path_factory.mktemp("many") / "many.html")
 

@@ -11,12 +11,13 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import torch
+from claims import JUDGED
 
 from variate.evaluation.evaluate import evaluate
 from variate.flags.raise_flags import raised
 from variate.records.file import Records, pack
 from variate.records.rows import over_seeds, result_of
-from variate.records.schema import Claim, Example, Network, Scale
+from variate.records.schema import Claim, Example, NetworkLine, Scale
 from variate.report.page import page_text, write_page
 from variate.report.sentences import verdict
 from variate.report.table import grid, markdown, print_study, study_rows, tables, with_seeds
@@ -37,7 +38,7 @@ def records(tmp_path_factory):
     for name, network in (("random", net), ("deterministic", plain)):
         facts = {"architecture": "mlp", "defense": name, "objective": "cross-entropy", "parameters": 1, "epochs": 1}
         more = {"seed": 0, "fingerprint": "f", "training": {}, "validation": None, "seconds": 1.0}
-        store.add([Network(network=name, random=network is net, **facts, **more)])
+        store.add([NetworkLine(network=name, random=network is net, **facts, **more)])
         attacks = [
             {"name": "fgsm", "draws": 2},
             {"name": "pgd", "steps": 3, "draws": 2},
@@ -184,12 +185,14 @@ def seeds(x, y):
     for name, seed in names:
         facts = {"architecture": "mlp", "defense": "d", "objective": "cross-entropy", "parameters": 1, "epochs": 1}
         more = {"seed": seed, "fingerprint": "f", "training": {}, "validation": None, "seconds": 1.0}
-        store.add([Network(network=name, random=True, **facts, **more)])
+        group = name.removesuffix(f", seed {seed}")
+        store.add([NetworkLine(network=name, random=True, **facts, **more)])
         torch.manual_seed(seed)
         net = randomize(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3)).eval(), scale=0.3)
         judged = {"budget": "linf:0.1", "attacks": ["fgsm"], "verdict_draws": 32, "records": store, "seed": seed}
-        evaluate(net, x, y, name=name, deployments=["single", "mean-16"], **judged)
-        evaluate(net.mean(), x, y, name=f"{name}, mean network", part="twins", deployments=["single"], **judged)
+        evaluate(net, x, y, name=name, group=group, deployments=["single", "mean-16"], **judged)
+        mean = {"name": f"{name}, mean network", "group": f"{group}, mean network", "part": "twins"}
+        evaluate(net.mean(), x, y, deployments=["single"], **mean, **judged)
     return store
 
 
@@ -209,7 +212,8 @@ def test_seeds_of_a_network_have_a_line_over_them_below_their_own(seeds):
 def test_what_is_not_known_of_every_seed_is_not_said_of_all(seeds, x, y):
     torch.manual_seed(1)
     plain = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3)).eval()
-    evaluate(plain, x, y, budget="linf:0.1", attacks=["pgd(steps=2)"], records=seeds, name="random, seed 1")
+    judged = {"budget": "linf:0.1", "verdict_draws": 32, "records": seeds, "group": "random"}
+    evaluate(plain, x, y, attacks=["pgd(steps=2)"], name="random, seed 2", **judged)
     content = with_seeds(tables(seeds)[0][1], seeds)
     assert "pgd" in [attack for attack, _, _ in content.columns]
     assert all(column[0] != "pgd" for lines in content.seeds.values() for over in lines.values() for column in over)
@@ -237,7 +241,7 @@ def test_the_verdict_compares_within_one_budget_and_one_data_set(x, y):
     for name, (random, data, labels) in networks.items():
         facts = {"architecture": "mlp", "defense": "d", "objective": "cross-entropy", "parameters": 1, "epochs": 1}
         more = {"seed": 0, "fingerprint": "f", "training": {"data": data}, "validation": None, "seconds": 1.0}
-        store.add([Network(network=name, random=random, **facts, **more)])
+        store.add([NetworkLine(network=name, random=random, **facts, **more)])
         for budget in ("linf:0.001", "l2:0.5"):
             network = randomize(plain, scale=0.3) if random else plain
             judged = {"budget": budget, "attacks": ["fgsm"], "verdict_draws": 32, "records": store}
@@ -257,6 +261,7 @@ def test_a_report_of_many_networks_unpacks_each_claim_a_few_times_and_resamples_
         draws = 8 if number % 2 else 1
         for attack, budget in (("clean", None), ("fgsm", "linf:0.1"), ("pgd", "linf:0.1"), ("pgd", "linf:0.2")):
             said = {"network": f"n{number}", "fingerprint": f"f{number}", "inputs": "i", "options": {}, "seed": 0}
+            said |= {"settings": {}, **JUDGED}
             claim = Claim(
                 attack=attack, budget=budget, draws=int(budget is not None), verdict_draws=draws,
                 deployments=["single", "survive-3"], **said,

@@ -104,7 +104,7 @@ def test_threads_do_not_see_one_anothers_draws(monkeypatch):
     used = [key for _, found in answers for key in found]
     assert len(set(used)) == 48
     for answer, found in answers:
-        assert torch.allclose(answer, random.draws(x, found, "loop")[0].log_softmax(-1), atol=1e-5)
+        assert torch.allclose(answer, random.draws(x, found)[0].log_softmax(-1), atol=1e-5)
 
 
 def test_a_network_that_draws_from_torch_is_served_one_request_at_a_time_and_leaves_its_generator():

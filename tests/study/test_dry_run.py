@@ -3,6 +3,7 @@
 import itertools
 import json
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ import variate
 from variate.cli.main import app
 from variate.evaluation.diagnostics import doubt
 from variate.evaluation.evaluate import evaluate
+from variate.evaluation.evaluation import Evaluation
 from variate.inputs.budget import Budget
 from variate.records.file import Records
 from variate.records.rows import CLEAN
@@ -71,9 +73,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, ticks):
 def test_the_time_is_that_of_one_batch_times_their_number(ticks):
     network, x, y = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), torch.rand(70, 1, 8, 8), torch.arange(70) % 10
     attacks = [{"name": "pgd", "steps": 7}]
-    parts = list(
-        of_evaluation(network, x, y, budget="linf:0.1", draws=20, verdict_draws=160, batch_size=32, attacks=attacks)
-    )
+    parts = list(of_evaluation(network, x, y, Evaluation(budget="linf:0.1", batch_size=32, attacks=attacks)))
     assert [(part.batches, part.forwards, part.backwards, part.judging) for part in parts] == [
         (3, 0, 0, 1),
         (3, 7, 7, 1),
@@ -160,15 +160,15 @@ ATTACKS = [
 ]  # fmt: skip
 
 
-def _told_and_asked(network, x, y, tmp_path, **how):
+def _told_and_asked(network, x, y, tmp_path, *, doubts=False, **how):
     """Forward and backward passes for each example, as told and as the records then have them."""
-    common = {"budget": "linf:0.05", "draws": 3, "verdict_draws": 4}
-    told = of_evaluation(network, x, y, batch_size=8, **common, **how)
-    records, doubts = Records(tmp_path / "r.jsonl"), how.pop("doubts", False)
-    evaluate(network, x, y, records=records, name="n", deployments=["single"], **common, **how)
+    asked = Evaluation(budget="linf:0.05", draws=3, verdict_draws=4, deployments=("single",), **how)
+    told = of_evaluation(network, x, y, replace(asked, batch_size=8), doubts=doubts)
+    records = Records(tmp_path / "r.jsonl")
+    evaluate(network, x, y, evaluation=asked, records=records, name="n")
     if doubts:
-        doubt(network, x, y, records=records, name="n", **common)
-    lines = [next(iter(records.examples[claim].values())) for claim in records.claims]
+        doubt(network, x, y, evaluation=asked, records=records, name="n")
+    lines = [next(iter(records.examples[claim.id].values())) for claim in records.claims.values()]
     counts = [(part.forwards, part.backwards) for part in told]
     return counts, [(line.forwards, line.backwards) for line in lines]
 
@@ -234,9 +234,8 @@ def test_a_study_then_asks_what_was_told(tmp_path):
     for name, place in grid.items():
         assert work(Order(study, tmp_path / "o"), Task(name, ("train", "judge"))) is None
         records = Records(place.folder / "records.jsonl")
-        asked = [
-            next(iter(records.examples[i].values())) for i, claim in records.claims.items() if claim.attack != CLEAN
-        ]
+        attacked = [claim for claim in records.claims.values() if claim.attack != CLEAN]
+        asked = [next(iter(records.examples[claim.id].values())) for claim in attacked]
         passes = sorted((line.forwards, line.backwards) for line in asked)
         parts = [part for part in told[name] if "draws," in part.what]
         twice = [part for part in parts for _ in range(2 if part.what.startswith("twins") else 1)]

@@ -1,5 +1,7 @@
 """Studies: one file says it all, and what is there is not computed again."""
 
+import os
+
 import pytest
 from claims import assert_same
 
@@ -14,6 +16,7 @@ from variate.training.cell import Cell
 from variate.training.recipe import Recipe
 from variate.training.run_folder import train_cell
 
+MOVIE_SNIPPETS = os.environ.get("VARIATE_TEST_MOVIE_SNIPPETS")  # the sources of vaderSentiment
 TINY = """
 title = "Tiny"
 data = "digits"
@@ -97,7 +100,8 @@ def test_a_stopped_study_goes_on_to_the_same_records(tiny, tmp_path, monkeypatch
 @pytest.mark.parametrize("name", packaged_studies())
 def test_packaged_studies_name_things_that_exist(name):
     try:
-        check_study(read_study(name))
+        folders = {"movie-snippets": MOVIE_SNIPPETS} if name == "movie-snippets" and MOVIE_SNIPPETS else None
+        check_study(read_study(name), folders=folders)
     except DataError as error:  # the last that is looked at are the networks, for which data must be there
         pytest.skip(str(error))
 

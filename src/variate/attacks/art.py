@@ -22,7 +22,7 @@ from variate.registry import attack
 USUAL = {
     "linf": "ProjectedGradientDescent",
     "l2": "ProjectedGradientDescent",
-    "l1": "AutoProjectedGradientDescent",
+    "l1": "ProjectedGradientDescent",
     "l0": "SaliencyMapMethod",
 }
 AIMS = ("SaliencyMapMethod",)  # the labels that it is given are always those to reach; it takes any without
@@ -110,8 +110,8 @@ def art(
         y: labels, shape (B,).
         budget: the norm and the size eps.
         target: the labels to reach, shape (B,); None to leave ``y``.
-        attack: the class, such as ``CarliniL2Method``; projected gradient descent without one (its automatic version
-            in l1, the saliency map in l0). Not listed are those that draw random numbers that no seed reaches
+        attack: the class, such as ``CarliniL2Method``; projected gradient descent without one (the saliency
+            map in l0). Not listed are those that draw random numbers that no seed reaches
             (``BoundaryAttack``, ``HopSkipJump``), perturb a whole batch alike, or need more than a classifier.
         one_by_one: run each example alone. Several attacks of the library couple the examples of a batch, by one
             generator or by when they stop; False is faster, and a result then depends on its batch.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +22,7 @@ USUAL = {
     "l1": "SparseL1DescentAttack",
     "l0": "L0FMNAttack",
 }
+STEPS = 2.5  # times eps / steps: the length of a step, as in pgd
 NO_START = "init_attack failed"  # its words where no start was found: such an example is not broken
 NO_AIM = "unsupported criterion"  # its words for an attack that cannot aim, or that cannot do without
 
@@ -138,7 +140,9 @@ def foolbox(
             (sparse descent in l1, the fast minimum-norm attack in l0).
         one_by_one: run each example alone. Several attacks of the library couple the examples of a batch, by one
             generator or by when they stop; False is faster, and a result then depends on its batch.
-        options: of the class: ``steps=100``.
+        options: of the class: ``steps=100``. Without ``rel_stepsize`` or ``abs_stepsize`` a step is 2.5 * eps / steps
+            long. The library's own steps are 0.033 * eps in 40 steps of projected gradient descent, and from a random
+            start those do not reach the other end of the budget.
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...); the input itself where nothing was found.
@@ -149,7 +153,7 @@ def foolbox(
     library = imported("foolbox", "foolbox")
     name = attack or USUAL[budget.norm]
     kind = chosen("foolbox", name, budget.norm, attacks_of(library))
-    given = {"distance": getattr(library.distances, budget.norm), "constraint": budget.norm}
+    given = {"distance": getattr(library.distances, budget.norm), "constraint": budget.norm, **_step(kind, options)}
     run = _runs(library, made("foolbox", kind, options, given), budget)
     return run_apart(oracle, x, y, target, budget=budget, name=f"foolbox's {name}", run=run, one_by_one=one_by_one)
 
@@ -162,6 +166,14 @@ def attacks_of(library: ModuleType) -> dict[str, type]:
         for name, kind in vars(library.attacks).items()
         if inspect.isclass(kind) and issubclass(kind, kinds) and not inspect.isabstract(kind)
     }
+
+
+def _step(kind: type, options: Mapping[str, Any]) -> dict[str, float]:
+    """The length of a step in units of eps, for an attack that takes one, where the user gave none."""
+    usual = inspect.signature(kind).parameters
+    if not {"rel_stepsize", "abs_stepsize", "steps"} <= set(usual) or options.get("abs_stepsize") is not None:
+        return {}
+    return {"rel_stepsize": STEPS / max(1, int(options.get("steps", usual["steps"].default)))}
 
 
 def _runs(library: ModuleType, attack: Any, budget: Budget) -> Run:

@@ -3,39 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from variate.cli import evaluation_command as judging
 from variate.cli.options import print_json
+from variate.evaluation.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from variate.study.dry_training import Part
 
 
 def judge_or_plan(
-    setting: judging.Setting, asked: judging.Asked, *, dry_run: bool, json: bool, devices: int = 1
+    setting: judging.Setting,
+    evaluation: Evaluation,
+    asked: judging.Asked,
+    beside: judging.Beside = judging.ATTACKS_ALONE,
 ) -> None:
     """Judge a setting and show what came of it; or only print the plan of that."""
-    if not dry_run:
-        records, result = judging.judged(setting, asked)
-        judging.show(setting, records, result, json=json)
+    if not asked.dry_run:
+        records, result = judging.judged(setting, evaluation, asked, beside)
+        judging.show(setting, records, result, json=asked.json)
         return
     from variate.study.dry_evaluation import of_evaluation
 
     plan = {
-        "network": setting.title, "examples": len(setting.x), "budget": setting.budget, "draws": asked.draws,
-        "verdict draws": asked.verdict_draws, "records": str(setting.folder),
-    }  # fmt: skip
+        "network": setting.title,
+        "examples": len(setting.x),
+        "budget": str(setting.budget),
+        "draws": str(evaluation.draws),
+        "verdict draws": evaluation.verdict_draws,
+        "records": str(setting.folder),
+    }
     parts = of_evaluation(
-        setting.network, setting.x, setting.y, budget=setting.budget, attacks=asked.attacks, suite=asked.suite,
-        target=asked.target, doubts=asked.doubts, layers=asked.layers, draws=judging.draws_of(asked.draws),
-        verdict_draws=asked.verdict_draws, batch_size=asked.batch_size, modality=setting.modality,
+        setting.network,
+        setting.x,
+        setting.y,
+        replace(evaluation, budget=setting.budget),
+        doubts=beside.doubts,
+        layers=beside.layers,
+        modality=setting.modality,
         sources=list(setting.sources),
-    )  # fmt: skip
-    print_plan(plan, parts, devices=devices, as_json=json)
+    )
+    print_plan(plan, parts, devices=beside.devices, as_json=asked.json)
 
 
 def print_plan(plan: Mapping[str, Any], parts: Iterable[Part], *, devices: int = 1, as_json: bool) -> None:

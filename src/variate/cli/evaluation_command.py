@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
+from variate.cli import options
 from variate.cli.options import print_json, this_command
 from variate.errors import UsageError
+from variate.evaluation.evaluation import Evaluation
+from variate.inputs.budget import Budget
+from variate.training.cell import Cell
+from variate.training.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from variate.evaluation.evaluate import Draws
     from variate.inputs.modality import Modality
     from variate.records.file import Records
     from variate.records.rows import Result
     from variate.records.schema import Record
-
-
-DOUBTS = 20  # draws of the measurements for red flags, where those of the attacks are found out
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Setting:
     network: nn.Module
     x: Tensor
     y: Tensor
-    budget: str
+    budget: str | Budget
     data: str
     name: str
     title: str
@@ -46,30 +48,42 @@ class Setting:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a setting is to be judged by; the names are those of the options."""
+    """What all three commands are told beside the evaluation."""
 
-    attacks: Sequence[str | Mapping[str, Any]]
-    draws: str
-    verdict_draws: int
-    deployments: Sequence[str] | None
-    batch_size: int
-    seed: int
-    quiet: bool
-    memory: int | None = None
-    suite: str | None = None
-    target: str | None = None
-    time_limit: float | None = None
-    layers: bool = False
-    doubts: bool = False
+    examples: options.Examples = 1000
+    data_folder: options.DataFolder = Cell.data_folder
+    accelerator: options.Accelerator = Recipe.accelerator
+    dry_run: options.DryRun = False
+    config: options.Config = None
+    show_config: options.ShowConfig = False
+    json: options.Json = False
+    quiet: options.Quiet = False
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What is done beside the attacks, and by how many processes."""
+
+    layers: options.Layers = False
+    doubts: options.Doubts = True
+    devices: options.Devices = 1
+
+
+STANDARD = Evaluation(suite="standard", attacks=(), draws="auto", batch_size=128)  # the defaults of a whole evaluation
+ATTACKS_ALONE = Beside(doubts=False)
+
+
+def check_something_is_run(evaluation: Evaluation) -> None:
+    """Raises ``UsageError`` for an evaluation without suite and attack."""
+    if evaluation.suite is None and not evaluation.attacks:
+        raise UsageError("no suite and no attack leave nothing to run", todo="--suite none --attack NAME")
 
 
 def of_run(
     run: Path,
+    asked: Asked,
     *,
-    examples: int,
-    budget: str | None,
-    data_folder: Path | None,
-    accelerator: str,
+    budget: str | Budget | None,
     trust_code: bool,
     sources: Sequence[Path] = (),
 ) -> Setting:
@@ -82,19 +96,19 @@ def of_run(
     from variate.training.saved import load, read_card
 
     card = read_card(run)
-    device = _device(accelerator)
+    device = _device(asked.accelerator)
     network = load(run, trust_code=trust_code).to(device)
     if names_code(card.data) and not trust_code:
         raise UsageError(f"the data of {run} is {card.data}, which is yours to run", todo="pass --trust-code")
-    x, y = labelled(card.data, folder=data_folder, cut=True)
-    usual = budget or about(card.data, folder=data_folder).budget
+    x, y = labelled(card.data, folder=asked.data_folder, cut=True)
+    usual = budget or about(card.data, folder=asked.data_folder).budget
     if not usual:
         raise UsageError(f"there is no usual budget for {card.data}", todo="say --budget, such as linf:8/255")
     name = f"{card.defense} {card.architecture}"
     return Setting(
         network,
-        x[:examples],
-        y[:examples],
+        x[: asked.examples],
+        y[: asked.examples],
         usual,
         card.data,
         name,
@@ -110,12 +124,10 @@ def of_module(
     path: str,
     data: str,
     folder: Path,
+    asked: Asked,
     *,
     mode: str,
-    examples: int,
-    budget: str | None,
-    data_folder: Path | None,
-    accelerator: str,
+    budget: str | Budget | None,
     sources: Sequence[str] = (),
 ) -> Setting:
     """A network of the user's own, and labelled inputs from wherever they are. Raises ``UsageError``."""
@@ -123,20 +135,20 @@ def of_module(
     from variate.datasets.load import is_own, labelled
     from variate.inputs.modality import modality_of
 
-    device = _device(accelerator)
+    device = _device(asked.accelerator)
     network = build(path).to(device)
     if mode != "as-is":
         network.train(mode == "train")
-    x, y = labelled(data, folder=data_folder)
-    known = None if is_own(data) else about(data, folder=data_folder)
+    x, y = labelled(data, folder=asked.data_folder)
+    known = None if is_own(data) else about(data, folder=asked.data_folder)
     if budget is None and known is None:
         raise UsageError(f"there is no usual budget for {data}", todo="say --budget, such as linf:8/255")
     kind = modality_of("image") if known is None else known.modality
     held = {source: kind.taken(build(source)).to(device).eval() for source in sources}
     return Setting(
         kind.taken(network),
-        x[:examples],
-        y[:examples],
+        x[: asked.examples],
+        y[: asked.examples],
         budget or (known.budget if known else ""),
         data,
         path,
@@ -178,9 +190,10 @@ def spread(devices: int) -> bool:
     return True
 
 
-def judged(setting: Setting, asked: Asked) -> tuple[Records, Result]:
+def judged(setting: Setting, evaluation: Evaluation, asked: Asked, beside: Beside) -> tuple[Records, Result]:
     """Evaluate a setting as one of the processes that do: the whole records, and the rates of what was asked."""
-    from variate.evaluation.evaluate import DEPLOYMENTS, evaluate
+    from variate.evaluation.diagnostics import doubt
+    from variate.evaluation.evaluate import evaluate
     from variate.evaluation.processes import leave, merge, this_shard, wait_for_all
     from variate.records.file import RECORDS, Records
     from variate.records.rows import result_of
@@ -189,29 +202,28 @@ def judged(setting: Setting, asked: Asked) -> tuple[Records, Result]:
     number, count = shard = this_shard()
     path = setting.folder / RECORDS
     records = Records(path, shard=number if count > 1 else None)
-    records.add(
-        [run_record(command=this_command(), title=setting.title, data=setting.data, seed=asked.seed, x=setting.x)]
-    )
+    command, seed = this_command(), evaluation.seed
+    records.add([run_record(command=command, title=setting.title, data=setting.data, seed=seed, x=setting.x)])
     records.add(setting.lines)
-    common: dict[str, Any] = {
-        "budget": setting.budget, "seed": asked.seed, "batch_size": asked.batch_size, "records": records,
-        "shard": shard, "show_progress": not asked.quiet, "modality": setting.modality,
-        "memory": None if asked.memory is None else asked.memory * 1_000_000,
-    }  # fmt: skip
-    result = evaluate(
-        setting.network, setting.x, setting.y, attacks=asked.attacks, suite=asked.suite, target=asked.target,
-        draws=draws_of(asked.draws), deployments=asked.deployments or DEPLOYMENTS, verdict_draws=asked.verdict_draws,
-        source=setting.sources, name=setting.name, pictures=True, time_limit=asked.time_limit, **common,
+    evaluation = replace(evaluation, budget=setting.budget)
+    judge = partial(evaluate, modality=setting.modality, records=records, shard=shard, show_progress=not asked.quiet)
+    result = judge(
+        setting.network, setting.x, setting.y, evaluation=evaluation, source=setting.sources, name=setting.name,
+        pictures=True,
     )  # fmt: skip
-    if asked.doubts:
-        from variate.evaluation.diagnostics import doubt
-
+    if beside.doubts:
         doubt(
-            setting.network, setting.x, setting.y, name=setting.name, verdict_draws=asked.verdict_draws,
-            source=setting.sources, draws=DOUBTS if asked.draws == "auto" else int(asked.draws), **common,
+            setting.network, setting.x, setting.y, evaluation=evaluation, source=setting.sources, name=setting.name,
+            modality=setting.modality, records=records, shard=shard, show_progress=not asked.quiet,
         )  # fmt: skip
-    if asked.layers:
-        _by_layer(setting, asked.verdict_draws, common)
+    if beside.layers:
+        steps = [{"name": "pgd", "steps": 20}]
+        each = Evaluation(
+            budget=setting.budget, attacks=steps, deployments=("single",), verdict_draws=evaluation.verdict_draws,
+            batch_size=evaluation.batch_size, memory=evaluation.memory, seed=seed,
+        )  # fmt: skip
+        for name, network in _by_layer(setting).items():
+            judge(network, setting.x, setting.y, evaluation=each, name=f"{setting.name}, {name}", part="layers")
     wait_for_all(shard)
     if count > 1 and number == 0:
         records = merge(path, count)
@@ -225,6 +237,7 @@ def show(setting: Setting, records: Records, result: Result, *, json: bool) -> N
     from variate.evaluation.processes import this_shard
     from variate.flags.raise_flags import raised
     from variate.records.file import RECORDS
+    from variate.records.groups import notes
     from variate.report.table import print_rows, shown_rows, study_rows
 
     if this_shard()[0] > 0:
@@ -241,16 +254,9 @@ def show(setting: Setting, records: Records, result: Result, *, json: bool) -> N
         typer.echo(f"{flag.level}: {flag.flag}, {flag.network}")
         for line in (*flag.findings, f"do: {flag.remedy}"):
             typer.echo(f"  {line}")
+    for note in notes(records):
+        typer.echo(note)
     typer.echo(f"every answer: {setting.folder / RECORDS}; page: variate report {setting.folder}")
-
-
-def draws_of(word: str) -> Draws:
-    """``auto`` or a number. Raises ``UsageError``."""
-    if word == "auto":
-        return "auto"
-    if not word.isdecimal() or int(word) < 1:
-        raise UsageError(f"cannot average over {word!r} draws", expected="auto, or a whole number from 1")
-    return int(word)
 
 
 def _device(accelerator: str) -> torch.device:
@@ -266,9 +272,8 @@ def _device(accelerator: str) -> torch.device:
     return device
 
 
-def _by_layer(setting: Setting, verdict_draws: int, common: Mapping[str, Any]) -> None:
-    """Clean and robust accuracy with each layer's noise off and alone on, beside the network and its mean."""
-    from variate.evaluation.evaluate import evaluate
+def _by_layer(setting: Setting) -> dict[str, nn.Module]:
+    """The network with each layer's noise off and alone on, beside itself and its mean, by name."""
     from variate.random.ablation import variations
     from variate.random.network import RandomNetwork
 
@@ -276,13 +281,8 @@ def _by_layer(setting: Setting, verdict_draws: int, common: Mapping[str, Any]) -
         raise UsageError(
             f"{setting.name} has no layers with noise of their own", expected="a network of variate.randomize"
         )
-    networks = {
+    return {
         "all noise": setting.network,
         "mean network": setting.network.mean(),
         **dict(variations(setting.network)),
     }
-    for name, network in networks.items():
-        evaluate(
-            network, setting.x, setting.y, attacks=[{"name": "pgd", "steps": 20}], deployments=["single"],
-            verdict_draws=verdict_draws, name=f"{setting.name}, {name}", part="layers", **common,
-        )  # fmt: skip

@@ -124,13 +124,13 @@ def _parameter(flag: str, one: Field, only: Only) -> inspect.Parameter:
 
 
 def _option(one: Field, text: str | None = None) -> Any:
-    hint, least = typed_as(one.inner), one.known.at_least
+    hint = typed_as(one.inner)
     words = text or help_of(one, typed=True)
     complete = names(one.known.entries, *one.choices) if one.known.entries or one.choices else None
     return typer.Option(
         "--" + (one.known.singular or one.name).replace("_", "-"),
         help=f"{words}{' Repeatable.' if get_origin(hint) is list else ''}",
-        min=None if least is None else hint(least),
+        min=one.known.at_least,
         autocompletion=complete,
     )
 

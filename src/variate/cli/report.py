@@ -63,6 +63,8 @@ def report(
         _page(read, out or files[0].parent / "report.html", show=show)
         return
     text = _writer(form)(read)
+    if form in (Form.json, Form.csv):
+        _tell_notes(read)
     if out is None:
         sys.stdout.write(text)
         return
@@ -100,6 +102,14 @@ def _page(read: Sequence[Records], path: Path, *, show: bool) -> None:
         import webbrowser
 
         webbrowser.open(page.resolve().as_uri())
+
+
+def _tell_notes(read: Sequence[Records]) -> None:
+    """What the records hold beside what is shown, where the format has no place for it."""
+    from variate.records.groups import notes
+
+    for note in (note for records in read for note in notes(records)):
+        typer.echo(note, err=True)
 
 
 def _writer(form: Form) -> Callable[[Sequence[Records]], str]:

@@ -106,9 +106,10 @@ def study(
     )
     page = write_page([records], out / "report.html")
     if json:
+        from variate.records.groups import shown
         from variate.records.rows import result_of
 
-        print_json(result_of(records, list(records.claims.values())).as_json())
+        print_json(result_of(records, shown(records)).as_json())
         return
     print_study(records)
     typer.echo(f"every answer: {out / 'records.jsonl'}; page: {page}")

@@ -45,8 +45,10 @@ def answers(
     x: Tensor,
     y: Tensor,
     told: Callable[[str, int, int], None],
-) -> Iterator[Record]:
+) -> list[Record]:
     """Attack and judge one batch: a record for each of its examples, pictures of the first few, and how long it took.
+
+    All of it is there when it is returned, so that it is written at once or not at all.
 
     Args:
         target: the network.
@@ -70,8 +72,9 @@ def answers(
         verdict=round(_now(x) - found, 3),
     )
     distance = x.new_zeros(len(x)) if budget is None else target.modality.reach(x, budget).distance(made.perturbed)
+    lines: list[Record] = []
     for j, example in enumerate(numbers):
-        yield Example(
+        line = Example(
             claim=claim.id,
             example=example,
             label=int(y[j]),
@@ -85,9 +88,10 @@ def answers(
             shares=made.shares[j],
             confidences={name: round(p[j], 4) for name, p in sure.items() if math.isfinite(p[j])},
         )
+        lines.append(line)
         if target.pictures and budget is not None and example < PICTURES:
-            yield from _shown(target.modality, claim, example, int(y[j]), x[j], made.perturbed[j])
-    yield spent
+            lines += _shown(target.modality, claim, example, int(y[j]), x[j], made.perturbed[j])
+    return [*lines, spent]
 
 
 def _judged(

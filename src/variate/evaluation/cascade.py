@@ -20,7 +20,7 @@ from variate.oracle.losses import aimed, margin, reached
 from variate.oracle.queries import Queries
 from variate.random.keys import Stream, hash_words
 from variate.random.seeding import outputs_under
-from variate.records.rows import CLEAN
+from variate.records.rows import CLEAN, label_of
 
 DRAWS = 64  # of the search, that candidates are compared by
 Told = Callable[[str, int, int], None]  # attack, examples that it is run on, forward passes so far
@@ -87,7 +87,7 @@ def cascade(target: Target, suite: Suite, budget: Budget, x: Tensor, y: Tensor, 
     shares: list[dict[str, float]] = [{} for _ in chosen]
     for plan in suite.plans:
         rows = everyone[share > 0]
-        name = f"{plan.attack} from {plan.source}" if plan.source else plan.attack
+        name = label_of(plan.attack, plan.source)
         told(name, len(rows), int(queries.forwards.sum()))
         if not len(rows):
             continue

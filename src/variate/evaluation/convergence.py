@@ -24,7 +24,7 @@ def converge(
     budget: Budget,
     x: Tensor,
     y: Tensor,
-    inputs: str,
+    asked: Convergence,
     told: Callable[[int], None] = lambda _draws: None,
 ) -> Convergence:
     """Raise the draws of an attack until its accuracy is flat.
@@ -35,7 +35,7 @@ def converge(
         budget: the norm and the size.
         x: inputs in [0, 1], shape (B, ...); the first 64 are tried.
         y: labels, shape (B,).
-        inputs: the inputs' fingerprint.
+        asked: what the records say of it, without what comes out.
         told: called before each number of draws.
     """
     x, y = x[:EXAMPLES], y[:EXAMPLES]
@@ -51,16 +51,5 @@ def converge(
         flat = len(accuracy) > 1 and accuracy[-2] - accuracy[-1] <= TOLERANCE
         if flat:
             break
-    return Convergence(
-        network=target.name,
-        fingerprint=target.fingerprint,
-        inputs=inputs,
-        attack=plan.attack,
-        budget=budget.text,
-        seed=target.seed,
-        examples=len(x),
-        draws=tried,
-        accuracy=accuracy,
-        chosen=tried[-2] if flat else tried[-1],
-        flat=flat,
-    )
+    chosen = tried[-2] if flat else tried[-1]
+    return asked.model_copy(update={"draws": tried, "accuracy": accuracy, "chosen": chosen, "flat": flat})

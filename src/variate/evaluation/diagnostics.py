@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
-from itertools import chain
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,8 +13,11 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.errors import InputError, UsageError
-from variate.evaluation.evaluate import evaluate
+from variate.evaluation.claims import device_of, judged, look_at
+from variate.evaluation.evaluate import budget_of, evaluate
+from variate.evaluation.evaluation import Evaluation
 from variate.evaluation.plan import attack_options, bounds
+from variate.fields import overridden, takes_options
 from variate.flags.evidence import DOUBTS
 from variate.flags.unbounded_survives import UNBOUNDED
 from variate.hashing import fingerprint
@@ -23,12 +27,12 @@ from variate.oracle.losses import cross_entropy
 from variate.oracle.oracle import GradientOracle
 from variate.random.keys import Stream, hash_words
 from variate.random.network import RandomNetwork
-from variate.random.seeding import identity, kind_of, left_as_found
+from variate.random.seeding import left_as_found
 from variate.records.file import Records
-from variate.records.schema import Gradient
+from variate.records.schema import Gradient, Part
 
 EXAMPLES = 64  # that doubts are measured on, the first ones
-BATCH = 64  # examples whose gradients are taken at once, unless told otherwise
+DRAWS = 20  # where those of the attacks are found out
 BLACK_BOX: tuple[dict[str, Any], ...] = (
     {"name": "noise", "queries": 100},
     {"name": "square", "queries": 300, "draws": 5},
@@ -37,20 +41,23 @@ BLACK_BOX: tuple[dict[str, Any], ...] = (
 CLIMBERS = ("pgd", "fmn", "hotflip")  # the first of them that fits follows the gradient
 
 
+@takes_options(Evaluation)
 def doubt(
     network: nn.Module,
     x: Tensor,
     y: Tensor,
     *,
-    budget: str | Budget,
     records: Records,
     name: str,
+    group: str | None = None,
+    evaluation: Evaluation = Evaluation(),
     examples: int = EXAMPLES,
-    draws: int = 20,
     steps: int = 20,
     source: nn.Module | Mapping[str, nn.Module] | None = None,
     modality: str | Modality = "image",
-    **common: Any,
+    shard: tuple[int, int] = (0, 1),
+    show_progress: bool = False,
+    **overrides: Any,
 ) -> None:
     """Measure, on the first examples, what the red flags ask for; what the records hold is not measured again.
 
@@ -63,39 +70,48 @@ def doubt(
         network: any module, in the mode it will be used in.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
-        budget: the norm and the size.
         records: where the answers go.
         name: the network's name there.
+        group: a name that networks share which differ in their training seed alone.
+        evaluation: options of ``evaluate``; the attacks and the deployment are chosen here, and ``auto`` draws are 20.
         examples: how many inputs, the first ones.
-        draws: that each query of an attack averages over.
         steps: of the attacks with gradients.
         source: networks to transfer from.
         modality: of the inputs.
-        common: further arguments of ``evaluate``.
+        shard: (number, count), as ``evaluate`` has it.
+        show_progress: show a progress bar on standard error.
+        overrides: fields of ``Evaluation`` by name, instead of those of ``evaluation``.
     """
-    parsed, kept = Budget.parse(budget), modality_of(modality)
+    asked = overridden(evaluation, overrides, doubt)
+    draws = DRAWS if asked.draws == "auto" else asked.draws
+    parsed, kept = budget_of(asked), modality_of(modality)
     x, y = x[:examples], y[:examples].long()
     inputs, felt = fingerprint([x, y]), _felt(kept, x, network, parsed)
     with left_as_found(network):
-        kind = kind_of(network, (x if felt is None else felt)[:2].to(_place(network, x)))
-        stream = Stream("search", hash_words("gradients", int(common.get("seed", 0))))
-        memory = common.get("memory")
-        oracle = GradientOracle(network, draws=draws, stream=stream, examples=len(x), kind=kind, memory=memory)
-        size = int(common.get("batch_size", BATCH))
-        lines = [] if felt is None else _gradients(oracle, felt, y, inputs, name, size)
-        if common.get("shard", (0, 1))[0] == 0:
+        look = look_at(network, x if felt is None else felt)
+        stream = Stream("search", hash_words("gradients", asked.seed))
+        oracle = GradientOracle(
+            network, draws=draws, stream=stream, examples=len(x), kind=look.kind, memory=asked.memory
+        )
+        size, memory = asked.batch_size, asked.memory
+        facts = judged(look, inputs, kept, name=name, seed=asked.seed, batch_size=size, memory=memory)
+        lines = [] if felt is None else _gradients(oracle, felt, y, facts, size)
+        if shard[0] == 0:
             records.add(lines)
         sees = any(line.zero < 1 for line in lines)
-    judged = {"deployments": ("single",), "records": records, "name": name, "source": source, "draws": draws, **common}
-    judged["modality"] = kept
-    holds = isinstance(network, RandomNetwork) or (kind == "deterministic" and source is not None)
+    alone = replace(asked, draws=draws, deployments=("single",), suite=None, target=None, time_limit=None)
+    attacked = partial(
+        evaluate, network, x, y, source=source, modality=kept, records=records, name=name, group=group, shard=shard,
+        show_progress=show_progress,
+    )  # fmt: skip
+    holds = isinstance(network, RandomNetwork) or (look.kind == "deterministic" and source is not None)
     for ball, attacks, part in measurements(x, parsed, kept, sees=sees, transfers=holds or bool(source), steps=steps):
-        evaluate(network, x, y, budget=ball, attacks=attacks, part=part, **judged)
+        attacked(evaluation=replace(alone, budget=ball, attacks=attacks), part=part)
 
 
 def measurements(
     x: Tensor, budget: Budget, modality: Modality, *, sees: bool, transfers: bool, steps: int = 20
-) -> list[tuple[Budget, list[dict[str, Any]], str]]:
+) -> list[tuple[Budget, list[dict[str, Any]], Part]]:
     """The attacks that red flags need: budgets, the attacks within each, and the part of the records that they go to.
 
     Args:
@@ -115,7 +131,7 @@ def measurements(
     outside = [b for b in BLACK_BOX if b["name"] in known and bounds(b["name"], budget, modality)]
     if transfers:
         outside += [{"name": "transfer"}] if bounds("transfer", budget, modality) else []
-    measured = [(budget, [*inside, *outside], DOUBTS)]
+    measured: list[tuple[Budget, list[dict[str, Any]], Part]] = [(budget, [*inside, *outside], DOUBTS)]
     if not sees or not inside:
         return measured
     measured += [(budget.scaled(factor), [many], DOUBTS) for factor in (Fraction(1, 2), Fraction(2))]
@@ -133,10 +149,11 @@ def _felt(modality: Modality, x: Tensor, network: nn.Module, budget: Budget) -> 
         return None
 
 
-def _gradients(oracle: GradientOracle, x: Tensor, y: Tensor, inputs: str, name: str, batch_size: int) -> list[Gradient]:
+def _gradients(
+    oracle: GradientOracle, x: Tensor, y: Tensor, facts: Mapping[str, Any], batch_size: int
+) -> list[Gradient]:
     """What the gradient at each input is worth, batch by batch under the same draws."""
-    prints = identity(oracle.network), inputs
-    device = _place(oracle.network, x)
+    device = device_of(oracle.network, x)
     keys = oracle.take_keys(x)
     lines = []
     for start in range(0, len(x), batch_size):
@@ -148,18 +165,8 @@ def _gradients(oracle: GradientOracle, x: Tensor, y: Tensor, inputs: str, name: 
             slopes = torch.zeros(1, *here.shape)
         for i, slope in enumerate(slopes.unbind(1), start):
             zero, snr, cosine = _worth(slope.flatten(1).double())
-            lines.append(
-                Gradient(
-                    network=name,
-                    fingerprint=prints[0],
-                    inputs=prints[1],
-                    example=i,
-                    zero=zero,
-                    snr=snr,
-                    cosine=cosine,
-                    draws=len(slopes),
-                )
-            )
+            worth: dict[str, Any] = {"zero": zero, "snr": snr, "cosine": cosine, "draws": len(slopes)}
+            lines.append(Gradient(**facts, example=i, **worth))
     return lines
 
 
@@ -172,7 +179,3 @@ def _worth(slopes: Tensor) -> tuple[float, float | None, float]:
         return zero, None, float(zero < 1)
     cosine = torch.cosine_similarity(slopes[:half].mean(0), slopes[half:].mean(0), dim=0)
     return zero, round(float(mean.norm()) / spread, 4), round(float(cosine), 4)
-
-
-def _place(network: nn.Module, x: Tensor) -> torch.device:
-    return next((tensor.device for tensor in chain(network.parameters(), network.buffers())), x.device)

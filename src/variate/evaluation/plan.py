@@ -111,6 +111,15 @@ class Plan:
         others = ("average", "keys", "target", "source")
         return self.options | {n: getattr(self, n) for n in others if getattr(self, n) != getattr(usual, n)}
 
+    def settings(self) -> dict[str, Any]:
+        """Everything that the attack is told, usual or not; its draws stand apart."""
+        if self.attack == CLEAN:
+            return {}
+        parameters = inspect.signature(registry.get("attacks", self.attack).load()).parameters
+        usual = {name: parameters[name].default for name in attack_options(self.attack)}
+        known = {name: value for name, value in usual.items() if value is not inspect.Parameter.empty}
+        return {name: getattr(self, name) for name in ("average", "keys", "target", "source")} | known | self.options
+
 
 def bounds(attack: str, budget: Budget, modality: Modality) -> bool:
     """Whether an attack works on a modality and bounds a budget's norm there."""
@@ -125,12 +134,11 @@ def attack_options(name: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Target:
-    """What is attacked: a network, its kind of randomness, its name and fingerprint, what it takes, what is held."""
+    """What is attacked: a network, its kind of randomness, its name, what it takes, what is held."""
 
     network: nn.Module
     kind: Kind
     seed: int = 0
-    fingerprint: str = ""
     name: str = "network"
     sources: Mapping[str, nn.Module] = field(default_factory=dict)
     pictures: bool = False

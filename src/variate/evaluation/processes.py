@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 
 from variate.errors import UsageError, VariateError
@@ -104,12 +103,12 @@ def gather(parts: Sequence[Records], whole: Records) -> None:
         whole: where all of it goes.
     """
     for part in parts:
-        whole.add(chain(part.runs, part.networks.values(), part.scales, part.convergences))
-    for claim in {claim.id: claim for part in parts for claim in part.claims.values()}.values():
-        holding = [part for part in parts if claim.id in part.claims]
+        whole.add([*part.runs, *part.networks.values(), *part.scales, *part.convergences])
+    for claim in {claim.key: claim for part in parts for claim in part.claims.values()}.values():
+        holding = [part for part in parts if claim.id in part.examples]
         whole.add([claim, *_examples(holding, claim)])
     gradients = {place: line for part in parts for place, line in part.gradients.items()}
-    whole.add(gradients[place] for place in sorted(gradients))
+    whole.add([gradients[place] for place in sorted(gradients)])
 
 
 def _examples(parts: Sequence[Records], claim: Claim) -> list[Record]:

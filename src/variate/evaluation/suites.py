@@ -65,6 +65,10 @@ class Suite:
         attacks = [{"name": plan.attack, "draws": plan.draws, **plan.choices()} for plan in self.plans]
         return {"attacks": attacks} | ({"target": self.target} if self.target else {})
 
+    def settings(self) -> dict[str, Any]:
+        """Its attacks with everything that they are told."""
+        return {"attacks": [{"name": plan.attack, "draws": plan.draws, **plan.settings()} for plan in self.plans]}
+
 
 def suite_of(
     name: str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from variate.flags.evidence import FEWEST, NOTICED, Evidence, judged_on, sees_gradient
+from variate.records.rows import label_of
 from variate.records.schema import Claim
 from variate.registry import flag
 
@@ -47,8 +48,9 @@ def _in_suite(evidence: Evidence, suite: Claim) -> list[str]:
     """What black-box attacks of one suite broke although no gradient attack of it did, by the draws of the search."""
     broke: dict[str, int] = {}
     examples = evidence.examples(suite).values()
+    attack_of = {label_of(one["name"], one.get("source")): one["name"] for one in suite.options["attacks"]}
     for example in examples:
-        sees = {name: sees_gradient(name.partition(" from ")[0]) for name in example.shares}
+        sees = {name: sees_gradient(attack_of.get(name, name)) for name in example.shares}
         left = min((share for name, share in example.shares.items() if sees[name]), default=0.0)
         for name, share in example.shares.items():
             if sees[name] is False and left > 0.5 >= share and left - share > LUCK:

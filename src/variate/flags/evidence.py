@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
+from typing import Final
 
 import numpy as np
 
 from variate import registry
+from variate.records import groups
 from variate.records.file import Records
 from variate.records.rows import CLEAN
-from variate.records.schema import Claim, Convergence, Example, Gradient, Scale
-from variate.records.schema import Network as NetworkLine
+from variate.records.schema import Claim, Convergence, Example, Gradient, NetworkLine, Scale
 from variate.statistics.rates import Bits, Deployment, Rate, rate_of
 
-DOUBTS = "doubts"  # the part of the records that is measured for flags alone
+DOUBTS: Final = "doubts"  # the part of the records that is measured for flags alone
 Z = NormalDist().inv_cdf(0.995)  # a difference is believed from 99 % on
 NOTICED = 0.01  # and from one point on
 SINGLE = Deployment("single", 1)
@@ -56,8 +57,8 @@ class Evidence:
         self.network = network
         self.claims: list[Claim] = [
             claim
-            for claim in records.claims.values()
-            if claim.network == network and records.examples.get(claim.id) and "target" not in claim.options
+            for claim in groups.shown(records)
+            if claim.network == network and "target" not in claim.options and _has_single(records, claim)
         ]
 
     @property
@@ -96,7 +97,9 @@ class Evidence:
     @property
     def convergences(self) -> list[Convergence]:
         """The ladders of draws that were climbed."""
-        return [line for line in self.records.convergences if line.network == self.network]
+        prints = {claim.fingerprint for claim in self.claims}
+        ours = [line for line in self.records.convergences if line.network == self.network]
+        return [line for line in ours if line.fingerprint in prints]
 
     def attacked(self, *, part: str | None = None, attack: str | None = None) -> list[Claim]:
         """The claims of attacks, of a part and a name where they are given."""
@@ -146,6 +149,10 @@ class Evidence:
         columns = np.searchsorted(sorted(self.examples(claim)), numbers)
         chosen: Bits = self.answers(claim)[:, columns]
         return chosen
+
+
+def _has_single(records: Records, claim: Claim) -> bool:
+    return any(Deployment.parse(way).source == SINGLE.source for way in groups.deployments_of(records, claim))
 
 
 def judged_on(claim: Claim) -> tuple[str, str, int, int]:

@@ -8,6 +8,7 @@ from typing import Any
 from variate import registry
 from variate.flags.evidence import Evidence
 from variate.records.file import Records
+from variate.records.groups import shown
 
 PAGES = "docs/flags"
 
@@ -42,7 +43,7 @@ class Raised:
 def raised(records: Records) -> list[Raised]:
     """Every flag that is raised, network by network, warnings first."""
     found = []
-    for network in dict.fromkeys(claim.network for claim in records.claims.values()):
+    for network in dict.fromkeys(claim.network for claim in shown(records)):
         evidence = Evidence(records, network)
         if not evidence.claims:
             continue

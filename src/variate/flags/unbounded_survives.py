@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from variate.flags.evidence import Evidence
 from variate.registry import flag
 
-UNBOUNDED = "unbounded"  # the part of the records with attacks that may use the whole range of inputs
+UNBOUNDED: Final = "unbounded"  # the part of the records with attacks that may use the whole range of inputs
 MOST = 0.01  # right answers that may stay
 
 

@@ -10,10 +10,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from variate.hashing import fingerprint
 from variate.inputs.validation import checked_logits
 from variate.random.average import AverageNetwork
-from variate.random.keys import Stream, hash_words, legacy_seed, sibling
+from variate.random.keys import Stream, legacy_seed, sibling
 from variate.random.many import Loss, Passes, group_size, outputs, passes
 from variate.random.network import RandomNetwork
 
@@ -119,13 +118,6 @@ def kind_of(module: nn.Module, x: Tensor) -> Kind:
     if _differ(one, again):
         return "unkeyed"
     return "keyed" if consumed or _differ(one, other) else "deterministic"
-
-
-def identity(module: nn.Module) -> str:
-    """A name for the tensors of a module, and for its mode where any part is in train mode: the same means the same."""
-    tensors = fingerprint(module.state_dict())
-    modes = [part.training for part in module.modules()]
-    return f"{tensors}-{hash_words(*modes):016x}" if any(modes) else tensors
 
 
 def _differ(one: Tensor, other: Tensor) -> bool:

@@ -1,7 +1,7 @@
 """Records: one line of JSON per example and claim, and the few facts that a report needs beside them.
 
-Lines are only ever appended; a last line cut short by a crash is passed over, and taken away when the file is written
-to again.
+The first line says which version of the lines it is. Lines are only ever appended; a last line cut short by a crash is
+passed over, and taken away when the file is written to again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import gzip
 import os
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,15 +19,17 @@ from pydantic import ValidationError
 
 from variate.errors import RecordError
 from variate.records.schema import (
+    FORMAT,
     READ,
     Claim,
     Convergence,
     Example,
     Gradient,
-    Network,
+    Header,
+    NetworkLine,
     Picture,
     Record,
-    Run,
+    RunLine,
     Scale,
     Timing,
 )
@@ -35,6 +37,7 @@ from variate.statistics.rates import Bits
 
 T = TypeVar("T")
 RECORDS = "records.jsonl"  # its name in a folder
+HEADER = Header(version=FORMAT).model_dump_json().encode() + b"\n"
 
 
 class Records:
@@ -47,8 +50,11 @@ class Records:
 
     Attributes:
         runs, networks, scales, claims, examples, timings, pictures, gradients, convergences: what the file says so
-            far; ``examples`` by claim, ``timings`` by claim and first example, ``gradients`` by (fingerprint, inputs,
-            example).
+            far. ``claims`` by (name of the network, id), ``examples`` by the claim's id and their number, ``timings``
+            by the claim's id and the first example, ``gradients`` by (id, example).
+
+    Raises:
+        RecordError: for a file that cannot be read, or of another version.
     """
 
     def __init__(self, path: str | Path | None = None, *, shard: int | None = None) -> None:
@@ -58,23 +64,34 @@ class Records:
         self._scaled: dict[tuple[str, str], int] = {}  # where a parameter's scale stands
         self._pictured: set[tuple[str, int]] = set()
         self._derived: dict[Hashable, Any] = {}
-        self.runs: list[Run] = []
-        self.networks: dict[str, Network] = {}
+        self.runs: list[RunLine] = []
+        self.networks: dict[str, NetworkLine] = {}
         self.scales: list[Scale] = []
-        self.claims: dict[str, Claim] = {}
+        self.claims: dict[tuple[str, str], Claim] = {}
         self.examples: dict[str, dict[int, Example]] = {}
         self.timings: dict[str, dict[int, Timing]] = {}
         self.pictures: list[Picture] = []
-        self.gradients: dict[tuple[str, str, int], Gradient] = {}
+        self.gradients: dict[tuple[str, int], Gradient] = {}
         self.convergences: list[Convergence] = []
         for file in dict.fromkeys((whole, self.path)):
             if file is not None and file.exists():
                 with _nothing_collected():
-                    for number, line in enumerate(self._lines(file), 1):
-                        self._keep(self._parse(line, file, number))
+                    header, *lines = _lines(file) or [b""]
+                    _check_version(header, file)
+                    for number, line in enumerate(lines, 2):
+                        self._keep(_parse(line, file, number))
 
-    def add(self, records: Iterable[Record]) -> None:
-        """Append records, all or none: what is already in the file is not written twice. Raises ``RecordError``."""
+    def add(self, records: Collection[Record]) -> None:
+        """Append records, all or none: what is already in the file is not written twice.
+
+        They are there already when they are added: nothing is computed while the file is open.
+
+        Raises:
+            RecordError: where they cannot be written; what the file held is intact.
+            TypeError: for an iterator.
+        """
+        if not isinstance(records, Collection):
+            raise TypeError(f"records are added once they are made, and a {type(records).__name__} makes them")
         fresh = [record for record in records if not self._known(record)]
         if self.path is not None and fresh:
             self._append(self.path, "".join(record.model_dump_json() + "\n" for record in fresh).encode())
@@ -90,8 +107,8 @@ class Records:
         """What ``make`` computes of the records as they are: computed at the first call, and again once they grow."""
         if name not in self._derived:
             self._derived[name] = make()
-        found: T = self._derived[name]
-        return found
+        derived: T = self._derived[name]
+        return derived
 
     def _known(self, record: Record) -> bool:
         match record:
@@ -100,8 +117,8 @@ class Records:
             case Timing():
                 return record.first in self.timings.get(record.claim, {})
             case Claim():
-                return record.id in self.claims
-            case Network():
+                return record.key in self.claims
+            case NetworkLine():
                 return self.networks.get(record.network) == record
             case Scale():
                 place = self._scaled.get((record.network, record.parameter))
@@ -109,10 +126,10 @@ class Records:
             case Picture():
                 return (record.claim, record.example) in self._pictured
             case Gradient():
-                return (record.fingerprint, record.inputs, record.example) in self.gradients
+                return (record.id, record.example) in self.gradients
             case Convergence():
                 return record in self.convergences
-            case Run():
+            case RunLine():
                 return record in self.runs
 
     def _keep(self, record: Record) -> None:
@@ -123,8 +140,8 @@ class Records:
             case Timing():
                 self.timings.setdefault(record.claim, {}).setdefault(record.first, record)
             case Claim():
-                self.claims[record.id] = record
-            case Network():
+                self.claims[record.key] = record
+            case NetworkLine():
                 self.networks[record.network] = record
             case Scale():
                 place = self._scaled.setdefault((record.network, record.parameter), len(self.scales))
@@ -133,10 +150,10 @@ class Records:
                 self._pictured.add((record.claim, record.example))
                 self.pictures.append(record)
             case Gradient():
-                self.gradients[record.fingerprint, record.inputs, record.example] = record
+                self.gradients[record.id, record.example] = record
             case Convergence():
                 self.convergences.append(record)
-            case Run():
+            case RunLine():
                 self.runs.append(record)
 
     def _append(self, path: Path, data: bytes) -> None:
@@ -151,7 +168,7 @@ class Records:
             with path.open("ab", buffering=0) as file:
                 start = file.tell()
                 try:
-                    _write_all(file.fileno(), data)
+                    _write_all(file.fileno(), data if start else HEADER + data)
                 except BaseException:
                     os.ftruncate(file.fileno(), start)
                     raise
@@ -160,25 +177,6 @@ class Records:
                 f"cannot write records to {path}: {error.strerror or error}",
                 findings=[f"the {sum(map(len, self.examples.values()))} example records so far are intact"],
                 todo="make room or choose another folder, then run the same command again: it goes on from there",
-            ) from error
-
-    def _lines(self, path: Path) -> list[bytes]:
-        """The complete lines of a file: an incomplete last one is another process's, or what a crash left."""
-        try:
-            data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        except (OSError, EOFError) as error:
-            raise RecordError(f"cannot read records from {path}: {error}") from error
-        return data[: data.rfind(b"\n") + 1].splitlines()
-
-    def _parse(self, line: bytes, file: Path, number: int) -> Record:
-        try:
-            return READ.validate_json(line)
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise RecordError(
-                f"line {number} of {file} is not a record of this version of Variate",
-                findings=[f"{'.'.join(map(str, first['loc'])) or 'line'}: {first['msg']}"],
-                todo="give a records.jsonl that `variate attack` or `variate study` wrote",
             ) from error
 
 
@@ -207,6 +205,51 @@ def unpack_all(texts: Sequence[str]) -> Bits:
     packed = bytes.fromhex("".join(text[len(head) :] for text in texts))
     rows = np.frombuffer(packed, np.uint8).reshape(len(texts), -1)
     return np.ascontiguousarray(np.unpackbits(rows, axis=1, count=int(head[:-1])).T.astype(np.bool_))
+
+
+def _lines(path: Path) -> list[bytes]:
+    """The complete lines of a file: an incomplete last one is another process's, or what a crash left."""
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError) as error:
+        raise RecordError(f"cannot read records from {path}: {error}") from error
+    return data[: data.rfind(b"\n") + 1].splitlines()
+
+
+def _check_version(line: bytes, file: Path) -> None:
+    """Whether a file's first line is the header of this version. Raises ``RecordError``."""
+    if not line:  # nothing was written yet
+        return
+    try:
+        version: int | None = Header.model_validate_json(line).version
+    except ValidationError:
+        version = 1 if b'"kind"' in line else None  # the first version had no header
+    if version is None:
+        raise RecordError(
+            f"{file} holds no records of Variate", todo="give a records.jsonl that `variate attack` or a study wrote"
+        )
+    if version < FORMAT:
+        raise RecordError(
+            f"{file} was written by an older Variate: format {version}, and this one reads format {FORMAT}",
+            todo=f"python -m variate.records.convert {file}  (the numbers stay the same)",
+        )
+    if version > FORMAT:
+        raise RecordError(
+            f"{file} was written by a newer Variate: format {version}, and this one reads format {FORMAT}",
+            todo="pip install --upgrade variate",
+        )
+
+
+def _parse(line: bytes, file: Path, number: int) -> Record:
+    try:
+        return READ.validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RecordError(
+            f"line {number} of {file} is not a record of this version of Variate",
+            findings=[f"{'.'.join(map(str, first['loc'])) or 'line'}: {first['msg']}"],
+            todo="give a records.jsonl that `variate attack` or `variate study` wrote",
+        ) from error
 
 
 @contextmanager

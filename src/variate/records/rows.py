@@ -16,8 +16,13 @@ from variate.statistics.rates import Deployment, rate_of
 CLEAN = "clean"  # the attack that does nothing
 
 
+def label_of(attack: str, source: str | None) -> str:
+    """What the examples of a suite call an attack that may be run from several networks."""
+    return f"{attack} from {source}" if source else attack
+
+
 @dataclass(frozen=True)
-class Row:
+class RateRow:
     """One rate: how often a network is right under an attack when deployed in one way, with its interval in [0, 1].
 
     ``budget`` is None and ``draws`` 0 for clean inputs; ``draws`` is what each query of the attack averaged over.
@@ -69,7 +74,7 @@ class OverSeeds:
 class Result:
     """The rates of an evaluation, one row per attack and deployment; ``records`` holds every single answer."""
 
-    rows: list[Row]
+    rows: list[RateRow]
     records: Records
     claims: Sequence[Claim]
 
@@ -107,18 +112,18 @@ def over_seeds(rates: Sequence[float], *, level: float = 0.95) -> OverSeeds:
     return OverSeeds(mean, std, interval, len(values))
 
 
-def rows_of(records: Records, claim: Claim, *, level: float = 0.95) -> list[Row]:
+def rows_of(records: Records, claim: Claim, *, level: float = 0.95) -> list[RateRow]:
     """One row per deployment of a claim."""
-    return list(records.once(("rows", claim.id, level), lambda: _rows(records, claim, level)))
+    return list(records.once(("rows", claim.key, level), lambda: _rows(records, claim, level)))
 
 
-def _rows(records: Records, claim: Claim, level: float) -> list[Row]:
+def _rows(records: Records, claim: Claim, level: float) -> list[RateRow]:
     rows = []
     for deployment in map(Deployment.parse, claim.deployments):
         answers = records.answers(claim, deployment.source)
         rate = rate_of(deployment, answers, level=level)
         rows.append(
-            Row(
+            RateRow(
                 network=claim.network,
                 attack=claim.attack,
                 options=claim.options,

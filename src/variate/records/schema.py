@@ -1,23 +1,53 @@
 """The lines of a file of records: what was done, to what, and what came out.
 
-A *claim* says what was done (network, attack, budget, draws, seed); an *example* record says how one input fared under
-it, draw by draw, so every rate and interval can be computed again from the file alone.
+A *claim* says what was done (network, inputs, attack, budget, draws, seed); an *example* record says how one input
+fared under it, draw by draw, so every rate and interval can be computed again from the file alone.
+
+What two lines speak of is the same if their ``id`` is: a hash of everything that can change an answer, and of nothing
+that is only shown. A fact that cannot be known, because an older version did not write it, is ``UNKNOWN``: such a line
+is read and shown, and no new measurement has its ``id``.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+FORMAT = 2  # of the lines below; the first line of a file says it
+UNKNOWN = "unknown"
+
+Part = Literal[
+    "table",
+    "twins",
+    "doubts",
+    "unbounded",
+    "sizes",
+    "draws",
+    "steps",
+    "queries",
+    "layers",
+    "test split",
+    "validation split",
+]  # of a report
+Drawn = Literal["nothing", "keys", "generator", "keys and generator", "elsewhere", "unknown"]
 
 
 class _Line(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Run(_Line):
+class Header(_Line):
+    """The first line of a file: the version of its lines."""
+
+    kind: Literal["format"] = "format"
+    version: int
+
+
+class RunLine(_Line):
     """How the records were made."""
 
     kind: Literal["run"] = "run"
@@ -32,8 +62,13 @@ class Run(_Line):
     title: str
 
 
-class Network(_Line):
-    """A network that was judged: how it was built and trained."""
+class NetworkLine(_Line):
+    """A network that was judged: how it was built and trained.
+
+    Attributes:
+        seed: of its training.
+        group: the name that it shares with networks that differ in their seed alone.
+    """
 
     kind: Literal["network"] = "network"
     network: str
@@ -48,6 +83,7 @@ class Network(_Line):
     training: dict[str, Any]
     validation: float | None
     seconds: float
+    group: str | None = None
 
 
 class Scale(_Line):
@@ -63,26 +99,91 @@ class Scale(_Line):
     std_max: float
 
 
-class Claim(_Line):
-    """What was done to the examples: an attack (or none) on a network within a budget."""
+class Judged(_Line):
+    """What a measurement was made on.
 
-    kind: Literal["claim"] = "claim"
+    Attributes:
+        network: the network's name, which is only shown.
+        fingerprint: of its tensors, modes, settings and distributions.
+        inputs: fingerprint of inputs and labels.
+        modality: what the inputs are, by name.
+        allowed: fingerprint of the modality with all it knows of a data set: what may be changed, into what.
+        task: what the outputs are.
+        drawn: where the network's randomness comes from: ``keys`` of its own, torch's global ``generator``, or
+            ``elsewhere``, where no draw can be repeated.
+        seed: of the search and of the verdict.
+        batch_size, memory: how the examples were split, where answers depend on what else is in the batch; else None.
+        date: when it was begun, which is only shown.
+    """
+
+    shown: ClassVar[frozenset[str]] = frozenset({"kind", "network", "date"})  # these say nothing of the answers
+
     network: str
     fingerprint: str
     inputs: str
+    modality: str
+    allowed: str
+    task: Literal["classes"] = "classes"
+    drawn: Drawn
+    seed: int
+    batch_size: int | None = None
+    memory: int | None = None
+    date: str = ""
+
+    @cached_property
+    def id(self) -> str:
+        """A hash of everything that can change an answer."""
+        return self._hash()
+
+    def _hash(self, more: object = None) -> str:
+        said = {name: value for name, value in self.model_dump().items() if name not in self.shown}
+        text = json.dumps([said, more], sort_keys=True, default=str)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    @property
+    def subject(self) -> tuple[str, ...]:
+        """The network, the inputs and what may be changed of them: what is shown together must share it."""
+        return (self.fingerprint, self.inputs, self.modality, self.allowed, self.task)
+
+
+class Claim(Judged):
+    """What was done to the examples: an attack (or none) on a network within a budget.
+
+    Attributes:
+        options: what was asked of the attack otherwise than usual; shown, and not part of the ``id``.
+        settings: everything that the attack was told, usual or not; None where an older version did not write it, and
+            then ``options`` is in its place.
+        budget: None without attack.
+        draws: that every query of the attack averaged over; 0 without attack.
+        verdict_draws: fresh ones; 1 of a deterministic network.
+        part: of a report.
+        twin_of: the fingerprint of the random network whose mean or frozen draw this network is.
+        group: the name that networks share which differ in their training seed alone.
+    """
+
+    shown: ClassVar[frozenset[str]] = Judged.shown | {"options", "settings", "twin_of", "group"}
+
+    kind: Literal["claim"] = "claim"
     attack: str
     options: dict[str, Any]
+    settings: dict[str, Any] | None
     budget: str | None
     draws: int
     verdict_draws: int
     deployments: list[str]
-    seed: int
-    part: str = "table"
+    part: Part = "table"
+    twin_of: str | None = None
+    group: str | None = None
 
     @cached_property
     def id(self) -> str:
-        """A name for the claim: a hash of everything it says."""
-        return hashlib.blake2b(self.model_dump_json().encode(), digest_size=8).hexdigest()
+        """A hash of everything that can change an answer."""
+        return self._hash([UNKNOWN, self.options] if self.settings is None else self.settings)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The place of the line in a file: one network may be shown under several names."""
+        return (self.network, self.id)
 
 
 class Example(_Line):
@@ -151,7 +252,7 @@ class Picture(_Line):
     details: dict[str, Any] = {}
 
 
-class Gradient(_Line):
+class Gradient(Judged):
     """What an attacker's gradient at one unattacked input is worth, over many draws.
 
     Attributes:
@@ -161,10 +262,9 @@ class Gradient(_Line):
         draws: how many.
     """
 
+    shown: ClassVar[frozenset[str]] = Judged.shown | {"zero", "snr", "cosine"}
+
     kind: Literal["gradient"] = "gradient"
-    network: str
-    fingerprint: str
-    inputs: str
     example: int
     zero: float
     snr: float | None
@@ -172,34 +272,35 @@ class Gradient(_Line):
     draws: int
 
 
-class Convergence(_Line):
+class Convergence(Judged):
     """Whether more draws in every step of an attack still lower the accuracy.
 
     Attributes:
         attack: which was run on the first ``examples`` inputs.
+        settings: what it was told; None where an older version did not write it.
         draws: numbers of draws, growing.
         accuracy: that each left, over the same draws of the search.
         chosen: the number that the attacks took.
         flat: whether the last doubling changed nothing that could be told from chance or mattered.
     """
 
+    shown: ClassVar[frozenset[str]] = Judged.shown | {"draws", "accuracy", "chosen", "flat"}
+
     kind: Literal["convergence"] = "convergence"
-    network: str
-    fingerprint: str
-    inputs: str
     attack: str
+    settings: dict[str, Any] | None
     budget: str
-    seed: int
     examples: int
-    draws: list[int]
-    accuracy: list[float]
-    chosen: int
-    flat: bool
+    draws: list[int] = []
+    accuracy: list[float] = []
+    chosen: int = 0
+    flat: bool = False
 
 
 Record = Annotated[
-    Run | Network | Scale | Claim | Example | Timing | Picture | Gradient | Convergence, Field(discriminator="kind")
+    RunLine | NetworkLine | Scale | Claim | Example | Timing | Picture | Gradient | Convergence,
+    Field(discriminator="kind"),
 ]
-READ: TypeAdapter[Run | Network | Scale | Claim | Example | Timing | Picture | Gradient | Convergence] = TypeAdapter(
-    Record
+READ: TypeAdapter[RunLine | NetworkLine | Scale | Claim | Example | Timing | Picture | Gradient | Convergence] = (
+    TypeAdapter(Record)
 )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from variate.records.file import Records, unpack
+from variate.records.groups import shown
 from variate.records.schema import Claim, Picture
 from variate.report import single
 
@@ -38,7 +39,7 @@ class Display:
 
 
 @dataclass(frozen=True)
-class Attacked:
+class ShownExample:
     """One example and how it fared.
 
     Attributes:
@@ -62,7 +63,7 @@ class Gallery:
 
     modality: str
     display: Display
-    networks: dict[str, list[Attacked]]
+    networks: dict[str, list[ShownExample]]
 
     @property
     def id(self) -> str:
@@ -75,7 +76,7 @@ def galleries(records: Records) -> list[Gallery]:
 
     Examples of a modality that has no file are left out: ``not_shown`` names them.
     """
-    found: dict[str, dict[str, list[Attacked]]] = {}
+    found: dict[str, dict[str, list[ShownExample]]] = {}
     for claim in _chosen(records):
         pictures = sorted(_of_claim(records, claim), key=lambda picture: picture.example)
         for modality in dict.fromkeys(picture.modality for picture in pictures if picture.modality in displays()):
@@ -97,10 +98,10 @@ def displays() -> dict[str, Display]:
     return {stem.replace("_", "-"): importlib.import_module(f"variate.report.shown.{stem}").DISPLAY for stem in stems}
 
 
-def _attacked(records: Records, claim: Claim, picture: Picture) -> Attacked:
+def _attacked(records: Records, claim: Claim, picture: Picture) -> ShownExample:
     shown = displays()[picture.modality].show(picture)
     attack = f"{claim.attack} at {claim.budget}"
-    return Attacked(claim.network, attack, picture.example, _caption(records, claim, picture), shown)
+    return ShownExample(claim.network, attack, picture.example, _caption(records, claim, picture), shown)
 
 
 def _of_claim(records: Records, claim: Claim) -> list[Picture]:
@@ -110,7 +111,7 @@ def _of_claim(records: Records, claim: Claim) -> list[Picture]:
 def _chosen(records: Records) -> Iterator[Claim]:
     """For each network the strongest attack of which examples were kept, or the last where none was judged by draws."""
     kept = {picture.claim for picture in records.pictures}
-    last = {claim.network: claim for claim in records.claims.values() if claim.part == "table" and claim.id in kept}
+    last = {claim.network: claim for claim in shown(records, "table") if claim.id in kept}
     for network, claim in last.items():
         ours = [other for other in single.judged(records, "table") if other.network == network and other.id in kept]
         yield min(ours, key=lambda other: single.share(records, other), default=claim)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from variate.records.file import Records
-from variate.records.rows import CLEAN, Row
-from variate.records.schema import Claim, Network
+from variate.records.groups import shown
+from variate.records.rows import CLEAN, RateRow
+from variate.records.schema import Claim, NetworkLine
 from variate.report import single
-from variate.report.sheet import NOTHING, Cell, Head, Sheet, count_cell, rate_cell
+from variate.report.sheet import NOTHING, Head, ReportTable, TableCell, count_cell, rate_cell
 
 PARTS = ("table", "twins")
 
@@ -48,48 +49,47 @@ def spent(records: Records, claim: Claim) -> Spent:
     )
 
 
-def attack_cost(records: Records) -> Sheet | None:
+def attack_cost(records: Records) -> ReportTable | None:
     """Passes, queries and seconds of every attack in the main tables; None without attacks."""
-    claims = [claim for claim in records.claims.values() if claim.attack != CLEAN and claim.part in PARTS]
-    lines = [_attack(records, claim) for claim in claims if records.examples.get(claim.id)]
+    lines = [_attack(records, claim) for claim in shown(records, *PARTS) if claim.attack != CLEAN]
     heads: list[Head] = [("network",), ("attack",), ("budget",), ("examples",), ("draws", "of a query")]
     heads += [("queries", "inputs asked about"), ("forward", "passes"), ("backward", "passes")]
     heads += [("seconds", "of the attack"), ("verdict", "draws, seconds")]
-    return Sheet(heads, lines, words=3) if lines else None
+    return ReportTable(heads, lines, words=3) if lines else None
 
 
-def training(records: Records) -> Sheet | None:
+def training(records: Records) -> ReportTable | None:
     """How every network was made, how long it took, and what it does on unattacked inputs."""
     tests = {claim.network: single.row(records, claim) for claim in single.judged(records, "test split")}
     lines = [_network(network, tests.get(network.network)) for network in records.networks.values()]
     heads: list[Head] = [("network",), ("architecture",), ("objective",), ("seed",), ("parameters",), ("epochs",)]
     heads += [("training", "seconds"), ("validation", "right, %"), ("test split", "right, %")]
-    return Sheet(heads, lines, words=3) if lines else None
+    return ReportTable(heads, lines, words=3) if lines else None
 
 
-def _attack(records: Records, claim: Claim) -> list[Cell]:
+def _attack(records: Records, claim: Claim) -> list[TableCell]:
     cost = spent(records, claim)
     words = [claim.network, single.attack_words(claim, draws=False), claim.budget or ""]
     counts = [count_cell(len(records.examples[claim.id])), count_cell(claim.draws), _count(cost.queries)]
     counts += [count_cell(cost.forward_passes), count_cell(cost.backward_passes), _seconds(cost.attack_seconds)]
     took = "" if cost.verdict_seconds is None else f"{_seconds(cost.verdict_seconds).text} s"
-    return [*map(Cell, words), *counts, count_cell(claim.verdict_draws, took)]
+    return [*map(TableCell, words), *counts, count_cell(claim.verdict_draws, took)]
 
 
-def _count(value: float | None) -> Cell:
+def _count(value: float | None) -> TableCell:
     return NOTHING if value is None else count_cell(value)
 
 
-def _seconds(value: float | None) -> Cell:
+def _seconds(value: float | None) -> TableCell:
     """Seconds, two digits of them where they are few."""
     if value is None:
         return NOTHING
-    return count_cell(value) if value >= 10 else Cell(f"{value:.2g}", value=value)
+    return count_cell(value) if value >= 10 else TableCell(f"{value:.2g}", value=value)
 
 
-def _network(network: Network, test: Row | None) -> list[Cell]:
-    words = [Cell(word) for word in (network.network, network.architecture, network.objective)]
+def _network(network: NetworkLine, test: RateRow | None) -> list[TableCell]:
+    words = [TableCell(word) for word in (network.network, network.architecture, network.objective)]
     numbers = [count_cell(n) for n in (network.seed, network.parameters, network.epochs, network.seconds)]
     share = network.validation
-    validation = NOTHING if share is None else Cell(f"{100 * share:.1f}", value=share)
+    validation = NOTHING if share is None else TableCell(f"{100 * share:.1f}", value=share)
     return [*words, *numbers, validation, rate_cell(test.rate, test.low, test.high) if test else NOTHING]

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from variate.inputs.budget import Budget
 from variate.records.file import Records
-from variate.records.rows import CLEAN, Row
+from variate.records.groups import fingerprint_of
+from variate.records.rows import CLEAN, RateRow
 from variate.records.schema import Claim
 from variate.report import series, single
-from variate.report.plot import Curve, Point, draw_curves, nice_ticks
+from variate.report.plot import Curve, CurvePoint, draw_curves, nice_ticks
 from variate.report.reliability import diagram, reliabilities
 from variate.report.scale_figure import learned_scales
-from variate.report.sheet import Cell, Head, Sheet
+from variate.report.sheet import Head, ReportTable, TableCell
 from variate.statistics.rates import survive_curve
 
 UP = "right answers, %"
@@ -36,7 +37,7 @@ class Figure:
     title: str
     text: str
     svg: str
-    numbers: Sheet
+    numbers: ReportTable
 
 
 def figures(records: Records) -> list[Figure]:
@@ -76,12 +77,12 @@ def against_draws(records: Records) -> Figure | None:
     climbed = [
         Curve(
             f"{line.network}, {line.attack}, search",
-            [Point(n, 100 * share) for n, share in zip(line.draws, line.accuracy, strict=True)],
+            [CurvePoint(n, 100 * share) for n, share in zip(line.draws, line.accuracy, strict=True)],
             _color(records, line.network),
             dashed=True,
         )
         for line in records.convergences
-        if len(line.draws) > 1
+        if len(line.draws) > 1 and line.fingerprint == fingerprint_of(records, line.network)
     ]
     return _figure(records, ours, names, "draws averaged in each step of the attack", log=True, more=climbed)
 
@@ -108,12 +109,12 @@ def survival(records: Records) -> Figure | None:
     for network in [name for name in _networks(records) if _least(records, name)]:
         for claim in _least(records, network):
             rates = survive_curve(single.bits(records, claim), ASKED)
-            points = [Point(n, 100 * r.rate, 100 * r.low, 100 * r.high) for n, r in rates.items()]
+            points = [CurvePoint(n, 100 * r.rate, 100 * r.low, 100 * r.high) for n, r in rates.items()]
             label = f"{network}, {claim.attack}"
             clean = claim.attack == CLEAN
-            shown = [Point(p.x, p.y) for p in points] if clean else points
+            shown = [CurvePoint(p.x, p.y) for p in points] if clean else points
             curves.append(Curve(label, shown, _color(records, network), dashed=clean))
-            lines.append([Cell(label), *(_point_cell(p) for p in points if p.x in QUESTIONS)])
+            lines.append([TableCell(label), *(_point_cell(p) for p in points if p.x in QUESTIONS)])
     if not curves:
         return None
     ticks = [n for n in QUESTIONS if n <= max(point.x for curve in curves for point in curve.points)]
@@ -126,7 +127,7 @@ def survival(records: Records) -> Figure | None:
     )
     across = "answers to the same input, N"
     svg = draw_curves(curves, name=title, across=across, up="all N right, %", log=True, ticks=ticks)
-    return Figure("survival", title, text, svg, Sheet(heads, _padded(lines, len(heads))))
+    return Figure("survival", title, text, svg, ReportTable(heads, _padded(lines, len(heads))))
 
 
 def scales(records: Records) -> Figure | None:
@@ -183,8 +184,8 @@ def _figure(
     lines = []
     for curve in curves:
         known = {point.x: point for point in curve.points}
-        lines.append([Cell(curve.label), *(_point_cell(known.get(value)) for value in values)])
-    return Figure(identifier, title, text, svg, Sheet(heads, lines))
+        lines.append([TableCell(curve.label), *(_point_cell(known.get(value)) for value in values)])
+    return Figure(identifier, title, text, svg, ReportTable(heads, lines))
 
 
 def _curves(records: Records, ours: Sequence[series.Series]) -> list[Curve]:
@@ -214,19 +215,19 @@ def _under(ours: Sequence[series.Series]) -> str:
     )
 
 
-def _point(x: float, row: Row) -> Point:
-    return Point(x, 100 * row.rate, 100 * row.low, 100 * row.high)
+def _point(x: float, row: RateRow) -> CurvePoint:
+    return CurvePoint(x, 100 * row.rate, 100 * row.low, 100 * row.high)
 
 
-def _point_cell(point: Point | None) -> Cell:
+def _point_cell(point: CurvePoint | None) -> TableCell:
     if point is None:
-        return Cell("-")
+        return TableCell("-")
     ends = "" if point.low is None or point.high is None else f"{point.low:.1f} to {point.high:.1f}"
-    return Cell(f"{point.y:.1f}", ends, point.y)
+    return TableCell(f"{point.y:.1f}", ends, point.y)
 
 
-def _padded(lines: Sequence[list[Cell]], width: int) -> list[list[Cell]]:
-    return [line + [Cell("-")] * (width - len(line)) for line in lines]
+def _padded(lines: Sequence[list[TableCell]], width: int) -> list[list[TableCell]]:
+    return [line + [TableCell("-")] * (width - len(line)) for line in lines]
 
 
 def _norm(one: series.Series) -> str:

@@ -11,9 +11,10 @@ from dataclasses import asdict
 from typing import Any
 
 from variate.records.file import Records
-from variate.records.rows import result_of
+from variate.records.groups import deployments_of, notes, shown
+from variate.records.rows import rows_of
 from variate.report.cost import attack_cost, spent
-from variate.report.sheet import Cell, Sheet, grid_sheet, plain
+from variate.report.sheet import ReportTable, TableCell, grid_sheet, plain
 from variate.report.table import LEGEND, markdown, study_grids
 
 SPECIAL = {
@@ -24,12 +25,13 @@ COLUMNS = 8  # that fit on a page; wider tables are scaled to it
 
 
 def rates(records: Sequence[Records]) -> list[dict[str, Any]]:
-    """Every rate with its interval as one flat object, and what its claim cost, in the order of the records."""
+    """Every rate that is shown with its interval as one flat object, and what its claim cost, in their order."""
     return [
         {"run": name, **asdict(row), "verdict_draws": claim.verdict_draws, **asdict(spent(one, claim))}
         for name, one in zip(names(records), records, strict=True)
-        for claim in one.claims.values()
-        for row in result_of(one, [claim]).rows
+        for claim in shown(one)
+        for row in rows_of(one, claim)
+        if row.deployment in deployments_of(one, claim)
     ]
 
 
@@ -78,10 +80,11 @@ def as_latex(records: Sequence[Records]) -> str:
         for run, one in zip(names(records), records, strict=True)
         for name, content in study_grids(one)
     ]
-    return "\n\n".join(["% \\usepackage{booktabs,graphicx}", *found]) + "\n"
+    said = [escaped(note) for one in records for note in notes(one)]
+    return "\n\n".join(["% \\usepackage{booktabs,graphicx}", *found, *said]) + "\n"
 
 
-def _latex(sheet: Sheet, caption: str) -> str:
+def _latex(sheet: ReportTable, caption: str) -> str:
     columns = "l" * sheet.words + "r" * (len(sheet.heads) - sheet.words)
     depth = max(map(len, sheet.heads))
     heads = [
@@ -102,7 +105,7 @@ def _latex(sheet: Sheet, caption: str) -> str:
     return "\n".join([r"\begin{table}", r"\centering", rf"\caption{{{said}}}", *body, r"\end{table}"])
 
 
-def _latex_cell(cell: Cell) -> str:
+def _latex_cell(cell: TableCell) -> str:
     words = escaped(cell.text)
     return rf"{words} {{\scriptsize [{escaped(cell.small.replace(' to ', ', '))}]}}" if cell.small else words
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from variate import registry
 from variate.errors import RecordError
 from variate.flags.raise_flags import Raised, raised
+from variate.records import groups
 from variate.records.file import Records
 from variate.records.rows import CLEAN
 from variate.report.attacked import Gallery, galleries, not_shown
@@ -21,7 +22,7 @@ from variate.report.formats import names
 from variate.report.paired import averaging, twins
 from variate.report.reliability import calibration_sheet, reliabilities
 from variate.report.sentences import headline, verdict
-from variate.report.sheet import Sheet, grid_sheet
+from variate.report.sheet import ReportTable, grid_sheet
 from variate.report.table import TABLES, study_grids
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -44,18 +45,19 @@ class Section:
     title: str
     records: Records
     headline: str
+    beside: list[str]
     verdict: list[str]
     warnings: list[Flag]
     notes: list[Flag]
-    tables: list[tuple[str, str, Sheet]]
-    twins: Sheet | None
-    averaging: Sheet | None
+    tables: list[tuple[str, str, ReportTable]]
+    twins: ReportTable | None
+    averaging: ReportTable | None
     figures: list[Figure]
-    calibration: Sheet | None
+    calibration: ReportTable | None
     reliability: list[Figure]
     galleries: list[Gallery]
-    cost: Sheet | None
-    training: Sheet | None
+    cost: ReportTable | None
+    training: ReportTable | None
     bibtex: str
     lacking: list[str]
     answers: int
@@ -125,7 +127,7 @@ def style(sections: Sequence[Section]) -> str:
     return "".join(sheet.read_text(encoding="utf-8") for sheet in sheets if sheet.exists())
 
 
-def together(records: Sequence[Records]) -> list[tuple[str, Sheet]]:
+def together(records: Sequence[Records]) -> list[tuple[str, ReportTable]]:
     """The tables of several runs in one each; a run's first column holds its number, from 1."""
     grids = [(str(number), dict(study_grids(one))) for number, one in enumerate(records, start=1)]
     shown = [(name, [(run, found[name]) for run, found in grids if name in found]) for name in TABLES.values()]
@@ -140,6 +142,7 @@ def section(records: Records, title: str, *, prefix: str = "") -> Section:
         title=title,
         records=records,
         headline=headline(records),
+        beside=groups.notes(records),
         verdict=verdict(records),
         warnings=[flag for flag in flags if flag.text.level == "warning"],
         notes=[flag for flag in flags if flag.text.level != "warning"],
@@ -165,10 +168,11 @@ def section(records: Records, title: str, *, prefix: str = "") -> Section:
 
 def lacking(records: Records) -> list[str]:
     """What the records do not tell, a sentence each."""
-    used = {claim.attack for claim in records.claims.values() if claim.part == "table" and claim.attack != CLEAN}
+    shown = groups.shown(records)
+    used = {claim.attack for claim in shown if claim.part == "table" and claim.attack != CLEAN}
     named = [
         str(one["name"] if isinstance(one, dict) else one)
-        for claim in records.claims.values()
+        for claim in shown
         for one in claim.options.get("attacks", ())
     ]
     known = registry.entries("attacks")

@@ -8,13 +8,13 @@ from variate.flags.evidence import judged_on
 from variate.records.file import Records
 from variate.records.schema import Claim
 from variate.report import single
-from variate.report.sheet import Cell, Head, Sheet, rate_cell, row_cell
+from variate.report.sheet import Head, ReportTable, TableCell, rate_cell, row_cell
 from variate.statistics.comparison import Comparison, compare
 
 ENDS: list[Head] = [("difference", "points"), ("p", "McNemar")]
 
 
-def twins(records: Records) -> Sheet | None:
+def twins(records: Records) -> ReportTable | None:
     """Each random network less its deterministic twins, one draw per query, each under its own strongest attack.
 
     The twins are what was made of the network (its mean, a frozen draw), the undefended network that was made like it,
@@ -28,19 +28,23 @@ def twins(records: Records) -> Sheet | None:
                 lines += [_difference(records, worst, other) for other in _twins(records, worst)]
     heads: list[Head] = [("network",), ("twin",), ("budget",), ("attack", "on the network"), ("attack", "on the twin")]
     heads += [("right, %", "network"), ("right, %", "twin"), *ENDS]
-    return Sheet(heads, lines, words=5) if lines else None
+    return ReportTable(heads, lines, words=5) if lines else None
 
 
-def averaging(records: Records) -> Sheet | None:
+def averaging(records: Records) -> ReportTable | None:
     """The same attack with one draw and averaged over the most draws, on the same network; None without such pairs."""
     lines = []
     for naive, averaged in _naive_and_averaged(records):
         found = compare(single.bits(records, averaged), single.bits(records, naive), paired_draws=True)
-        words = [Cell(naive.network), Cell(single.attack_words(naive, draws=False)), Cell(naive.budget or "")]
+        words = [
+            TableCell(naive.network),
+            TableCell(single.attack_words(naive, draws=False)),
+            TableCell(naive.budget or ""),
+        ]
         rates = [row_cell(single.row(records, claim)) for claim in (naive, averaged)]
-        lines.append([*words, Cell(str(averaged.draws), value=averaged.draws), *rates, _points(found), _p(found)])
+        lines.append([*words, TableCell(str(averaged.draws), value=averaged.draws), *rates, _points(found), _p(found)])
     heads: list[Head] = [("network",), ("attack",), ("budget",), ("draws",), ("naive", "1 draw"), ("averaged",), *ENDS]
-    return Sheet(heads, lines, words=3) if lines else None
+    return ReportTable(heads, lines, words=3) if lines else None
 
 
 def compared(records: Records, one: Claim, other: Claim) -> Comparison | None:
@@ -50,11 +54,16 @@ def compared(records: Records, one: Claim, other: Claim) -> Comparison | None:
     return compare(single.bits(records, one), single.bits(records, other))
 
 
-def _difference(records: Records, one: Claim, other: Claim) -> list[Cell]:
+def _difference(records: Records, one: Claim, other: Claim) -> list[TableCell]:
     attacks = [single.attack_words(claim) for claim in (one, other)]
     found = compare(single.bits(records, one), single.bits(records, other))
     rates = [row_cell(single.row(records, claim)) for claim in (one, other)]
-    return [*map(Cell, (one.network, other.network, one.budget or "none", *attacks)), *rates, _points(found), _p(found)]
+    return [
+        *map(TableCell, (one.network, other.network, one.budget or "none", *attacks)),
+        *rates,
+        _points(found),
+        _p(found),
+    ]
 
 
 def _twins(records: Records, claim: Claim) -> list[Claim]:
@@ -62,10 +71,9 @@ def _twins(records: Records, claim: Claim) -> list[Claim]:
     made_of, like = [], []
     for name in dict.fromkeys(other.network for other in single.judged(records, *single.SEEN) if _fixed(other)):
         found = single.strongest(records, name, claim.budget, among=lambda c: _same_examples(records, c, claim))
-        owner = _owner(records, name)
-        if found is not None and owner == claim.network:
+        if found is not None and found.twin_of == claim.fingerprint:
             made_of.append(found)
-        elif found is not None and owner is None and _alike(records, claim.network, name):
+        elif found is not None and found.twin_of is None and _alike(records, claim.network, name):
             like.append(found)
     undefended = [other for other in like if _defense(records, other.network) == "deterministic"]
     best = sorted(like, key=lambda other: single.share(records, other))[-1:]
@@ -74,12 +82,6 @@ def _twins(records: Records, claim: Claim) -> list[Claim]:
 
 def _fixed(claim: Claim) -> bool:
     return claim.verdict_draws == 1
-
-
-def _owner(records: Records, name: str) -> str | None:
-    """The random network that one was made of: its mean, a frozen draw."""
-    owners = [network for network in single.random_networks(records) if name.startswith(f"{network}, ")]
-    return max(owners, key=len, default=None)
 
 
 def _alike(records: Records, network: str, other: str) -> bool:
@@ -113,9 +115,9 @@ def _naive_and_averaged(records: Records) -> Iterator[tuple[Claim, Claim]]:
             yield naive, averaged
 
 
-def _points(found: Comparison) -> Cell:
+def _points(found: Comparison) -> TableCell:
     return rate_cell(found.difference, found.low, found.high, signed=True)
 
 
-def _p(found: Comparison) -> Cell:
-    return Cell(f"{found.p:.3f}" if found.p >= 0.001 else "< 0.001", value=found.p)
+def _p(found: Comparison) -> TableCell:
+    return TableCell(f"{found.p:.3f}" if found.p >= 0.001 else "< 0.001", value=found.p)

@@ -21,7 +21,7 @@ Place = Callable[[float], float]
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """A rate in percent with its interval, at ``x``."""
 
     x: float
@@ -46,7 +46,7 @@ class Curve:
     """
 
     label: str
-    points: Sequence[Point]
+    points: Sequence[CurvePoint]
     color: int
     dashed: bool = False
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from variate.records.calibration import Bin, Calibration, calibration_of
 from variate.records.file import Records
+from variate.records.groups import deployments_of
 from variate.records.rows import CLEAN
 from variate.records.schema import Claim
 from variate.report import single
-from variate.report.plot import Curve, Point, draw_curves
-from variate.report.sheet import Cell, Head, Sheet, count_cell, rate_cell
+from variate.report.plot import Curve, CurvePoint, draw_curves
+from variate.report.sheet import Head, ReportTable, TableCell, count_cell, rate_cell
 from variate.statistics.rates import Deployment
 
 GRAY = 6  # the last of the colors
@@ -50,22 +51,25 @@ def reliabilities(records: Records) -> list[Reliability]:
     return records.once("reliabilities", lambda: [one for claim in _claims(records) for one in _of(records, claim)])
 
 
-def calibration_sheet(records: Records) -> Sheet | None:
+def calibration_sheet(records: Records) -> ReportTable | None:
     """The calibration error of every network and deployment; None without confidences."""
     lines = []
     for one in reliabilities(records):
         found = one.found
         words = [one.claim.network, one.deployment, single.attack_words(one.claim), one.claim.budget or "none"]
-        shares = [Cell(f"{100 * value:.1f}", value=value) for value in (found.accuracy, found.confidence)]
+        shares = [TableCell(f"{100 * value:.1f}", value=value) for value in (found.accuracy, found.confidence)]
         error = rate_cell(found.error, found.low, found.high)
-        rest = [Cell(f"{100 * found.chance:.1f}", value=found.chance), Cell(f"{found.brier:.3f}", value=found.brier)]
-        lines.append([*map(Cell, words), count_cell(found.examples), *shares, error, *rest])
+        rest = [
+            TableCell(f"{100 * found.chance:.1f}", value=found.chance),
+            TableCell(f"{found.brier:.3f}", value=found.brier),
+        ]
+        lines.append([*map(TableCell, words), count_cell(found.examples), *shares, error, *rest])
     heads: list[Head] = [("network",), ("deployment",), ("attack",), ("budget",), ("examples",)]
     heads += [("right, %",), ("confidence", "mean, %"), ("ECE, %",), ("by chance", "ECE up to, %"), ("Brier", "score")]
-    return Sheet(heads, lines, words=4) if lines else None
+    return ReportTable(heads, lines, words=4) if lines else None
 
 
-def diagram(ours: Sequence[Reliability], colors: dict[str, int], *, name: str) -> tuple[str, Sheet]:
+def diagram(ours: Sequence[Reliability], colors: dict[str, int], *, name: str) -> tuple[str, ReportTable]:
     """A reliability diagram: the share of right answers against confidence, beside where they are equal.
 
     Args:
@@ -74,13 +78,13 @@ def diagram(ours: Sequence[Reliability], colors: dict[str, int], *, name: str) -
         name: what the figure is, for those who do not see it.
     """
     drawn = [one for one in ours if one.deployment in ("any", "single")] if len(ours) > MOST else ours
-    equal = Curve("as sure as right", [Point(0, 0), Point(100, 100)], GRAY, dashed=True)
+    equal = Curve("as sure as right", [CurvePoint(0, 0), CurvePoint(100, 100)], GRAY, dashed=True)
     curves = [_curve(one, colors[one.claim.network]) for one in drawn or ours]
     across = "confidence, %"
     svg = draw_curves([*curves, equal], name=name, across=across, up="right answers, %", log=False, ticks=TICKS)
     heads: list[Head] = [("network",), ("confidence", "mean of the bin, %"), ("right, %",), ("examples",)]
     lines = [_bin_line(one.label, part) for one in ours for part in one.found.bins]
-    return svg, Sheet(heads, lines)
+    return svg, ReportTable(heads, lines)
 
 
 def _claims(records: Records) -> list[Claim]:
@@ -91,7 +95,7 @@ def _claims(records: Records) -> list[Claim]:
 
 
 def _of(records: Records, claim: Claim) -> list[Reliability]:
-    sources = dict.fromkeys(Deployment.parse(word).source for word in claim.deployments)
+    sources = dict.fromkeys(Deployment.parse(word).source for word in deployments_of(records, claim))
     if claim.verdict_draws == 1:
         found = calibration_of(records, claim, next(iter(sources)))
         return [Reliability(claim, "any", found)] if found is not None else []
@@ -100,10 +104,10 @@ def _of(records: Records, claim: Claim) -> list[Reliability]:
 
 
 def _curve(one: Reliability, color: int) -> Curve:
-    points = [Point(100 * b.confidence, 100 * b.accuracy, 100 * b.low, 100 * b.high) for b in one.found.bins]
+    points = [CurvePoint(100 * b.confidence, 100 * b.accuracy, 100 * b.low, 100 * b.high) for b in one.found.bins]
     return Curve(one.label, points, color, dashed=one.deployment not in ("any", "single"))
 
 
-def _bin_line(label: str, part: Bin) -> list[Cell]:
-    sure = Cell(f"{100 * part.confidence:.1f}", value=part.confidence)
-    return [Cell(label), sure, rate_cell(part.accuracy, part.low, part.high), count_cell(part.examples)]
+def _bin_line(label: str, part: Bin) -> list[TableCell]:
+    sure = TableCell(f"{100 * part.confidence:.1f}", value=part.confidence)
+    return [TableCell(label), sure, rate_cell(part.accuracy, part.low, part.high), count_cell(part.examples)]

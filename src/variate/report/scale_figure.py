@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from variate.records.schema import Scale
 from variate.report.plot import LEFT, RIGHT, WIDTH, colored, legend, mark, rule, svg, text, told
-from variate.report.sheet import Cell, Sheet
+from variate.report.sheet import ReportTable, TableCell
 
 LEAST = 1e-6  # what stands at the left end, however small it is
 EDGE = 22.0  # to the left and to the right
 STEP, GAP = 13.0, 24.0  # height of a bar, and of a parameter's name with the space about it
 
 
-def learned_scales(scales: Sequence[Scale], colors: Mapping[str, int], *, name: str) -> tuple[str, Sheet]:
+def learned_scales(scales: Sequence[Scale], colors: Mapping[str, int], *, name: str) -> tuple[str, ReportTable]:
     """Standard deviations over the size of their tensor: root mean square, and the range over elements.
 
     Args:
@@ -56,18 +56,18 @@ def _said(scale: Scale) -> str:
     return "{:.3g} [{:.3g}, {:.3g}] of its size".format(*shares)
 
 
-def _numbers(scales: Sequence[Scale]) -> Sheet:
+def _numbers(scales: Sequence[Scale]) -> ReportTable:
     lines = []
     for scale in scales:
         ratio = scale.std_rms / scale.mean_rms
         ends = f"{scale.std_min / scale.mean_rms:.3g} to {scale.std_max / scale.mean_rms:.3g}"
         lines.append(
             [
-                Cell(scale.network),
-                Cell(scale.parameter),
-                Cell(str(scale.elements), value=scale.elements),
-                Cell(f"{ratio:.3g}", ends, ratio),
+                TableCell(scale.network),
+                TableCell(scale.parameter),
+                TableCell(str(scale.elements), value=scale.elements),
+                TableCell(f"{ratio:.3g}", ends, ratio),
             ]
         )
     heads = (("network",), ("parameter",), ("elements",), ("std / size",))
-    return Sheet(heads, lines, words=2)
+    return ReportTable(heads, lines, words=2)

@@ -13,8 +13,8 @@ def scale_table(records: Records) -> str:
     """
     found: dict[str, list[Scale]] = {}
     for scale in records.scales:
-        name = scale.network.removesuffix(f", seed {records.networks[scale.network].seed}")
-        found.setdefault(name, []).append(scale)
+        described = records.networks.get(scale.network)
+        found.setdefault((described.group if described else None) or scale.network, []).append(scale)
     parameters = list(dict.fromkeys(scale.parameter for scale in records.scales))
     lines = [["network", "all", *parameters], [":--", *["--:"] * (len(parameters) + 1)]]
     for name, scales in found.items():

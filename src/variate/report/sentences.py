@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from variate.records.file import Records
-from variate.records.rows import Row
+from variate.records.rows import RateRow
 from variate.records.schema import Claim
 from variate.report import single
 from variate.report.paired import compared
@@ -71,7 +71,7 @@ def _sentence(records: Records, claim: Claim, best: Claim | None) -> str:
     )
 
 
-def _relation(records: Records, claim: Claim, best: Claim, row: Row, other: Row) -> str:
+def _relation(records: Records, claim: Claim, best: Claim, row: RateRow, other: RateRow) -> str:
     """What the paired difference shows, or the two intervals where the examples are not the same."""
     paired = compared(records, claim, best)
     if paired is not None:
@@ -86,7 +86,7 @@ def _relation(records: Records, claim: Claim, best: Claim, row: Row, other: Row)
     return "the intervals overlap, so no difference is shown."
 
 
-def _said(row: Row, claim: Claim) -> str:
+def _said(row: RateRow, claim: Claim) -> str:
     random = claim.verdict_draws > 1
     averaged = f" averaged over {row.draws} draws" if row.draws > 1 and random else ""
     answered = "with one draw per query" if random else "with its one answer"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from variate.inputs.budget import Budget
 from variate.records.file import Records
-from variate.records.rows import CLEAN, Row
+from variate.records.rows import CLEAN, RateRow
 from variate.records.schema import Claim
 from variate.report import single
 
@@ -27,7 +27,7 @@ class Series:
     network: str
     attack: str
     setting: str
-    rows: dict[float, Row]
+    rows: dict[float, RateRow]
 
 
 def size(claim: Claim) -> float | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from variate.records.rows import OverSeeds, Row
+from variate.records.rows import OverSeeds, RateRow
 from variate.report.table import Grid
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """What stands in a table: a word or a number, its interval or a remark in small, and what it is sorted by."""
 
     text: str
@@ -18,12 +18,12 @@ class Cell:
     value: float | None = None
 
 
-NOTHING = Cell("-")
+NOTHING = TableCell("-")
 Head = tuple[str, ...]  # the first part, and what stands below it in small
 
 
 @dataclass(frozen=True)
-class Sheet:
+class ReportTable:
     """A table.
 
     Attributes:
@@ -33,27 +33,27 @@ class Sheet:
     """
 
     heads: Sequence[Head]
-    lines: Sequence[Sequence[Cell]]
+    lines: Sequence[Sequence[TableCell]]
     words: int = 1
 
 
-def rate_cell(rate: float, low: float, high: float, *, signed: bool = False) -> Cell:
+def rate_cell(rate: float, low: float, high: float, *, signed: bool = False) -> TableCell:
     """A rate in percent with its interval, or a difference in points."""
     form = "{:+.1f}" if signed else "{:.1f}"
-    return Cell(form.format(100 * rate), f"{form.format(100 * low)} to {form.format(100 * high)}", rate)
+    return TableCell(form.format(100 * rate), f"{form.format(100 * low)} to {form.format(100 * high)}", rate)
 
 
-def row_cell(row: Row | None) -> Cell:
+def row_cell(row: RateRow | None) -> TableCell:
     """A row's rate."""
     return NOTHING if row is None else rate_cell(row.rate, row.low, row.high)
 
 
-def count_cell(value: float, small: str = "") -> Cell:
+def count_cell(value: float, small: str = "") -> TableCell:
     """A whole number with its thousands apart."""
-    return Cell(f"{value:,.0f}".replace(",", "\u202f"), small, value)
+    return TableCell(f"{value:,.0f}".replace(",", "\u202f"), small, value)
 
 
-def grid_sheet(grids: Sequence[tuple[str, Grid]]) -> Sheet:
+def grid_sheet(grids: Sequence[tuple[str, Grid]]) -> ReportTable:
     """The table of networks, deployments and attacks: of one run, or of several with a first column of numbers."""
     columns = list(dict.fromkeys(column for _, content in grids for column in content.columns))
     several = len(grids) > 1
@@ -63,25 +63,27 @@ def grid_sheet(grids: Sequence[tuple[str, Grid]]) -> Sheet:
         heads.append((attack, *(part for part in (*detail.split(", "), budget) if part)))
     lines = []
     for run, content in grids:
-        first = [Cell(run, value=float(run))] if several else []
+        first = [TableCell(run, value=float(run))] if several else []
         for network, deployment in content.lines:
             known = [content.cells.get(((network, deployment), column)) for column in columns]
-            lines.append([*first, Cell(network), Cell(deployment), *map(row_cell, known)])
+            lines.append([*first, TableCell(network), TableCell(deployment), *map(row_cell, known)])
             for (label, word), over in content.seeds.get((network, deployment), {}).items():
-                lines.append([*first, Cell(label), Cell(word), *(_seeds_cell(over.get(column)) for column in columns)])
-    return Sheet(heads, lines, words=2 + several)
+                lines.append(
+                    [*first, TableCell(label), TableCell(word), *(_seeds_cell(over.get(column)) for column in columns)]
+                )
+    return ReportTable(heads, lines, words=2 + several)
 
 
-def plain(sheet: Sheet) -> Iterable[list[str]]:
+def plain(sheet: ReportTable) -> Iterable[list[str]]:
     """Lines of text, the heads first."""
     yield [", ".join(head) for head in sheet.heads]
     for line in sheet.lines:
         yield [f"{cell.text} [{cell.small}]" if cell.small else cell.text for cell in line]
 
 
-def _seeds_cell(over: OverSeeds | None) -> Cell:
+def _seeds_cell(over: OverSeeds | None) -> TableCell:
     """Mean over seeds, with its standard deviation and interval in small."""
     if over is None:
         return NOTHING
     mean, _, rest = over.percent.partition(" ")
-    return Cell(mean, rest, over.rate)
+    return TableCell(mean, rest, over.rate)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from variate.records import groups
 from variate.records.file import Records
-from variate.records.rows import CLEAN, Row
+from variate.records.rows import CLEAN, RateRow
 from variate.records.schema import Claim
-from variate.report.table import HIDDEN
 from variate.statistics.rates import Bits, Deployment, rate_of
 
 SINGLE = Deployment("single", 1)
@@ -15,12 +15,12 @@ SEEN = ("table", "twins")  # parts of the records that compare networks
 
 
 def judged(records: Records, *parts: str) -> list[Claim]:
-    """The claims with single answers, of some parts or of all.
+    """The claims whose single answers are shown, of some parts or of all.
 
     Aimed attacks are left out: their answers are right if they are anything but what was aimed at.
     """
     every = records.once(
-        "judged one draw per query", lambda: [c for c in records.claims.values() if _single(records, c)]
+        "judged one draw per query", lambda: [claim for claim in groups.shown(records) if _single(records, claim)]
     )
     return [claim for claim in every if not parts or claim.part in parts]
 
@@ -35,21 +35,21 @@ def share(records: Records, claim: Claim) -> float:
     return records.once(("share", claim.id), lambda: float(bits(records, claim).mean()))
 
 
-def row(records: Records, claim: Claim) -> Row:
+def row(records: Records, claim: Claim) -> RateRow:
     """The rate of one draw per query."""
-    return records.once(("row", claim.id), lambda: _row(records, claim))
+    return records.once(("row", claim.key), lambda: _row(records, claim))
 
 
 def _single(records: Records, claim: Claim) -> bool:
-    sources = {Deployment.parse(word).source for word in claim.deployments}
-    return bool(records.examples.get(claim.id)) and "target" not in claim.options and SINGLE.source in sources
+    sources = {Deployment.parse(word).source for word in groups.deployments_of(records, claim)}
+    return "target" not in claim.options and SINGLE.source in sources
 
 
-def _row(records: Records, claim: Claim) -> Row:
+def _row(records: Records, claim: Claim) -> RateRow:
     answers = bits(records, claim)
     rate = rate_of(SINGLE, answers)
     said = (claim.network, claim.attack, claim.options, claim.budget, claim.draws, str(SINGLE))
-    return Row(*said, rate.rate, rate.low, rate.high, answers.shape[1], claim.part)
+    return RateRow(*said, rate.rate, rate.low, rate.high, answers.shape[1], claim.part)
 
 
 def strongest(
@@ -93,7 +93,8 @@ def budgets(records: Records, network: str) -> list[str]:
 
 def attack_words(claim: Claim, *, draws: bool = True) -> str:
     """An attack with its options, as in ``pgd (40 steps, 20 draws)``."""
-    words = [f"{value} {name}" for name, value in claim.options.items() if name not in HIDDEN]
+    said = groups.setting_words(claim)
+    words = [said] if said else []
     if draws and claim.verdict_draws > 1 and claim.draws:
         words.append(f"{claim.draws} draw{'s' * (claim.draws != 1)}")
     return f"{claim.attack} ({', '.join(words)})" if words else claim.attack

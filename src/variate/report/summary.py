@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from variate.records.file import Records
-from variate.records.rows import CLEAN, Row
+from variate.records.groups import notes
+from variate.records.rows import CLEAN, RateRow
 from variate.report.table import study_rows
 
 ONCE, PERSISTENT = ("single", "any"), "survive"  # deployments: one answer, or all of several
@@ -29,14 +30,15 @@ def summary(records: Records) -> str:
         cells = [_clean(once), *(_lowest(once, budget) for budget in budgets)]
         cells += [_lowest(again, budget) for budget in budgets if repeated]
         lines.append([network, *cells])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n\n".join([table, *notes(records)])
 
 
-def _clean(rows: Sequence[Row]) -> str:
+def _clean(rows: Sequence[RateRow]) -> str:
     return next((row.percent for row in rows if row.attack == CLEAN), "-")
 
 
-def _lowest(rows: Sequence[Row], budget: str) -> str:
+def _lowest(rows: Sequence[RateRow], budget: str) -> str:
     """The lowest rate within a budget, with its interval and the attack that left it."""
     attacked = [row for row in rows if row.budget == budget and row.attack != CLEAN]
     if not attacked:

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from variate.records.file import Records
-from variate.records.rows import CLEAN, OverSeeds, Row, over_seeds, rows_of
+from variate.records.groups import HIDDEN, deployments_of, notes, shown
+from variate.records.rows import CLEAN, OverSeeds, RateRow, over_seeds, rows_of
 from variate.records.schema import Claim
 
 TABLES = {
@@ -22,7 +23,6 @@ SEEDS = (
     "Lines of several seeds: mean ± standard deviation of the rates of networks that differ in their seed alone, with "
     "the 95 % t interval of the mean (degrees of freedom: seeds - 1), over trainings and on the same examples."
 )
-HIDDEN = ("source", "sources", "attacks")  # options that a heading has no room for
 Heading = tuple[str, str, str]  # attack, what it averages over, budget
 Line = tuple[str, str]  # network, deployment
 
@@ -36,13 +36,13 @@ class Grid:
 
     lines: list[Line]
     columns: list[Heading]
-    cells: dict[tuple[Line, Heading], Row]
+    cells: dict[tuple[Line, Heading], RateRow]
     seeds: dict[Line, dict[Line, dict[Heading, OverSeeds]]] = field(default_factory=dict)
 
 
-def grid(rows: Sequence[Row]) -> Grid:
+def grid(rows: Sequence[RateRow]) -> Grid:
     """Arrange rows: a line for each network and deployment, a column for each attack."""
-    cells: dict[tuple[Line, Heading], Row] = {}
+    cells: dict[tuple[Line, Heading], RateRow] = {}
     for row in rows:
         cells[(row.network, row.deployment), heading(row)] = row
     lines = list(dict.fromkeys(line for line, _ in cells))
@@ -50,7 +50,7 @@ def grid(rows: Sequence[Row]) -> Grid:
     return Grid(lines, columns, cells)
 
 
-def heading(row: Row) -> Heading:
+def heading(row: RateRow) -> Heading:
     """What stands above a column: the attack, the number of draws it averages over, the budget."""
     if row.attack == CLEAN:
         return (CLEAN, "", "")
@@ -62,8 +62,9 @@ def heading(row: Row) -> Heading:
 def with_seeds(content: Grid, records: Records) -> Grid:
     """The same table with lines over the seeds of each network that was trained with several."""
     groups: dict[str, list[str]] = {}
+    known = {claim.network: claim.group for claim in shown(records)}
     for network in dict.fromkeys(name for name, _ in content.lines):
-        groups.setdefault(_without_seed(network, records), []).append(network)
+        groups.setdefault(known.get(network) or network, []).append(network)
     below = {}
     for group, networks in groups.items():
         if len(networks) > 1:
@@ -72,15 +73,6 @@ def with_seeds(content: Grid, records: Records) -> Grid:
             label = f"{group}, {len(networks)} seeds"
             below[own[-1]] = {(label, word): _over_seeds(content, networks, word) for word in deployments}
     return replace(content, seeds=below)
-
-
-def _without_seed(network: str, records: Records) -> str:
-    """The name that a network, or a twin of it, shares with those of other seeds."""
-    for name, line in records.networks.items():
-        ending = f", seed {line.seed}"
-        if name.endswith(ending) and (network == name or network.startswith(f"{name}, ")):
-            return name.removesuffix(ending) + network.removeprefix(name)
-    return network
 
 
 def _over_seeds(content: Grid, networks: Sequence[str], deployment: str) -> dict[Heading, OverSeeds]:
@@ -94,27 +86,30 @@ def _over_seeds(content: Grid, networks: Sequence[str], deployment: str) -> dict
     return found
 
 
-def study_rows(records: Records, part: str) -> list[Row]:
-    """The rows of one part of the records, in the order in which they were made, as a table shows them."""
-    return shown_rows(records, [claim for claim in records.claims.values() if claim.part == part])
+def study_rows(records: Records, part: str) -> list[RateRow]:
+    """The rows of one part of the records that are shown, in the order in which they were made."""
+    rows = []
+    for claim in shown(records, part):
+        ways = deployments_of(records, claim)
+        rows += [row for row in _rows(records, claim) if row.deployment in (*ways, "any")]
+    return _spread(rows)
 
 
-def shown_rows(records: Records, claims: Iterable[Claim]) -> list[Row]:
+def shown_rows(records: Records, claims: Iterable[Claim]) -> list[RateRow]:
     """The rows of claims as a table shows them.
 
     A deterministic network is the same under every deployment and every number of attack draws: it gets one line, and
     its rate stands under each column that other networks have.
     """
-    rows = []
-    for claim in claims:
-        if not records.examples.get(claim.id):
-            continue
-        found = rows_of(records, claim)
-        rows += [replace(found[0], deployment="any")] if _deterministic(claim) else found
-    return _spread(rows)
+    return _spread([row for claim in claims if records.examples.get(claim.id) for row in _rows(records, claim)])
 
 
-def print_rows(rows: Sequence[Row], title: str) -> None:
+def _rows(records: Records, claim: Claim) -> list[RateRow]:
+    rows = rows_of(records, claim)
+    return [replace(rows[0], deployment="any")] if _deterministic(claim) else rows
+
+
+def print_rows(rows: Sequence[RateRow], title: str) -> None:
     """Rows as a table on standard output."""
     Console().print(_rich(grid(rows), title))
 
@@ -133,12 +128,14 @@ def print_study(records: Records) -> None:
     for name, content in study_grids(records):
         console.print(_rich(content, name))
     console.print(_legend(records), style="dim")
+    for note in notes(records):
+        console.print(note)
 
 
 def markdown(records: Records) -> str:
     """The tables of a file of records in Markdown."""
     found = [f"{name}:\n\n{_markdown(content)}" for name, content in study_grids(records)]
-    return "\n\n".join([*found, _legend(records)])
+    return "\n\n".join([*found, _legend(records), *notes(records)])
 
 
 def study_grids(records: Records) -> list[tuple[str, Grid]]:
@@ -189,7 +186,7 @@ def _rich(content: Grid, title: str) -> Table:
     return table
 
 
-def _cell(row: Row | None) -> str:
+def _cell(row: RateRow | None) -> str:
     return f"{100 * row.rate:.1f}\n{100 * row.low:.0f}-{100 * row.high:.0f}" if row else "-"
 
 
@@ -204,7 +201,7 @@ def _deterministic(claim: Claim) -> bool:
     return claim.verdict_draws == 1
 
 
-def _spread(rows: list[Row]) -> list[Row]:
+def _spread(rows: list[RateRow]) -> list[RateRow]:
     """Show a deterministic network's rate under each number of draws that another network was attacked with."""
     numbers: dict[tuple[str, str], list[int]] = {}
     for row in rows:

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from variate.datasets.info import about
 from variate.evaluation.cascade import DRAWS as COMPARED
 from variate.evaluation.diagnostics import EXAMPLES, measurements
+from variate.evaluation.evaluate import budget_of
+from variate.evaluation.evaluation import Evaluation
 from variate.evaluation.plan import ENSEMBLE, MEAN, Plan, Target, launch
 from variate.evaluation.suites import Suite, suite_of
 from variate.inputs.budget import Budget
@@ -175,31 +177,26 @@ def of_evaluation(
     network: nn.Module,
     x: Tensor,
     y: Tensor,
+    evaluation: Evaluation,
     *,
-    budget: str,
-    draws: int | str,
-    verdict_draws: int,
-    batch_size: int,
-    attacks: Attacks = (),
-    suite: str | None = None,
-    target: str | None = None,
     doubts: bool = False,
     layers: bool = False,
     modality: str | Modality = "image",
     sources: Sequence[str] = (),
 ) -> Iterator[Part]:
-    """Every attack of an evaluation; the arguments are those of ``variate.evaluate`` and its command.
+    """Every attack of an evaluation, and what its command measures beside it.
 
     ``auto`` draws are counted as 20. Passes of the networks that a transfer holds are not counted.
     """
-    kept, averaged = modality_of(modality), AUTO if draws == "auto" else int(draws)
-    evaluated = Evaluated(network, x, y, batch_size, kept, sources)
-    ball, plans = Budget.parse(budget), [Plan.of(attack, averaged) for attack in (CLEAN, *attacks)]
+    kept, averaged = modality_of(modality), AUTO if evaluation.draws == "auto" else evaluation.draws
+    evaluated = Evaluated(network, x, y, evaluation.batch_size, kept, sources)
+    ball, verdict_draws = budget_of(evaluation), evaluation.verdict_draws
+    plans = [Plan.of(attack, averaged) for attack in (CLEAN, *evaluation.attacks)]
     for plan in plans:
         yield evaluated.part(plan, ball, verdict_draws)
-    if suite is not None:
-        transfers = evaluated.transfers
-        whole = suite_of(suite, ball, draws=averaged, transfers=transfers, target=target, modality=kept)
+    if evaluation.suite is not None:
+        held, aim = evaluated.transfers, evaluation.target
+        whole = suite_of(evaluation.suite, ball, draws=averaged, transfers=held, target=aim, modality=kept)
         yield evaluated.part(whole, ball, verdict_draws)
     if doubts:
         yield from _of_doubts(evaluated, ball, averaged, verdict_draws)
@@ -247,12 +244,13 @@ def _of_judging(study: Study, place: Place, counts: Counts) -> Iterator[Part]:
     yield whole.part(Plan.of(CLEAN, 1), first, CLEAN_DRAWS)
     for ball in map(Budget.parse, place.budgets):
         names = [attack for attack in plan.attacks if fits(attack, ball.text, cell.data)]
-        table: list[Plan | Suite] = [Plan.of(attack, plan.draws) for attack in (CLEAN, *names)]
-        if plan.suite is not None:
-            transfers, kind = whole.transfers, facts.modality
-            table.append(suite_of(plan.suite, ball, draws=plan.draws, transfers=transfers, modality=kind))
+        table = [Plan.of(CLEAN, plan.draws), *(Plan.of(attack, plan.draws) for attack in names)]
         for one in table:
             yield whole.part(one, ball, draws, **examples)
+        if plan.suite is not None:
+            held, aim = whole.transfers, plan.target
+            suite = suite_of(plan.suite, ball, draws=plan.draws, transfers=held, target=aim, modality=facts.modality)
+            yield whole.part(suite, ball, draws, **examples)
         for one in table if isinstance(network, RandomNetwork) else ():
             yield whole.part(one, ball, draws, **examples, mean=True, times=len(TWINS), prefix="twins: ")
     if plan.doubts:

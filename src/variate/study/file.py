@@ -9,10 +9,20 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    field_validator,
+)
 
 from variate.errors import UsageError, unknown_name
-from variate.fields import options_of, written_as
+from variate.evaluation.evaluation import MEGABYTE, Draws, Evaluation
+from variate.fields import built, options_of, written_as
 from variate.options import said_of
 from variate.study import packaged
 from variate.training.cell import Cell
@@ -21,7 +31,7 @@ OF_THE_GRID = ("data", "network", "defense", "seed")
 OF_THE_COMMAND = ("data_folder", "devices", "accelerator")
 
 
-def _settings(made: type | object, *, without: Sequence[str], given: bool) -> dict[str, Any]:
+def settings_of(made: type | object, *, without: Sequence[str], given: bool) -> dict[str, Any]:
     """The options of a dataclass as fields of a table: with their defaults, or, where none is given, left open."""
     found: dict[str, Any] = {}
     for one in options_of(made):
@@ -58,7 +68,7 @@ Training = create_model(
     "Training",
     __base__=_Table,
     __module__=__name__,
-    **_settings(Cell, without=OF_THE_GRID + OF_THE_COMMAND, given=False),
+    **settings_of(Cell, without=OF_THE_GRID + OF_THE_COMMAND, given=False),
 )
 Training.__doc__ = "The ``[training]`` table of a study: any option of a ``Cell``, the same for every network."
 
@@ -79,18 +89,32 @@ class Defense(Training):  # type: ignore[misc, valid-type]
         return cast(dict[str, Any], self.model_dump(exclude_unset=True, exclude={"name", "defense"}))
 
 
-class Evaluation(_Table):
-    """The ``[evaluation]`` table of a study."""
+Judging = create_model(
+    "Judging",
+    __base__=_Table,
+    __module__=__name__,
+    **settings_of(Evaluation(attacks=()), without=("budget", "seed", "time_limit"), given=True),
+)
+
+
+class EvaluationTable(Judging):  # type: ignore[misc, valid-type]
+    """The ``[evaluation]`` table of a study: options of an ``Evaluation``, and what only a study has."""
 
     split: Literal["test", "validation"] = "test"
-    attacks: list[str | dict[str, Any]] = []
-    suite: str | None = None
     doubts: bool = False
     examples: int | None = Field(None, ge=1)
-    batch_size: int = Field(256, ge=1)
-    draws: int = Field(20, ge=1)
-    verdict_draws: int = Field(160, ge=2)
-    deployments: list[str] = ["single", "mean-16", "majority-16", "survive-10"]
+
+    @field_validator("draws")
+    @classmethod
+    def _counted(cls, draws: Draws) -> int:
+        """A study compares networks under the same number of draws."""
+        if draws == "auto" or draws < 1:
+            raise ValueError("a study needs a number of draws, from 1")
+        return draws
+
+    def options(self, seed: int) -> Evaluation:
+        """How each network is attacked and judged; the budget is yet to be chosen."""
+        return built(Evaluation, {**self.model_dump(), "memory": self.memory and self.memory * MEGABYTE, "seed": seed})
 
 
 Lists = Annotated[list[str] | dict[str, list[str]], BeforeValidator(_per_data)]
@@ -138,7 +162,7 @@ class Study(_Table):
     seeds: Seeds = Field([0], min_length=1, validation_alias=AliasChoices("seeds", "seed"))
     training: Training = Training()  # type: ignore[valid-type]
     training_on: dict[str, Training] = {}  # type: ignore[valid-type]
-    evaluation: Evaluation
+    evaluation: EvaluationTable
     curves: Curves = Curves()  # type: ignore[call-arg]
 
     def networks_for(self, data: str) -> list[str]:

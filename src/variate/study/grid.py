@@ -21,8 +21,8 @@ from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, modality_of
 from variate.options import said_of
 from variate.records.file import RECORDS, Records
-from variate.records.schema import Run
-from variate.study.file import Curves, Defense, Evaluation, Study
+from variate.records.schema import RunLine
+from variate.study.file import Curves, Defense, EvaluationTable, Study
 from variate.training.cell import Cell
 from variate.training.run_folder import train_cell
 from variate.training.saved import CARD, read_card
@@ -38,6 +38,7 @@ class Place:
 
     Attributes:
         name: in the records.
+        group: the name that it shares with the networks of other seeds; None in a study of one seed.
         folder: of the network, and of its own records.
         cell: how it is trained.
         budgets: that it is attacked within.
@@ -45,10 +46,16 @@ class Place:
     """
 
     name: str
+    group: str | None
     folder: Path
     cell: Cell
     budgets: tuple[str, ...]
     sources: tuple[str, ...]
+
+    @property
+    def twins(self) -> dict[str, str]:
+        """The names of what is made of its network, if that is random."""
+        return {twin: f"{self.name}, {twin}" for twin in TWINS}
 
 
 class Judged(BaseModel):
@@ -59,7 +66,7 @@ class Judged(BaseModel):
     fingerprint: str
     sources: dict[str, str]
     budgets: list[str]
-    evaluation: Evaluation
+    evaluation: EvaluationTable
     sizes: list[str]
     curves: Curves
 
@@ -83,7 +90,8 @@ def places(study: Study, out: Path, *, folders: Folders = None, accelerator: str
         cell = built(Cell, own)
         asking = points if study.evaluation.suite else ()
         sources = tuple(name_of(study, *p) for p in asking if _is_held(study, (data, network, defense, seed), p))
-        found[name] = Place(name, out / folder_of(name), cell, tuple(study.budgets_for(data)), sources)
+        group = name_of(study, data, network, defense) if len(study.seeds) > 1 else None
+        found[name] = Place(name, group, out / folder_of(name), cell, tuple(study.budgets_for(data)), sources)
     return found
 
 
@@ -98,9 +106,10 @@ def _is_held(study: Study, target: tuple[str, str, Defense, int], other: tuple[s
     return other_seed == following != seed
 
 
-def name_of(study: Study, data: str, network: str, defense: Defense, seed: int) -> str:
-    """A network's name in the records: its defense's, and whatever else varies in the study."""
-    words = (network, len(study.networks_for(data))), (data, len(study.data)), (f"seed {seed}", len(study.seeds))
+def name_of(study: Study, data: str, network: str, defense: Defense, seed: int | None = None) -> str:
+    """A network's name in the records: its defense's and whatever else varies; without a seed, that of all seeds."""
+    words = [(network, len(study.networks_for(data))), (data, len(study.data))]
+    words += [(f"seed {seed}", len(study.seeds))] if seed is not None else []
     return ", ".join([defense.shown, *(word for word, count in words if count > 1)])
 
 
@@ -187,7 +196,7 @@ def adopt(grid: Iterable[Place], whole: Records) -> None:
     """Give each place without records of its own those that a file of the whole holds of it."""
     for place in grid:
         own = Records(place.folder / RECORDS)
-        names = {place.name, *(f"{place.name}, {twin}" for twin in TWINS)}
+        names = {place.name, *place.twins.values()}
         claims = [claim for claim in whole.claims.values() if claim.network in names]
         if own.path is None or own.path.exists() or not claims:
             continue
@@ -195,15 +204,15 @@ def adopt(grid: Iterable[Place], whole: Records) -> None:
         part.networks = {name: line for name, line in whole.networks.items() if name in names}
         part.scales = [line for line in whole.scales if line.network in names]
         part.convergences = [line for line in whole.convergences if line.network in names]
-        part.claims = {claim.id: claim for claim in claims}
+        part.claims = {claim.key: claim for claim in claims}
         part.examples = {claim.id: whole.examples.get(claim.id, {}) for claim in claims}
         part.timings = {claim.id: whole.timings.get(claim.id, {}) for claim in claims}
-        part.pictures = [line for line in whole.pictures if line.claim in part.claims]
+        part.pictures = [line for line in whole.pictures if line.claim in part.examples]
         part.gradients = {at: line for at, line in whole.gradients.items() if line.network in names}
         gather([part], own)
 
 
-def merge(grid: Iterable[Place], runs: Sequence[Run], out: Path) -> Records:
+def merge(grid: Iterable[Place], runs: Sequence[RunLine], out: Path) -> Records:
     """Write the records of all places into one file, in the order of the grid, all of it or none.
 
     Args:

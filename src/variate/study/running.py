@@ -25,11 +25,12 @@ from variate.inputs.budget import Budget
 from variate.progress import progress
 from variate.random.keys import Stream
 from variate.records.file import RECORDS, Records
-from variate.records.schema import Run
+from variate.records.schema import RunLine
 from variate.statistics.rates import Deployment
 from variate.study.engines.local import Outcome, run_here, run_in_processes
 from variate.study.file import Defense, Study
 from variate.study.grid import (
+    TWINS,
     Folders,
     Place,
     adopt,
@@ -89,6 +90,7 @@ def check_study(study: Study, *, folders: Folders = None) -> None:
             raise UsageError(f"{plan.attack} bounds the norm of no budget", expected=f"a budget in {', '.join(norms)}")
     check_draws([Deployment.parse(text) for text in study.evaluation.deployments], study.evaluation.verdict_draws)
     names = [name_of(study, *point) for point in study.points()]
+    names += [f"{name}, {twin}" for name in names for twin in TWINS]
     taken = [folder_of(name) for name in names]
     twice = sorted({name for name, folder in zip(names, taken, strict=True) if taken.count(folder) > 1})
     if twice:
@@ -107,7 +109,8 @@ def _check_budgets(study: Study, data: str) -> None:
     for budget in budgets:
         modality.check(budget)
         if study.evaluation.suite is not None:
-            suite_of(study.evaluation.suite, budget, draws=study.evaluation.draws, transfers=[], modality=modality)
+            asked = study.evaluation
+            suite_of(asked.suite, budget, draws=asked.draws, transfers=[], target=asked.target, modality=modality)
         elif not any(fits(attack, budget.text, data) for attack in study.evaluation.attacks):
             raise UsageError(f"no attack of the study bounds {budget.norm}", todo="add one, or a suite")
     sizes = study.curves.sizes_for(data)
@@ -217,7 +220,7 @@ def _run(order: Order, tasks: Sequence[Task], where: Where) -> Iterator[Outcome]
     return run_here(order, tasks) if where.workers == 1 else run_in_processes(order, tasks, workers=where.workers)
 
 
-def _runs(study: Study, grid: Sequence[Place], command: str, whole: Records) -> list[Run]:
+def _runs(study: Study, grid: Sequence[Place], command: str, whole: Records) -> list[RunLine]:
     """How the records are made, for each data set and seed: as it is written already, where it is."""
     evaluation = study.evaluation
     title = study.title if evaluation.split == "test" else f"{study.title} ({evaluation.split} split)"

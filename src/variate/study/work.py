@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +15,14 @@ from torch import Tensor, nn
 
 from variate.datasets.info import about
 from variate.errors import UsageError, VariateError
+from variate.evaluation.claims import look_at
 from variate.evaluation.diagnostics import doubt
 from variate.evaluation.evaluate import evaluate
+from variate.evaluation.evaluation import Evaluation
 from variate.inputs.budget import Budget
 from variate.random.network import RandomNetwork
 from variate.records.file import RECORDS, Records
+from variate.records.schema import Part
 from variate.study.file import Study
 from variate.study.grid import JUDGED, TWINS, Folders, Place, fits, is_judged, is_trained, places, to_judge
 from variate.training.processes import device_of
@@ -100,7 +103,7 @@ def _judge(order: Order, place: Place, grid: Mapping[str, Place]) -> None:
     study, records = order.study, Records(place.folder / RECORDS)
     network, card = _loaded(place), read_card(place.folder)
     held = {name: _loaded(grid[name]) for name in place.sources}
-    records.add(describe(card, network, place.name))
+    records.add(describe(card, network, place.name, group=place.group))
     x, y = place.cell.split(study.evaluation.split)
     _judge_network(study, place, network, x, y, records, held, order.show_progress)
     prints = {name: read_card(grid[name].folder).fingerprint for name in place.sources}
@@ -124,46 +127,49 @@ def _judge_network(
     show_progress: bool,
 ) -> None:
     """The whole split unattacked, then the table, the twins, the doubts and the curves of one network."""
-    plan, name, first = study.evaluation, place.name, place.budgets[0]
-    common: dict[str, Any] = {"seed": place.cell.recipe.seed, "records": records, "show_progress": show_progress}
-    common["modality"] = about(place.cell.data, folder=place.cell.data_folder).modality
-    attacking: dict[str, Any] = {
-        "draws": plan.draws,
-        "verdict_draws": plan.verdict_draws,
-        "batch_size": plan.batch_size,
-    }
-    judged: Callable[..., Any] = partial(evaluate, **common)
-    whole = f"{plan.split} split"
-    judged(network, x, y, budget=first, attacks=[], verdict_draws=CLEAN_DRAWS, name=name, part=whole)
+    plan, name, seed = study.evaluation, place.name, place.cell.recipe.seed
+    modality = about(place.cell.data, folder=place.cell.data_folder).modality
+    judged = partial(evaluate, modality=modality, records=records, group=place.group, show_progress=show_progress)
+    split: Part = "test split" if plan.split == "test" else "validation split"
+    whole = Evaluation(budget=place.budgets[0], attacks=(), verdict_draws=CLEAN_DRAWS, seed=seed)
+    judged(network, x, y, evaluation=whole, name=name, part=split)
     few, labels = x[: plan.examples], y[: plan.examples]
-    twins = _twins(network, name)
+    owner = look_at(network, few).fingerprint
     for budget in place.budgets:
         attacks = [attack for attack in plan.attacks if fits(attack, budget, place.cell.data)]
-        table = partial(judged, budget=budget, attacks=attacks, source=sources, **attacking)
-        table(network, few, labels, deployments=plan.deployments, name=name, suite=plan.suite, pictures=True)
-        if plan.doubts and budget == first:
-            doubt(network, few, labels, budget=budget, name=name, source=sources, **attacking, **common)
-        for twin, module in twins.items():
-            table(module, few, labels, deployments=["single"], name=twin, part="twins")
-    _draw_curves(study, place, network, x, y, partial(judged, name=name, verdict_draws=plan.verdict_draws))
+        asked = replace(plan.options(seed), budget=budget, attacks=attacks)
+        judged(network, few, labels, evaluation=asked, source=sources, name=name, pictures=True)
+        if plan.doubts and budget == place.budgets[0]:
+            doubting = partial(doubt, modality=modality, records=records, group=place.group)
+            doubting(network, few, labels, evaluation=asked, source=sources, name=name, show_progress=show_progress)
+        alone = replace(asked, deployments=("single",), suite=None, target=None)
+        for twin, module in _twins(network).items():
+            group = f"{place.group}, {twin}" if place.group is not None else None
+            judging = partial(judged, evaluation=alone, source=sources, part="twins", twin_of=owner, group=group)
+            judging(module, few, labels, name=place.twins[twin])
+    _draw_curves(study, place, network, x, y, partial(judged, name=name))
 
 
-def _twins(network: nn.Module, name: str) -> dict[str, nn.Module]:
-    """The deterministic networks that a random one contains."""
+def _twins(network: nn.Module) -> dict[str, nn.Module]:
+    """The deterministic networks that a random one contains, by what they are."""
     if not isinstance(network, RandomNetwork):
         return {}
-    return dict(zip((f"{name}, {twin}" for twin in TWINS), (network.mean(), network.at(FROZEN_KEY)), strict=True))
+    return dict(zip(TWINS, (network.mean(), network.at(FROZEN_KEY)), strict=True))
 
 
 def _draw_curves(
     study: Study, place: Place, network: nn.Module, x: Tensor, y: Tensor, judged: Callable[..., Any]
 ) -> None:
     """PGD against the size of the first budget, and against the attack's draws."""
-    curves, first = study.curves, place.budgets[0]
-    curve = partial(judged, network, x[: curves.examples], y[: curves.examples], deployments=["single"])
+    curves, first, number = study.curves, place.budgets[0], study.evaluation.draws
+    single = Evaluation(
+        deployments=("single",), verdict_draws=study.evaluation.verdict_draws, seed=place.cell.recipe.seed
+    )
+    curve = partial(judged, network, x[: curves.examples], y[: curves.examples])
     pgd = {"name": "pgd", "steps": curves.steps}
     for size in curves.sizes_for(place.cell.data):
         budget = Budget.parse(first).with_size(size)
-        curve(budget=budget, attacks=[{**pgd, "draws": study.evaluation.draws}], part="sizes")
+        curve(evaluation=replace(single, budget=budget, attacks=[{**pgd, "draws": number}]), part="sizes")
     if curves.draws and isinstance(network, RandomNetwork):
-        curve(budget=first, attacks=[{**pgd, "draws": draws} for draws in curves.draws], part="draws")
+        attacks = [{**pgd, "draws": draws} for draws in curves.draws]
+        curve(evaluation=replace(single, budget=first, attacks=attacks), part="draws")

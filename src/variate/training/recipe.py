@@ -29,7 +29,7 @@ class Recipe:
         "by +, each with optional options and weight",
         entries="objectives",
     )
-    epochs: int = option(10, "passes over the training data", at_least=1)
+    epochs: int = option(10, "passes over the training split", at_least=1)
     lr: float = option(2e-3, "highest learning rate, decayed to zero along a cosine over all steps", at_least=0)
     scale_lr: float = option(5.0, "how many times faster the scales learn than the means", at_least=0)
     weight_decay: float = option(1e-4, "weight decay of the means; scales never decay", at_least=0)
@@ -38,7 +38,7 @@ class Recipe:
         0.0, "epochs, whole or not, in which the learning rate rises linearly before the cosine begins", at_least=0
     )
     accumulate: int = option(
-        1, "batches per step of the optimizer, which is that of one batch of all their examples", at_least=1
+        1, "batches per step of the optimizer: the gradient is that of one batch of all their examples", at_least=1
     )
     ema: float | None = option(
         None, "decay per step of a moving average of parameters and batch-norm statistics, such as 0.999"
@@ -67,7 +67,9 @@ class Recipe:
     seed: int = option(0, "seed of everything random; the same seed gives the same network")
     devices: int = option(1, "processes, one per device; from Python more than one needs a script", at_least=1)
     accelerator: str = option("auto", "auto, cpu, cuda, mps", choices=("auto", "cpu", "cuda", "mps"))
-    log: Log | None = option(None, "tensorboard: losses, accuracies and scales by epoch")
+    log: Log | None = option(
+        None, "tensorboard: losses, accuracies and scales by epoch, for a command in OUT/tensorboard"
+    )
 
     @property
     def selects(self) -> bool:

@@ -20,7 +20,7 @@ from variate.hashing import fingerprint
 from variate.options import parse
 from variate.random.keys import hash_words
 from variate.random.network import RandomNetwork
-from variate.records.schema import Network, Record, Run, Scale
+from variate.records.schema import NetworkLine, Record, RunLine, Scale
 from variate.training.cell import Cell
 from variate.training.defense import defended, teacher_of
 from variate.training.history import History
@@ -122,10 +122,17 @@ def validation_accuracy(card: Card) -> float | None:
     return history.validation[history.best if card.training.get("keep") == "best" else -1]
 
 
-def describe(card: Card, network: nn.Module, name: str) -> list[Record]:
-    """The records of a trained network: how it was made, and the scales that it learned."""
+def describe(card: Card, network: nn.Module, name: str, *, group: str | None = None) -> list[Record]:
+    """The records of a trained network: how it was made, and the scales that it learned.
+
+    Args:
+        card: of the saved network.
+        network: itself.
+        name: in the records.
+        group: the name that it shares with networks that differ in their seed alone.
+    """
     lines: list[Record] = [
-        Network(
+        NetworkLine(
             network=name,
             architecture=card.architecture,
             defense=card.defense,
@@ -138,6 +145,7 @@ def describe(card: Card, network: nn.Module, name: str) -> list[Record]:
             training=card.training,
             validation=validation_accuracy(card),
             seconds=card.seconds,
+            group=group,
         )
     ]
     if isinstance(network, RandomNetwork):
@@ -158,9 +166,9 @@ def describe(card: Card, network: nn.Module, name: str) -> list[Record]:
     return lines
 
 
-def run_record(*, command: str, title: str, data: str, seed: int, x: Tensor) -> Run:
+def run_record(*, command: str, title: str, data: str, seed: int, x: Tensor) -> RunLine:
     """How the records that follow are made: command, date, machine, versions."""
-    return Run(
+    return RunLine(
         command=command,
         title=title,
         date=datetime.now(UTC).date().isoformat(),
