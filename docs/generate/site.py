@@ -13,12 +13,13 @@ from docs.generate.defense_page import defense_page
 from docs.generate.entry_pages import TITLES, entry_page
 from docs.generate.entry_text import ours
 from docs.generate.flag_pages import flag_index, flag_page
+from docs.generate.suite_table import page_with_suites
 
 
 def pages() -> dict[str, str]:
     """The pages in Markdown, by their path under ``docs``."""
     generated = {"cli.md": reference(), "attacks.md": attack_page(), "defenses.md": defense_page()}
-    generated |= {"flags/README.md": flag_index()}
+    generated |= {"flags/README.md": flag_index(), "evaluate.md": page_with_suites()}
     generated |= {f"entries/{kind}.md": entry_page(kind) for kind in TITLES}
     return generated | {f"flags/{flag.name}.md": flag_page(flag) for flag in ours("flags")}
 

@@ -132,6 +132,19 @@ def test_the_draws_of_a_query_and_of_two_queries_differ(net, x, keys_used):
     assert {stream_of(key) for key in keys_used} == {"search"}
 
 
+@pytest.mark.parametrize("reuse", ["fresh", "fixed", "one"])
+def test_the_keys_of_a_query_follow_from_its_number(reuse, net, x, keys_used):
+    asked, skipped = (ScoreOracle(net, draws=3, stream=search(), keys=reuse) for _ in range(2))
+    for _ in range(4):
+        asked.scores(x)
+    expected = keys_used[-len(keys_used) // 4 :]
+    skipped.scores(x)
+    keys_used.clear()
+    skipped.skip(2)
+    skipped.scores(x)
+    assert keys_used == expected
+
+
 @pytest.mark.parametrize(
     "make",
     [lambda net: net, lambda net: Coin(0.5, classes=3), lambda net: nn.Sequential(nn.Flatten(), nn.Dropout()).train()],

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from variate.attacks.parts.broadcast import unsqueeze_to
 from variate.attacks.parts.differences import steps_within
-from variate.attacks.parts.score_queries import best_of, is_snapshot, probe, probes, repeats_of, skip_queries, values_of
+from variate.attacks.parts.score_queries import best_of, is_snapshot, probe, probes, repeats_of, values_of
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.oracle.losses import aimed, margin
@@ -86,8 +86,6 @@ def nattack(
             best[rows] = torch.where(
                 unsqueeze_to(better, x), points[torch.arange(len(rows), device=x.device), top_index], best[rows]
             )
-        else:
-            skip_queries(oracle, x, labels, loss, 1)
         if is_snapshot(step, steps):
             snapshots.append(_inputs(mean[~exact, None], x[~exact], budget)[:, 0])
     rows = (~exact).nonzero()[:, 0]

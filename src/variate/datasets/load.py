@@ -73,6 +73,7 @@ def registered(source: str) -> tuple[registry.Entry, dict[str, Any]]:
     name, options = parse(source, "a data set")
     entry = registry.get("datasets", name)
     if options:
+        options = parse(source, "a data set", entry.load())[1]
         parameters = inspect.signature(entry.load()).parameters.values()
         accepted = [
             parameter.name

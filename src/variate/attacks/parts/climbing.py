@@ -16,7 +16,6 @@ from variate.attacks.parts.score_queries import (
     probe,
     probes,
     repeats_of,
-    skip_queries,
     values_of,
 )
 from variate.oracle.losses import Loss
@@ -105,7 +104,7 @@ def _greedy(
     for used in range(queries):
         active = (value <= 0).nonzero()[:, 0]
         if not len(active):
-            skip_queries(oracle, points, y, loss, queries - used)
+            oracle.skip(queries - used)  # the race of the others meets the same draws as without these
             break
         current, active_rows = points[active], rows[active]
         move = moves.propose(current, active_rows, tries[active, None], used / queries)[:, 0]  # (A, F)
@@ -127,7 +126,6 @@ def _race(
     repeats = repeats_of(queries)
     rounds = (queries - repeats * SNAPSHOTS) // (slots + 1)
     if not len(rows):
-        skip_queries(oracle, points, y, loss, rounds + repeats)
         return points
     free = torch.ones(len(rows), slots, dtype=torch.bool, device=points.device)
     tries, rounds_raced = torch.zeros_like(rows), torch.zeros_like(free, dtype=torch.long)

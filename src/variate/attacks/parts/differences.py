@@ -15,7 +15,6 @@ from variate.attacks.parts.score_queries import (
     probe,
     probes,
     repeats_of,
-    skip_queries,
     values_of,
 )
 from variate.errors import UsageError
@@ -88,9 +87,7 @@ def ascend(
     snapshots = []
     for index in range(steps):
         rows = (~done).nonzero()[:, 0]
-        if not len(rows):
-            skip_queries(oracle, x, y, loss, 1)
-        else:
+        if len(rows):
             value, gradient = _estimate(oracle, points[rows], y[rows], loss, radius, directions(index)[rows], rows)
             done[rows] = exact[rows] & (value > 0)
             moved = budget.project(step(points[rows], gradient, rows), x[rows])

@@ -97,9 +97,3 @@ def best_of(
     for _ in range(repeats):
         total += values_of(oracle, points, y, loss, rows)
     return points[torch.arange(len(points), device=points.device), total.argmax(1)]
-
-
-def skip_queries(oracle: ScoreOracle, x: Tensor, y: Tensor, loss: Loss, queries: int) -> None:
-    """Make empty queries, so that the keys advance as they would if this batch held other examples too."""
-    for _ in range(queries):
-        oracle.loss(x[:0], y[:0], loss, rows=torch.arange(0))
