@@ -85,7 +85,7 @@ def test_a_random_network_of_ones_own_has_the_gradient_of_one_of_ours(draws):
 
 def test_which_embedding_is_meant():
     several = Own(places=len(WORDS))
-    assert Lookup(Own(), len(WORDS)).place == "words"
+    assert Lookup(Own(), len(WORDS)).embedding_name == "words"
     assert Lookup(several, len(WORDS), "words").width == 4
     with pytest.raises(UsageError, match="has 2 embeddings of 27 words") as error:
         Lookup(several, len(WORDS))
