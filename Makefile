@@ -20,7 +20,7 @@ DATA_OF_TESTS := VARIATE_TEST_PHISHING=$(abspath $(PEERS))/river/datasets/phishi
 # The heart: noise, random networks, the oracle, attacks within a budget, rates and records. No file here takes long.
 HEART := tests/random/test_counter.py tests/random/test_keys.py tests/random/test_network.py tests/random/test_parameters.py \
 	tests/oracle tests/inputs/test_budget.py tests/attacks/test_gradient_attacks.py tests/evaluation/test_judge.py \
-	tests/statistics tests/records/test_file.py tests/project/test_layout.py tests/test_registry.py
+	tests/statistics/test_rates.py tests/records/test_file.py tests/project/test_layout.py tests/test_registry.py
 
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check --quiet
 
