@@ -26,6 +26,7 @@ from variate import registry
 from variate.evaluation.judge import judge
 from variate.inputs.budget import Budget
 from variate.oracle.oracle import GradientOracle
+from variate.random.fixing import fixed
 from variate.random.keys import Stream
 from variate.random.network import RandomNetwork
 from variate.random.randomize import randomize
@@ -201,7 +202,7 @@ def oracle(seconds: float) -> dict[str, Any]:
         total = torch.zeros_like(x)
         for key in Stream("search", 0).take(5):
             leaf = x.detach().requires_grad_()
-            with network.fixed(key, learn=False):
+            with fixed(network, key, learn=False):
                 total += torch.autograd.grad(F.cross_entropy(network(leaf), y), leaf)[0]
         return total
 

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from variate.random import many
 from variate.random.network import RandomNetwork
+from variate.random.per_example import draws_per_example
 from variate.random.randomize import randomize
 
 SECONDS = 30  # for all rounds of one case, unless the minimum number of rounds takes longer
@@ -62,7 +63,7 @@ def averaged(network: RandomNetwork, x: Tensor, y: Tensor, count: int, way: str)
         usual = many.LEAST
         many.LEAST = usual if way == "variate" else count + 1
         try:
-            network.input_gradient(x, lambda out: F.cross_entropy(out, y, reduction="none"), keys)
+            many.input_gradient(network, x, lambda out: F.cross_entropy(out, y, reduction="none"), keys)
         finally:
             many.LEAST = usual
 
@@ -97,7 +98,7 @@ def per_example(name: str, rounds: int | None) -> dict[str, Any]:
 
         return once
 
-    sides = {PLAIN: run(lambda: plain(x)), "per example": run(lambda: network.draws_per_example(x, 1))}
+    sides = {PLAIN: run(lambda: plain(x)), "per example": run(lambda: draws_per_example(network, x, 1))}
     timed = measuring.interleaved(sides, seconds=SECONDS, rounds=rounds)
     row = {"ms": round(timed.median("per example"), 3), "ratio": timed.ratio("per example", PLAIN)}
     return {PLAIN: {"ms": round(timed.median(PLAIN), 3), "rounds": timed.rounds}, "per example": row}

@@ -32,6 +32,7 @@ from variate import registry
 from variate.evaluation.judge import judge
 from variate.evaluation.plan import Plan, Target, perturb
 from variate.inputs.budget import Budget
+from variate.random.fixing import keys_from
 from variate.random.keys import Stream
 from variate.random.network import RandomNetwork
 from variate.statistics.rates import Deployment, rate_of
@@ -184,7 +185,7 @@ def measure(network: RandomNetwork, x: Tensor, y: Tensor) -> dict[str, Any]:
             continue
         torch.manual_seed(0)
         start = time.process_time()
-        with network.keys_from(Stream("user", 0)):
+        with keys_from(network, Stream("user", 0)):
             returned = tool(network, x, y, Budget.parse(BUDGET).eps)
             seconds = time.process_time() - start
             null = tool(network, x, y, Budget.parse(NOTHING).eps).reports if returned.reports is not None else None

@@ -7,6 +7,7 @@ from strict_skips import ALLOWED, StrictSkips, allowed_reasons, is_strict
 from torch import nn
 from torchvision_operators import declare_operators
 
+from variate.random.draw.node import Draws
 from variate.random.randomize import randomize
 
 sys.path.append(str(Path(sys.prefix) / "peers"))  # what `make test` installs for comparison alone
@@ -28,6 +29,16 @@ def mlp():
 @pytest.fixture
 def net(mlp):
     return randomize(mlp, scale=0.3)
+
+
+@pytest.fixture
+def fixed_keys(monkeypatch):
+    """Every key under which a random network was drawn, in order, one by one or in a group."""
+    used = []
+    draw, many = Draws.draw, Draws.many
+    monkeypatch.setattr(Draws, "draw", lambda self, key, *rest: used.append(key) or draw(self, key, *rest))
+    monkeypatch.setattr(Draws, "many", lambda self, keys, *rest: used.extend(keys) or many(self, keys, *rest))
+    return used
 
 
 @pytest.fixture

@@ -25,9 +25,27 @@ if TYPE_CHECKING:
     from variate.oracle.oracle import GradientOracle as GradientOracle
     from variate.oracle.oracle import LabelOracle as LabelOracle
     from variate.oracle.oracle import ScoreOracle as ScoreOracle
+    from variate.random.average import average as average
+    from variate.random.fixing import fixed as fixed
+    from variate.random.fixing import keys_from as keys_from
+    from variate.random.fixing import stream as stream
     from variate.random.inspection import check as check
     from variate.random.keys import Stream as Stream
+    from variate.random.many import draws as draws
+    from variate.random.many import input_gradient as input_gradient
+    from variate.random.measures import deterministic_parameters as deterministic_parameters
+    from variate.random.measures import differs as differs
+    from variate.random.measures import entropy as entropy
+    from variate.random.measures import kl as kl
+    from variate.random.measures import scale_parameters as scale_parameters
+    from variate.random.measures import sites as sites
+    from variate.random.measures import sizes as sizes
+    from variate.random.measures import stds as stds
     from variate.random.network import RandomNetwork as RandomNetwork
+    from variate.random.per_example import draws_per_example as draws_per_example
+    from variate.random.plain import at as at
+    from variate.random.plain import mean as mean
+    from variate.random.plain import unwrap as unwrap
     from variate.random.randomize import randomize as randomize
     from variate.records.file import Records as Records
     from variate.records.rows import Result as Result
@@ -56,18 +74,36 @@ _PLACES = {
     "VariateError": "errors",
     "about": "datasets.info",
     "art_classifier": "integrations.foolbox_art",
+    "at": "random.plain",
+    "average": "random.average",
     "check": "random.inspection",
     "compare": "statistics.comparison",
+    "deterministic_parameters": "random.measures",
+    "differs": "random.measures",
+    "draws": "random.many",
+    "draws_per_example": "random.per_example",
+    "entropy": "random.measures",
     "evaluate": "evaluation.evaluate",
     "export": "serving.exporting",
+    "fixed": "random.fixing",
     "foolbox_model": "integrations.foolbox_art",
     "from_pretrained": "integrations.hugging_face",
+    "input_gradient": "random.many",
     "judge_until": "evaluation.judge",
+    "keys_from": "random.fixing",
+    "kl": "random.measures",
     "load": "training.saved",
+    "mean": "random.plain",
     "open_exported": "serving.opening",
     "push_to_hub": "integrations.hugging_face",
     "randomize": "random.randomize",
+    "scale_parameters": "random.measures",
+    "sites": "random.measures",
+    "sizes": "random.measures",
+    "stds": "random.measures",
+    "stream": "random.fixing",
     "train": "training.train",
+    "unwrap": "random.plain",
 }
 __all__ = ["__version__", *_PLACES]
 

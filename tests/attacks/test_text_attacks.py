@@ -3,7 +3,7 @@
 import torch
 
 from variate.attacks.parts.words import best_change
-from variate.evaluation.plan import Plan, Target, launch
+from variate.evaluation.plan import Plan, Target, perturb
 from variate.inputs.budget import Budget
 from variate.inputs.words import inputs_of
 from variate.testing.text_attacks import TEXT, WORDS, _model, best_margin, signed_margin
@@ -23,7 +23,7 @@ def texts():
 def attacked(name, size):
     model, x, y = texts()
     budget = Budget.parse(f"words:{size}")
-    perturbed, oracle = launch(Target(model, "deterministic", modality=TEXT), Plan(name, 1, {}), budget, x, y)
+    perturbed, oracle = perturb(Target(model, "deterministic", modality=TEXT), Plan(name, 1, {}), budget, x, y)
     return model, x, y, budget, perturbed, oracle.queries
 
 

@@ -63,17 +63,9 @@ def test_attacks_work_on_a_network_that_can_be_attacked(pair):
     assert found["pgd", "single"][2] < found["clean", "single"][1]
 
 
-def test_search_and_verdict_never_share_a_draw(pair, monkeypatch):
-    used: list[int] = []
-    original = RandomNetwork.fixed
-
-    def noted(self, key, **options):
-        used.append(key)
-        return original(self, key, **options)
-
-    monkeypatch.setattr(RandomNetwork, "fixed", noted)
+def test_search_and_verdict_never_share_a_draw(pair, fixed_keys):
     evaluate(*pair, budget="linf:0.1", attacks=WHITE_BOX, draws=3, verdict_draws=32)
-    by_stream = {name: {key for key in used if stream_of(key) == name} for name in ("search", "verdict")}
+    by_stream = {name: {key for key in fixed_keys if stream_of(key) == name} for name in ("search", "verdict")}
     assert len(by_stream["verdict"]) == 32
     assert len(by_stream["search"]) == 3 * 3
     assert not by_stream["search"] & by_stream["verdict"]

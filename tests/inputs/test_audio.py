@@ -22,7 +22,7 @@ from variate.datasets.load import labelled
 from variate.datasets.splits import permutation
 from variate.errors import DataError, InputError, UsageError
 from variate.evaluation.evaluate import evaluate
-from variate.evaluation.plan import Plan, Target, launch
+from variate.evaluation.plan import Plan, Target, perturb
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.audio import Audio
 from variate.models.parts.log_mel import LogMel, mel_filters
@@ -78,7 +78,7 @@ def test_pgd_adds_as_much_as_the_budget_says_in_the_waveform_s_units(toy, budget
     network, x, y = toy
     parsed = Budget.parse(budget)
     target = Target(network, "deterministic", modality=AUDIO)
-    perturbed, _ = launch(target, Plan("pgd", 1, {"steps": 20}), parsed, x, y)
+    perturbed, _ = perturb(target, Plan("pgd", 1, {"steps": 20}), parsed, x, y)
     added = amplitudes(perturbed) - amplitudes(x)
     sizes = {
         "linf": added.abs().amax(1),

@@ -10,7 +10,7 @@ from torch import nn
 from variate import registry
 from variate.errors import InputError, UsageError
 from variate.evaluation.evaluate import evaluate
-from variate.evaluation.plan import Plan, Target, launch
+from variate.evaluation.plan import Plan, Target, perturb
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.image import Image
 from variate.inputs.modality import Modality, Reach, modality_of, name_of
@@ -67,7 +67,7 @@ def test_every_attack_keeps_to_what_may_be_touched(toy, name, random):
 def test_a_value_in_other_units_goes_as_much_farther():
     target = Target(nn.Linear(8, 2), "deterministic", modality=Measurements())
     x = torch.full((1, 8), 0.5)
-    perturbed, _ = launch(target, Plan("pgd", 1, {"steps": 40}), Budget.parse("linf:0.05"), x, torch.tensor([0]))
+    perturbed, _ = perturb(target, Plan("pgd", 1, {"steps": 40}), Budget.parse("linf:0.05"), x, torch.tensor([0]))
     moved = (perturbed - x).abs()[0]
     expected = torch.tensor([0.0, 0.0, 0.05, 0.05, 0.1, 0.2, 0.05, 0.05])
     torch.testing.assert_close(moved, expected, atol=1e-5, rtol=0)

@@ -8,7 +8,7 @@ from torch import nn
 
 from variate import registry
 from variate.errors import UsageError
-from variate.evaluation.plan import Plan, Target, launch
+from variate.evaluation.plan import Plan, Target, perturb
 from variate.inputs.budget import Budget
 from variate.inputs.columns import Column, columns_of
 from variate.inputs.modalities.tabular import Tabular
@@ -78,7 +78,7 @@ def reached(weight, x, budget, attack="pgd", modality=TABLE, **options):
         network.bias.zero_()
     target = Target(network, "deterministic", modality=modality)
     y = torch.zeros(len(x), dtype=torch.long)
-    return launch(target, Plan(attack, 1, options), Budget.parse(budget), x, y)[0]
+    return perturb(target, Plan(attack, 1, options), Budget.parse(budget), x, y)[0]
 
 
 def best_row(weight, x, size):
@@ -288,5 +288,5 @@ def test_square_finds_what_asking_every_row_finds():
         stands[i] = bool((answers[possible] == y[i]).all())
     assert 5 < int(stands.sum()) < len(x) - 5
     target = Target(network, "deterministic", modality=modality)
-    found = launch(target, Plan("square", 1, {"queries": 500}), budget, x, y)[0]
+    found = perturb(target, Plan("square", 1, {"queries": 500}), budget, x, y)[0]
     assert torch.equal(network(found).argmax(1) == y, stands)

@@ -15,7 +15,7 @@ from variate.datasets.info import About
 from variate.datasets.parts.text import corpus_of, vocabulary, words_of
 from variate.errors import DataError, InputError, UsageError
 from variate.evaluation.evaluate import evaluate
-from variate.evaluation.plan import Plan, Target, bounds, launch
+from variate.evaluation.plan import Plan, Target, bounds, perturb
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.parts.spelling import misspelt
 from variate.inputs.modalities.text import Text
@@ -72,7 +72,7 @@ def test_pgd_moves_the_vectors_by_what_the_budget_says():
     budget = Budget.parse("l2:0.5")
     whole = TEXT.prepared(x, budget, model)
     target = Target(model, "deterministic", modality=TEXT)
-    perturbed, _ = launch(target, Plan("pgd", 1, {"steps": 200}), budget, whole, y)
+    perturbed, _ = perturb(target, Plan("pgd", 1, {"steps": 200}), budget, whole, y)
     reach = TEXT.reach(whole, budget)
     torch.testing.assert_close(reach.distance(perturbed), torch.full((4,), 0.5, dtype=torch.float64), rtol=1e-3, atol=0)
     with torch.no_grad():  # a linear model: the loss of margin is the size times the length of the slope at each word

@@ -15,7 +15,7 @@ from variate.datasets.load import labelled
 from variate.errors import DataError, InputError, UsageError
 from variate.evaluation.diagnostics import doubt
 from variate.evaluation.evaluate import evaluate
-from variate.evaluation.plan import Plan, Target, launch
+from variate.evaluation.plan import Plan, Target, perturb
 from variate.flags.evidence import DOUBTS
 from variate.flags.raise_flags import raised
 from variate.flags.unbounded_survives import UNBOUNDED
@@ -136,7 +136,7 @@ def test_vectors_of_another_width_do_not_transfer():
     target = Target(networks[0], "deterministic", sources={"other": networks[1]}, modality=TEXT)
     whole = TEXT.prepared(x, budget, networks[0])
     with pytest.raises(InputError, match="vectors of 50 values are moved, and this network's words have 64"):
-        launch(target, Plan("transfer", 1, {"steps": 2}, source="other"), budget, whole, y)
+        perturb(target, Plan("transfer", 1, {"steps": 2}, source="other"), budget, whole, y)
 
 
 def test_noise_on_numbers_of_words_is_refused():
@@ -235,6 +235,6 @@ def test_hotflip_follows_every_member_of_an_ensemble():
         y = network(x).argmax(1)
         target, start = Target(network, "deterministic", modality=TEXT), margin_of(network, x, y)
         plans = Plan("hotflip", 1, {"beam": 1}), Plan("greedy-words", 1, {"places": 6})
-        followed, asked = (start - margin_of(network, launch(target, p, budget, x, y)[0], y) for p in plans)
+        followed, asked = (start - margin_of(network, perturb(target, p, budget, x, y)[0], y) for p in plans)
         shares.append(float(followed / asked))
     assert sum(shares) / len(shares) > 0.5

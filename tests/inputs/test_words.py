@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from variate.cli.main import app
 from variate.errors import InputError, UsageError
-from variate.evaluation.plan import Plan, Target, launch
+from variate.evaluation.plan import Plan, Target, perturb
 from variate.inputs.budget import Budget
 from variate.inputs.words import RADIUS, Lookup, Tokens, ids_of, inputs_of, reads_words, smooth, tokens_of
 from variate.oracle.losses import cross_entropy
@@ -67,7 +67,7 @@ def test_a_network_of_ones_own_is_attacked_as_one_of_ours(attack, budget):
     for network in (_model(3), Lookup(own(), len(WORDS))):
         taken = TEXT.prepared(x, Budget.parse(budget), network)
         target = Target(network, kind_of(network, x), modality=TEXT)
-        found.append(launch(target, Plan(attack, 1, {}), Budget.parse(budget), taken, y)[0])
+        found.append(perturb(target, Plan(attack, 1, {}), Budget.parse(budget), taken, y)[0])
     torch.testing.assert_close(found[1], found[0])
     assert not torch.equal(found[1][..., : x.shape[-1]], x) or attack == "pgd"
 

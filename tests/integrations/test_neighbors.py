@@ -16,9 +16,10 @@ from torch import nn
 import variate
 from variate.errors import InputError, UsageError
 from variate.evaluation.judge import right_answers
-from variate.integrations.foolbox_art import FreshAverage, art_classifier, foolbox_model
+from variate.integrations.foolbox_art import art_classifier, foolbox_model
 from variate.integrations.sklearn import RandomNetworkClassifier
 from variate.integrations.torchmetrics import DrawAccuracy
+from variate.oracle.averaging import FreshAverage
 from variate.random.network import RandomNetwork
 from variate.random.randomize import randomize
 from variate.statistics.rates import Deployment, rate_of
@@ -143,15 +144,15 @@ class TestMetric:
 class TestFreshAverage:
     def test_every_pass_averages_over_draws_of_the_search(self):
         random, x = net(), inputs()
-        average = FreshAverage(random, 3, seed=5)
+        average = FreshAverage(random, 3, stream=variate.Stream("search", 5))
         keys = variate.Stream("search", 5).take(6)
         for chosen in (keys[:3], keys[3:]):
-            expected = random.draws(x, chosen, "loop").softmax(-1).mean(0).log()
+            expected = random.draws(x, chosen).softmax(-1).mean(0).log()
             assert torch.allclose(average(x), expected, atol=1e-6)
 
     def test_gradients_reach_the_inputs_and_no_parameter(self):
         random, x = net(), inputs().requires_grad_()
-        average = FreshAverage(random, 2)
+        average = FreshAverage(random, 2, stream=variate.Stream("search", 0))
         average(x).square().sum().backward()
         assert float(x.grad.abs().sum()) > 0
         assert all(parameter.grad is None for parameter in random.parameters())

@@ -4,7 +4,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from variate.errors import InputError, RepeatedDrawsError, UsageError
-from variate.evaluation.evaluate import evaluate as evaluation
+from variate.evaluation import evaluate as evaluation
 from variate.oracle import losses
 from variate.oracle.memory import footprint
 from variate.oracle.oracle import ORACLES, GradientOracle, LabelOracle, Oracle, ScoreOracle
@@ -12,7 +12,6 @@ from variate.oracle.repeated_draws import PATIENCE
 from variate.random import seeding as keyed
 from variate.random.average import mean_log_probabilities
 from variate.random.keys import STREAMS, Stream, stream_of
-from variate.random.network import RandomNetwork
 from variate.random.randomize import randomize
 from variate.testing.coin import Coin, shared_coin
 
@@ -51,11 +50,9 @@ def still(net):
 
 
 @pytest.fixture
-def keys_used(monkeypatch):
+def keys_used(monkeypatch, fixed_keys):
     """Every key under which any network computes, by whichever road."""
-    used = []
-    fixed, under = RandomNetwork.fixed, keyed.under
-    monkeypatch.setattr(RandomNetwork, "fixed", lambda net, key, **o: used.append(key) or fixed(net, key, **o))
+    used, under = fixed_keys, keyed.under
     monkeypatch.setattr(keyed, "under", lambda module, key: used.append(key) or under(module, key))
     return used
 
@@ -162,7 +159,8 @@ def test_search_and_verdict_never_share_a_key(make, net, x, y, keys_used):
     assert len(by_stream["search"]) == 3 * 3  # the attacks begin the stream anew: three steps of three draws
     assert len(by_stream["verdict"]) == 8
     assert by_stream["search"].isdisjoint(by_stream["verdict"])
-    assert set(keys_used) == by_stream["search"] | by_stream["verdict"] | by_stream["probe"]
+    others = by_stream["probe"] | by_stream["serve"]  # looks at what the network returns, before any attack
+    assert set(keys_used) == by_stream["search"] | by_stream["verdict"] | others
 
 
 def test_the_verdicts_stream_cannot_guide_a_search(net):
@@ -388,8 +386,8 @@ def test_the_footprint_is_what_autograd_saves():
 def test_draws_are_grouped_only_where_a_group_fits_in_memory(ask, net, x, y, monkeypatch):
     net, x, y = net.eval(), x[:4], y[:4]
     needed = footprint(net, x)
-    forward, runs = net._original.forward, []
-    monkeypatch.setattr(net._original, "forward", lambda self, x: runs.append(len(x)) or forward(self, x))
+    forward, runs = nn.Flatten.forward, []
+    monkeypatch.setattr(nn.Flatten, "forward", lambda self, x: runs.append(len(x)) or forward(self, x))
     for passes, expected in ((8 * 4, [4]), (8 * 4 - 1, [4] * 8), (3, [3, 1] * 8)):
         oracle = GradientOracle(net, draws=8, stream=search(), kind="keyed", memory=passes * needed)
         for _ in range(2):  # at first it is found out whether draws can be grouped, and how much memory they take

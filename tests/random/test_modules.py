@@ -8,6 +8,7 @@ import torch
 from catalogue import KEY, MODULES, equal, made, tensors
 
 from variate.errors import RandomizeError
+from variate.random.handle import handle_of
 from variate.random.network import RandomNetwork
 from variate.random.randomize import randomize
 
@@ -53,7 +54,7 @@ def test_noise_is_made_again_in_the_backward_pass_not_stored(name, dtype):
     _, net, _ = made(name, dtype)
     saved = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
-        drawn = net._draw(KEY)
+        drawn = handle_of(net).draw(net, KEY)
     held = {tensor.data_ptr() for tensor in saved if tensor.numel()}
     assert held <= {parameter.data_ptr() for parameter in net.parameters()}
     assert any(tensor.requires_grad for tensor in drawn)
@@ -76,7 +77,7 @@ class TestMemory:
 
     @staticmethod
     def address(net, key):
-        return net._draw(key)[0].data_ptr()
+        return handle_of(net).draw(net, key)[0].data_ptr()
 
     @pytest.mark.parametrize("grad", [True, False])
     def test_it_is_used_again(self, net, grad):
@@ -89,10 +90,10 @@ class TestMemory:
     )
     def test_it_is_left_alone_while_anything_holds_it(self, net, grad, held):
         with torch.set_grad_enabled(grad):
-            kept = held(net._draw(1)[0])
+            kept = held(handle_of(net).draw(net, 1)[0])
             value = repr(kept)
             for key in (2, 3, 4):
-                net._draw(key)
+                handle_of(net).draw(net, key)
             assert repr(kept) == value
 
     def test_a_graph_holds_it(self, net):

@@ -10,6 +10,7 @@ from variate.errors import UsageError
 from variate.random.average import AverageNetwork, mean_log_probabilities
 from variate.random.keys import Stream
 from variate.random.network import RandomNetwork
+from variate.random.parameters import HANDLE
 from variate.random.randomize import randomize
 from variate.testing.slow import slow_draw, slow_forward
 
@@ -248,7 +249,7 @@ def test_hooks_and_state_survive_in_plain_copies(net, x):
     plain = net.at(1)
     plain(x)
     assert (plain.note, len(seen), "counted" in dict(plain.named_buffers())) == ("kept", 1, True)
-    assert not any(hasattr(plain, name) for name in ("sites", "stream", "fixed", "stds", "_key"))
+    assert not any(hasattr(plain, name) for name in ("sites", "stream", "fixed", "stds", HANDLE))
     assert norms(net.mean()).keys() == norms(plain).keys()
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from variate.random.handle import handle_of
 from variate.random.keys import Stream
 from variate.random.randomize import randomize
 from variate.random.seeding import kind_of, left_as_found, under
@@ -113,7 +114,7 @@ def test_an_error_inside_puts_everything_back(net):
     with pytest.raises(RuntimeError), left_as_found(net), under(net, 1):
         net(torch.ones(1, 1, 9, 9))
     assert torch.equal(state, torch.get_rng_state())
-    assert net._key is None
+    assert handle_of(net).key is None
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -137,7 +138,7 @@ def test_every_random_network_inside_a_module_has_its_own_draw_under_the_key(x):
     module = nn.Sequential(nn.Flatten(), twin, copy.deepcopy(twin))
     seen = []
     for part in module[1:]:
-        part.register_forward_hook(lambda part, inputs, output: seen.append(part._key))
+        part.register_forward_hook(lambda part, inputs, output: seen.append(handle_of(part).key))
     outputs = []
     for key in (1, 1, 2):
         with torch.no_grad(), under(module, key):

@@ -11,12 +11,13 @@ from typer.testing import CliRunner
 import variate
 from variate import registry
 from variate.errors import CheckpointError, ExportError, UsageError
+from variate.oracle.averaging import FreshAverage
 from variate.random.average import mean_log_probabilities
 from variate.random.keys import Stream
 from variate.random.randomize import randomize
 from variate.random.seeding import outputs_under
 from variate.registry import get
-from variate.serving.exporting import ENDINGS, MeanOfDraws, export
+from variate.serving.exporting import ENDINGS, export
 from variate.serving.onnx_graph import RANDOM_OPERATIONS
 from variate.serving.opening import open_exported
 from variate.training.defense import defended
@@ -133,7 +134,7 @@ def test_one_call_can_average_several_fresh_draws(form, tmp_path):
 def test_the_mean_of_draws_draws_afresh():
     net, x = randomize(small(), scale=0.5).eval(), inputs()
     with torch.no_grad():
-        assert not torch.equal(MeanOfDraws(net, 2)(x), MeanOfDraws(net, 2)(x))
+        assert not torch.equal(FreshAverage(net, 2)(x), FreshAverage(net, 2)(x))
 
 
 def test_sessions_replay_one_another_unless_they_are_opened_with_entropy(tmp_path):

@@ -150,13 +150,13 @@ def _answer():
 
 
 def _next_keys():
-    return [random_here.take_key() for _ in range(5)], random_here(inputs()).detach().numpy().tobytes()
+    return [random_here.stream.next() for _ in range(5)], random_here(inputs()).detach().numpy().tobytes()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork")
 def test_a_fork_repeats_nothing():
-    random_here.take_key()
+    random_here.stream.next()
     answers = {_answer(), *(_forked(_answer) for _ in range(2))}
     assert len(answers) == 3
     children = [_forked(_next_keys) for _ in range(2)]
@@ -183,7 +183,7 @@ def test_a_file_tells_no_key_and_what_is_loaded_twice_has_keys_of_its_own():
     kept = pickle.dumps(random)
     assert random.stream._start.to_bytes(7, "little") not in kept
     loaded = [pickle.loads(kept), pickle.loads(kept), copy.deepcopy(random), random]
-    assert len({one.take_key() for one in loaded}) == 4
+    assert len({one.stream.next() for one in loaded}) == 4
     streams = [Stream("user"), Stream("user", 3)]
     fresh, seeded = pickle.loads(pickle.dumps(streams))
     assert fresh.name == "user"

@@ -95,13 +95,13 @@ def with_option(network, *, layers=()):
 BROKEN = {
     "not random": ("rse", plainly(Around), "deterministic in eval mode"),
     "secretly random": ("deterministic", plainly(PerExample), "keyed in eval mode"),
-    "another draw for every place": ("rse", plainly(PerExample), "alone than within a batch"),
-    "one draw for ever": ("rse", plainly(Frozen), "draws under different keys are all the same"),
-    "not saved": ("deterministic", plainly(Forgotten), "loaded again"),
+    "another draw for every place": ("rse", plainly(PerExample), "alone and within a batch"),
+    "one draw for ever": ("rse", plainly(Frozen), "draws under different keys are identical"),
+    "not saved": ("deterministic", plainly(Forgotten), "after loading"),
     "no attack": ("at", plainly(Around), "fact `adversarial`"),
     "no teacher": ("distillation", plainly(Around), "fact `teacher`"),
     "unused parameter": ("deterministic", plainly(Idle), "no gradient reaches unused"),
-    "learns nothing": ("deterministic", plainly(Stuck), "one epoch takes the loss"),
+    "learns nothing": ("deterministic", plainly(Stuck), "one epoch changes the loss"),
     "single precision": ("deterministic", plainly(Single), "in double precision"),
     "option that is no text": ("deterministic", with_option, "option layers"),
 }

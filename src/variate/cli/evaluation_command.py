@@ -276,6 +276,7 @@ def _by_layer(setting: Setting) -> dict[str, nn.Module]:
     """The network with each layer's noise off and alone on, beside itself and its mean, by name."""
     from variate.random.ablation import variations
     from variate.random.network import RandomNetwork
+    from variate.random.plain import mean
 
     if not isinstance(setting.network, RandomNetwork):
         raise UsageError(
@@ -283,6 +284,6 @@ def _by_layer(setting: Setting) -> dict[str, nn.Module]:
         )
     return {
         "all noise": setting.network,
-        "mean network": setting.network.mean(),
+        "mean network": mean(setting.network),
         **dict(variations(setting.network)),
     }

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from variate.evaluation.cascade import cascade
 from variate.evaluation.judge import confidences, right_by_source, verdict
-from variate.evaluation.plan import Plan, Target, perturb, targets_of
+from variate.evaluation.plan import Plan, Target, goal_of, perturb
 from variate.evaluation.suites import Suite
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, name_of
@@ -61,9 +61,10 @@ def answers(
     """
     budget = Budget.parse(claim.budget) if claim.budget else None
     begun = _now(x)
-    made = _attacked(target, plan, budget, x, y, told)
+    goal = goal_of(target, plan.target, x, y)
+    made = _attacked(target, plan, budget, x, y, goal, told)
     found = _now(x)
-    right, sure = _judged(target, plan, claim, numbers, x, made.perturbed, y)
+    right, sure = _judged(target, claim, numbers, made.perturbed, y, goal)
     spent = Timing(
         claim=claim.id,
         first=numbers[0],
@@ -95,7 +96,7 @@ def answers(
 
 
 def _judged(
-    target: Target, plan: Plan | Suite, claim: Claim, numbers: list[int], x: Tensor, perturbed: Tensor, y: Tensor
+    target: Target, claim: Claim, numbers: list[int], perturbed: Tensor, y: Tensor, goal: Tensor | None
 ) -> tuple[dict[str, Bits], dict[str, list[float]]]:
     """Right or wrong by deployment on fresh draws, and how sure the network was; not of aimed attacks."""
     ways = [Deployment.parse(text) for text in claim.deployments]
@@ -107,8 +108,8 @@ def _judged(
         stream=Stream("verdict", target.seed),
         kind=target.kind,
     )  # (n, B, K)
-    if plan.target is not None:
-        return right_by_source(ways, logits, y, targets_of(target, plan.target, x, y)), {}
+    if goal is not None:
+        return right_by_source(ways, logits, y, goal), {}
     sure = {name: found.tolist() for name, found in confidences(ways, logits, numbers).items()}
     return right_by_source(ways, logits, y), sure
 
@@ -126,6 +127,7 @@ def _attacked(
     budget: Budget | None,
     x: Tensor,
     y: Tensor,
+    goal: Tensor | None,
     told: Callable[[str, int, int], None],
 ) -> Attacked:
     nothing: list[None] = [None] * len(x)
@@ -133,9 +135,9 @@ def _attacked(
     if budget is None:
         return Attacked(x, Queries(len(x)), [*nothing], [*nothing], none_each)
     if isinstance(plan, Suite):
-        outcome = cascade(target, plan, budget, x, y, told)
+        outcome = cascade(target, plan, budget, x, y, goal, told)
         return Attacked(outcome.perturbed, outcome.queries, [*nothing], [*outcome.chosen], outcome.shares)
-    perturbed, oracle = perturb(target, plan, budget, x, y)
+    perturbed, oracle = perturb(target, plan, budget, x, y, goal)
     rising = oracle.trace.rising() if isinstance(oracle, GradientOracle) else None
     moved = [*nothing] if rising is None else [round(value, 4) for value in rising.tolist()]
     return Attacked(perturbed, oracle.queries, moved, [*nothing], none_each)

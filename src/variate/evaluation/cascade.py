@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from variate.evaluation.plan import Target, perturb, targets_of
+from variate.evaluation.plan import Target, perturb
 from variate.evaluation.suites import Suite
 from variate.inputs.budget import Budget
 from variate.oracle.losses import aimed, margin, reached
@@ -66,7 +66,9 @@ class Comparison:
         return share, torch.stack([loss(one, labels) for one in logits]).mean(0)
 
 
-def cascade(target: Target, suite: Suite, budget: Budget, x: Tensor, y: Tensor, told: Told) -> Outcome:
+def cascade(
+    target: Target, suite: Suite, budget: Budget, x: Tensor, y: Tensor, goal: Tensor | None, told: Told
+) -> Outcome:
     """Run a suite on one batch.
 
     Args:
@@ -75,9 +77,9 @@ def cascade(target: Target, suite: Suite, budget: Budget, x: Tensor, y: Tensor, 
         budget: the norm and the size.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
+        goal: the labels that the suite aims at, shape (B,); None if it does not aim.
         told: called before each attack.
     """
-    goal = None if suite.target is None else targets_of(target, suite.target, x, y)
     comparison = Comparison(target, y, goal)
     queries = Queries(len(x))
     everyone = torch.arange(len(x), device=x.device)
@@ -91,7 +93,7 @@ def cascade(target: Target, suite: Suite, budget: Budget, x: Tensor, y: Tensor, 
         told(name, len(rows), int(queries.forwards.sum()))
         if not len(rows):
             continue
-        found, oracle = perturb(target, plan, budget, x[rows], y[rows])
+        found, oracle = perturb(target, plan, budget, x[rows], y[rows], None if goal is None else goal[rows])
         queries.merge(oracle.queries, rows)
         left, gained = comparison.scores(found, rows)
         queries.count(rows, comparison.keys, forwards=1, backwards=0, again=True)

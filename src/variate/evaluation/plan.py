@@ -19,6 +19,7 @@ from variate.inputs.modalities.image import Image
 from variate.inputs.modality import Modality, Reach, name_of
 from variate.oracle.averaging import Average, check_average
 from variate.oracle.oracle import ORACLES, GradientOracle, Oracle, Reuse, ScoreOracle
+from variate.random import plain
 from variate.random.average import EnsembleNetwork
 from variate.random.keys import Stream
 from variate.random.network import RandomNetwork
@@ -165,17 +166,19 @@ class Target:
 
     def _mean(self) -> nn.Module:
         """The mean network of a random one; a network that has none stands for itself, averaged over its draws."""
-        return self.network.mean() if isinstance(self.network, RandomNetwork) else self.network
+        return plain.mean(self.network) if isinstance(self.network, RandomNetwork) else self.network
 
 
-def perturb(target: Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) -> tuple[Tensor, Oracle]:
-    """``launch``, with the result held to its contract. Raises ``AttackError``."""
-    perturbed, oracle = launch(target, plan, budget, x, y)
-    check_contract(plan.attack, perturbed, target.modality.reach(x, budget), budget)
-    return perturbed, oracle
-
-
-def launch(target: Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) -> tuple[Tensor, Oracle]:
+def perturb(
+    target: Target,
+    plan: Plan,
+    budget: Budget,
+    x: Tensor,
+    y: Tensor,
+    goal: Tensor | None = None,
+    *,
+    checked: bool = True,
+) -> tuple[Tensor, Oracle]:
     """Run one attack on one batch through an oracle of its access.
 
     Args:
@@ -184,9 +187,11 @@ def launch(target: Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) -> 
         budget: the norm and the size.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
+        goal: the labels to reach, shape (B,), where they are known already.
+        checked: whether the result is held to the attack's contract; a conformance suite does that itself.
 
     Returns:
-        Perturbed inputs, shape (B, ...), and the oracle with its counts.
+        Perturbed inputs, shape (B, ...), and the oracle with its counts. Raises ``AttackError`` for a broken contract.
     """
     entry = registry.get("attacks", plan.attack)
     reach = target.modality.reach(x, budget)
@@ -207,21 +212,26 @@ def launch(target: Target, plan: Plan, budget: Budget, x: Tensor, y: Tensor) -> 
     if plan.holds and (target.can_be_held or _required(function, "source")):
         options["source"] = partial(registry.get("attacks", "pgd").load(), _source(target, plan.source, reach))
     if plan.target is not None:
-        options["target"] = targets_of(target, plan.target, x, y)
+        options["target"] = goal_of(target, plan.target, x, y) if goal is None else goal
     points = cast(Tensor, function(oracle, x, y, budget=reach.budget, **options)).detach()
-    return (reach.inputs(points) if points.shape == x.shape else points), oracle
+    perturbed = reach.inputs(points) if points.shape == x.shape else points
+    if checked:
+        check_contract(plan.attack, perturbed, reach, budget)
+    return perturbed, oracle
 
 
-def targets_of(target: Target, wanted: str, x: Tensor, y: Tensor) -> Tensor:
+def goal_of(target: Target, wanted: str | None, x: Tensor, y: Tensor) -> Tensor | None:
     """The labels to reach, none of them the right one: shape (B,). Chosen by the evaluation; no query is counted.
 
     Args:
         target: the network.
         wanted: ``next`` label, ``random`` other label, ``least-likely`` by the averaged scores, or a label; where that
-            is the right one, the next.
+            is the right one, the next; None if nothing is aimed at.
         x: inputs, shape (B, ...).
         y: labels, shape (B,).
     """
+    if wanted is None:
+        return None
     oracle = ScoreOracle(
         target.network, draws=SOURCE_DRAWS, stream=Stream("search", target.seed), kind=target.kind, seed=target.seed
     )

@@ -10,46 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from variate.errors import UsageError
 from variate.optional import imported
-from variate.oracle.averaging import Average, check_average, scores_of
+from variate.oracle.averaging import Average, FreshAverage
 from variate.random.keys import Stream
-from variate.random.seeding import under
-
-
-class FreshAverage(nn.Module):
-    """The scores of a network averaged over fresh draws at every call, differentiable in the inputs alone.
-
-    The network is no part of the module: its mode, its parameters and their gradients are out of a library's reach.
-
-    Args:
-        network: from inputs to logits, in the mode it will be used in.
-        draws: S, at every call.
-        average: what is averaged: ``probability`` gives log probabilities; see ``variate.oracle.averaging``.
-        seed: of the search's stream of keys; the operating system's entropy without one.
-    """
-
-    def __init__(
-        self, network: nn.Module, draws: int = 16, *, average: Average = "probability", seed: int | None = None
-    ) -> None:
-        super().__init__()
-        if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
-            raise UsageError(f"draws is {draws!r}", expected="a whole number from 1")
-        self.draws = draws
-        self.average = check_average(average)
-        self._hidden = (network, Stream("search", seed))  # in a tuple: no submodule
-        self.eval()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Inputs of shape (B, ...) to scores of shape (B, K)."""
-        network, stream = self._hidden
-        outputs = []
-        for key in stream.take(self.draws):
-            with under(network, key):
-                outputs.append(network(x))
-        return scores_of(torch.stack(outputs), self.average)
 
 
 def foolbox_model(
@@ -69,7 +34,7 @@ def foolbox_model(
     """
     library = imported("foolbox", "foolbox")
     given = {"bounds": (0, 1), "device": _device(network), **options}
-    return library.PyTorchModel(FreshAverage(network, draws, average=average, seed=seed), **given)
+    return library.PyTorchModel(FreshAverage(network, draws, average=average, stream=Stream("search", seed)), **given)
 
 
 def art_classifier(
@@ -105,7 +70,9 @@ def art_classifier(
         "device_type": "cpu" if _device(network).type == "cpu" else "gpu",
         **options,
     }
-    return library.PyTorchClassifier(FreshAverage(network, draws, average=average, seed=seed), **given)
+    return library.PyTorchClassifier(
+        FreshAverage(network, draws, average=average, stream=Stream("search", seed)), **given
+    )
 
 
 def _device(network: nn.Module) -> torch.device:

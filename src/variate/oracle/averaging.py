@@ -1,16 +1,18 @@
-"""How the answers of several draws become one: what an attack averages is named, and chosen."""
+"""How the answers of several draws become one: what is averaged is named, and chosen."""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from variate.errors import UsageError, unknown_name
 from variate.oracle.losses import Loss
 from variate.random.average import mean_log_probabilities
+from variate.random.keys import Stream
+from variate.random.seeding import under
 
 Average = Literal["loss", "logits", "probability", "majority", "zero-one"]
 AVERAGES: tuple[Average, ...] = get_args(Average)
@@ -21,6 +23,42 @@ def check_average(average: str) -> Average:
     if average not in AVERAGES:
         raise unknown_name("average", average, AVERAGES)
     return average
+
+
+class FreshAverage(nn.Module):
+    """The scores of a network averaged over fresh draws at every call; ``AverageNetwork`` is that over fixed ones.
+
+    Args:
+        network: from inputs to logits.
+        draws: S, at every call.
+        average: what is averaged: ``probability`` gives log probabilities; see ``scores_of``.
+        stream: where the keys come from. With it the network is no part of this module: its mode, its parameters and
+            their gradients are out of reach of a library that holds the module, and scores are differentiable in the
+            inputs alone. Without it the network draws as it is used to, and is a part, so that a graph can be made.
+    """
+
+    def __init__(
+        self, network: nn.Module, draws: int = 16, *, average: Average = "probability", stream: Stream | None = None
+    ) -> None:
+        super().__init__()
+        if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
+            raise UsageError(f"draws is {draws!r}", expected="a whole number from 1")
+        self.draws = draws
+        self.average = check_average(average)
+        self.network = network if stream is None else None
+        self._hidden: Any = None if stream is None else (network, stream)  # in a tuple: no submodule
+        self.training = network.training if stream is None else False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Inputs of shape (B, ...) to scores of shape (B, K)."""
+        if self.network is not None:
+            return scores_of(torch.stack([self.network(x) for _ in range(self.draws)]), self.average)
+        network, stream = self._hidden
+        outputs = []
+        for key in stream.take(self.draws):
+            with under(network, key):
+                outputs.append(network(x))
+        return scores_of(torch.stack(outputs), self.average)
 
 
 def scores_of(logits: Tensor, average: Average) -> Tensor:

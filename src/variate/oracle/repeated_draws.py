@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from variate.errors import RepeatedDrawsError
+from variate.random.measures import differs
 from variate.random.network import RandomNetwork
 
 PATIENCE = 10  # averaged queries whose draws all agree, before a network that should be random is doubted
@@ -38,7 +39,7 @@ class Watch:
         self._agreed += 1
         ours = self._network if isinstance(self._network, RandomNetwork) else None
         doubtful = not self._differed and self._agreed >= PATIENCE
-        if (ours is None and doubtful) or (ours is not None and not ours.differs(keys[0], keys[1])):
+        if (ours is None and doubtful) or (ours is not None and not differs(ours, keys[0], keys[1])):
             raise RepeatedDrawsError(
                 f"{len(keys)} draws of {type(self._network).__name__} under different keys are all the same",
                 expected="a random network to differ from draw to draw, or averaging over it averages nothing",

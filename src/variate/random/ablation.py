@@ -7,14 +7,16 @@ from collections.abc import Collection, Iterator
 import torch
 
 from variate.errors import UsageError
+from variate.random.handle import handle_of
 from variate.random.network import RandomNetwork
+from variate.random.plain import mean
 from variate.random.randomize import randomize
 
 
 def layers(net: RandomNetwork) -> dict[str, list[str]]:
     """The names of the random parameters of each layer, by the module that owns them; tied ones count once."""
     found: dict[str, list[str]] = {}
-    for site in net.sites:
+    for site in handle_of(net).sites:
         path = site.name.rpartition(".")[0] or "network"
         found.setdefault(path, []).append(site.name)
     return found
@@ -27,12 +29,13 @@ def with_noise_in(net: RandomNetwork, kept: Collection[str]) -> RandomNetwork:
         net: the random network, left as it is.
         kept: names of its random parameters.
     """
-    names = [site.name for site in net.sites]
+    sites = handle_of(net).sites
+    names = [site.name for site in sites]
     unknown = sorted(set(kept) - set(names))
     if unknown or not kept:
         raise UsageError(f"these are no random parameters: {unknown}", expected=f"some of {', '.join(names)}")
-    families = {site.name: site.family if site.name in kept else "fixed" for site in net.sites}
-    copy = randomize(net.mean(), families).train(net.training)
+    families = {site.name: site.family if site.name in kept else "fixed" for site in sites}
+    copy = randomize(mean(net), families).train(net.training)
     own, learned = copy.state_dict(), net.state_dict()
     with torch.no_grad():
         copy.load_state_dict({name: learned.get(name, tensor) for name, tensor in own.items()})

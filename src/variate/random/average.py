@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from variate.errors import UsageError
+from variate.random.fixing import fixed
 from variate.random.keys import check_keys
-
-if TYPE_CHECKING:
-    from variate.random.network import RandomNetwork
 
 Averaged = Literal["probabilities", "outputs"]
 
@@ -27,7 +25,7 @@ class AverageNetwork(nn.Module):
             returns the mean output.
     """
 
-    def __init__(self, network: RandomNetwork, keys: Sequence[int], of: Averaged = "probabilities") -> None:
+    def __init__(self, network: nn.Module, keys: Sequence[int], of: Averaged = "probabilities") -> None:
         super().__init__()
         if of not in ("probabilities", "outputs"):
             raise UsageError(f"cannot average {of!r}", expected="probabilities or outputs")
@@ -39,12 +37,17 @@ class AverageNetwork(nn.Module):
         """The average over the draws, shape (B, K)."""
         outputs = []
         for key in self.keys:
-            with self.network.fixed(key):
+            with fixed(self.network, key):
                 outputs.append(self.network(*args, **kwargs))
         stacked = torch.stack(outputs)  # (S, B, K)
         if self.of == "outputs":
             return stacked.mean(0)
         return mean_log_probabilities(stacked)
+
+
+def average(net: nn.Module, keys: Sequence[int], of: Averaged = "probabilities") -> AverageNetwork:
+    """A random network averaged over the draws of ``keys``, as an ordinary module that shares its parameters."""
+    return AverageNetwork(net, keys, of)
 
 
 def mean_log_probabilities(logits: Tensor) -> Tensor:

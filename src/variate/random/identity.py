@@ -15,13 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from variate.hashing import fingerprint
-from variate.random.network import MADE, OWN, RandomNetwork
+from variate.random.handle import handle_of
+from variate.random.network import RandomNetwork
+from variate.random.parameters import HANDLE
 
 Settings = dict[tuple[str, str], str]  # (path of a module, attribute) to its value in JSON
 KEPT_BY_TORCH = frozenset(
     {*nn.Module().__dict__, "_flat_weights", "_flat_weight_refs"}
 )  # parameters, hooks and the like, which are no settings; recurrent layers hold their parameters once more
-STATE = frozenset({*OWN, *MADE, "_variate"})  # the state of a random network; its distributions are read from the sites
 
 
 def identity(module: nn.Module, before: Settings | None = None) -> str:
@@ -50,12 +51,11 @@ def settings_of(module: nn.Module) -> Settings:
     """The plain values that a module and its parts hold, and the distributions of random networks."""
     found: Settings = {}
     for path, part in module.named_modules():
-        random = isinstance(part, RandomNetwork)
         for name, value in vars(part).items():
-            if name not in KEPT_BY_TORCH and not (random and name in STATE):
+            if name not in KEPT_BY_TORCH and name != HANDLE:
                 found[path, name] = json.dumps(plain(value), sort_keys=True)
         if isinstance(part, RandomNetwork):
-            found[path, "sites"] = json.dumps(plain(part.sites))
+            found[path, "sites"] = json.dumps(plain(handle_of(part).sites))
     return found
 
 

@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from variate.errors import RandomizeError, UsageError
+from variate.random.handle import handle_of
+from variate.random.measures import deterministic_parameters
 from variate.random.network import RandomNetwork
 from variate.random.noise import native
 from variate.random.parameters import parameter_places, qualified
@@ -98,13 +100,14 @@ def check(
         if not error.findings:
             raise
         return Check(name, buffers=buffers, findings=list(error.findings))
-    fixed = dict.fromkeys(net.deterministic_parameters(), "its family is fixed, as was asked")
+    fixed = dict.fromkeys(deterministic_parameters(net), "its family is fixed, as was asked")
     return Check(name, _parameters(net), fixed, buffers, [], _cost(net))
 
 
 def _parameters(net: RandomNetwork) -> list[Parameter]:
     shapes = {qualified(owners[0]): list(parameter.shape) for parameter, owners in parameter_places(net)}
-    groups = net._found_places().groups()
+    handle = handle_of(net)
+    groups = handle.places_in(net).groups()
     return [
         Parameter(
             [qualified(owner) for owner in site.owners],
@@ -112,16 +115,16 @@ def _parameters(net: RandomNetwork) -> list[Parameter]:
             site.family,
             sum(tensor.numel() for tensor in group[1:]),
         )
-        for site, group in zip(net.sites, groups, strict=True)
+        for site, group in zip(handle.sites, groups, strict=True)
     ]
 
 
 def _cost(net: RandomNetwork) -> Cost:
-    times = []
+    handle, times = handle_of(net), []
     with torch.no_grad():
         for key in range(ROUNDS + 2):
             start = time.perf_counter()
-            drawn = net._draw(key)
+            drawn = handle.draw(net, key)
             times.append(time.perf_counter() - start)
     held = sum(tensor.numel() * tensor.element_size() for tensor in drawn)
     sampler = native.describe() if drawn[0].is_cpu else f"plain torch on {drawn[0].device}"

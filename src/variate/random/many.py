@@ -22,6 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from variate.errors import InputError
+from variate.random.fixing import fixed
+from variate.random.handle import handle_of
 from variate.random.keys import check_keys
 
 if TYPE_CHECKING:
@@ -65,10 +67,15 @@ def draws(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> Tensor:
     Raises:
         UsageError: for keys that repeat.
     """
-    keys = check_keys(keys)
+    keys, outputs = check_keys(keys), []
     with torch.no_grad():
-        found = outputs(net, x, keys, partial(net.fixed, learn=False), group_size(net, x, keys))
-        return torch.stack(list(found))
+        size = group_size(net, x, keys)
+        if size > 1:
+            return torch.cat([grouped(net, x, keys[start : start + size]) for start in range(0, len(keys), size)])
+        for key in keys:
+            with fixed(net, key, learn=False):
+                outputs.append(net(x))
+    return torch.stack(outputs)
 
 
 def input_gradient(net: RandomNetwork, x: Tensor, loss: Loss, keys: Sequence[int]) -> Passes:
@@ -86,30 +93,11 @@ def input_gradient(net: RandomNetwork, x: Tensor, loss: Loss, keys: Sequence[int
     keys = check_keys(keys)
     with torch.enable_grad():
         size = group_size(net, x, keys)
-    parts = list(passes(net, x, loss, keys, partial(net.fixed, learn=False), size))
+    parts = list(passes(net, x, loss, keys, partial(fixed, net, learn=False), size))
     shares = [len(part.logits) / len(keys) for part in parts]
     value = torch.stack([share * part.loss for share, part in zip(shares, parts, strict=True)]).sum(0)
     slope = torch.stack([share * part.gradient for share, part in zip(shares, parts, strict=True)]).sum(0)
     return Passes(torch.cat([part.logits for part in parts]), value, slope)
-
-
-def outputs(module: nn.Module, x: Tensor, keys: Sequence[int], hold: Hold, size: int = 1) -> Iterator[Any]:
-    """The output under one key after another, in the caller's grad mode: shape (B, ...) each.
-
-    Args:
-        module: any module; a random network where ``size`` is not 1.
-        x: inputs, shape (B, ...).
-        keys: S keys.
-        hold: for a key, the context in which the module computes with its draw.
-        size: draws at once, from ``group_size``.
-    """
-    for start in range(0, len(keys), size):
-        if size > 1:
-            yield from _grouped(module, x, keys[start : start + size])
-            continue
-        with hold(keys[start]):
-            output = module(x)
-        yield output
 
 
 def passes(
@@ -132,7 +120,7 @@ def passes(
         leaf = x.detach().clone().requires_grad_(True)
         if size > 1:
             with torch.enable_grad():
-                logits = _grouped(module, leaf, keys[start : start + size])  # (S, B, K)
+                logits = grouped(module, leaf, keys[start : start + size])  # (S, B, K)
                 value = torch.stack([loss(one) for one in logits]).mean(0)
                 slope = _slope(value, leaf)
             yield Passes(logits.detach(), value.detach(), slope)
@@ -159,7 +147,7 @@ def _most(net: RandomNetwork, x: Tensor, count: int) -> int:
         return 1  # hooks of the whole network stand outside the forward that is batched
     if any(module.training for module in net.modules()):
         return 1  # its passes may depend on one another (batch norm, dropout)
-    weights = sum(group[0].nbytes for group in net._found_places().groups())
+    weights = max(1, sum(group[0].nbytes for group in handle_of(net).places_in(net).groups()))
     if x.is_cpu:
         return min(count, WEIGHTS // weights) if len(x) <= SMALL and weights <= LIGHT else 1
     return max(1, min(count, WIDE // len(x), WIDE_WEIGHTS // weights))
@@ -173,7 +161,7 @@ def _can_be_grouped(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> bool:
     """Whether a group gives the loop's numbers: found out once for a network, a shape of example and a grad mode."""
     hooks = sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in net.modules())
     asked = (torch.is_grad_enabled(), x.shape[1:], x.dtype, x.device, hooks)
-    known = _known.setdefault(net._found_places(), {})
+    known = _known.setdefault(handle_of(net).places_in(net), {})
     if asked not in known:
         with _checking:
             known[asked] = _agrees(net, x, keys)
@@ -188,27 +176,28 @@ def _agrees(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> bool:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
-            grouped = _grouped(net, leaf, keys)
+            together = grouped(net, leaf, keys)
         except Exception:  # whatever it is: the loop shows the error, if there is one
             return False
     if said:  # an operation without a batching rule, that vmap runs one by one
         return False
-    with net.fixed(keys[0], learn=False):
+    with fixed(net, keys[0], learn=False):
         alone = net(leaf).detach()
     largest = float(alone.abs().max()) if alone.numel() else 0.0
-    return torch.allclose(grouped[0].detach(), alone, rtol=TOLERANCE, atol=TOLERANCE * largest)
+    return torch.allclose(together[0].detach(), alone, rtol=TOLERANCE, atol=TOLERANCE * largest)
 
 
-def _grouped(net: Any, x: Tensor, keys: Sequence[int]) -> Tensor:
-    """The original forward under the draws of several keys, as one computation: (S, ...)."""
-    places = net._found_places()
+def grouped(net: Any, x: Tensor, keys: Sequence[int]) -> Tensor:
+    """The outputs of a random network under several keys as one computation, in the caller's grad mode: (S, B, ...)."""
+    handle = handle_of(net)
+    places = handle.places_in(net)
     with torch.no_grad():
-        weights = net._many(keys)  # of every site, shape (S, ...)
+        weights = handle.draw_many(net, keys)  # of every site, shape (S, ...)
 
     def one(weights: Sequence[Tensor], x: Tensor) -> Tensor:
         places.put(weights)
         try:
-            output: Tensor = net._original.forward(net, x)
+            output: Tensor = handle.original.forward(net, x)
         finally:
             places.clear()
         return output

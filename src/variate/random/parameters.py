@@ -18,11 +18,12 @@ from variate.random.distribution import Site, family_named, with_defaults
 from variate.random.keys import hash_words
 from variate.random.scale import Share
 
+HANDLE = "_variate"  # the one attribute of the user's module under which everything of ours is kept
+
 
 def find_sites(
     module: nn.Module,
     family: str | Mapping[str, str],
-    reserved: set[str],
     *,
     share: Share = "element",
     floor: float = 0.0,
@@ -35,7 +36,6 @@ def find_sites(
         module: any module.
         family: one family for all, or a mapping from name patterns (``fc.*``) to families, each with options if wished;
             the first pattern that matches decides, and a parameter that none matches is ``normal``.
-        reserved: attribute names that a random network needs for itself.
         share: who shares a scale, where a family's own options do not say otherwise.
         floor: the least scale, likewise.
         snr: the signal-to-noise ratio that is held, likewise.
@@ -49,7 +49,7 @@ def find_sites(
     laws, wrong = _laws([*patterns.items(), (None, "normal")], share, floor, snr)
     wrong += problems
     sites: list[Site] = []
-    findings = [*_module_findings(module, reserved)]
+    findings = [*_module_findings(module)]
     places = parameter_places(module)
     matched = set()
     for parameter, owners in places:
@@ -123,7 +123,7 @@ def parameter_at(module: nn.Module, owner: tuple[str, str]) -> nn.Parameter:
     return cast(nn.Parameter, parameter)
 
 
-def sizes(module: nn.Module, sites: Sequence[Site]) -> dict[str, Tensor]:
+def root_mean_squares(module: nn.Module, sites: Sequence[Site]) -> dict[str, Tensor]:
     """The root mean square of every site's mean: what its noise is measured against. Detached scalars by name.
 
     A tensor of zeros (a batch norm's bias) has no size: the largest site of the same module stands in for it, or 1.
@@ -140,7 +140,7 @@ def _first_positive(size: Tensor, instead: Tensor) -> Tensor:
     return torch.where(size > 0, size, torch.where(instead > 0, instead, torch.ones_like(size)))
 
 
-def _module_findings(module: nn.Module, reserved: set[str]) -> Iterator[str]:
+def _module_findings(module: nn.Module) -> Iterator[str]:
     if not any(True for _ in module.parameters()):
         yield "it has no parameters"
     for path, submodule in module.named_modules():
@@ -149,11 +149,10 @@ def _module_findings(module: nn.Module, reserved: set[str]) -> Iterator[str]:
             yield f"{name} is TorchScript, whose weights cannot be replaced: randomize it before scripting"
         if path == "" and "forward" in vars(submodule):
             yield "its forward is an attribute of the instance, which would bypass the draw: define it in the class"
-    clashes = sorted(name for name in reserved if hasattr(module, name))
-    if clashes:
+    if hasattr(module, HANDLE):
         yield (
-            f"it already has {', '.join(clashes)}, which a random network needs: "
-            "pass torch.nn.Sequential(module) instead"
+            f"it already has {HANDLE}, where a random network keeps its state: it is random already, "
+            "or has an attribute of that name to be renamed"
         )
 
 

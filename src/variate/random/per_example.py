@@ -21,6 +21,8 @@ from torch.nn import functional as F
 
 from variate.errors import UsageError
 from variate.random.distribution import LocationScale, Site
+from variate.random.fixing import fixed
+from variate.random.handle import handle_of
 from variate.random.keys import check_key, hash_words, sibling
 from variate.random.noise import counter
 
@@ -59,8 +61,10 @@ def draws_per_example(net: RandomNetwork, x: Tensor, key: int) -> Tensor:
             raise UsageError(f"{path} is batch norm in train mode, which mixes the examples", todo="call net.eval()")
     keys = [sibling(check_key(key), i) for i in range(len(x))]
     rows = _rows(net, x)
-    drawn = [n for n in range(len(net.sites)) if n not in {number for row in rows for number in (row.weight, row.bias)}]
-    groups = net._found_places().groups()
+    handle = handle_of(net)
+    in_rows = {number for row in rows for number in (row.weight, row.bias)}
+    drawn = [n for n in range(len(handle.sites)) if n not in in_rows]
+    groups = handle.places_in(net).groups()
     size = sum(groups[n][0].numel() * groups[n][0].element_size() for n in drawn)
     step = max(1, min(len(x), LIMIT // max(size, 1)))
     try:
@@ -71,7 +75,7 @@ def draws_per_example(net: RandomNetwork, x: Tensor, key: int) -> Tensor:
 
 
 def _alone(net: RandomNetwork, x: Tensor, key: int) -> Tensor:
-    with net.fixed(key, learn=net._learn):
+    with fixed(net, key, learn=handle_of(net).learn):
         output: Tensor = net(x)
     return output
 
@@ -80,18 +84,19 @@ def _batch(
     net: RandomNetwork, x: Tensor, keys: Sequence[int], key: int, start: int, rows: Sequence[Row], drawn: Sequence[int]
 ) -> Tensor:
     """Some examples as one computation: their weights stacked, their pre-activations drawn."""
-    places = net._found_places()
+    handle = handle_of(net)
+    places = handle.places_in(net)
     means, scales = _means_and_scales(net)
-    stacked = dict(zip(drawn, net._many(keys, drawn), strict=True))
+    stacked = dict(zip(drawn, handle.draw_many(net, keys, drawn), strict=True))
     weights = [stacked.get(n, means[n]) for n in range(len(means))]
     dims = [0 if n in stacked else None for n in range(len(means))]
-    noises = [_activation_noise(net.sites[row.weight], key, start, len(x), means[row.weight]) for row in rows]
+    noises = [_activation_noise(handle.sites[row.weight], key, start, len(x), means[row.weight]) for row in rows]
 
     def one(weights: Sequence[Tensor], noises: Sequence[Tensor], x: Tensor) -> Tensor:
         places.put(weights)
         try:
             with _drawing_activations(net, rows, means, scales, noises):
-                output: Tensor = net._original.forward(net, x[None])
+                output: Tensor = handle.original.forward(net, x[None])
         finally:
             places.clear()
         return output[0]
@@ -154,7 +159,7 @@ def _activation(
 
 
 def _means_and_scales(net: RandomNetwork) -> tuple[list[Tensor], list[Tensor]]:
-    found = [group for _, group in net._scaled()]
+    found = [group for _, group in handle_of(net).scaled(net)]
     return [group[0] for group in found], [group[1] for group in found]
 
 
@@ -169,7 +174,7 @@ def _rows(net: RandomNetwork, x: Tensor) -> list[Row]:
     hooks = [net.get_submodule(row.path).register_forward_hook(note) for row in candidates]
     try:
         with torch.no_grad():
-            net._original.forward(net, x[:1])
+            handle_of(net).original.forward(net, x[:1])
     finally:
         for hook in hooks:
             hook.remove()
@@ -178,8 +183,9 @@ def _rows(net: RandomNetwork, x: Tensor) -> list[Row]:
 
 def _gaussian_layers(net: RandomNetwork) -> list[Row]:
     """The linear layers with a Gaussian weight of their own, and a Gaussian bias of their own or a fixed one."""
-    numbers = {site.owners[0]: n for n, site in enumerate(net.sites) if _own_gaussian(site)}
-    random = {owner for site in net.sites for owner in site.owners}
+    sites = handle_of(net).sites
+    numbers = {site.owners[0]: n for n, site in enumerate(sites) if _own_gaussian(site)}
+    random = {owner for site in sites for owner in site.owners}
     rows = []
     for path, module in net.named_modules():
         weight, bias = (path, "weight"), (path, "bias")

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from variate.random.distribution import Site
-from variate.random.keys import Stream
-from variate.random.network import NAMES, RandomNetwork, random_class
-from variate.random.parameters import find_sites, parameter_at, sizes
+from variate.random.handle import Handle
+from variate.random.network import RandomNetwork, random_class, taken_names
+from variate.random.parameters import HANDLE, find_sites, parameter_at, root_mean_squares
 from variate.random.scale import Share, one
 
 
@@ -52,25 +52,21 @@ def randomize(
         >>> bool((net(torch.ones(1, 4)) == net(torch.ones(1, 4))).all())
         False
     """
-    sites = find_sites(module, family, set(NAMES), share=share, floor=floor, snr=snr, problems=scale_problems(scale))
+    sites = find_sites(module, family, share=share, floor=floor, snr=snr, problems=scale_problems(scale))
     net = copy.deepcopy(module)
-    found = sizes(net, sites)
+    sizes = root_mean_squares(net, sites)
     for site in sites:
         mean = parameter_at(net, site.owners[0])
         with torch.no_grad():
-            tensors = _initial(site, mean.detach(), scale, found[site.name])
+            tensors = _initial(site, mean.detach(), scale, sizes[site.name])
         for (path, name), tensor in zip(site.learned_places(), tensors, strict=True):
             owner = net.get_submodule(path)
             if name not in owner._parameters:  # one scale for the whole network is made once
                 owner.register_parameter(name, nn.Parameter(tensor, requires_grad=mean.requires_grad))
-    net.__class__ = random_class(type(module))  # type: ignore[arg-type]
-    random = cast(RandomNetwork, net)
-    random.sites = tuple(sites)
-    random.stream = Stream("serve")
-    random._key = None
-    random._learn = True
-    random._prepare()
-    return random
+    taken = taken_names(net)
+    net.__class__ = random_class(type(module), taken)  # type: ignore[arg-type]
+    vars(net)[HANDLE] = Handle(tuple(sites), type(module), taken)
+    return cast(RandomNetwork, net)
 
 
 def scale_problems(scale: float) -> list[str]:

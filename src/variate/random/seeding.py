@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from variate.inputs.validation import checked_logits
 from variate.random.average import AverageNetwork
+from variate.random.fixing import fixed
 from variate.random.keys import Stream, legacy_seed, sibling
-from variate.random.many import Loss, Passes, group_size, outputs, passes
+from variate.random.many import Loss, Passes, group_size, grouped, passes
 from variate.random.network import RandomNetwork
 
 Kind = Literal["deterministic", "keyed", "unkeyed"]
@@ -32,7 +33,7 @@ def under(module: nn.Module, key: int) -> Iterator[None]:
         if devices:
             torch.cuda.manual_seed_all(legacy_seed(key))
         for number, network in enumerate(_random_networks(module)):
-            stack.enter_context(network.fixed(sibling(key, number), learn=False))
+            stack.enter_context(fixed(network, sibling(key, number), learn=False))
         yield
 
 
@@ -48,10 +49,16 @@ def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], *, alone: b
     Raises:
         InputError: for outputs that are not one row of logits per example.
     """
+    logits: list[Tensor] = []
     with torch.no_grad():
-        size = 1 if alone else _group_size(module, x, keys)
-        found = outputs(module, x, keys, partial(under, module), size)
-        return torch.stack([checked_logits(logits, x) for logits in found])
+        if isinstance(module, RandomNetwork) and not alone and (size := group_size(module, x, keys)) > 1:
+            for start in range(0, len(keys), size):
+                logits += [checked_logits(one, x) for one in grouped(module, x, keys[start : start + size])]
+            return torch.stack(logits)
+        for key in keys:
+            with under(module, key):
+                logits.append(checked_logits(module(x), x))
+    return torch.stack(logits)
 
 
 def passes_under(
@@ -67,12 +74,8 @@ def passes_under(
         alone: whether draws must not run in groups.
     """
     with torch.enable_grad():
-        size = 1 if alone else _group_size(module, x, keys)
+        size = 1 if alone or not isinstance(module, RandomNetwork) else group_size(module, x, keys)
     return passes(module, x, loss, keys, partial(under, module), size)
-
-
-def _group_size(module: nn.Module, x: Tensor, keys: Sequence[int]) -> int:
-    return group_size(module, x, keys) if isinstance(module, RandomNetwork) else 1
 
 
 @contextmanager

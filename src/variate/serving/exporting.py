@@ -24,7 +24,9 @@ from variate._version import __version__
 from variate.errors import ExportError, UsageError, VariateError
 from variate.inputs.validation import checked_logits
 from variate.optional import imported
-from variate.random.average import AverageNetwork, mean_log_probabilities
+from variate.oracle.averaging import FreshAverage
+from variate.random import plain
+from variate.random.average import AverageNetwork
 from variate.random.keys import check_key, sibling
 from variate.random.network import RandomNetwork
 from variate.random.noise import traced
@@ -56,24 +58,6 @@ class Exported:
     random: bool
     draws: int
     batch: int | None
-
-
-class MeanOfDraws(nn.Module):
-    """The log of the mean probability over fresh draws.
-
-    Args:
-        network: from inputs to logits.
-        draws: S.
-    """
-
-    def __init__(self, network: nn.Module, draws: int) -> None:
-        super().__init__()
-        self.network = network
-        self.count = draws
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Inputs of shape (B, ...) to log probabilities of shape (B, K)."""
-        return mean_log_probabilities(torch.stack([self.network(x) for _ in range(self.count)]))
 
 
 def export(
@@ -131,7 +115,7 @@ def export(
     target.parent.mkdir(parents=True, exist_ok=True)
     facts = Exported(str(target), format, random, draws, None)
     with _quiet(), torch.no_grad():
-        batch = _written(MeanOfDraws(network, draws) if draws > 1 else network, x, target, facts)
+        batch = _written(FreshAverage(network, draws) if draws > 1 else network, x, target, facts)
         _verify(network, x, target, facts)
     return Exported(str(target), format, random, draws, batch)
 
@@ -165,12 +149,12 @@ def _draws_elsewhere(network: nn.Module, x: Tensor) -> bool:
 def _twin(network: nn.Module, key: int | None) -> nn.Module:
     """Every random network inside at its mean, or in the draw of a key."""
     if isinstance(network, RandomNetwork):
-        return network.mean() if key is None else network.at(check_key(key))
+        return plain.mean(network) if key is None else plain.at(network, check_key(key))
     for number, part in enumerate([part for part in network.modules() if isinstance(part, RandomNetwork)]):
-        drawn = None if key is None else part.at(sibling(check_key(key), number)).state_dict()
-        plain = part.unwrap()
+        drawn = None if key is None else plain.at(part, sibling(check_key(key), number)).state_dict()
+        module = plain.unwrap(part)
         if drawn is not None:
-            plain.load_state_dict(drawn)
+            module.load_state_dict(drawn)
     return network
 
 

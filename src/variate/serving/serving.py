@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from variate.errors import UsageError
 from variate.random.average import mean_log_probabilities
 from variate.random.keys import fresh_keys
+from variate.random.many import draws
 from variate.random.network import RandomNetwork
 from variate.random.seeding import outputs_under
 
@@ -59,7 +60,7 @@ class Served:
         replica, keys = self._replica(), fresh_keys(self.draws)
         if self._alone:
             with torch.no_grad():
-                return mean_log_probabilities(replica.draws(x, keys))
+                return mean_log_probabilities(draws(replica, x, keys))
         return mean_log_probabilities(outputs_under(replica, x, keys))
 
     def _side_by_side(self, x: Tensor) -> bool:
@@ -73,7 +74,7 @@ class Served:
         """Whether the network draws from torch's generator, which all threads share."""
         before = torch.get_rng_state()
         with torch.no_grad(), torch.random.fork_rng():
-            self._replica().draws(x, fresh_keys(1))
+            draws(self._replica(), x, fresh_keys(1))
             return not torch.equal(before, torch.get_rng_state())
 
     def _replica(self) -> Any:

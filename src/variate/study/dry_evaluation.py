@@ -21,7 +21,7 @@ from variate.evaluation.cascade import DRAWS as COMPARED
 from variate.evaluation.diagnostics import EXAMPLES, measurements
 from variate.evaluation.evaluate import budget_of
 from variate.evaluation.evaluation import Evaluation
-from variate.evaluation.plan import ENSEMBLE, MEAN, Plan, Target, launch
+from variate.evaluation.plan import ENSEMBLE, MEAN, Plan, Target, perturb
 from variate.evaluation.suites import Suite, suite_of
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, modality_of
@@ -132,7 +132,7 @@ class Evaluated:
             )
             x = self.modality.prepared(self.x[:1], budget, network).to(label.device)
             with left_as_found(network):
-                _, oracle = launch(target, one, budget, x, label)
+                _, oracle = perturb(target, one, budget, x, label, checked=False)
             self.counts[known] = int(oracle.queries.forwards[0]), int(oracle.queries.backwards[0])
         forwards, backwards = self.counts[known]
         return forwards * draws, backwards * draws

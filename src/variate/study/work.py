@@ -20,6 +20,7 @@ from variate.evaluation.diagnostics import doubt
 from variate.evaluation.evaluate import evaluate
 from variate.evaluation.evaluation import Evaluation
 from variate.inputs.budget import Budget
+from variate.random import plain
 from variate.random.network import RandomNetwork
 from variate.records.file import RECORDS, Records
 from variate.records.schema import Part
@@ -154,7 +155,7 @@ def _twins(network: nn.Module) -> dict[str, nn.Module]:
     """The deterministic networks that a random one contains, by what they are."""
     if not isinstance(network, RandomNetwork):
         return {}
-    return dict(zip(TWINS, (network.mean(), network.at(FROZEN_KEY)), strict=True))
+    return dict(zip(TWINS, (plain.mean(network), plain.at(network, FROZEN_KEY)), strict=True))
 
 
 def _draw_curves(

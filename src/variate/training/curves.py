@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from variate.errors import UsageError
+from variate.random import measures
 from variate.random.network import RandomNetwork
 from variate.training.history import History
 
@@ -57,7 +58,7 @@ def _values(history: History, network: nn.Module) -> dict[str, float]:
     series = {"loss": history.losses, "accuracy/clean": history.validation, "accuracy/robust": history.robust}
     values = {name: points[-1] for name, points in series.items() if points}
     if isinstance(network, RandomNetwork):
-        sizes = network.sizes()
-        for name, std in network.stds().items():
+        sizes = measures.sizes(network)
+        for name, std in measures.stds(network).items():
             values[f"scale/{name}"] = float(std.detach().square().mean().sqrt() / sizes[name])
     return values

@@ -14,6 +14,7 @@ from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, Reach
 from variate.oracle.losses import Loss, cross_entropy
 from variate.oracle.oracle import GradientOracle
+from variate.random.fixing import fixed
 from variate.random.keys import Stream, hash_words
 from variate.random.network import RandomNetwork
 from variate.random.seeding import Kind, kind_of, left_as_found
@@ -96,7 +97,7 @@ class InnerAttack:
             return
         self._held = self._stream.index
         try:
-            with self._network.fixed(self._stream.next()):
+            with fixed(self._network, self._stream.next()):
                 yield
         finally:
             self._held = None

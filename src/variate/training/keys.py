@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from torch import nn
 
+from variate.random.fixing import keys_from
 from variate.random.keys import Stream, hash_words
 from variate.random.network import RandomNetwork
 
@@ -19,4 +20,4 @@ def apart(purpose: str, seed: int, epoch: int) -> Stream:
 
 def drawing(network: nn.Module, stream: Stream) -> AbstractContextManager[None]:
     """Inside, a random network takes its keys from ``stream``; any other is as it was."""
-    return network.keys_from(stream) if isinstance(network, RandomNetwork) else nullcontext()
+    return keys_from(network, stream) if isinstance(network, RandomNetwork) else nullcontext()

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from variate.random.measures import scale_parameters
 from variate.random.network import RandomNetwork
 from variate.training.recipe import Recipe
 
@@ -18,7 +19,7 @@ MOMENTUM = 0.9
 
 def optimizer_of(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """AdamW, or SGD with Nesterov's momentum; the learned tensors beside the means learn faster and never decay."""
-    scales = network.scale_parameters() if isinstance(network, RandomNetwork) else []
+    scales = scale_parameters(network) if isinstance(network, RandomNetwork) else []
     known = {id(p) for p in scales}
     means = [p for p in network.parameters() if p.requires_grad and id(p) not in known]
     groups: list[dict[str, Any]] = [{"params": means, "lr": recipe.lr, "weight_decay": recipe.weight_decay}]

@@ -18,6 +18,7 @@ from variate.errors import UsageError
 from variate.fields import defaults_of
 from variate.hashing import fingerprint
 from variate.options import parse
+from variate.random import measures
 from variate.random.keys import hash_words
 from variate.random.network import RandomNetwork
 from variate.records.schema import NetworkLine, Record, RunLine, Scale
@@ -149,8 +150,8 @@ def describe(card: Card, network: nn.Module, name: str, *, group: str | None = N
         )
     ]
     if isinstance(network, RandomNetwork):
-        sizes = network.sizes()
-        for parameter, std in network.stds().items():
+        sizes = measures.sizes(network)
+        for parameter, std in measures.stds(network).items():
             values = std.detach()
             lines.append(
                 Scale(

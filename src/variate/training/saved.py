@@ -22,6 +22,7 @@ from variate.datasets.info import Facts
 from variate.errors import CheckpointError, UsageError, unknown_name
 from variate.hashing import fingerprint
 from variate.options import names_code, parse, whole
+from variate.random.measures import sites
 from variate.random.network import RandomNetwork
 from variate.random.randomize import randomize
 from variate.training.defense import defended
@@ -176,7 +177,7 @@ def load_start(network: nn.Module, folder: str | Path, architecture: str) -> Non
 
 def families_of(network: nn.Module) -> dict[str, str]:
     """The family of every random parameter by name; empty for a deterministic network."""
-    return {site.name: site.family for site in network.sites} if isinstance(network, RandomNetwork) else {}
+    return {site.name: site.family for site in sites(network)} if isinstance(network, RandomNetwork) else {}
 
 
 def save_training(

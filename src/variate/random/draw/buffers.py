@@ -31,23 +31,20 @@ class Memory:
             copies: see above.
         """
         (known, kept), self._kept = self._kept, (None, [])  # two threads never get the same
-        if known != (purpose, copies) or not _free(kept):
+        count = torch._C._storage_Use_Count
+        if not (
+            known == (purpose, copies)
+            # what inference mode made cannot be part of a graph
+            and not (kept and kept[0].is_inference() and not torch.is_inference_mode_enabled())
+            # only this list refers to its tensors: no module, no graph, no view, no other name
+            and _references(kept) == [ALONE] * len(kept)
+            and [t._use_count() for t in kept] == [1] * len(kept)  # type: ignore[attr-defined]
+            and max([count(t.untyped_storage()._cdata) for t in kept], default=0) <= 2  # t, and what was just made
+        ):
             rows = () if copies is None else (copies,)
             kept = [torch.empty((*rows, *like.shape), dtype=like.dtype, device=like.device) for like in likes]
         self._kept = ((purpose, copies), kept)
         return list(kept)
-
-
-def _free(tensors: list[Tensor]) -> bool:
-    """Whether only this list refers to its tensors: no module, no graph, no view, no other name."""
-    if tensors and tensors[0].is_inference() and not torch.is_inference_mode_enabled():
-        return False  # what inference mode made cannot be part of a graph
-    count = torch._C._storage_Use_Count
-    return (
-        _references(tensors) == [ALONE] * len(tensors)
-        and [t._use_count() for t in tensors] == [1] * len(tensors)  # type: ignore[attr-defined]
-        and max([count(t.untyped_storage()._cdata) for t in tensors], default=0) <= 2  # t, and what was just made
-    )
 
 
 def _references(tensors: list[Tensor]) -> list[int]:

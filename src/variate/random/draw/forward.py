@@ -5,42 +5,46 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from variate.random.draw.shadows import Places
+from variate.random.handle import handle_of
 from variate.random.noise import traced
 from variate.random.parameters import parameter_at
 
-if TYPE_CHECKING:
-    from variate.random.network import RandomNetwork
 
-
-def run(net: RandomNetwork, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    """The original forward under the draw of the next key.
+def drawing(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """A forward of the same signature that runs ``forward`` under the draw of the network's next key.
 
     Activation checkpointing runs parts of a forward again during the backward pass. A hook on every output therefore
     puts this forward's draw back in place until that backward pass has ended.
     """
-    if torch.compiler.is_compiling():
-        return _traced(net, forward, args, kwargs)
-    places = net._found_places()
-    recording = torch.is_grad_enabled()
-    with nullcontext() if net._learn or not recording else torch.no_grad():
-        drawn = net._draws.draw(net.take_key(), places.groups(), net._units())
-    places.put(drawn)
-    try:
-        output = forward(net, *args, **kwargs)
-    finally:
-        places.clear()
-    if recording:
-        for tensor in (output,) if isinstance(output, Tensor) else tree_leaves(output):
-            if isinstance(tensor, Tensor) and tensor.grad_fn is not None:
-                tensor.register_hook(functools.partial(_put_back, places, drawn))  # type: ignore[no-untyped-call]
-    return output
+
+    @functools.wraps(forward)
+    def drawn_forward(net: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return _traced(net, forward, args, kwargs)
+        handle = handle_of(net)
+        places = handle.places_in(net)
+        recording = torch.is_grad_enabled()
+        with nullcontext() if handle.learn or not recording else torch.no_grad():
+            drawn = handle.draws.draw(handle.take_key(), places.groups(), handle.units(net))
+        places.put(drawn)
+        try:
+            output = forward(net, *args, **kwargs)
+        finally:
+            places.clear()
+        if recording:
+            for tensor in (output,) if isinstance(output, Tensor) else tree_leaves(output):
+                if isinstance(tensor, Tensor) and tensor.grad_fn is not None:
+                    tensor.register_hook(functools.partial(_put_back, places, drawn))  # type: ignore[no-untyped-call]
+        return output
+
+    return drawn_forward
 
 
 def _put_back(places: Places, drawn: Sequence[Tensor], gradient: Tensor) -> None:
@@ -53,13 +57,14 @@ def _put_back(places: Places, drawn: Sequence[Tensor], gradient: Tensor) -> None
     torch.autograd.Variable._execution_engine.queue_callback(places.clear)
 
 
-def _traced(net: RandomNetwork, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+def _traced(net: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """The same in operations that a tracer can follow, under a key that is data."""
-    key = traced.key_of(net._ticket, net._holder, net._key)
-    groups = [tuple([parameter_at(net, place) for place in places]) for places in net._draws.places]
-    with torch.set_grad_enabled(torch.is_grad_enabled() and net._learn):
-        drawn = net._draws.traced(key, groups, net._units())
-    shadows = [(owner, number) for number, site in enumerate(net.sites) for owner in site.owners]
+    handle = handle_of(net)
+    key = traced.key_of(handle.ticket, handle.holder, handle.key)
+    groups = [tuple([parameter_at(net, place) for place in places]) for places in handle.draws.places]
+    with torch.set_grad_enabled(torch.is_grad_enabled() and handle.learn):
+        drawn = handle.draws.traced(key, groups, handle.units(net))
+    shadows = [(owner, number) for number, site in enumerate(handle.sites) for owner in site.owners]
     for (path, attribute), number in shadows:
         vars(net.get_submodule(path))[attribute] = drawn[number]
     output = forward(net, *args, **kwargs)

@@ -53,7 +53,13 @@ class Fusion:
         """
         tensors = list(chain.from_iterable([group[:2] for group in groups]))
         last = self._last.get(numbers)
-        if last is not None and _alike(last, tensors):
+        if (
+            last is not None
+            and [id(tensor) for tensor in tensors] == last.tensors
+            and [tensor.data_ptr() for tensor in tensors] == last.addresses
+            and [tensor.dtype for tensor in tensors] == last.dtypes
+            and all(map(Tensor.is_contiguous, tensors))
+        ):
             return last.answer
         answer = self._found(groups, range(len(groups)) if numbers is None else numbers)
         if all(tensor.is_leaf for tensor in tensors):  # others are new at every call
@@ -85,15 +91,6 @@ class Fusion:
             inner = math.prod(mean.shape[self._sites[number].channel + 1 :]) if groups > 1 else 1
         kind = cast(LocationScale, self._laws[number]).kind
         return Row(self._sites[number].uid, kind, mean.numel(), self._plain[number], inner, groups)
-
-
-def _alike(last: _Last, tensors: Sequence[Tensor]) -> bool:
-    return (
-        [id(tensor) for tensor in tensors] == last.tensors
-        and [tensor.data_ptr() for tensor in tensors] == last.addresses
-        and [tensor.dtype for tensor in tensors] == last.dtypes
-        and all(map(Tensor.is_contiguous, tensors))
-    )
 
 
 def _sampler(device: torch.device) -> type[Table] | None:

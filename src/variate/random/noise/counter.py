@@ -34,4 +34,4 @@ def noise(
 
 def rows(kind: Kind, keys: Sequence[int], uid: int, count: int, *, device: torch.device | str = "cpu") -> Tensor:
     """Noise of one tensor under several keys, float32, one row per key: shape (len(keys), count)."""
-    return torch.stack([noise(kind, key, uid, (count,), device=device) for key in keys])
+    return torch.stack([eager.noise(kind, key, uid, (count,), torch.device(device)) for key in keys])

@@ -25,7 +25,7 @@ from variate.random.noise.kinds import KINDS, Kind
 
 
 class KeyHolder(Protocol):
-    """What hands out keys: a random network."""
+    """What hands out keys: the handle of a random network."""
 
     def take_key(self) -> int:
         """The key of the next call."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from variate.random import measures
 from variate.random.network import RandomNetwork
 from variate.registry import objective
 
@@ -23,6 +24,6 @@ def entropy(net: RandomNetwork, x: Tensor, y: Tensor) -> Tensor:
         x: unused; every objective has the same arguments.
         y: unused.
     """
-    counts = {name: std.numel() for name, std in net.stds().items()}
-    units = torch.stack([counts[name] * size.log() for name, size in net.sizes().items()]).sum()
-    return (units - net.entropy()) / sum(counts.values())
+    counts = {name: std.numel() for name, std in measures.stds(net).items()}
+    units = torch.stack([counts[name] * size.log() for name, size in measures.sizes(net).items()]).sum()
+    return (units - measures.entropy(net)) / sum(counts.values())

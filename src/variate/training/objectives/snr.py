@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from variate.random import measures
 from variate.random.network import RandomNetwork
 from variate.registry import objective
 
@@ -26,7 +27,7 @@ def snr(net: RandomNetwork, x: Tensor, y: Tensor, *, target: float = 5.0) -> Ten
         y: unused.
         target: the largest signal-to-noise ratio that costs nothing, above 0.
     """
-    sizes = net.sizes()
-    ratios = [(sizes[name] / std.square().mean().sqrt()).log() for name, std in net.stds().items()]
+    sizes = measures.sizes(net)
+    ratios = [(sizes[name] / std.square().mean().sqrt()).log() for name, std in measures.stds(net).items()]
     excess = torch.stack(ratios) - torch.log(torch.tensor(target))  # (number of tensors,)
     return excess.relu().square().mean()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from variate.random.measures import kl
 from variate.random.network import RandomNetwork
 from variate.training.clock import Clock
 
@@ -18,4 +19,4 @@ def weighed_divergence(net: RandomNetwork, clock: Clock, *, prior: float, rise: 
         rise: the share of the training over which the weight rises linearly; 0: full from the start.
     """
     weight = min(1.0, clock.share / rise) if rise else 1.0
-    return net.kl(prior) * (weight / clock.examples)
+    return kl(net, prior) * (weight / clock.examples)

@@ -1,0 +1,45 @@
+"""Which draw the next call of a random network uses: that of a fixed key, or that of the next key of a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+from variate.random.handle import handle_of
+from variate.random.keys import Stream, check_key
+
+
+@contextmanager
+def fixed(net: nn.Module, key: int, *, learn: bool = True) -> Iterator[None]:
+    """Inside, every call of ``net`` uses the draw of ``key``.
+
+    Args:
+        net: a random network.
+        key: the draw.
+        learn: whether gradients reach the parameters.
+    """
+    handle = handle_of(net)
+    before = handle.key, handle.learn
+    handle.key, handle.learn = check_key(key), learn
+    try:
+        yield
+    finally:
+        handle.key, handle.learn = before
+
+
+@contextmanager
+def keys_from(net: nn.Module, stream: Stream) -> Iterator[None]:
+    """Inside, ``net(x)`` takes its keys from ``stream``."""
+    handle = handle_of(net)
+    before, handle.stream = handle.stream, stream
+    try:
+        yield
+    finally:
+        handle.stream = before
+
+
+def stream(net: nn.Module) -> Stream:
+    """The stream from which ``net(x)`` takes its keys; seeded by the operating system unless another was given."""
+    return handle_of(net).stream

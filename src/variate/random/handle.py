@@ -1,0 +1,120 @@
+"""Everything that makes a module random, in one object behind one private attribute of the user's module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from variate.errors import RandomizeError, UsageError
+from variate.random.distribution import Site
+from variate.random.draw.node import Draws
+from variate.random.draw.shadows import Places
+from variate.random.keys import Stream
+from variate.random.noise import traced
+from variate.random.parameters import HANDLE, root_mean_squares
+from variate.random.scale import one
+
+
+class Handle:
+    """The state of one random network. Means and scales are not here: they are parameters of the user's modules.
+
+    It does not refer to its network, which refers to it: without a cycle, memory is freed with the last reference.
+    A copy starts anew where the network's state must not be shared: caches, and keys from the system's entropy.
+
+    Args:
+        sites: the random parameters.
+        original: the class of the user's module.
+        taken: public names that the user's module has itself, so that they are not put on the random network.
+        stream: where the keys of ``net(x)`` come from; without one, seeded from the operating system's entropy.
+        key: the key that is fixed now, if any.
+        learn: whether gradients reach the parameters.
+
+    Attributes:
+        draws: makes the draws.
+        ticket: a tensor of one int64, written at every run of a compiled graph so that no two runs are merged.
+        holder: the number under which compiled graphs ask for a key.
+    """
+
+    def __init__(
+        self,
+        sites: tuple[Site, ...],
+        original: type[nn.Module],
+        taken: frozenset[str] = frozenset(),
+        stream: Stream | None = None,
+        key: int | None = None,
+        learn: bool = True,
+    ) -> None:
+        self.sites = sites
+        self.original = original
+        self.taken = taken
+        self.stream = stream or Stream("serve")
+        self.key = key
+        self.learn = learn
+        self.draws = Draws(sites)
+        self.ticket = torch.zeros((), dtype=torch.int64)
+        self.holder = traced.enlist(self)
+        self._places: Places | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        stream = None if self.stream.seed is None else self.stream  # a copy that repeated our keys would be predictable
+        return Handle, (self.sites, self.original, self.taken, stream, self.key, self.learn)
+
+    def take_key(self) -> int:
+        """The key of the next call: the fixed one, or the next of the stream."""
+        return self.stream.next() if self.key is None else self.key
+
+    def places_in(self, net: nn.Module) -> Places:
+        """Where the sites are now in the network of this handle."""
+        places = self._places
+        if places is None or not places.hold(net):
+            places = self._places = Places(net, self.sites)
+        return places
+
+    def draw(self, net: nn.Module, key: int) -> list[Tensor]:
+        """One draw of every site, differentiable where grad mode is on."""
+        return self.draws.draw(key, self.places_in(net).groups(), self.units(net))
+
+    def draw_many(self, net: nn.Module, keys: Sequence[int], chosen: Sequence[int] | None = None) -> list[Tensor]:
+        """The draws of many keys, stacked, of all sites or of those with the given numbers: (S, ...) each."""
+        numbers = list(range(len(self.sites))) if chosen is None else list(chosen)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.learn):
+            return self.draws.many(keys, self.places_in(net).groups(), self.units(net), numbers)
+
+    def scaled(self, net: nn.Module) -> Iterator[tuple[Site, tuple[Tensor, ...]]]:
+        """Every site with (mean, scale, *learned)."""
+        groups, units = self.places_in(net).groups(), self.units(net) or [None] * len(self.sites)
+        for site, (mean, rho, *learned), unit in zip(self.sites, groups, units, strict=True):
+            scale = site.scaling.scale_of(rho, one(mean) if unit is None else unit)
+            yield site, (mean, scale, *learned)
+
+    def units(self, net: nn.Module) -> list[Tensor | None] | None:
+        """The size of every site whose scale depends on one; None if none does."""
+        if not self.draws.needs_unit:
+            return None
+        sizes = root_mean_squares(net, self.sites)
+        return [sizes[s.name] if s.scaling.needs_unit and not s.law.relative else None for s in self.sites]
+
+    def learned_places(self) -> list[tuple[str, str]]:
+        """(path, attribute) of every learned tensor beside the means, once each."""
+        return list(dict.fromkeys(place for site in self.sites for place in site.learned_places()))
+
+
+def handle_of(net: nn.Module) -> Handle:
+    """The handle of a random network.
+
+    Raises:
+        UsageError: for any other module.
+        RandomizeError: where the user's own code has written over it.
+    """
+    handle = getattr(net, HANDLE, None)
+    if isinstance(handle, Handle):
+        return handle
+    if handle is None:
+        raise UsageError(f"{type(net).__name__} is not a random network", todo="make one of it: variate.randomize(net)")
+    raise RandomizeError(
+        f"the code of {type(net).__name__} has set {HANDLE}, where a random network keeps its state",
+        todo=f"rename the module's own attribute {HANDLE}",
+    )
