@@ -11,6 +11,7 @@ from variate.oracle.oracle import ORACLES, GradientOracle, LabelOracle, Oracle, 
 from variate.oracle.repeated_draws import PATIENCE
 from variate.random import seeding as keyed
 from variate.random.average import mean_log_probabilities
+from variate.random.handle import handle_of
 from variate.random.keys import STREAMS, Stream, stream_of
 from variate.random.randomize import randomize
 from variate.testing.coin import Coin, shared_coin
@@ -372,8 +373,8 @@ def test_the_footprint_is_what_autograd_saves():
 def test_draws_are_grouped_only_where_a_group_fits_in_memory(ask, net, x, y, monkeypatch):
     net, x, y = net.eval(), x[:4], y[:4]
     needed = footprint(net, x)
-    forward, runs = net._original.forward, []
-    monkeypatch.setattr(net._original, "forward", lambda self, x: runs.append(len(x)) or forward(self, x))
+    forward, runs = handle_of(net).original.forward, []
+    monkeypatch.setattr(handle_of(net).original, "forward", lambda self, x: runs.append(len(x)) or forward(self, x))
     for passes, expected in ((8 * 4, [4]), (8 * 4 - 1, [4] * 8), (3, [3, 1] * 8)):
         oracle = GradientOracle(net, draws=8, stream=search(), kind="keyed", memory=passes * needed)
         for _ in range(2):  # at first it is found out whether draws can be grouped, and how much memory they take
