@@ -26,12 +26,13 @@ import numpy as np
 
 from variate.records.file import Records, pack
 from variate.records.schema import Claim, Example, NetworkLine, Record, RunLine
-from variate.report import printing
 from variate.report.page import page_text
 
 STUDY = Path(__file__).parent.parent / "docs" / "results" / "scales" / "records.jsonl.gz"
 EXAMPLES, DRAWS = 10_000, 160
 REPEATS = 3
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = ("--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update")
 ASKED = 1000.0  # target: milliseconds until the page of 10,000 examples has loaded
 
 
@@ -92,14 +93,14 @@ def clocked(make: Callable[[], Any]) -> tuple[float, Any]:
 
 def opened(page: str, visits: int = 5) -> float | None:
     """Median milliseconds until a page has loaded; None without a browser."""
-    found = next((path for name in printing.BROWSERS if (path := shutil.which(name))), None)
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
         return None
     if found is None:
         return None
-    flags = [*printing.FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    flags = [*FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         path = Path(folder) / "page.html"
         path.write_text(page, encoding="utf-8")

@@ -7,7 +7,7 @@ from strict_skips import ALLOWED, StrictSkips, allowed_reasons, is_strict
 from torch import nn
 from torchvision_operators import declare_operators
 
-from variate.random import fixing
+from variate.random.draw.node import Draws
 from variate.random.randomize import randomize
 
 sys.path.append(str(Path(sys.prefix) / "peers"))  # what `make test` installs for comparison alone
@@ -33,10 +33,11 @@ def net(mlp):
 
 @pytest.fixture
 def fixed_keys(monkeypatch):
-    """Every key that was fixed for a random network, in order."""
+    """Every key under which a random network was drawn, in order, one by one or in a group."""
     used = []
-    check = fixing.check_key
-    monkeypatch.setattr(fixing, "check_key", lambda key: used.append(key) or check(key))
+    draw, many = Draws.draw, Draws.many
+    monkeypatch.setattr(Draws, "draw", lambda self, key, *rest: used.append(key) or draw(self, key, *rest))
+    monkeypatch.setattr(Draws, "many", lambda self, keys, *rest: used.extend(keys) or many(self, keys, *rest))
     return used
 
 

@@ -1,4 +1,4 @@
-"""The list of attacks, made from the facts that each attack declares."""
+"""The page that lists all attacks, generated from their declared facts."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from docs.generate.entry_text import cell, cited, linked, ours
 from variate.registry import Entry
 
 GROUPS = {
-    "gradient": ("White-box", "They take gradients of the averaged loss."),
-    "scores": ("Black-box, with scores", "They see the averaged scores of the inputs they query."),
-    "labels": ("Black-box, with labels", "They see the label that most of the draws give."),
-    "none": ("Without queries", "They use another network, and never query the one under attack."),
+    "gradient": ("White-box", "These attacks use gradients of the averaged loss."),
+    "scores": ("Black-box, with scores", "These attacks see the averaged scores of the inputs they query."),
+    "labels": ("Black-box, with labels", "These attacks see the label that most of the draws predict."),
+    "none": ("Without queries", "These attacks use another network, and never query the one under attack."),
 }
-HEAD = ["| attack | what it does | norms | can | source |", "|:--|:--|:--|:--|:--|"]
+HEAD = ["| attack | what it does | norms | features | source |", "|:--|:--|:--|:--|:--|"]
 
 
 def attack_page() -> str:
@@ -27,15 +27,16 @@ def attack_page() -> str:
 
 INTRODUCTION = (
     "Every attack works on random networks: it sees the network through an oracle that averages over fresh draws "
-    "([evaluate a network](evaluate.md)). *Aims*: it supports a target label (`target=`). *Smallest*: it looks for the "
-    "smallest perturbation within the budget. Options go in brackets: `--attack 'pgd(steps=100, restarts=3)'`. All "
-    "attacks take `draws`, `average`, `keys` and `target`; [each attack in full](entries/attacks.md) lists its other "
-    "options. `variate list attacks` prints this list."
+    "([evaluate a network](evaluate.md)). *Targeted*: it supports a target label (`target=`). *Minimum norm*: it looks "
+    "for the smallest perturbation within the budget. Options go in brackets: `--attack 'pgd(steps=100, restarts=3)'`. "
+    "All attacks take `draws`, `average`, `keys` and `target`; [each attack in full](entries/attacks.md) lists its "
+    "other options. `variate list attacks` prints this list."
 )
 
 
 def _row(entry: Entry) -> str:
     facts = entry.facts
-    marks = [word for word, held in (("aims", facts["targeted"]), ("smallest", facts["minimal"])) if held]
-    columns = [linked(entry), cell(entry.summary), ", ".join(facts["norms"]), ", ".join(marks), cited(facts["cite"])]
+    named = (("targeted", facts["targeted"]), ("minimum norm", facts["minimal"]))
+    features = [name for name, present in named if present]
+    columns = [linked(entry), cell(entry.summary), ", ".join(facts["norms"]), ", ".join(features), cited(facts["cite"])]
     return f"| {' | '.join(columns)} |"

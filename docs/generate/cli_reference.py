@@ -1,4 +1,4 @@
-"""The page of the command line, generated from the commands."""
+"""The command-line page, generated from the commands."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from variate.cli.settings import OURS, option_of
 HEAD = """# The command line
 
 This page is generated from the commands (`python -m docs.generate.site`);
-`variate COMMAND -h` says the same.
+`variate COMMAND -h` prints the same.
 
 ## Where values come from
 
-The value of an option is that of the command line; without it that of the environment, `VARIATE_COMMAND_OPTION`
-(`VARIATE_TRAIN_BATCH_SIZE`; several values with spaces between them); without it that of a file; without it its
-default. The file is `--config FILE`, or the one that `VARIATE_CONFIG` names, or `variate.toml` in the present folder.
-What stands above its tables holds for every command that has such an option:
+The value of an option comes from the first of these that sets it: the command line; the environment variable
+`VARIATE_COMMAND_OPTION` (such as `VARIATE_TRAIN_BATCH_SIZE`; separate several values with spaces); the configuration
+file; the default. The configuration file is `--config FILE`, the one named by `VARIATE_CONFIG`, or `variate.toml` in
+the current folder. Values above the first table of the file apply to every command that has the option:
 
 ```toml
 seed = 3
@@ -35,16 +35,16 @@ deployment = ["single", "mean-16"]
 quiet = true
 ```
 
-A name that no command knows, in the file or in the environment, is an error. Every command has these options too:
+An unknown name in the file or the environment is an error. Every command also has these options:
 
 """
 TAIL = """
-The command that the records keep holds what the environment and the file added, so that it repeats the run without
-them.
+The command stored in the records includes the values from the environment and the file, so that it repeats the run
+without them.
 
 ## Exit codes, errors, output
 
-0 is done; 1: something is missing, damaged or failed; 2: the command cannot be meant like this; 130: stopped by Ctrl-C.
+The exit code is 0 for success, 1 if something is missing, damaged or failed, 2 for a usage error, and 130 after Ctrl-C.
 An error says what was found, what was expected and what to do. Progress goes to standard error, as a bar on a terminal
 and as a line every ten seconds elsewhere; results go to standard output, as one JSON document with `--json`.
 
@@ -78,7 +78,7 @@ def examples(command: Any) -> list[str]:
 
 
 def _usage(start: str, command: Any) -> str:
-    """What must be given, in one line."""
+    """The usage line: required arguments and options."""
     words = [start]
     for parameter in command.params:
         if parameter.param_type_name == "argument":

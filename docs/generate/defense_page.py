@@ -1,4 +1,4 @@
-"""The lists of defenses and objectives, made from the facts that each declares."""
+"""The page that lists all defenses and objectives, generated from their declared facts."""
 
 from __future__ import annotations
 
@@ -8,29 +8,32 @@ from variate.registry import Entry
 
 GROUPS = {
     "none": ("No defense", "The baseline for all others."),
-    "ours": ("Every parameter a distribution", "Networks whose every parameter has a learned mean and scale."),
-    "distillation": ("Distillation", "A network trained on the softened answers of another one."),
-    "adversarial training": ("Adversarial training", "Deterministic networks, trained on adversarial inputs."),
-    "randomized": ("Other randomized networks", "Noise on inputs, features or some weights, members drawn at random."),
+    "ours": ("Every parameter a distribution", "Networks in which every parameter has a learned mean and scale."),
+    "distillation": ("Distillation", "Networks trained on the softened outputs of another network."),
+    "adversarial training": ("Adversarial training", "Deterministic networks trained on adversarial inputs."),
+    "randomized": (
+        "Other randomized networks",
+        "Noise on inputs, features or some weights, or randomly drawn members.",
+    ),
 }
 NEEDS = {
     "nothing": "any network",
     "distribution": "a random network",
-    "layers": "layers put in by its defense",
+    "layers": "layers added by its defense",
     "perturb": "an inner attack",
     "teacher": "a teacher",
 }
 INTRODUCTION = """\
-`variate train --defense NAME` builds the network, chooses the objective and trains it; options go in brackets:
-`--defense "pni(share=channel)"`. All start from the same data, architecture, seed and budget, and are attacked and
-judged alike. `variate list defenses` and `variate list objectives` print these lists;
-each name links to the full entry.
+`variate train --defense NAME` builds the network, selects the objective and trains it; options go in brackets:
+`--defense "pni(share=channel)"`. All defenses start from the same data, architecture, seed and budget, and are attacked
+and judged in the same way. `variate list defenses` and `variate list objectives` print these lists; each name links to
+the full entry.
 """
 OBJECTIVES = """\
 ## Objectives
 
-Objectives can be summed, with weights and options: `--objective "adversarial(draws=4)+snr(target=10):0.5"`. Those
-with an inner attack that are summed share its inputs.
+Objectives can be summed, with weights and options: `--objective "adversarial(draws=4)+snr(target=10):0.5"`. Terms
+with an inner attack share its inputs.
 """
 
 
@@ -49,12 +52,12 @@ def defense_page() -> str:
 
 
 def _table(entries: list[Entry]) -> list[str]:
-    """The defenses of a group; a column that none of them fills is left out."""
+    """The table of a group of defenses, without empty columns."""
     columns = {
         "defense": [linked(entry) for entry in entries],
         "what it is": [cell(entry.summary) for entry in entries],
         "trained with attacks": ["yes" if entry.facts["adversarial"] else "no" for entry in entries],
-        "what differs from its source": [cell(entry.facts["differs"]) for entry in entries],
+        "differences from its source": [cell(entry.facts["differs"]) for entry in entries],
         "source": [cited(entry.facts["cite"]) for entry in entries],
     }
     filled = {name: texts for name, texts in columns.items() if any(texts)}

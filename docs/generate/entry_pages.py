@@ -1,4 +1,4 @@
-"""The pages of all entries of a kind in full, from what each says of itself: formula, options, source."""
+"""The reference page of a kind of entry, generated from docstrings and facts: formula, options, source."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TITLES = {
 }
 SHOWN = ("access", "norms", "modality", "budget", "shape", "classes", "group", "needs")
 SECTION = re.compile(r"^(Args|Returns|Raises|Example|Examples|Attributes|Note):\s*$")
-UNLISTED = ("source", "target", "budget")  # what an attack gets from the evaluation
+UNLISTED = ("source", "target", "budget")  # arguments of an attack that the evaluation sets
 
 
 def entry_page(kind: str) -> str:
@@ -30,7 +30,7 @@ def entry_page(kind: str) -> str:
     head = [
         f"# {TITLES[kind]}",
         "",
-        f"Made from the entries themselves; `variate list {kind}` prints them in short.",
+        f"Generated from the docstrings of the entries; `variate list {kind}` prints the short list.",
         "",
     ]
     return "\n".join([*head, *(line for entry in ours(kind) for line in _section(entry))]).rstrip() + "\n"
@@ -47,12 +47,12 @@ def _section(entry: Entry) -> list[str]:
     facts = [f"{name}: {_fact(entry.facts[name])}" for name in SHOWN if entry.facts.get(name)]
     lines += [f"*{'; '.join(facts)}*", ""] if facts else []
     differs, cite = entry.facts.get("differs"), entry.facts.get("cite")
-    lines += [f"What differs from the source: {marked(differs)}", ""] if differs else []
+    lines += [f"Differences from the source: {marked(differs)}", ""] if differs else []
     return lines + ([f"Source: {cited(cite)}.", ""] if cite else [])
 
 
 def _parts(docstring: str) -> tuple[str, dict[str, str]]:
-    """The running text of a docstring, and what it says of each argument."""
+    """The text of a docstring before its first section, and the descriptions of its arguments."""
     text: list[str] = []
     arguments: dict[str, str] = {}
     section, last = "", ""
@@ -63,20 +63,22 @@ def _parts(docstring: str) -> tuple[str, dict[str, str]]:
         elif not section:
             text.append(line)
         elif section == "Args" and line.startswith("    ") and not line.startswith("     ") and ":" in line:
-            last, _, said = line.strip().partition(":")
-            arguments[last] = said.strip()
+            last, _, description = line.strip().partition(":")
+            arguments[last] = description.strip()
         elif section == "Args" and last and line.strip():
             arguments[last] += f" {line.strip()}"
-    return marked("\n".join(text).strip()), {name: marked(said) for name, said in arguments.items()}
+    return marked("\n".join(text).strip()), {name: marked(description) for name, description in arguments.items()}
 
 
 def _options(loaded: Any) -> dict[str, str]:
-    """What may be chosen, with its default: the fields of a family, the keyword arguments of anything else."""
+    """Options with their defaults: the fields of a family, the keyword arguments of anything else."""
     if dataclasses.is_dataclass(loaded):
         return {f.name: f"{f.default}" for f in dataclasses.fields(loaded) if f.default is not dataclasses.MISSING}
     parameters = inspect.signature(loaded).parameters.values()
-    chosen = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is not p.empty and p.name not in UNLISTED]
-    return {p.name: str(p.default) for p in chosen if not p.name.startswith("_")}
+    options = [
+        p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is not p.empty and p.name not in UNLISTED
+    ]
+    return {p.name: str(p.default) for p in options if not p.name.startswith("_")}
 
 
 def _fact(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What an entry says of itself, as Markdown."""
+"""Names, summaries and citations of entries as Markdown."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from variate import registry
 from variate.registry import Entry
 
 ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
-ESCAPED = re.compile(r"[*_<]")  # what Markdown would read as its own in a formula
+ESCAPED = re.compile(r"[*_<]")  # characters of formulas that Markdown would interpret
 
 
 def ours(kind: str) -> list[Entry]:
-    """The entries of a kind that come with Variate, not those of packages that happen to be installed."""
+    """The built-in entries of a kind, without those of other installed packages."""
     return [entry for entry in registry.entries(kind).values() if entry.module.startswith("variate.")]
 
 
 def linked(entry: Entry) -> str:
-    """An entry's name, that leads from a page above to its section among the entries in full."""
+    """An entry's name, linked to its section on the reference page."""
     return f"[`{entry.name}`](entries/{entry.kind}.md#{entry.name})"
 
 
 def cited(text: str) -> str:
-    """A source with its arXiv numbers as links."""
+    """A citation with its arXiv numbers as links."""
     return ARXIV.sub(r"[arXiv:\1](https://arxiv.org/abs/\1)", text)
 
 
 def cell(text: str) -> str:
-    """Text as it may stand in a table."""
+    """Text escaped for a table cell."""
     return marked(text).replace("\\|", "|").replace("|", "\\|")
 
 
 def marked(text: str) -> str:
-    """Docstrings' double backticks as Markdown's single ones; the stars and underscores of a formula as they are."""
+    """Double backticks become single ones, and the stars and underscores of formulas are escaped."""
     parts = text.replace("``", "`").split("`")
     return "`".join(part if i % 2 else ESCAPED.sub(_escape, part) for i, part in enumerate(parts))
 

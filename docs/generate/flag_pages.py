@@ -1,4 +1,4 @@
-"""The pages on red flags, from what each flag says of itself."""
+"""The pages on red flags, generated from their facts."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def flag_index() -> str:
 
 def _level(entry: Entry) -> str:
     softer = entry.facts["deterministic"]
-    return f"{entry.facts['level']}{f', {softer} for a network that never claimed to be random' if softer else ''}"
+    return f"{entry.facts['level']}{f', {softer} for networks that were not made random' if softer else ''}"
 
 
 INTRODUCTION = (
-    "Every evaluation is searched for signs that its numbers mean less than they say. A flag is computed from the "
-    "records alone; `variate evaluate` and `variate audit` measure what the flags need on the first 64 examples "
-    "(`--no-doubts` leaves that out). No flag is a proof, and no flag raised is none either: the usual checklist is "
-    "not sufficient for random networks (Popovic et al. 2022)."
+    "Every evaluation is checked for signs that its numbers are unreliable. Flags are computed from the records alone; "
+    "`variate evaluate` and `variate audit` make the measurements that flags need on the first 64 examples "
+    "(`--no-doubts` skips them). A flag is no proof, and neither is the absence of flags: the usual checklist is not "
+    "sufficient for random networks (Popovic et al. 2022)."
 )

@@ -1,4 +1,4 @@
-"""Write every page that is generated from the code: attacks, defenses, each entry, each flag, the command line.
+"""Write all generated pages: attacks, defenses, every entry, every flag, the command line.
 
 Run ``python -m docs.generate.site`` in the root of the repository.
 """
@@ -13,21 +13,22 @@ from docs.generate.defense_page import defense_page
 from docs.generate.entry_pages import TITLES, entry_page
 from docs.generate.entry_text import ours
 from docs.generate.flag_pages import flag_index, flag_page
+from docs.generate.suite_table import page_with_suites
 
 
 def pages() -> dict[str, str]:
     """The pages in Markdown, by their path under ``docs``."""
-    made = {"cli.md": reference(), "attacks.md": attack_page(), "defenses.md": defense_page()}
-    made |= {"flags/README.md": flag_index()}
-    made |= {f"entries/{kind}.md": entry_page(kind) for kind in TITLES}
-    return made | {f"flags/{flag.name}.md": flag_page(flag) for flag in ours("flags")}
+    generated = {"cli.md": reference(), "attacks.md": attack_page(), "defenses.md": defense_page()}
+    generated |= {"flags/README.md": flag_index(), "evaluate.md": page_with_suites()}
+    generated |= {f"entries/{kind}.md": entry_page(kind) for kind in TITLES}
+    return generated | {f"flags/{flag.name}.md": flag_page(flag) for flag in ours("flags")}
 
 
 def write(folder: Path) -> None:
     """Write the pages under ``folder``."""
-    for place, text in pages().items():
-        (folder / place).parent.mkdir(parents=True, exist_ok=True)
-        (folder / place).write_text(text, encoding="utf-8")
+    for path, text in pages().items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What went wrong, what was expected, and what to do: every error a user of Variate can cause.
+"""The exceptions that Variate raises: what went wrong, what was expected, and what to do.
 
-Each error carries its parts, so that the command line can draw it as a tree and a program can read it.
-``exit_code`` is the code of the command line: 2 for a usage error, 1 for everything else.
+Each exception keeps these parts as attributes, so that the command line can draw them as a tree and programs can read
+them. ``exit_code`` is the exit status of the command line: 2 for a usage error, 1 for everything else.
 """
 
 from __future__ import annotations
@@ -11,7 +11,14 @@ from collections.abc import Iterable, Sequence
 
 
 class VariateError(Exception):
-    """An error with its parts: the problem, what was expected, what was found (all of it), the next step."""
+    """The base of all exceptions here.
+
+    Args:
+        problem: one sentence that says what went wrong.
+        expected: what would have been accepted.
+        findings: everything that was found wrong, not only the first of it.
+        todo: the next step.
+    """
 
     exit_code = 1
 
@@ -46,42 +53,42 @@ class UsageError(VariateError, ValueError):
 
 
 class InputError(VariateError, ValueError):
-    """The inputs or labels are not what a network on [0, 1] inputs and integer labels can be judged on."""
+    """The inputs are not finite numbers in [0, 1], or the labels are not integers."""
 
 
 class DataError(VariateError):
-    """A data set is missing, incomplete or not what its checksum says."""
+    """A data set is missing, incomplete, or does not match its checksum."""
 
 
 class CheckpointError(VariateError):
-    """A saved network is missing, truncated or not one of ours."""
+    """A saved network is missing, truncated, or was not written by Variate."""
 
 
 class RecordError(VariateError):
-    """Records cannot be read or written; those already written are intact."""
+    """Records cannot be read or written; records already on disk are intact."""
 
 
 class RandomizeError(VariateError):
-    """A module cannot be made random; every reason is in ``findings``."""
+    """A module cannot be made random; ``findings`` lists every reason."""
 
 
 class RepeatedDrawsError(VariateError):
-    """Averaging over draws is not real: draws with different keys gave the same network."""
+    """Draws with different keys gave the same network, so averaging over them has no effect."""
 
 
 class AttackError(VariateError):
-    """An attack broke its contract: it left its budget, the input range, or the shape of its inputs."""
+    """An attack returned inputs outside its budget, outside [0, 1], or of another shape."""
 
 
 class ExportError(VariateError):
-    """A network cannot be written as a graph, or the graph does not do what the network does."""
+    """A network cannot be exported, or the exported graph disagrees with the network."""
 
 
-def unknown_name(what: str, found: str, choices: Sequence[str]) -> UsageError:
-    """The error for a name that does not exist, with the choices and the nearest of them."""
-    near = difflib.get_close_matches(found, choices, n=1, cutoff=0.5)
+def unknown_name(what: str, name: str, choices: Sequence[str]) -> UsageError:
+    """The error for a name that does not exist; it lists the choices and suggests the nearest one."""
+    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
     return UsageError(
-        f"there is no {what} named {found!r}",
+        f"there is no {what} named {name!r}",
         expected=f"one of {', '.join(choices)}" if choices else f"a {what}; none is installed",
         todo=f"did you mean {near[0]!r}?" if near else None,
     )

@@ -1,4 +1,4 @@
-"""A short hash of tensors: which network, which inputs."""
+"""A short hash of tensors, which identifies a network or a set of inputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def fingerprint(tensors: Mapping[str, Tensor] | Sequence[Tensor]) -> str:
-    """A hash of named tensors, or of a list of them: names, shapes, types and values."""
+    """Hash the names (or positions), shapes, types and values of tensors: 16 hexadecimal digits."""
     named = tensors.items() if isinstance(tensors, Mapping) else enumerate(tensors)
     digest = hashlib.blake2b(digest_size=8)
     for name, tensor in named:

@@ -1,36 +1,54 @@
-"""A name with options, as users write it everywhere: ``student-t(df=4, share=channel)``, ``snr(target=10)``."""
+"""A name with options, as users write it everywhere: ``student-t(df=4, share=channel)``, ``snr(target=10)``.
+
+A value in quotes is text, whatever it looks like: ``csv(path='2024, first half.csv')``.
+"""
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from variate.errors import UsageError
 
+PART = re.compile(r"""(?:'[^']*'|"[^"]*"|[^,'"]|['"])+""")  # no comma but in quotes
+QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 FORM = re.compile(r"([\w-]+)\s*(?:\((.*)\))?", re.S)
 
 Value = str | float | bool
 T = TypeVar("T")
 
 
-def parse(text: str, what: str) -> tuple[str, dict[str, Value]]:
+def parse(text: str, what: str, function: Callable[..., Any] | None = None) -> tuple[str, dict[str, Value]]:
     """The name and its options. Raises ``UsageError``.
 
     Args:
-        text: ``name`` or ``name(option=value, ...)``.
+        text: ``name`` or ``name(option=value, ...)``; a value in quotes may hold commas.
         what: what it names, for the error.
+        function: what takes the options: those that it annotates as text are not read as numbers.
     """
     match = FORM.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"{text!r} is not {what}", expected="name, or name(option=value, option=value)")
+    parameters = {} if function is None else inspect.signature(function).parameters
     options: dict[str, Value] = {}
-    for word in filter(None, map(str.strip, (match[2] or "").split(","))):
+    for word in filter(None, map(str.strip, PART.findall(match[2] or ""))):
         option, equals, value = (part.strip() for part in word.partition("="))
         if not equals or not value:
             raise UsageError(f"the option {word!r} of {match[1]} has no value", expected="option=value")
-        options[option] = _value(value)
+        quoted = QUOTED.fullmatch(value)
+        if quoted:
+            options[option] = quoted[1] if quoted[2] is None else quoted[2]
+        else:
+            options[option] = value if option in parameters and _takes_text(parameters[option]) else _value(value)
     return match[1], options
+
+
+def _takes_text(parameter: inspect.Parameter) -> bool:
+    """Whether a parameter is annotated as text, and as nothing that a number or a truth value could be."""
+    kinds = set(re.findall(r"\w+", str(getattr(parameter.annotation, "__name__", parameter.annotation))))
+    return bool(kinds & {"str", "Path"}) and not kinds & {"int", "float", "bool"}
 
 
 def plain(text: str) -> str:
@@ -50,8 +68,17 @@ def said_of(text: str, table: Mapping[str, T]) -> T | None:
 
 def written(name: str, options: Mapping[str, Value]) -> str:
     """``parse`` backwards: the shortest text that means the same."""
-    inside = ", ".join(f"{option}={value}" for option, value in options.items())
+    inside = ", ".join(f"{option}={_quoted(value)}" for option, value in options.items())
     return f"{name}({inside})" if inside else name
+
+
+def _quoted(value: Value) -> Value:
+    """Text in quotes, where it would be read as something else without."""
+    if not isinstance(value, str) or (
+        value and value == value.strip() and _value(value) == value and not set(value) & set(",'\"")
+    ):
+        return value
+    return f'"{value}"' if "'" in value else f"'{value}'"
 
 
 def whole(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar with the rate and the time left on a terminal, a line now and then in a log file."""
+"""Progress reports: a bar with the rate and the time left on a terminal, an occasional line in a log file."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ LOG_SECONDS = 10.0
 
 
 class Report(Protocol):
-    """What long work calls after every piece: how many units are done, and a short note."""
+    """The callback of a long task: how many units are done, and a short note."""
 
     def __call__(self, done: float, note: str = "") -> None:
-        """Say how many units are done."""
+        """Report the number of units done so far."""
 
 
 @contextmanager
 def progress(what: str, total: float, unit: str, *, already: float = 0, show: bool = True) -> Iterator[Report]:
-    """Show the progress of ``total`` units of work on standard error.
+    """Show the progress of a task on standard error.
 
     Args:
-        what: the name of the work, such as ``training random-at``.
-        total: the number of units.
-        unit: the name of a unit, for the rate.
-        already: units that were done before; they do not count for the rate.
-        show: with False, nothing is shown.
+        what: name of the task, such as ``training random-at``.
+        total: number of units of work.
+        unit: name of a unit, for the rate.
+        already: units done in an earlier run; they do not count toward the rate.
+        show: False shows nothing.
     """
     if not show or total <= already:
         yield lambda done, note="": None
@@ -74,13 +74,13 @@ def _bar(what: str, total: float, unit: str, already: float) -> Iterator[Report]
 
 
 def _log(what: str, total: float, unit: str, already: float) -> Report:
-    started = said = time.monotonic()
+    started = last_report = time.monotonic()
 
     def report(done: float, note: str = "") -> None:
-        nonlocal said
-        if time.monotonic() - said < LOG_SECONDS or done <= already:
+        nonlocal last_report
+        if time.monotonic() - last_report < LOG_SECONDS or done <= already:
             return
-        said = time.monotonic()
+        last_report = time.monotonic()
         rate = _rate(done - already, started)
         left = (total - done) / rate
         sys.stderr.write(f"{what}: {done:.4g}/{total:g}, {rate:.3g} {unit}/s, {left:.0f} s left {note}".rstrip() + "\n")

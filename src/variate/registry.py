@@ -1,9 +1,9 @@
-"""Names: every attack, defense, family, objective, data set and network is one file and one decorator.
+"""The registry: every attack, defense, family, objective, data set and network is one file with one decorator.
 
-The name of an entry is the stem of its file (``random_at.py`` is ``random-at``). Its facts stand in the decorator as
-literals and its summary in its docstring, so that listing reads source text and imports nothing (no torch). Third
-parties add entries through entry points of the group ``variate.<kind>``. A file without a decorated object is no entry;
-what several entries share stands in the folder ``parts`` beside them.
+An entry is named after its file (``random_at.py`` is ``random-at``). Its facts are literals in the decorator and its
+summary is the first line of its docstring, so listing entries parses source text and imports nothing, torch included.
+Third parties add entries through entry points of the group ``variate.<kind>``. A file without a decorated object is not
+an entry; code that several entries share is in the folder ``parts`` beside them.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ FOLDERS = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One name of the registry: where it is defined and the facts of its decorator; ``load()`` imports it."""
+    """One entry of the registry: where it is defined and the facts in its decorator; ``load()`` imports it."""
 
     kind: str
     name: str
@@ -70,7 +70,7 @@ class Entry:
         return getattr(importlib.import_module(self.module), self.attribute)
 
     def as_json(self) -> dict[str, Any]:
-        """The entry as one flat object; ``name`` first."""
+        """The entry as a flat JSON object, ``name`` first."""
         return {"name": self.name, "summary": self.summary, **self.facts, "module": self.module}
 
 
@@ -96,14 +96,14 @@ def attack(
     """Register an attack.
 
     Args:
-        access: what it asks of the network.
-        norms: what it bounds.
-        modality: what it works on.
+        access: what the attacker sees of the network.
+        norms: norms it can bound.
+        modality: modalities it works on.
         cite: its source.
-        targeted: whether it takes ``target``, the labels to reach.
-        minimal: whether it looks for the smallest perturbation, rather than the worst one within a budget.
+        targeted: whether it accepts ``target``, the labels to reach.
+        minimal: whether it searches for the smallest perturbation instead of the worst one within a budget.
         quick: options with which it takes a second or two on a small batch, for tests and first looks.
-        variants: by norm, what its option ``attack`` may name, where it holds the attacks of another library.
+        variants: for an adapter to another library, the values of its option ``attack``, by norm.
     """
     facts = {"access": access, "norms": norms, "modality": modality, "cite": cite}
     more = {"targeted": targeted, "minimal": minimal, "quick": quick or {}, "variants": variants or {}}
@@ -120,10 +120,19 @@ def dataset(
     mean: tuple[float, ...] = (0.0,),
     std: tuple[float, ...] = (1.0,),
 ) -> Callable[[T], T]:
-    """Register a data set: one input's shape, channel mean and std of the training split, the field's usual budget.
+    """Register a data set.
 
-    A data set whose facts are known only once it is read leaves out ``shape`` and ``classes``, and its file has a
-    function ``about(folder)`` beside the loader: see ``variate.datasets.info``.
+    A data set whose facts are only known once its files are read omits ``shape`` and ``classes``; its file then defines
+    a function ``about(folder)`` beside the loader: see ``variate.datasets.info``.
+
+    Args:
+        modality: what its inputs are.
+        budget: the budget usually used with it, such as ``linf:8/255``.
+        cite: its source.
+        shape: shape of one input.
+        classes: number of classes.
+        mean: channel means of the training split.
+        std: channel standard deviations of the training split.
     """
     facts = {"modality": modality, "shape": shape, "classes": classes, "mean": mean, "std": std}
     return _mark("datasets", {**facts, "budget": budget, "cite": cite})
@@ -135,12 +144,12 @@ def defense(
     """Register a defense.
 
     Args:
-        random: whether its network is random.
+        random: whether the network is random.
         adversarial: whether it trains on adversarial inputs.
-        group: the family of defenses that it belongs to; ``ours`` has a distribution for every parameter.
+        group: the kind of defense; in ``ours`` every parameter has a distribution.
         cite: its source.
-        differs: what is not as in the source.
-        teacher: the objective of a network of the same architecture that is trained first, and that it learns from.
+        differs: how it differs from its source.
+        teacher: objective of a teacher of the same architecture, which is trained first.
     """
     facts = {"random": random, "adversarial": adversarial, "group": group, "cite": cite}
     return _mark("defenses", {**facts, "differs": differs, "teacher": teacher})
@@ -163,19 +172,19 @@ def flag(
     """Register a red flag.
 
     Args:
-        level: how serious it is.
+        level: its severity.
         trigger: when it is raised.
         explanation: why it matters.
         remedy: what to do.
-        cite: who found it out.
-        deterministic: how serious it is for a network that never claimed to be random, where that differs.
+        cite: the source that describes it.
+        deterministic: its severity for a deterministic network, if that differs.
     """
     texts = {"trigger": trigger, "explanation": explanation, "remedy": remedy, "cite": cite}
     return _mark("flags", {"level": level, "deterministic": deterministic, **texts})
 
 
 def modality(*, norms: tuple[str, ...], cite: str) -> Callable[[T], T]:
-    """Register a kind of inputs: the norms of the budgets that mean something for it."""
+    """Register a modality and the norms in which its budgets can be given."""
     return _mark("modalities", {"norms": norms, "cite": cite})
 
 
@@ -188,9 +197,9 @@ def objective(*, needs: Needs, cite: str) -> Callable[[T], T]:
     """Register a training objective.
 
     Args:
-        needs: what it cannot do without beside a network and a batch: a random network's ``distribution``, ``layers``
-            that its defense has put into the network, an inner attack (``perturb``) or a ``teacher``. What it names
-            among its keyword arguments (``perturb``, ``teacher``, ``clock``) it is given (``variate.training.recipe``).
+        needs: what it requires besides a network and a batch: a random network's ``distribution``, ``layers`` that its
+            defense added to the network, an inner attack (``perturb``) or a ``teacher``. The training passes it the
+            keyword arguments ``perturb``, ``teacher`` and ``clock`` if it declares them (``variate.training.recipe``).
         cite: its source.
     """
     return _mark("objectives", {"needs": needs, "cite": cite})
@@ -198,17 +207,17 @@ def objective(*, needs: Needs, cite: str) -> Callable[[T], T]:
 
 @cache
 def entries(kind: str) -> dict[str, Entry]:
-    """All entries of a kind by name, ours first, read from source text."""
-    from importlib.metadata import entry_points  # what lists nothing starts without it
+    """All entries of a kind by name, built-in ones first, read from source text."""
+    from importlib.metadata import entry_points  # slow to import; only needed here
 
     if kind not in SINGULAR:
         raise unknown_name("list", kind, list(SINGULAR))
     package = FOLDERS.get(kind, kind)
     paths = sorted((Path(__file__).parent / package).glob("*.py"))
-    own = [_read(kind, f"variate.{package.replace('/', '.')}.{path.stem}", path) for path in paths]
-    plugged = [_read_entry_point(kind, point) for point in entry_points(group=f"variate.{kind}")]
+    built_in = [_parse_entry(kind, f"variate.{package.replace('/', '.')}.{path.stem}", path) for path in paths]
+    third_party = [_parse_entry_point(kind, point) for point in entry_points(group=f"variate.{kind}")]
     by_name: dict[str, Entry] = {}
-    for entry in filter(None, [*own, *plugged]):
+    for entry in filter(None, [*built_in, *third_party]):
         if entry.name in by_name:
             raise UsageError(
                 f"two {kind} are named {entry.name!r}: {by_name[entry.name].module} and {entry.module}",
@@ -219,33 +228,33 @@ def entries(kind: str) -> dict[str, Entry]:
 
 
 def get(kind: str, name: str) -> Entry:
-    """The entry of a kind with a name. Raises ``UsageError`` with the choices and the nearest name."""
-    known = entries(kind)
-    if name not in known:
-        raise unknown_name(SINGULAR[kind], name, list(known))
-    return known[name]
+    """Look up an entry by kind and name. Raises ``UsageError`` with the choices and the nearest name."""
+    by_name = entries(kind)
+    if name not in by_name:
+        raise unknown_name(SINGULAR[kind], name, list(by_name))
+    return by_name[name]
 
 
 def import_callable(path: str) -> Callable[..., Any]:
-    """The user's own ``module:callable``, imported. Raises ``UsageError`` that says which half is wrong."""
+    """Import the user's own ``module:callable``. Raises ``UsageError`` that says which half is wrong."""
     module_name, _, attribute = path.partition(":")
     expected = "module:callable, such as mypackage.networks:build, importable from here"
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise UsageError(f"cannot import {module_name!r}: {error}", expected=expected) from error
-    found = getattr(module, attribute, None)
-    if not callable(found):
+    target = getattr(module, attribute, None)
+    if not callable(target):
         raise UsageError(f"{module_name!r} has no callable named {attribute!r}", expected=expected)
-    return found  # type: ignore[no-any-return]
+    return target  # type: ignore[no-any-return]
 
 
 def _expected(kind: str) -> str:
-    return f"one function or class decorated with @{SINGULAR[kind]}(...), its facts written as literals"
+    return f"one function or class decorated with @{SINGULAR[kind]}(...), with literals as arguments"
 
 
-def _read(kind: str, module: str, path: Path) -> Entry | None:
-    """Read one entry from the text of its file; None where the file decorates nothing."""
+def _parse_entry(kind: str, module: str, path: Path) -> Entry | None:
+    """Parse one entry from its file; None if the file decorates nothing."""
     decorator_name, expected = SINGULAR[kind], _expected(kind)
     try:
         body = ast.parse(path.read_text(encoding="utf-8"), filename=str(path)).body
@@ -257,17 +266,19 @@ def _read(kind: str, module: str, path: Path) -> Entry | None:
         for call in node.decorator_list:
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == decorator_name:
                 try:
-                    facts = DEFAULTS.get(kind, {}) | {str(w.arg): ast.literal_eval(w.value) for w in call.keywords}
+                    facts = DEFAULTS.get(kind, {}) | {
+                        str(word.arg): ast.literal_eval(word.value) for word in call.keywords
+                    }
                 except ValueError as error:
                     raise UsageError(
-                        f"{path}: a fact of @{decorator_name} is not a literal", expected=expected
+                        f"{path}: an argument of @{decorator_name} is not a literal", expected=expected
                     ) from error
                 summary = (ast.get_docstring(node) or "").partition("\n")[0]
                 return Entry(kind, path.stem.replace("_", "-"), summary, module, node.name, facts)
     return None
 
 
-def _read_entry_point(kind: str, point: EntryPoint) -> Entry:
+def _parse_entry_point(kind: str, point: EntryPoint) -> Entry:
     try:
         spec = importlib.util.find_spec(point.module)
     except ModuleNotFoundError:
@@ -277,7 +288,7 @@ def _read_entry_point(kind: str, point: EntryPoint) -> Entry:
             f"the entry point {point.name!r} of variate.{kind} names {point.module!r}, which has no source file",
             todo="reinstall or uninstall the package that declares it",
         )
-    entry = _read(kind, point.module, Path(spec.origin))
+    entry = _parse_entry(kind, point.module, Path(spec.origin))
     if entry is None:
         raise UsageError(f"{spec.origin} registers no {SINGULAR[kind]}", expected=_expected(kind))
     return entry

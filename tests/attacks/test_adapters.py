@@ -253,7 +253,7 @@ def test_nothing_found_is_the_input(does, fake, net, x, y):
 def test_a_library_that_fails_is_named(fake, net, x, y):
     with pytest.raises(AttackError, match="foolbox's Attack failed: RuntimeError: the library's own error"):
         fake(net, x, y, "linf:0.1", attack="Attack", does="fails")
-    with pytest.raises(UsageError, match="cannot aim at a label"):
+    with pytest.raises(UsageError, match="does not support target labels"):
         fake(net, x, y, "linf:0.1", attack="Attack", does="no aim", target=(y + 1) % 3)
 
 
@@ -265,7 +265,7 @@ def test_names_and_options_that_do_not_exist(fake, net, x, y):
     with pytest.raises(UsageError, match="no option of foolbox's Attack named 'sise'") as error:
         fake(net, x, y, "linf:0.1", attack="Attack", sise=0.1)
     assert "did you mean 'size'" in str(error.value)
-    with pytest.raises(UsageError, match="cannot be made with size=-1: size must be above 0"):
+    with pytest.raises(UsageError, match="cannot be created with size=-1: size must be above 0"):
         fake(net, x, y, "linf:0.1", attack="Attack", size=-1)
     with pytest.raises(UsageError, match="bounds l2, and the budget is in linf") as error:
         fake(net, x, y, "linf:0.1", attack="L2DeepFoolAttack")
@@ -546,5 +546,5 @@ def test_an_unknown_attack_of_art_names_its_choices(net, x, y):
     with pytest.raises(UsageError, match="no attack of art named 'DeepFol'") as error:
         attacked("art", net, x, y, "l2:0.1", attack="DeepFol")
     assert "did you mean 'DeepFool'" in str(error.value)
-    with pytest.raises(UsageError, match="art's DeepFool cannot aim"):
+    with pytest.raises(UsageError, match="art's DeepFool does not support target labels"):
         perturb(Target(net, "keyed"), Plan.of("art(attack=DeepFool, target=next)", 2), Budget.parse("l2:0.1"), x, y)

@@ -205,7 +205,7 @@ def restless(oracle, x, y, *, budget, target=None):
 BROKEN = {
     too_far: "left the budget",
     another_shape: "returned shape",
-    idle: r"its access is gradient, and it made \[0 0 0\] forward",
+    idle: r"its access is gradient, but it made \[0 0 0\] forward",
     in_place: "changes its inputs in place",
     own_coins: "torch's global generator",
     universal: "in a batch and alone",

@@ -289,7 +289,7 @@ def test_arc_goes_on_to_the_edge_where_nothing_is_left_to_win(norm):
         (cw, {"constant": 0.0}, "cw cannot search with a constant of 0.0"),
         (cw, {"step_size": -1.0}, "cw cannot search with a step_size"),
         (ddn, {"steps": 0}, "ddn cannot take 0 steps"),
-        (ddn, {"gamma": 1.0}, "ddn cannot change its sphere by a share of 1.0"),
+        (ddn, {"gamma": 1.0}, "ddn cannot use a gamma of 1.0"),
         (deepfool, {"classes": 0}, "deepfool cannot take 0 classes"),
         (deepfool, {"overshoot": -0.1}, "deepfool cannot overshoot by -0.1"),
         (arc, {"steps": 0}, "arc cannot take 0 steps"),

@@ -417,10 +417,10 @@ def test_no_score_moves_a_coin_that_all_examples_share():
     ("attack", "options", "problem"),
     [
         (square, {"queries": 3}, "cannot search with 3 queries"),
-        (square, {"share": 0.0}, "cannot change a share of 0.0"),
+        (square, {"share": 0.0}, "cannot change a fraction of 0.0"),
         (simba, {"queries": 0}, "cannot search with 0 queries"),
         (simba, {"basis": "dtc"}, "dct"),
-        (simba, {"basis": "dct", "frequencies": 1.5}, "a share of 1.5 of the frequencies"),
+        (simba, {"basis": "dct", "frequencies": 1.5}, "a fraction of 1.5 of the frequencies"),
         (nes, {"samples": 7}, "cannot pair 7 samples"),
         (nes, {"radius": 0.0}, "a radius of 0.0"),
         (nes, {"momentum": 1.0}, "a momentum of 1.0"),

@@ -235,7 +235,7 @@ def test_the_doctor_tells_of_every_extra_and_data_set_and_fetches_nothing(monkey
     assert facts["data digits"] == "400 test examples"
     assert facts["data fashion-mnist"].startswith("not on this machine")
     shown = run("doctor", "--data-folder", tmp_path).stdout
-    assert f"{tmp_path} does not hold Fashion-MNIST" in shown
+    assert f"{tmp_path} does not contain Fashion-MNIST" in shown
 
 
 def test_a_missing_package_is_told_with_its_extra(monkeypatch):

@@ -121,7 +121,7 @@ def test_a_column_may_name_the_splits(tmp_path):
     rows[3][-1] = "trian"
     with pytest.raises(DataError, match="does not name splits") as error:
         load(write(path, rows, [*HEADER, "part"], declared))
-    assert error.value.findings == ("'trian' is none of them",)
+    assert error.value.findings == ("'trian' is not a split",)
 
 
 def test_beyond_a_range_that_is_only_inferred_values_are_clipped_and_counted(tmp_path):
@@ -160,14 +160,14 @@ FOUND = {
     "a missing label": (changed(0, 4, "?"), "", "kind: 1 of 60 rows, first in line 2"),
     "a value out of range": (changed(7, 0, "500.5"), DECLARED, "income, line 9: '500.5' is outside 0 to 500"),
     "a value between steps": (changed(3, 1, "20.5"), DECLARED, "age, line 5: '20.5' is between the steps of 1 from 0"),
-    "an unknown category": (changed(0, 2, "sctp"), "TEST", "protocol, line 2: 'sctp' is no known category"),
-    "an undeclared category": (changed(0, 3, "4"), DECLARED, "level, line 2: '4' is no known category"),
-    "no number": (changed(0, 0, "many"), "TEST", "income, line 2: 'many' is no number"),
+    "an unknown category": (changed(0, 2, "sctp"), "TEST", "protocol, line 2: 'sctp' is not a known category"),
+    "an undeclared category": (changed(0, 3, "4"), DECLARED, "level, line 2: '4' is not a known category"),
+    "no number": (changed(0, 0, "many"), "TEST", "income, line 2: 'many' is not a number"),
     "no number where one is declared": (
         each(1, lambda _: "old"), DECLARED,
-        "age is declared to be a number, and there is 'old'",
+        "age is declared as numeric but has the value 'old'",
     ),
-    "an infinite number": (changed(0, 0, "inf"), "TEST", "income, line 2: 'inf' is no number"),
+    "an infinite number": (changed(0, 0, "inf"), "TEST", "income, line 2: 'inf' is not a number"),
     "a constant number": (each(1, lambda _: "40"), "", "age is constant: 40 in every row"),
     "a constant word": (each(2, lambda _: "tcp"), "", "protocol is constant: 'tcp' in every row"),
     "a name": (each(2, lambda i: f"host{i}"), "", "protocol has 36 categories in 36 rows"),
@@ -184,7 +184,7 @@ FOUND = {
     "two of a category": (list, '[features.level]\ncategories = ["1", "1"]\n', "level: a category is declared twice"),
     "a budget that is none": (list, 'budget = "linf"\n', "has no size"),
     "few rows": (lambda rows: rows[:9], "", "has 9 rows"),
-    "a short row": (lambda rows: [*rows, ["1"]], "", "line 62 has 1 cells, and the header 5"),
+    "a short row": (lambda rows: [*rows, ["1"]], "", "line 62 has 1 cells, but the header has 5"),
 }  # fmt: skip
 
 
@@ -222,7 +222,7 @@ def test_every_finding_is_told_at_once(tmp_path):
         (b"a,b\n", "has no rows"),
         (b"a,a\n1,2\n", "2 columns are named 'a'"),
         (b"a,\n1,2\n", "a column has no name"),
-        (b"a,b\n1,\xff\n", "is not text in UTF-8"),
+        (b"a,b\n1,\xff\n", "is not UTF-8 text"),
         (b'a,b\n1,"2\n', "cannot be read"),
     ],
 )
@@ -239,9 +239,9 @@ def test_a_file_that_is_no_table_is_named(tmp_path, content, message):
 
 
 def test_a_table_must_be_named(tmp_path):
-    with pytest.raises(DataError, match="no table is named"):
+    with pytest.raises(DataError, match="no table was given"):
         load(None)
-    with pytest.raises(DataError, match="holds 0 CSV files"):
+    with pytest.raises(DataError, match="has 0 CSV files"):
         load(tmp_path)
 
 

@@ -101,9 +101,9 @@ def test_a_file_is_cut_and_its_columns_may_have_either_name(name, tmp_path):
 
 
 BAD_FILES = {
-    "missing text": ("text,label\ngood,1\n,0\n", "have no text or no label, the first being line 3"),
+    "missing text": ("text,label\ngood,1\n,0\n", "lack a text or a label; the first is line 3"),
     "missing column": ("words,label\ngood,1\n", "has no column text or sentence"),
-    "one class": ("text,label\n" + "good film,1\n" * 40, "1 classes are no data set"),
+    "one class": ("text,label\n" + "good film,1\n" * 40, "1 classes are too few"),
     "too few": ("text,label\ngood,1\nbad,0\n", "2 texts"),
 }
 
@@ -251,14 +251,14 @@ def bad(hf, folder, case):
 
 
 BAD_FOLDERS = {
-    "row": "1 rows of .* have no text or no label, the first being number 3 of the split test",
-    "label": "1 rows of .* have no text or no label, the first being number 7 of the split train",
+    "row": "1 rows of .* lack a text or a label; the first is row 3 of split test",
+    "label": "1 rows of .* lack a text or a label; the first is row 7 of split train",
     "columns": "has no column text or sentence",
-    "lists": "the column labels holds List",
+    "lists": "the column labels has the type List",
     "splits": "has the splits one, two",
     "unseen": "no text of the training split has the label fine",
-    "pictures": "there is no table in the folder",
-    "elsewhere": "the card of .* names files elsewhere, and nothing is fetched",
+    "pictures": "has no tables",
+    "elsewhere": "the card of .* names files elsewhere, and nothing is downloaded",
     "several": "cannot be read: Config name is missing. Please pick one among .*'one', 'two'",
     "code": "cannot be read: Dataset scripts are no longer supported",
     "damaged": "t.parquet cannot be read",

@@ -179,8 +179,8 @@ def test_options_of_a_data_set(texts, tmp_path):
     ("data", "message"),
     [
         ("texts(width=3)", "no option of texts named 'width'"),
-        ("texts(length=none)", "length none is no number of words"),
-        ("texts(length=0.5)", "length 0.5 is no number of words"),
+        ("texts(length=none)", "length none is not a valid number of words"),
+        ("texts(length=0.5)", "length 0.5 is not a valid number of words"),
         ("digits(length=3)", "digits has no options"),
         ("texts(neighbors=nearest)", "no neighbors 'nearest'"),
         ("words(length=3)", "no dataset named 'words'"),

@@ -155,7 +155,7 @@ def test_the_network_is_left_as_it_was(inputs):
 
 X, Y = torch.rand(4, 1, 4, 4), torch.zeros(4, dtype=torch.int64)
 BAD_INPUTS = {
-    "NaN": (X.clone().index_fill_(0, torch.tensor(2), float("nan")), Y, "the first being number 2"),
+    "NaN": (X.clone().index_fill_(0, torch.tensor(2), float("nan")), Y, "the first is number 2"),
     "infinite": (X.clone().index_fill_(0, torch.tensor(1), float("inf")), Y, "NaN or infinite"),
     "above one": (X * 255, Y, r"inputs lie in \[0, 1\]"),
     "below zero": (X - 1, Y, r"inputs lie in \[0, 1\]"),

@@ -81,7 +81,7 @@ def test_the_worst_input_of_each_example_is_kept(labelled):
     net, x, y = labelled
     target = target_of(net, x)
     suite = Suite("s", plans("fgsm", {"name": "pgd", "steps": 5}, "transfer"))
-    outcome = cascade(target, suite, BUDGET, x, y, quiet)
+    outcome = cascade(target, suite, BUDGET, x, y, None, quiet)
     comparison, everyone = Comparison(target, y), torch.arange(len(x))
     least = comparison.scores(outcome.perturbed, everyone)[0]
     before = comparison.scores(x, everyone)[0]
@@ -100,7 +100,9 @@ def test_what_is_broken_is_not_attacked_again(x):
     wide = Budget.parse("linf:1")
     asked = []
     suite = Suite("s", plans("fgsm", {"name": "pgd", "steps": 3}))
-    outcome = cascade(target_of(network, x), suite, wide, x, y, lambda attack, rows, _: asked.append((attack, rows)))
+    outcome = cascade(
+        target_of(network, x), suite, wide, x, y, None, lambda attack, rows, _: asked.append((attack, rows))
+    )
     broken = sum(shares["fgsm"] == 0 for shares in outcome.shares)
     assert broken > 0
     assert asked == [("fgsm", len(x)), ("pgd", len(x) - broken)]
@@ -112,7 +114,9 @@ def test_what_is_broken_is_not_attacked_again(x):
 def test_queries_of_all_attacks_and_comparisons_are_counted(labelled):
     net, x, y = labelled
     net = randomize(net.mean(), scale=3.0)  # so noisy that nothing is ever broken for good
-    outcome = cascade(target_of(net, x), Suite("s", plans("fgsm", {"name": "pgd", "steps": 2})), BUDGET, x, y, quiet)
+    outcome = cascade(
+        target_of(net, x), Suite("s", plans("fgsm", {"name": "pgd", "steps": 2})), BUDGET, x, y, None, quiet
+    )
     rows = [i for i, shares in enumerate(outcome.shares) if len(shares) == 2]
     assert rows
     assert set(outcome.queries.forwards[rows]) == {3 * (1 + 2) + 3 * DRAWS}
@@ -123,10 +127,10 @@ def test_queries_of_all_attacks_and_comparisons_are_counted(labelled):
 def test_an_outcome_does_not_depend_on_the_batch(size, net, x, y):
     target, suite = target_of(net.double(), x), Suite("s", plans("fgsm", {"name": "pgd", "steps": 4}, "transfer"))
     x = x.double()
-    whole = cascade(target, suite, BUDGET, x, y, quiet)
+    whole = cascade(target, suite, BUDGET, x, y, None, quiet)
     for start in range(0, len(x), size):
         part = slice(start, start + size)
-        alone = cascade(target, suite, BUDGET, x[part], y[part], quiet)
+        alone = cascade(target, suite, BUDGET, x[part], y[part], None, quiet)
         assert torch.allclose(alone.perturbed, whole.perturbed[part], atol=1e-6)
         assert alone.chosen == whole.chosen[part]
         assert alone.shares == whole.shares[part]
@@ -210,7 +214,7 @@ def test_draws_are_raised_until_the_accuracy_is_flat(labelled, monkeypatch):
 
 
 def test_auto_draws_are_measured_once_and_recorded(labelled, tiny, tmp_path, monkeypatch):
-    from variate.evaluation.evaluate import evaluate as evaluation
+    from variate.evaluation import evaluate as evaluation
 
     monkeypatch.setattr(evaluation, "PILOTS", ("pgd",))
     calls = []

@@ -122,11 +122,11 @@ def test_silence_is_refused_and_so_are_budgets_that_mean_nothing(toy):
     silent[2] = 0.5
     with pytest.raises(InputError) as error:
         evaluate(network, silent, y, budget="snr:20dB", attacks=["pgd"], modality=AUDIO)
-    assert list(error.value.findings) == ["1 clips are silent, the first being number 2"]
+    assert list(error.value.findings) == ["1 clips are silent; the first is number 2"]
     assert list(AUDIO.findings(torch.rand(2, 2, 9))) == [
-        "x has shape (2, 2, 9): clips of one channel have shape (B, 1, T)"
+        "x has shape (2, 2, 9): single-channel clips have shape (B, 1, T)"
     ]
-    with pytest.raises(UsageError, match="the budget words:2 means nothing for audio inputs"):
+    with pytest.raises(UsageError, match="the budget words:2 does not apply to audio inputs"):
         AUDIO.reach(x, Budget.parse("words:2"))
 
 
@@ -302,19 +302,19 @@ BAD = {
     "no name": ("low-anna-1.wav", GOOD, "low-anna-1.wav is not named LABEL_SPEAKER_NUMBER.wav"),
     "empty": ("low_anna_7.wav", b"", "low_anna_7.wav is empty"),
     "no samples": ("low_anna_7.wav", wav(np.zeros(0, np.int16)), "low_anna_7.wav has no samples"),
-    "text": ("low_anna_7.wav", b"hello, this is no sound at all", "low_anna_7.wav is no WAV file that can be read: "),
-    "header alone": ("low_anna_7.wav", GOOD[:30], "low_anna_7.wav is no WAV file that can be read: "),
-    "cut short": ("low_anna_7.wav", GOOD[:1000], "low_anna_7.wav is cut short"),
+    "text": ("low_anna_7.wav", b"hello, this is no sound at all", "low_anna_7.wav is not a readable WAV file: "),
+    "header alone": ("low_anna_7.wav", GOOD[:30], "low_anna_7.wav is not a readable WAV file: "),
+    "cut short": ("low_anna_7.wav", GOOD[:1000], "low_anna_7.wav is truncated"),
     "silent": ("low_anna_7.wav", wav(np.zeros(100, np.int16)), "low_anna_7.wav is silent"),
     "silent at first": (
         "low_anna_7.wav",
         wav(np.repeat(np.array([0, 999], np.int16), 8000)),
-        "low_anna_7.wav sounds only from 1 s on, and its first 1 s are kept",
+        "low_anna_7.wav is silent for the first 1 s, and only its first 1 s are kept",
     ),
     "silent at first, fast": (
         "low_anna_7.wav",
         wav(np.repeat(np.array([0, 999], np.int16), 24000), 16000),
-        "low_anna_7.wav sounds only from 1.5 s on, and its first 1 s are kept",
+        "low_anna_7.wav is silent for the first 1.5 s, and only its first 1 s are kept",
     ),
     "cancels": (
         "low_anna_7.wav",
@@ -324,16 +324,16 @@ BAD = {
     "no channels": (
         "low_anna_7.wav",
         GOOD[:22] + struct.pack("<H", 0) + GOOD[24:],
-        "low_anna_7.wav has a damaged header: channels 0, bits of each 16, bytes for all 2",
+        "low_anna_7.wav has a damaged header: 0 channels, 16 bits per sample, 2 bytes per frame",
     ),
     "no bytes": (
         "low_anna_7.wav",
         GOOD[:28] + struct.pack("<IHH", 0, 0, 0) + GOOD[36:],
-        "low_anna_7.wav has a damaged header: channels 1, bits of each 0, bytes for all 0",
+        "low_anna_7.wav has a damaged header: 1 channels, 0 bits per sample, 0 bytes per frame",
     ),
     "too loud": ("low_anna_7.wav", wav(np.array([0.5, -3, 2], np.float32)), "low_anna_7.wav has samples from -3 to 2"),
     "nan": ("low_anna_7.wav", wav(np.array([0.5, np.nan], np.float32)), "low_anna_7.wav has NaN or infinite samples"),
-    "rate": ("low_anna_7.wav", wav(np.ones(9, np.int16), 50), "low_anna_7.wav has 50 samples in a second"),
+    "rate": ("low_anna_7.wav", wav(np.ones(9, np.int16), 50), "low_anna_7.wav has 50 samples per second"),
 }
 
 
@@ -361,13 +361,13 @@ def test_too_few_speakers_labels_nobody_says_and_missing_places_are_explained(tm
         load("train", folder=spoken(tmp_path / "few", takes=1, speakers=SPEAKERS[:3]))
     folder = spoken(tmp_path / "d", takes=1)
     (folder / "odd_emil_0.wav").write_bytes(GOOD)
-    with pytest.raises(DataError, match="no speaker of the training split says odd"):
+    with pytest.raises(DataError, match="no recording in the training split has the label odd"):
         load("train", folder=folder)
     (folder / "again").mkdir()
     (folder / "again" / "low_anna_0.wav").write_bytes(GOOD)
     with pytest.raises(DataError) as error:
         load("train", folder=folder)
-    assert list(error.value.findings) == ["low_anna_0.wav is there twice"]
+    assert list(error.value.findings) == ["low_anna_0.wav appears twice"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds 0 recordings"):
         load("train", folder=tmp_path / "empty")

@@ -124,5 +124,5 @@ def test_sizes_of_features_are_multiplied_as_often_as_wanted():
         assert Budget.parse(other.text) == other
     assert Budget.parse("linf:8/255").measure == "linf"
     for size in ("often", "-1", "1/0"):
-        with pytest.raises(UsageError, match="is no multiple of sizes"):
+        with pytest.raises(UsageError, match="is not a valid factor of sizes"):
             budget.with_size(size)

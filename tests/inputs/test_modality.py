@@ -106,7 +106,7 @@ def test_an_image_is_its_own_point(toy):
 
 def test_a_budget_without_meaning_is_refused(toy):
     network, x, y = toy
-    with pytest.raises(UsageError, match="means nothing for image inputs"):
+    with pytest.raises(UsageError, match="does not apply to image inputs"):
         evaluate(network, x, y, budget="words:3")
     with pytest.raises(UsageError, match="no modality named 'imag'"):
         evaluate(network, x, y, budget="linf:0.1", modality="imag")
@@ -119,7 +119,7 @@ def test_findings_of_a_modality_stop_an_evaluation(toy):
 
     Picky.__module__ = Image.__module__
     network, x, y = toy
-    with pytest.raises(InputError, match="no image inputs") as error:
+    with pytest.raises(InputError, match="not valid image inputs") as error:
         evaluate(network, x, y, budget="linf:0.1", modality=Picky())
     assert list(error.value.findings) == ["the first example is empty"]
 

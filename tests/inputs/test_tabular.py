@@ -203,7 +203,7 @@ def test_nothing_is_touched_within_a_budget_of_nearly_nothing(toy):
         ("features:agee=2", "did you mean 'age'"),
         ("features:height=0.1", "height, which cannot be changed"),
         ("features:age=1,age=2", "names a feature twice"),
-        ("snr:20dB", "means nothing for tabular inputs"),
+        ("snr:20dB", "does not apply to tabular inputs"),
     ],
 )
 def test_a_budget_that_makes_no_sense_for_the_table_is_explained(budget, message):
@@ -221,8 +221,8 @@ def test_rows_that_are_none_are_found():
         "age is not a whole step in 1 examples, first 1",
         "protocol is not one category in 1 examples, first 2",
     ]
-    assert "8 columns, and 9 are declared" in next(TABLE.findings(x[:, :8]))
-    assert "one row for each example" in next(TABLE.findings(x[None]))
+    assert "8 columns, but 9 are declared" in next(TABLE.findings(x[:, :8]))
+    assert "one row per example" in next(TABLE.findings(x[None]))
     with pytest.raises(UsageError, match="8 columns"):
         TABLE.reach(x[:, :8], Budget.parse("linf:1"))
 
@@ -235,8 +235,8 @@ def test_rows_that_are_none_are_found():
         ([{"name": "a", "high": 1e7, "step": 1}], "1 to 1,000,000 whole steps"),
         ([{"name": "a", "high": 1, "step": -1}], "whole steps"),
         ([{"name": "a"}, {"name": "a"}], "a is declared 2 times"),
-        ([{"name": "a", "group": "g"}], "g needs two categories"),
-        ([{"name": "a", "group": "g"}, {"name": "x"}, {"name": "b", "group": "g"}], "side by side"),
+        ([{"name": "a", "group": "g"}], "g needs at least two categories"),
+        ([{"name": "a", "group": "g"}, {"name": "x"}, {"name": "b", "group": "g"}], "in adjacent columns"),
         ([{"name": "a", "group": "g"}, {"name": "b", "group": "g", "mutable": False}], "differ in more than"),
         ([{"name": "a", "group": "g", "cost": 2}, {"name": "b", "group": "g", "cost": 2}], "costs 2"),
         ([{"name": "a", "max": 3}], "unknown keys: max"),

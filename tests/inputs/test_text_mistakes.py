@@ -124,7 +124,7 @@ def test_a_network_without_our_layer_is_asked_and_nothing_is_said_of_its_gradien
     ]
     assert left[0] < 0.5
     for budget, attack in (("words:2", "hotflip"), ("l2:1", "pgd")):
-        with pytest.raises(UsageError, match="no layer that is known") as error:
+        with pytest.raises(UsageError, match="has no known layer") as error:
             evaluate(foreign, x, y, budget=budget, attacks=[attack], modality=TEXT)
         assert "greedy-words" in str(error.value.todo)
 
@@ -135,7 +135,7 @@ def test_vectors_of_another_width_do_not_transfer():
     budget, y = Budget.parse("l2:1"), torch.zeros(4, dtype=torch.long)
     target = Target(networks[0], "deterministic", sources={"other": networks[1]}, modality=TEXT)
     whole = TEXT.prepared(x, budget, networks[0])
-    with pytest.raises(InputError, match="vectors of 50 values are moved, and this network's words have 64"):
+    with pytest.raises(InputError, match="vectors of size 50, but this network's words have vectors of size 64"):
         perturb(target, Plan("transfer", 1, {"steps": 2}, source="other"), budget, whole, y)
 
 
@@ -207,7 +207,7 @@ def test_files_are_read_as_they_are_written(tmp_path):
         ("t.csv", "text,label\na,b\na,b,c\n", "line 3 has 3 cells"),
         ("t.csv", "text,label\n", "has no rows"),
         ("t.jsonl", '{"text": "a", "label": "b"}\n{"text": "a"\n', "cannot read line 2 of"),
-        ("t.jsonl", '{"text": null, "label": "b"}\n', "1 rows of .* have no text or no label, the first being line 1"),
+        ("t.jsonl", '{"text": null, "label": "b"}\n', "1 rows of .* lack a text or a label; the first is line 1"),
         ("t.jsonl", '["a", "b"]\n', "has no column text or sentence"),
     ],
 )

@@ -107,7 +107,7 @@ def test_an_embedding_that_sees_other_words_cannot_be_moved():
     x = inputs_of(torch.full((2, 3), 4))
     network = Lookup(Twice(), len(WORDS))
     assert network(x).shape == (2, 3)
-    with pytest.raises(InputError, match="the embedding made"):
+    with pytest.raises(InputError, match="the embedding returned"):
         network(smooth(x, 4))
 
 
@@ -136,7 +136,7 @@ def test_an_audit_of_a_network_of_ones_own_for_texts(tmp_path, monkeypatch):
     assert {row["attack"] for row in json.loads(whole.stdout)["rates"]} == {"clean", "quick"}
     refused = audit("unknown", "--suite", "quick")
     assert refused.exit_code == 2
-    assert "no layer that is known to make vectors of words" in refused.output
+    assert "has no known layer that embeds words" in refused.output
     asked = audit("unknown", "--suite", "none", "--attack", "greedy-words", "--json")
     assert asked.exit_code == 0, asked.output
     assert {row["attack"] for row in json.loads(asked.stdout)["rates"]} == {"clean", "greedy-words"}

@@ -150,7 +150,7 @@ def test_what_the_hub_refuses_is_told(run, hub):
     with pytest.raises(CheckpointError, match="no such repository"):
         from_pretrained("us/nothing")
     hub.api.create_repo.side_effect = OSError("401 Unauthorized\nmore")
-    with pytest.raises(CheckpointError, match=r"did not take us/digits: 401 Unauthorized\n"):
+    with pytest.raises(CheckpointError, match=r"refused us/digits: 401 Unauthorized\n"):
         push_to_hub(run, "us/digits")
 
 

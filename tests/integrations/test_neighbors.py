@@ -122,7 +122,7 @@ class TestMetric:
         assert float(metric.compute()) == pytest.approx(expected.rate)
         assert metric.rate() == expected
         metric.reset()
-        with pytest.raises(InputError, match="rate of nothing"):
+        with pytest.raises(InputError, match="no answers yet"):
             metric.rate()
 
     def test_it_is_a_metric_of_torchmetrics_where_there_is_one(self, batches):

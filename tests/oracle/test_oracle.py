@@ -4,14 +4,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from variate.errors import InputError, RepeatedDrawsError, UsageError
-from variate.evaluation.evaluate import evaluate as evaluation
+from variate.evaluation import evaluate as evaluation
 from variate.oracle import losses
 from variate.oracle.memory import footprint
 from variate.oracle.oracle import ORACLES, GradientOracle, LabelOracle, Oracle, ScoreOracle
 from variate.oracle.repeated_draws import PATIENCE
 from variate.random import seeding as keyed
 from variate.random.average import mean_log_probabilities
-from variate.random.handle import handle_of
 from variate.random.keys import STREAMS, Stream, stream_of
 from variate.random.randomize import randomize
 from variate.testing.coin import Coin, shared_coin
@@ -133,6 +132,19 @@ def test_the_draws_of_a_query_and_of_two_queries_differ(net, x, keys_used):
     assert {stream_of(key) for key in keys_used} == {"search"}
 
 
+@pytest.mark.parametrize("reuse", ["fresh", "fixed", "one"])
+def test_the_keys_of_a_query_follow_from_its_number(reuse, net, x, keys_used):
+    asked, skipped = (ScoreOracle(net, draws=3, stream=search(), keys=reuse) for _ in range(2))
+    for _ in range(4):
+        asked.scores(x)
+    expected = keys_used[-len(keys_used) // 4 :]
+    skipped.scores(x)
+    keys_used.clear()
+    skipped.skip(2)
+    skipped.scores(x)
+    assert keys_used == expected
+
+
 @pytest.mark.parametrize(
     "make",
     [lambda net: net, lambda net: Coin(0.5, classes=3), lambda net: nn.Sequential(nn.Flatten(), nn.Dropout()).train()],
@@ -147,7 +159,8 @@ def test_search_and_verdict_never_share_a_key(make, net, x, y, keys_used):
     assert len(by_stream["search"]) == 3 * 3  # the attacks begin the stream anew: three steps of three draws
     assert len(by_stream["verdict"]) == 8
     assert by_stream["search"].isdisjoint(by_stream["verdict"])
-    assert set(keys_used) == by_stream["search"] | by_stream["verdict"] | by_stream["probe"]
+    others = by_stream["probe"] | by_stream["serve"]  # looks at what the network returns, before any attack
+    assert set(keys_used) == by_stream["search"] | by_stream["verdict"] | others
 
 
 def test_the_verdicts_stream_cannot_guide_a_search(net):
@@ -373,8 +386,8 @@ def test_the_footprint_is_what_autograd_saves():
 def test_draws_are_grouped_only_where_a_group_fits_in_memory(ask, net, x, y, monkeypatch):
     net, x, y = net.eval(), x[:4], y[:4]
     needed = footprint(net, x)
-    forward, runs = handle_of(net).original.forward, []
-    monkeypatch.setattr(handle_of(net).original, "forward", lambda self, x: runs.append(len(x)) or forward(self, x))
+    forward, runs = nn.Flatten.forward, []
+    monkeypatch.setattr(nn.Flatten, "forward", lambda self, x: runs.append(len(x)) or forward(self, x))
     for passes, expected in ((8 * 4, [4]), (8 * 4 - 1, [4] * 8), (3, [3, 1] * 8)):
         oracle = GradientOracle(net, draws=8, stream=search(), kind="keyed", memory=passes * needed)
         for _ in range(2):  # at first it is found out whether draws can be grouped, and how much memory they take

@@ -20,7 +20,12 @@ from variate.records.file import Records
 
 PAGES = [str(page.relative_to(ROOT)) for page in WRITTEN if blocks(page, "python") and "extend" not in page.parts]
 SHELL = [str(page.relative_to(ROOT)) for page in WRITTEN if commands(page) or named(page)]
-PLACES = ["attacks.md", "defenses.md", *(f"entries/{kind}.md" for kind in TITLES)]  # of flags: test_flags.py
+PLACES = [
+    "attacks.md",
+    "defenses.md",
+    "evaluate.md",
+    *(f"entries/{kind}.md" for kind in TITLES),
+]  # of flags: test_flags.py
 KNOWN = typer.main.get_command(app).commands
 RESULTS = sorted(ROOT.glob("docs/results/*/records.jsonl.gz"))
 

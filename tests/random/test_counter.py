@@ -204,7 +204,7 @@ def test_threads_and_the_global_generator_take_no_part():
 
 def test_the_compiled_sampler_can_be_turned_off():
     code = (
-        "from variate.samplers import counter, native\n"
+        "from variate.random.noise import counter, native\n"
         f"print(native.describe()); print(counter.noise('normal', {KEY}, {UID}, (5,)).tolist())"
     )
     environment = {**os.environ, native.SWITCH: "torch"}

@@ -321,7 +321,7 @@ class ForgottenFactor(LowrankNormal):
         (WrongVariance, "the variance of a draw"),
         (CutGradient, "gradient of sample is wrong"),
         (DoublePrecision, "sample of torch.bfloat16"),
-        (ForgottenFactor, "its covariance says"),
+        (ForgottenFactor, "its covariance gives"),
     ],
 )
 def test_the_conformance_suite_finds_what_is_broken(broken, finding, monkeypatch):

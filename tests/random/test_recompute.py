@@ -15,11 +15,17 @@ class Checkpointed(nn.Module):
         super().__init__()
         self.first = nn.Linear(4, 4)
         self.block = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
-        self.recompute = True
+        self.recompute, self.reentrant = True, False
 
     def forward(self, x):
         x = torch.tanh(self.first(x))
-        return checkpoint(self.block, x, use_reentrant=False) if self.recompute else self.block(x)
+        return checkpoint(self.block, x, use_reentrant=self.reentrant) if self.recompute else self.block(x)
+
+
+class Second(Checkpointed):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(3, 4)
 
 
 def once(net, x):
@@ -91,3 +97,42 @@ def test_an_attack_sees_the_right_gradient():
         net.recompute = recompute
         found.append(GradientOracle(net, draws=3, stream=Stream("search", 0)).gradient(x, y)[1])
     assert torch.allclose(*found, rtol=1e-10, atol=1e-12)
+
+
+def reentrant(families, *, learn=True):
+    """Gradients without checkpoints, and with reentrant ones."""
+    torch.manual_seed(0)
+    net, found = randomize(nn.Sequential(Checkpointed(), Second()).double(), families), []
+    for recompute in (False, True):
+        for part in net:
+            part.recompute, part.reentrant = recompute, recompute
+        net.zero_grad()
+        x = torch.linspace(0, 1, 20, dtype=torch.float64).view(5, 4).requires_grad_()
+        with net.fixed(1, learn=learn):
+            output = net(x)
+        output.square().sum().backward()
+        found.append([x.grad, *(parameter.grad for parameter in net.parameters())])
+    return found
+
+
+@pytest.mark.parametrize(("families", "learn"), [("normal", True), ("normal", False), ("normal(snr=2)", False)])
+def test_reentrant_checkpoints_give_the_same_gradients(families, learn):
+    """Each of them is a backward pass of its own, which ends at the one draw of the whole forward."""
+    found = reentrant(families, learn=learn)
+    for one, other in zip(*found, strict=True):
+        assert (one is None) == (other is None)
+        assert one is None or torch.allclose(one, other, rtol=1e-10, atol=1e-12)
+
+
+def test_reentrant_checkpoints_that_cannot_work_say_so():
+    with pytest.raises(RuntimeError, match="pass use_reentrant=False"):
+        reentrant("normal(snr=2)")
+
+
+def test_a_step_between_forward_and_backward_is_an_error():
+    net = randomize(nn.Linear(4, 3))
+    output = net(torch.rand(2, 4)).sum()
+    with torch.no_grad():
+        net.weight.add_(1.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        output.backward()

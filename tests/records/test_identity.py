@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 from variate.cli.audit import audit
+from variate.evaluation.claims import fingerprint_of
 from variate.evaluation.evaluate import evaluate
+from variate.evaluation.evaluation import Evaluation
 from variate.inputs.modalities.tabular import Tabular
 from variate.inputs.modalities.text import Text
 from variate.random.identity import identity, settings_of
@@ -47,6 +49,7 @@ CHANGES = {
     "network": ({"network": Noisy(0.5)}, {}),
     "x": ({"x": 0.9 * X}, {}),
     "y": ({"y": 1 - Y}, {}),
+    "evaluation": ({"evaluation": Evaluation(seed=1)}, {}),
     "budget": ({"budget": "linf:0.1"}, {}),
     "attacks": ({"attacks": ["pgd(steps=3)"]}, {}),
     "suite": ({"suite": "quick"}, {"attacks": []}),
@@ -67,7 +70,6 @@ CANNOT = {
     "twin_of": "only shown",
     "group": "only shown",
     "pictures": "keeps more of the same answers",
-    "how": "gives the numbers of the loop up to rounding, on its way out",
     "time_limit": "what is not begun is asked later",
     "shard": "who asks, not what",
     "show_progress": "only shown",
@@ -78,7 +80,7 @@ def asked(**changes):
     """The ids of the claims of an evaluation that asks as little as it can: it has no time, so nothing is run."""
     options = {**USUAL, **changes}
     network, x, y = (options.pop(name) for name in ("network", "x", "y"))
-    return [claim.id for claim in evaluate(network, x, y, time_limit=-1.0, **options).claims]
+    return [claim.id for claim in evaluate(network, x, y, time_limit=1e-9, **options).claims]
 
 
 @pytest.mark.parametrize("argument", inspect.signature(evaluate).parameters)
@@ -121,7 +123,7 @@ COMMAND = {
 }  # fmt: skip
 SILENT = {
     "out", "time_limit", "devices", "layers", "doubts", "accelerator", "dry_run", "config", "show_config", "json",
-    "quiet", "how",
+    "quiet",
 }  # fmt: skip
 
 
@@ -142,8 +144,6 @@ def test_every_field_of_a_modality_changes_the_identity(kind):
     others = {"features": FIXED, "words": ("a", "b"), "neighbors": ((), (0,))}
     known = asked(modality=Tabular(features=NAMES))[-1]
     for field in dataclasses.fields(kind):
-        from variate.evaluation.claims import fingerprint_of
-
         assert fingerprint_of(kind()) != fingerprint_of(kind(**{field.name: others[field.name]}))
     assert known != asked(modality=Tabular())[-1]
 

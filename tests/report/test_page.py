@@ -10,17 +10,15 @@ import numpy as np
 import pytest
 from claims import JUDGED
 from shown import KEPT, records_of
-from typer.testing import CliRunner
 
-from variate.cli.main import app
-from variate.errors import UsageError
 from variate.records.file import Records, pack
 from variate.records.rows import rows_of
 from variate.records.schema import Claim, Example, NetworkLine, RunLine
-from variate.report import printing
 from variate.report.figures import figures
 from variate.report.page import write_page
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = ("--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update")
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 WIDTHS = {"phone": 390, "desktop": 1100}
 
@@ -29,11 +27,11 @@ WIDTHS = {"phone": 390, "desktop": 1100}
 def chromium():
     """A running browser, or a reason to skip."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    found = next((path for name in printing.BROWSERS if (path := shutil.which(name))), None)
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:
         pytest.skip("there is no Chromium (Debian: apt install chromium)")
     with sync_api.sync_playwright() as playwright:
-        flags = [*printing.FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+        flags = [*FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
         browser = playwright.chromium.launch(executable_path=found, args=flags)
         yield browser
         browser.close()
@@ -257,27 +255,14 @@ def test_on_a_phone_the_verdict_stands_before_the_contents_are_opened(visit, pag
         assert not closed or top < 400
 
 
-def test_the_page_prints(chromium, pages, tmp_path):
-    path = printing.print_page(pages["one"], tmp_path / "one.pdf")
-    assert path.read_bytes().startswith(b"%PDF")
-    assert path.stat().st_size > 20_000
-
-
-@pytest.mark.usefixtures("chromium")
-def test_the_command_line_prints_beside_the_page(tmp_path):
-    records = str(RESULTS / "black-box" / "records.jsonl.gz")
-    done = CliRunner().invoke(app, ["report", records, "--pdf", "--out", str(tmp_path / "both.pdf")])
-    assert done.exit_code == 0, done.output
-    assert (tmp_path / "both.pdf").read_bytes().startswith(b"%PDF")
-    assert (tmp_path / "both.html").read_text().startswith("<!doctype html>")
-
-
-def test_without_a_browser_it_says_what_to_install(monkeypatch, pages, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(printing, "MAC", "no-such-browser")
-    with pytest.raises(UsageError, match="no Chromium") as caught:
-        printing.print_page(pages["one"], tmp_path / "one.pdf")
-    assert "apt install chromium" in str(caught.value)
+def test_the_page_prints(visit, pages, tmp_path):
+    page = visit(pages["one"])
+    page.emulate_media(media="print")
+    assert page.locator("nav").first.is_hidden()
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"
+    printed = page.pdf(path=tmp_path / "one.pdf")
+    assert printed.startswith(b"%PDF")
+    assert len(printed) > 20_000
 
 
 def test_clips_are_heard_on_a_page_that_passes_axe(visit, tmp_path):

@@ -142,5 +142,5 @@ def test_what_the_examples_leave_no_draw_takes_away():
     assert found.by_examples > 0.02
     assert sum(asked) == found.draws == 32
     for wrong in ({"width": 0}, {"width": 0.1, "first": 1}, {"width": 0.1, "deployment": "mean-4"}):
-        with pytest.raises(UsageError, match="cannot look for"):
+        with pytest.raises(UsageError, match="cannot reach a width"):
             until(more, **wrong)

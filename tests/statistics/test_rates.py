@@ -123,6 +123,22 @@ def test_draws_that_are_seldom_bad_and_then_very_bad_are_covered():
     assert within(found, 0.93, 0.97)  # 0.89 without the removal of skewness
 
 
+@pytest.mark.parametrize("draws", [20, 160])
+@pytest.mark.parametrize("by_example", [0.5, 2.0])
+@pytest.mark.parametrize("rate", [0.2, 0.5, 0.8])
+def test_intervals_of_ten_examples_cover(rate, by_example, draws):
+    (found,) = coverage([Deployment.parse("single")], rate, by_example, 0.5, (draws, 10)).values()
+    assert within(found, 0.93, 0.98), found / SIMULATIONS
+
+
+def test_an_interval_of_ten_examples_does_not_reach_everything():
+    """One example of ten is right, and a few now and then: the ends of Hall's interval ran to 100 %."""
+    answers = np.random.default_rng(0).random((160, 10)) < np.array([1.0, 0.3, 0.2, 0.1, *[0.02] * 6])
+    found = rate_of(Deployment.parse("single"), answers)
+    assert 0.15 < found.rate < 0.2
+    assert 0.4 < found.high < 0.65
+
+
 @pytest.mark.parametrize("way", ["survive-20", "survive-50", "survive-100"])
 @pytest.mark.parametrize(("rate", "by_example", "by_draw"), [(0.95, 2.0, 0.0), (0.95, 2.0, 1.0), (0.995, 0.5, 0.5)])
 def test_long_survival_is_covered(way, rate, by_example, by_draw):

@@ -37,7 +37,7 @@ def test_noise_of_few_draws_is_not_taken_for_examples():
     found = until(network_of(np.random.default_rng(1), hard, 0.1), width=0.04, deployment="survive-10", most=4096)
     assert found.reached
     assert found.by_examples < 0.02
-    assert "wider than asked" not in str(found)
+    assert "wider than requested" not in str(found)
 
 
 def test_a_width_that_draws_cannot_reach_is_said():

@@ -16,7 +16,7 @@ from variate.records.file import Records
 from variate.testing.defenses import check_defense
 from variate.training.cell import Cell
 from variate.training.defense import defended, teacher_of
-from variate.training.defenses.parts.surgery import behind_the_first, layers, replaced, seeded_by
+from variate.training.defenses.parts.surgery import layers, layers_after_first, replaced, seeded_by
 from variate.training.noise_layers import Surrounded
 from variate.training.recipe import Recipe
 from variate.training.run_folder import train_cell
@@ -95,13 +95,13 @@ def with_option(network, *, layers=()):
 BROKEN = {
     "not random": ("rse", plainly(Around), "deterministic in eval mode"),
     "secretly random": ("deterministic", plainly(PerExample), "keyed in eval mode"),
-    "another draw for every place": ("rse", plainly(PerExample), "alone than within a batch"),
-    "one draw for ever": ("rse", plainly(Frozen), "draws under different keys are all the same"),
-    "not saved": ("deterministic", plainly(Forgotten), "loaded again"),
+    "another draw for every place": ("rse", plainly(PerExample), "alone and within a batch"),
+    "one draw for ever": ("rse", plainly(Frozen), "draws under different keys are identical"),
+    "not saved": ("deterministic", plainly(Forgotten), "after loading"),
     "no attack": ("at", plainly(Around), "fact `adversarial`"),
     "no teacher": ("distillation", plainly(Around), "fact `teacher`"),
     "unused parameter": ("deterministic", plainly(Idle), "no gradient reaches unused"),
-    "learns nothing": ("deterministic", plainly(Stuck), "one epoch takes the loss"),
+    "learns nothing": ("deterministic", plainly(Stuck), "one epoch changes the loss"),
     "single precision": ("deterministic", plainly(Single), "in double precision"),
     "option that is no text": ("deterministic", with_option, "option layers"),
 }
@@ -157,7 +157,7 @@ def test_an_option_out_of_range_is_a_usage_error(text):
 
 @pytest.mark.parametrize("name", ["rse", "learn2perturb", "pni", "wca", "sap", "dropout"])
 def test_a_network_without_layers_to_act_on_is_a_usage_error(name):
-    with pytest.raises(UsageError, match="to act on"):
+    with pytest.raises(UsageError, match=r"has no (suitable layer|hidden activations)"):
         defended(name, nn.Sequential(nn.Flatten(), nn.BatchNorm1d(16)))
 
 
@@ -206,7 +206,7 @@ def test_layers_that_stand_in_two_places_are_replaced_in_both():
     network = Tied()
     first = network.first
     assert layers(network, nn.Linear) == [first, network.last]
-    assert behind_the_first(network, nn.Linear) == [network.last]
+    assert layers_after_first(network, nn.Linear) == [network.last]
     found = replaced(network, {layer: Surrounded(layer, front=nn.Identity()) for layer in layers(network, nn.Linear)})
     assert found is network
     assert network.first is network.again

@@ -1,4 +1,4 @@
-"""Auto-PGD on the difference of logits ratio, which no scale of the logits can flatten."""
+"""Auto-PGD on the difference-of-logits-ratio (DLR) loss, which does not depend on the scale of the logits."""
 
 from __future__ import annotations
 
@@ -29,26 +29,27 @@ def apgd_dlr(
     steps: int = 100,
     restarts: int = 1,
 ) -> Tensor:
-    """Auto-PGD on the difference of logits ratio, which no scale of the logits can flatten.
+    """Auto-PGD on the difference-of-logits-ratio (DLR) loss, which does not depend on the scale of the logits.
 
-    In linf and l2 the step starts at 2 * eps and is halved, from the best point, where the loss stops rising. In l1 the
-    share of the values that a step moves follows the best point's, in balls of 3, 2 and 1 times eps. On a random
-    network the best point is chosen by the share of wrong draws and then by the loss, over fresh draws that are the
-    same for all candidates, because the largest of a hundred noisy losses is a lucky one.
+    In linf and l2 the step starts at 2 * eps; where the loss stops rising, the search returns to the best point and
+    halves the step. In l1 the fraction of values that a step changes follows the best point, in balls of 3, 2 and 1
+    times eps. On a random network the best point is the one with the largest fraction of wrong draws, then the highest
+    loss, evaluated on fresh draws that are the same for all candidates: the largest of a hundred noisy losses is a
+    lucky one.
 
     Args:
-        oracle: gives the averaged loss and its gradient.
+        oracle: returns the averaged loss and its gradient.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size eps.
-        target: the labels to reach, shape (B,); None to leave ``y``.
-        steps: number of gradient steps, from 1.
-        restarts: number of random starts, from 1.
+        target: target labels, shape (B,); None for an untargeted attack.
+        steps: number of gradient steps, at least 1.
+        restarts: number of random starts, at least 1.
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
 
     Raises:
-        UsageError: for fewer than one step or restart.
+        UsageError: if ``steps`` or ``restarts`` is below 1.
     """
     return auto_pgd(oracle, x, y, dlr, budget=budget, target=target, steps=steps, restarts=restarts)

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from variate.attacks.parts.apgd import ascend
-from variate.attacks.parts.ranking import WON, best_of, ranked
+from variate.attacks.parts.ranking import WON, best_index, ranked
 from variate.attacks.parts.steps import check_steps
 from variate.inputs.budget import Budget
 from variate.oracle.losses import aimed, dlr_targeted, margin
 from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
 
-CONFIRM = 8  # queries whose every draw must be wrong before an example is left alone
+CONFIRM = 8  # queries whose every draw must be wrong before an example is skipped
 
 
 @attack(
@@ -35,75 +35,75 @@ def apgd_targeted(
     classes: int = 9,
     restarts: int = 1,
 ) -> Tensor:
-    """Auto-PGD on the targeted difference of logits ratio, towards the most likely wrong classes one after another.
+    """Auto-PGD on the targeted difference-of-logits-ratio (DLR) loss, towards the most likely wrong classes in turn.
 
-    The classes are those of the highest averaged scores at the inputs. On the way to a class the best point is chosen
-    as in ``apgd-ce``; of the points that the classes lead to, the one that most draws answer wrongly, then the one of
-    the largest margin, over fresh draws that are the same for all. An example is left out of the runs that follow once
-    every draw of eight further queries is wrong: on a random network one query of few draws would be luck.
+    The classes are those with the highest averaged scores at the inputs. Each run selects its best point as ``apgd-ce``
+    does; of the points that the runs return, the attack keeps the one with the largest fraction of wrong draws, then
+    the largest margin, evaluated on fresh draws that are the same for all. An example is skipped in later runs once
+    every draw of eight further queries is wrong: on a random network a single query of few draws would be luck.
 
-    The published loss sets the class against y alone. With ``target`` a third class may therefore come out on top,
-    which ``apgd-ce`` and ``apgd-dlr`` with the same target work against.
+    The published loss compares the class with y alone. With ``target``, a third class may therefore end up on top;
+    ``apgd-ce`` and ``apgd-dlr`` with the same target avoid that.
 
     Args:
-        oracle: gives the averaged loss and its gradient.
+        oracle: returns the averaged loss and its gradient.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size eps.
-        target: the one class to go for, shape (B,); the most likely wrong ones without it.
-        steps: number of gradient steps towards each class, from 1.
-        classes: how many classes, from 1; fewer where the network has fewer.
-        restarts: number of random starts towards each class, from 1.
+        target: target labels, shape (B,); None to try the most likely wrong classes.
+        steps: number of gradient steps towards each class, at least 1.
+        classes: number of target classes, at least 1, capped at the number of wrong classes.
+        restarts: number of random starts towards each class, at least 1.
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
 
     Raises:
-        UsageError: for fewer than one step, class or restart.
+        UsageError: if ``steps``, ``classes`` or ``restarts`` is below 1.
     """
     check_steps("apgd-targeted", steps=steps, classes=classes, restarts=restarts)
     scores, coins = oracle.scores(x), oracle.coins(x)
-    known = scores.shape[1]
-    likely = scores.scatter(1, y[:, None], -torch.inf).topk(min(classes, known - 1), dim=1).indices  # (B, C)
+    num_classes = scores.shape[1]
+    likely = scores.scatter(1, y[:, None], -torch.inf).topk(min(classes, num_classes - 1), dim=1).indices  # (B, C)
     goals = likely if target is None else target[:, None]
-    gained, labels = aimed(margin, y, target)
-    rank, on_the_way = ranked(gained, aimed=target is not None), _left if target is None else _arrived
+    gap, labels = aimed(margin, y, target)
+    rank, ascent_rank = ranked(gap, aimed=target is not None), _untargeted_rank if target is None else _targeted_rank
     best, rows = x, torch.arange(len(x), device=x.device)
     for run in range(goals.shape[1] * restarts):
-        number, restart = divmod(run, restarts)
+        class_index, restart = divmod(run, restarts)
         if run and target is None:
-            rows = _right_sometimes(oracle, best, y, rows)
-        found = ascend(
+            rows = _unbroken(oracle, best, y, rows)
+        perturbed = ascend(
             oracle,
             x[rows],
-            y[rows] * known + goals[rows, number],
+            y[rows] * num_classes + goals[rows, class_index],
             coins,
-            f"class {number}, start {restart}",
+            f"class {class_index}, start {restart}",
             budget=budget,
             loss=dlr_targeted,
-            rank=on_the_way,
+            rank=ascent_rank,
             steps=steps,
             rows=rows,
         )
-        candidates = torch.stack([best[rows], found])  # (2, B, ...)
-        better = best_of(oracle, candidates, labels[rows], rank, rows).bool()
-        best = best.index_put((rows[better],), found[better])
+        candidates = torch.stack([best[rows], perturbed])  # (2, B, ...)
+        better = best_index(oracle, candidates, labels[rows], rank, rows).bool()
+        best = best.index_put((rows[better],), perturbed[better])
     return best
 
 
-def _right_sometimes(oracle: GradientOracle, best: Tensor, y: Tensor, rows: Tensor) -> Tensor:
-    """The examples that any draw still answers rightly."""
+def _unbroken(oracle: GradientOracle, best: Tensor, y: Tensor, rows: Tensor) -> Tensor:
+    """Rows of the examples that some draw still classifies correctly."""
     shares = torch.stack([oracle.wrong(best[rows], y[rows], rows=rows) for _ in range(CONFIRM)])  # (8, B)
     return rows[shares.amin(0) < 1]
 
 
-def _left(logits: Tensor, pairs: Tensor) -> Tensor:
-    """The rank on the way to a class: any answer but y wins, then the loss counts."""
+def _untargeted_rank(logits: Tensor, pairs: Tensor) -> Tensor:
+    """Rank during an ascent without a target: any answer but y wins, then the loss decides."""
     won = logits.argmax(1) != pairs // logits.shape[1]
     return dlr_targeted(logits, pairs) + WON * won.to(logits)
 
 
-def _arrived(logits: Tensor, pairs: Tensor) -> Tensor:
-    """The rank on the way to a class that alone is wanted."""
+def _targeted_rank(logits: Tensor, pairs: Tensor) -> Tensor:
+    """Rank during an ascent towards a target: only the target wins, then the loss decides."""
     won = logits.argmax(1) == pairs % logits.shape[1]
     return dlr_targeted(logits, pairs) + WON * won.to(logits)

@@ -12,30 +12,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from variate.attacks.parts.libraries import Run, chosen, made, run_apart
+from variate.attacks.parts.libraries import Run, attack_class, instantiate, run_isolated
 from variate.errors import UsageError
 from variate.inputs.budget import ORDERS, Budget
 from variate.optional import imported
 from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
 
-USUAL = {
+DEFAULT = {
     "linf": "ProjectedGradientDescent",
     "l2": "ProjectedGradientDescent",
     "l1": "ProjectedGradientDescent",
     "l0": "SaliencyMapMethod",
 }
-AIMS = ("SaliencyMapMethod",)  # the labels that it is given are always those to reach; it takes any without
-PROBABILITIES = ("NewtonFool", "SimBA", "VirtualAdversarialMethod")  # what these take the outputs for
+TARGETED_ONLY = ("SaliencyMapMethod",)  # its labels are always targets; without labels it takes any class
+PROBABILITIES = ("NewtonFool", "SimBA", "VirtualAdversarialMethod")  # these expect probabilities instead of logits
 OWN_STEPS = ("AutoProjectedGradientDescent", "AutoConjugateGradient", "RescalingAutoConjugateGradient")
-STEPS = 2.5  # times eps / max_iter: the length of a step, as in pgd
+STEPS = 2.5  # length of a step is STEPS * eps / max_iter, as in pgd
 
 
 @attack(
     access="gradient",
     norms=("linf", "l2", "l1", "l0"),
     modality=("image",),
-    cite="Nicolae et al. 2018, arXiv:1807.01069; and the source of the attack that it names",
+    cite="Nicolae et al. 2018, arXiv:1807.01069; and the source of the selected attack",
     targeted=True,
     variants={
         "linf": (
@@ -98,40 +98,41 @@ def art(
     one_by_one: bool = True,
     **options: Any,
 ) -> Tensor:
-    """An attack of ART, on the scores averaged over draws that stay the same; judged by us like any other.
+    """Run an attack of ART on scores averaged over fixed draws; the result is judged like any other.
 
-    The library sees a deterministic module in float32: the average over K draws. What it finds fits these draws, and
-    the verdict is spoken on others. An attack that has them gets the budget's ``norm`` and ``eps``; what the others
-    find is projected into the budget.
+    The library sees a deterministic module in float32: the average over K draws. Its result is tuned to these draws;
+    the verdict uses others. Attacks with options ``norm`` and ``eps`` get those of the budget; the results of all are
+    projected into the budget.
 
     Args:
-        oracle: lends the network.
+        oracle: provides the network as a module.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size eps.
-        target: the labels to reach, shape (B,); None to leave ``y``.
-        attack: the class, such as ``CarliniL2Method``; projected gradient descent without one (the saliency
-            map in l0). Not listed are those that draw random numbers that no seed reaches
+        target: target labels, shape (B,); None for an untargeted attack.
+        attack: name of the class, such as ``CarliniL2Method``; by default projected gradient descent
+            (the saliency map in l0). Attacks are left out that use random numbers no seed controls
             (``BoundaryAttack``, ``HopSkipJump``), perturb a whole batch alike, or need more than a classifier.
-        one_by_one: run each example alone. Several attacks of the library couple the examples of a batch, by one
-            generator or by when they stop; False is faster, and a result then depends on its batch.
-        options: of the class: ``max_iter=40``. Without ``eps_step`` a step is 2.5 * eps / max_iter long, eps for
-            attacks that choose their own steps from there.
+        one_by_one: run each example alone. Several attacks of the library couple the examples of a batch, through a
+            shared generator or stopping rule; False is faster, but results then depend on the batch.
+        options: options of the class, such as ``max_iter=40``. ``eps_step`` defaults to 2.5 * eps / max_iter, and to
+            eps for attacks that adapt their step size.
 
     Returns:
-        Perturbed inputs inside the budget and inside [0, 1], shape (B, ...); the input itself where nothing was found.
+        Perturbed inputs inside the budget and inside [0, 1], shape (B, ...); the input where the attack finds nothing.
 
     Raises:
-        UsageError: where ART is not installed, or has no such attack or option; AttackError where it fails.
+        UsageError: if ART is not installed or has no such attack or option.
+        AttackError: if the attack fails.
     """
-    name = attack or USUAL[budget.norm]
-    kind = chosen("art", name, budget.norm, attacks_of(imported("art.attacks.evasion", "art")))
+    name = attack or DEFAULT[budget.norm]
+    kind = attack_class("art", name, budget.norm, attacks_of(imported("art.attacks.evasion", "art")))
     run = _runs(kind, options, budget)
-    return run_apart(oracle, x, y, target, budget=budget, name=f"art's {name}", run=run, one_by_one=one_by_one)
+    return run_isolated(oracle, x, y, target, budget=budget, name=f"art's {name}", run=run, one_by_one=one_by_one)
 
 
 def attacks_of(library: ModuleType) -> dict[str, type]:
-    """The attacks on classifiers that need nothing but the classifier to be made, by name."""
+    """The attacks that take a classifier and no other required argument, by name."""
     evasion, classifier = imported("art.attacks", "art").EvasionAttack, _classifier()
     return {
         name: kind
@@ -148,10 +149,10 @@ def _runs(kind: type, options: Mapping[str, Any], budget: Budget) -> Run:
     names = [parameter.name for parameter in _parameters(kind)]
 
     def run(module: nn.Module, x: Tensor, y: Tensor, target: Tensor | None) -> Tensor | None:
-        if target is not None and "targeted" not in names and kind.__name__ not in AIMS:
-            raise UsageError(f"art's {kind.__name__} cannot aim at a label")
+        if target is not None and "targeted" not in names and kind.__name__ not in TARGETED_ONLY:
+            raise UsageError(f"art's {kind.__name__} does not support target labels")
         estimator = _estimator(nn.Sequential(module, nn.Softmax(1)) if kind.__name__ in PROBABILITIES else module, x)
-        given = {
+        defaults = {
             names[0]: estimator,
             "norm": ORDERS[budget.norm],
             "eps": budget.eps,
@@ -160,16 +161,18 @@ def _runs(kind: type, options: Mapping[str, Any], budget: Budget) -> Run:
             "batch_size": len(x),
             "verbose": False,
         }
-        labels = target if target is not None or kind.__name__ in AIMS else y
-        hot = None if labels is None else F.one_hot(labels, estimator.nb_classes).float().cpu().numpy()
-        found = made("art", kind, options, given).generate(x=x.cpu().numpy().astype(np.float32), y=hot)
-        return None if found is None else torch.as_tensor(found)
+        labels = target if target is not None or kind.__name__ in TARGETED_ONLY else y
+        one_hot = None if labels is None else F.one_hot(labels, estimator.nb_classes).float().cpu().numpy()
+        perturbed = instantiate("art", kind, options, defaults).generate(
+            x=x.cpu().numpy().astype(np.float32), y=one_hot
+        )
+        return None if perturbed is None else torch.as_tensor(perturbed)
 
     return run
 
 
 def _estimator(module: nn.Module, x: Tensor) -> Any:
-    """ART's view of the network. It must know how many classes there are: that is one question, counted as such."""
+    """Wrap the network for ART, which needs the number of classes: one forward pass, counted as a query."""
     with torch.no_grad():
         classes = module(x).shape[1]
     return _classifier()(
@@ -183,11 +186,11 @@ def _estimator(module: nn.Module, x: Tensor) -> Any:
 
 
 def _step(kind: type, options: Mapping[str, Any], eps: float) -> float:
-    """The length of a step, where the user gave none."""
-    usual = {parameter.name: parameter.default for parameter in _parameters(kind)}
-    if kind.__name__ in OWN_STEPS or "max_iter" not in usual:
+    """Default length of a step."""
+    defaults = {parameter.name: parameter.default for parameter in _parameters(kind)}
+    if kind.__name__ in OWN_STEPS or "max_iter" not in defaults:
         return eps
-    return STEPS * eps / max(1, int(options.get("max_iter", usual["max_iter"])))
+    return STEPS * eps / max(1, int(options.get("max_iter", defaults["max_iter"])))
 
 
 def _classifier() -> Any:
@@ -199,5 +202,7 @@ def _parameters(kind: type) -> list[inspect.Parameter]:
 
 
 def _all_in(requirements: Sequence[Any], classes: Sequence[type]) -> bool:
-    """Whether a classifier is all that an attack requires; a tuple is met by any of its parts."""
-    return all(any(one in classes for one in (part if isinstance(part, tuple) else (part,))) for part in requirements)
+    """Whether a classifier meets all requirements of an attack; any member of a tuple meets it."""
+    return all(
+        any(option in classes for option in (need if isinstance(need, tuple) else (need,))) for need in requirements
+    )

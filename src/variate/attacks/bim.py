@@ -29,25 +29,25 @@ def bim(
     steps: int = 10,
     step_size: float | None = None,
 ) -> Tensor:
-    """Repeated small steps from the input itself: x <- project(x + step_size * steepest(g)).
+    """Small steps along the gradient, starting at the input: x <- project(x + step_size * steepest(g)).
 
-    In l1 a step moves the values of the largest gradient to the end of [0, 1], one after another, until its length is
-    used up, and the projection is the exact one onto the ball within [0, 1].
+    In l1 a step moves the values with the largest gradient to an end of [0, 1], one after another, until its length is
+    used up, and the projection onto the intersection of the ball and [0, 1] is exact.
 
     Args:
-        oracle: gives the gradient g of the averaged loss over its draws.
+        oracle: returns the gradient g of the averaged loss over its draws.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size eps.
-        target: the labels to reach, shape (B,); None to leave ``y``.
-        steps: number of gradient steps, from 1.
-        step_size: length of a step in the budget's norm; eps / steps without one, so that the last can reach the end.
+        target: target labels, shape (B,); None for an untargeted attack.
+        steps: number of gradient steps, at least 1.
+        step_size: length of a step in the budget's norm; default eps / steps, which just reaches the end of the budget.
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
 
     Raises:
-        UsageError: for fewer than one step.
+        UsageError: if ``steps`` is below 1.
     """
     check_steps("bim", steps=steps)
     length = budget.eps / steps if step_size is None else step_size

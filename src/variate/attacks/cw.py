@@ -1,4 +1,4 @@
-"""The attack of Carlini and Wagner."""
+"""The Carlini and Wagner attack."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from variate.oracle.losses import Loss, aimed, margin
 from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
 
-INSIDE = 0.999  # of the way to the ends of [0, 1], where the slope of tanh ends
-RISE = 10.0  # of the constant, while none was large enough
-MEAN, SQUARE, TINY = 0.9, 0.999, 1e-8  # of Adam: Kingma & Ba 2015, arXiv:1412.6980, algorithm 1
+INSIDE = 0.999  # starting fraction of the way to the ends of [0, 1], where tanh still has a slope
+RISE = 10.0  # factor on the constant until one is large enough
+MEAN, SQUARE, TINY = 0.9, 0.999, 1e-8  # Adam: Kingma & Ba 2015, arXiv:1412.6980, algorithm 1
 
 
 @attack(
@@ -40,53 +40,54 @@ def cw(
     step_size: float = 0.05,
     confidence: float = 0.0,
 ) -> Tensor:
-    """The smallest l2 perturbation whose averaged margin is above the confidence, by Adam and a binary search.
+    """The smallest l2 perturbation whose averaged margin exceeds the confidence, by Adam and a binary search.
 
-    Lowers ||delta||^2 + c * max(confidence - margin, 0) in w, where x + delta = (tanh(w) + 1) / 2 keeps to [0, 1], from
-    the inputs on for each of several constants c. c falls to the middle of what was too small and what was enough, and
-    rises tenfold while none was enough. The margin is averaged over the draws of a step, then cut off.
+    Minimizes ||delta||^2 + c * max(confidence - margin, 0) over w, where x + delta = (tanh(w) + 1) / 2 stays in [0, 1],
+    starting from the inputs for each of several constants c. The search bisects between constants that were too small
+    and large enough, and multiplies c by ten until one is large enough. The margin is averaged over the draws of a step
+    before the max is taken.
 
-    It deviates from the paper as follows. c is enough if the second half of its steps has a success that fresh draws
-    confirm: early successes come from steps that are too long. Of what the constants found, the smallest that is
-    adversarial under the same fresh draws is returned. w begins where tanh still has a slope, 0.999 instead of
-    0.999999 of the way to the ends of [0, 1], and steps are fewer and longer: values at an end of [0, 1] need many
-    steps to come loose. Nothing is aborted early.
+    Differences from the paper: c is large enough if the second half of its steps contains a success that fresh draws
+    confirm, since early successes come from steps that are too long. Of the results for all constants, the smallest
+    that is adversarial under the same fresh draws is returned. w starts where tanh still has a slope, 0.999 instead of
+    0.999999 of the way to the ends of [0, 1], and steps are fewer and longer: a value at an end of [0, 1] needs many
+    steps to leave it. There is no early abort.
 
     Args:
-        oracle: gives the averaged margin and its gradient.
+        oracle: returns the averaged margin and its gradient.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
-        budget: the norm, and the largest size eps: what lies outside is projected in the end.
-        target: the labels to reach, shape (B,); None to leave ``y``.
-        steps: number of gradient steps for each constant, from 1.
-        searches: number of constants, from 1.
-        constant: the first c, above 0, in units of l2 squared per logit.
-        step_size: of Adam, in units of w, above 0.
-        confidence: kappa, the averaged margin that an adversarial input exceeds, in logits.
+        budget: the norm and the maximum size eps; points outside are projected at the end.
+        target: target labels, shape (B,); None for an untargeted attack.
+        steps: number of gradient steps for each constant, at least 1.
+        searches: number of constants, at least 1.
+        constant: initial c, above 0, in units of l2 squared per logit.
+        step_size: learning rate of Adam, in units of w, above 0.
+        confidence: kappa, the averaged margin, in logits, above which an input counts as adversarial.
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
 
     Raises:
-        UsageError: for fewer than one step or search, or a constant or step size of 0 or less.
+        UsageError: if ``steps`` or ``searches`` is below 1, or ``constant`` or ``step_size`` is not above 0.
     """
     check_steps("cw", steps=steps, searches=searches)
-    for name, size in (("constant", constant), ("step_size", step_size)):
-        if not size > 0:
-            raise UsageError(f"cw cannot search with a {name} of {size}", expected="a number above 0")
+    for name, value in (("constant", constant), ("step_size", step_size)):
+        if not value > 0:
+            raise UsageError(f"cw cannot search with a {name} of {value}", expected="a number above 0")
     loss, labels = aimed(margin, y, target)
     weight = x.new_full((len(x),), constant)
     low, high = torch.zeros_like(weight), torch.full_like(weight, torch.inf)
-    found = []
+    results = []
     for _ in range(searches):
         smallest = Smallest(x, budget, steps, windows=2)
         last = _descend(oracle, x, labels, loss, weight, smallest, steps, step_size, confidence)
         point, won = smallest.confirmed(oracle, labels, loss, last, confidence=confidence)
-        found.append(point)
+        results.append(point)
         enough = won & smallest.ended_well()
         low, high = weight.where(~enough, low), weight.where(enough, high)
         weight = ((low + high) / 2).where(high < torch.inf, RISE * weight)
-    return smallest_of(oracle, x, found, labels, loss, budget, confidence=confidence)[0]
+    return smallest_of(oracle, x, results, labels, loss, budget, confidence=confidence)[0]
 
 
 def _descend(
@@ -100,14 +101,14 @@ def _descend(
     step_size: float,
     confidence: float,
 ) -> Tensor:
-    """Adam from the inputs on, with one constant for each example: the last points, shape (B, ...)."""
+    """Run Adam from the inputs, with one constant per example, and return the last points, shape (B, ...)."""
     free = torch.atanh((2 * x - 1) * INSIDE)  # w
     mean, square, perturbed = torch.zeros_like(x), torch.zeros_like(x), x
     for step in range(steps):
         value, gradient = oracle.gradient(perturbed, y, loss)
         smallest.note(step, perturbed, value > confidence)
         pushed = (weight * (value <= confidence)).view(-1, *[1] * (x.dim() - 1)) * gradient
-        slope = (2 * (perturbed - x) - pushed) * (1 - free.tanh() ** 2) / 2  # through tanh
+        slope = (2 * (perturbed - x) - pushed) * (1 - free.tanh() ** 2) / 2  # chain rule through tanh
         mean = MEAN * mean + (1 - MEAN) * slope
         square = SQUARE * square + (1 - SQUARE) * slope**2
         rate = step_size * (1 - SQUARE ** (step + 1)) ** 0.5 / (1 - MEAN ** (step + 1))

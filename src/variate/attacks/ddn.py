@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from variate.attacks.parts.schedules import cosine
-from variate.attacks.parts.smallest import Smallest, along
+from variate.attacks.parts.smallest import Smallest, with_gradient_of
 from variate.attacks.parts.steps import check_steps
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
@@ -13,8 +13,8 @@ from variate.oracle.losses import aimed, cross_entropy, margin
 from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
 
-FIRST, LAST = 1.0, 0.01  # alpha, the length of a step, section 4
-NORM = 1.0  # epsilon 0, the size of the first sphere
+FIRST, LAST = 1.0, 0.01  # alpha, first and last length of a step, section 4
+NORM = 1.0  # epsilon 0, the radius of the first sphere
 
 
 @attack(
@@ -37,38 +37,38 @@ def ddn(
     gamma: float = 0.05,
     confidence: float = 0.0,
 ) -> Tensor:
-    """The smallest l2 perturbation whose averaged margin is above the confidence, sought on spheres.
+    """The smallest l2 perturbation whose averaged margin exceeds the confidence, searched on spheres.
 
     delta <- norm * unit(delta + length * unit(g)), with norm <- (1 - gamma) * norm where the point is adversarial and
-    (1 + gamma) * norm where it is not. g is the gradient of the cross-entropy, and adversarial is what the margin
-    says, both averaged over the draws of the same query.
+    (1 + gamma) * norm where it is not. g is the gradient of the cross-entropy, and the margin decides what is
+    adversarial; both are averaged over the draws of the same query.
 
-    It deviates from the paper in three points. The sphere never outgrows the budget, so that the best inside it is
-    found where the smallest perturbation lies outside. The smallest of many noisy successes is a lucky one, so the
-    smallest of each quarter of the steps are put to fresh draws (on a deterministic network that changes nothing).
-    And pixels are not rounded to 256 values.
+    Differences from the paper: the sphere never grows beyond the budget, so that the best point inside is found where
+    the smallest perturbation lies outside. The smallest of many noisy successes is a lucky one, so the smallest of each
+    quarter of the steps are evaluated on fresh draws (which changes nothing on a deterministic network). Pixels are not
+    rounded to 256 values.
 
     Args:
-        oracle: gives the averaged losses and the gradient.
+        oracle: returns the averaged losses and the gradient.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
-        budget: the norm, and the largest size eps.
-        target: the labels to reach, shape (B,); None to leave ``y``.
-        steps: number of gradient steps, from 1.
-        gamma: by which share the sphere grows or shrinks, in (0, 1).
-        confidence: the averaged margin that an adversarial input exceeds, in logits.
+        budget: the norm and the maximum size eps.
+        target: target labels, shape (B,); None for an untargeted attack.
+        steps: number of gradient steps, at least 1.
+        gamma: fraction by which the sphere grows or shrinks, in (0, 1).
+        confidence: averaged margin, in logits, above which an input counts as adversarial.
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
 
     Raises:
-        UsageError: for fewer than one step, or a gamma outside of (0, 1).
+        UsageError: if ``steps`` is below 1 or ``gamma`` is not in (0, 1).
     """
     check_steps("ddn", steps=steps)
     if not 0 < gamma < 1:
-        raise UsageError(f"ddn cannot change its sphere by a share of {gamma}", expected="a gamma in (0, 1)")
-    wanted, labels = aimed(margin, y, target)
-    loss = along(wanted, aimed(cross_entropy, y, target)[0])
+        raise UsageError(f"ddn cannot use a gamma of {gamma}", expected="a gamma in (0, 1)")
+    gap, labels = aimed(margin, y, target)
+    loss = with_gradient_of(gap, aimed(cross_entropy, y, target)[0])
     smallest = Smallest(x, budget, steps)
     perturbed, norm = x, x.new_full((len(x),), min(NORM, budget.eps))
     for step in range(steps):
@@ -78,4 +78,4 @@ def ddn(
         norm = (norm * (1 + gamma - 2 * gamma * won)).clamp(max=budget.eps)
         moved = perturbed - x + cosine(FIRST, LAST, step, steps) * budget.steepest(gradient)
         perturbed = (x + norm.view(-1, *[1] * (x.dim() - 1)) * budget.steepest(moved)).clamp(0, 1)
-    return smallest.confirmed(oracle, labels, wanted, perturbed, confidence=confidence)[0]
+    return smallest.confirmed(oracle, labels, gap, perturbed, confidence=confidence)[0]

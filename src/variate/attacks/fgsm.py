@@ -21,14 +21,14 @@ from variate.registry import attack
 def fgsm(oracle: GradientOracle, x: Tensor, y: Tensor, *, budget: Budget, target: Tensor | None = None) -> Tensor:
     """One step of the full budget along the gradient: x + eps * sign(g) for linf, x + eps * g / ||g|| for l2.
 
-    In l1 the values of the largest gradient go to the end of [0, 1], one after another, until eps is used up.
+    In l1 the values with the largest gradient move to an end of [0, 1], one after another, until eps is used up.
 
     Args:
-        oracle: gives the gradient g of the mean loss over its draws.
+        oracle: returns the gradient g of the mean loss over its draws.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size eps.
-        target: the labels to reach, shape (B,); None to leave ``y``.
+        target: target labels, shape (B,); None for an untargeted attack.
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).

@@ -37,31 +37,31 @@ def fmn(
     steps: int = 100,
     confidence: float = 0.0,
 ) -> Tensor:
-    """The smallest perturbation whose averaged margin is above the confidence.
+    """The smallest perturbation whose averaged margin exceeds the confidence.
 
     Steps along the gradient of the margin, each projected onto a ball that shrinks while the point is adversarial and
-    grows while it is not. What counts as adversarial is the margin averaged over the draws of a step.
+    grows while it is not. A point is adversarial by the margin averaged over the draws of a step.
 
-    It deviates from the paper as follows. Except in l0 the ball never outgrows the budget, so that the best inside it
-    is found where the smallest perturbation lies outside; in l0 a ball that is small from the start fixes the values
-    that it lets move first. The ball shrinks to the size of the present success at most, not of the smallest one so
-    far, and the smallest of each quarter of the steps are put to fresh draws in the end: of a hundred successes the
-    smallest is a lucky one.
+    Differences from the paper: except in l0 the ball never grows beyond the budget, so that the best point inside is
+    found where the smallest perturbation lies outside; in l0 a ball that is small from the start would commit to the
+    values it changes first. The ball shrinks at most to the size of the current success, not to the smallest one so
+    far, and the smallest of each quarter of the steps are evaluated on fresh draws at the end: the smallest of a
+    hundred successes is a lucky one.
 
     Args:
-        oracle: gives the averaged margin and its gradient.
+        oracle: returns the averaged margin and its gradient.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
-        budget: the norm, and the largest size eps.
-        target: the labels to reach, shape (B,); None to leave ``y``.
-        steps: number of gradient steps, from 1.
-        confidence: the averaged margin that an adversarial input exceeds, in logits.
+        budget: the norm and the maximum size eps.
+        target: target labels, shape (B,); None for an untargeted attack.
+        steps: number of gradient steps, at least 1.
+        confidence: averaged margin, in logits, above which an input counts as adversarial.
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
 
     Raises:
-        UsageError: for fewer than one step.
+        UsageError: if ``steps`` is below 1.
     """
     check_steps("fmn", steps=steps)
     loss, labels = aimed(margin, y, target)
@@ -92,7 +92,7 @@ def _radius(
     gap: Tensor,
     gradient: Tensor,
 ) -> Tensor:
-    """The size of the next ball: (B,). Before the first success, and from no size, that of the linearized boundary."""
+    """Radius of the next ball, (B,); that of the linearized boundary before the first success and at radius 0."""
     if budget.norm == "l0":
         larger = torch.maximum(radius + 1, (radius * (1 + shrink)).floor())
         smaller = torch.minimum(torch.minimum(radius, size) - 1, (radius * (1 - shrink)).floor())

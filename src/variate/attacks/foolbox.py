@@ -9,29 +9,29 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from variate.attacks.parts.libraries import Run, chosen, made, run_apart
+from variate.attacks.parts.libraries import Run, attack_class, instantiate, run_isolated
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.optional import imported
 from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
 
-USUAL = {
+DEFAULT = {
     "linf": "LinfProjectedGradientDescentAttack",
     "l2": "L2ProjectedGradientDescentAttack",
     "l1": "SparseL1DescentAttack",
     "l0": "L0FMNAttack",
 }
-STEPS = 2.5  # times eps / steps: the length of a step, as in pgd
-NO_START = "init_attack failed"  # its words where no start was found: such an example is not broken
-NO_AIM = "unsupported criterion"  # its words for an attack that cannot aim, or that cannot do without
+STEPS = 2.5  # length of a step is STEPS * eps / steps, as in pgd
+NO_START = "init_attack failed"  # its message where it finds no start: the example is not broken
+NO_AIM = "unsupported criterion"  # its message for an attack that has no targets, or that needs them
 
 
 @attack(
     access="gradient",
     norms=("linf", "l2", "l1", "l0"),
     modality=("image",),
-    cite="Rauber et al. 2020, Journal of Open Source Software 5(53), 2607; and the source of the attack that it names",
+    cite="Rauber et al. 2020, Journal of Open Source Software 5(53), 2607; and the source of the selected attack",
     targeted=True,
     variants={
         "linf": (
@@ -124,42 +124,43 @@ def foolbox(
     one_by_one: bool = True,
     **options: Any,
 ) -> Tensor:
-    """An attack of Foolbox, on the scores averaged over draws that stay the same; judged by us like any other.
+    """Run an attack of Foolbox on scores averaged over fixed draws; the result is judged like any other.
 
-    The library sees a deterministic module: the average over K draws. What it finds fits these draws, and the verdict
-    is spoken on others. An attack that looks for the smallest perturbation is run without a bound, and what it finds is
-    projected into the budget.
+    The library sees a deterministic module: the average over K draws. Its result is tuned to these draws; the verdict
+    uses others. Minimum-norm attacks run without a bound, and their results are projected into the budget.
 
     Args:
-        oracle: lends the network.
+        oracle: provides the network as a module.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size eps.
-        target: the labels to reach, shape (B,); None to leave ``y``.
-        attack: the class, such as ``L2DeepFoolAttack``; projected gradient descent in the budget's norm without one
-            (sparse descent in l1, the fast minimum-norm attack in l0).
-        one_by_one: run each example alone. Several attacks of the library couple the examples of a batch, by one
-            generator or by when they stop; False is faster, and a result then depends on its batch.
-        options: of the class: ``steps=100``. Without ``rel_stepsize`` or ``abs_stepsize`` a step is 2.5 * eps / steps
-            long. The library's own steps are 0.033 * eps in 40 steps of projected gradient descent, and from a random
-            start those do not reach the other end of the budget.
+        target: target labels, shape (B,); None for an untargeted attack.
+        attack: name of the class, such as ``L2DeepFoolAttack``; by default projected gradient descent in the budget's
+            norm (sparse descent in l1, the fast minimum-norm attack in l0).
+        one_by_one: run each example alone. Several attacks of the library couple the examples of a batch, through a
+            shared generator or stopping rule; False is faster, but results then depend on the batch.
+        options: options of the class, such as ``steps=100``. Without ``rel_stepsize`` or ``abs_stepsize`` a step is
+            2.5 * eps / steps long. The library's own steps are 0.033 * eps in 40 steps of projected gradient descent:
+            from a random start they do not reach the other end of the budget.
 
     Returns:
-        Perturbed inputs inside the budget and inside [0, 1], shape (B, ...); the input itself where nothing was found.
+        Perturbed inputs inside the budget and inside [0, 1], shape (B, ...); the input where the attack finds nothing.
 
     Raises:
-        UsageError: where Foolbox is not installed, or has no such attack or option; AttackError where it fails.
+        UsageError: if Foolbox is not installed or has no such attack or option.
+        AttackError: if the attack fails.
     """
     library = imported("foolbox", "foolbox")
-    name = attack or USUAL[budget.norm]
-    kind = chosen("foolbox", name, budget.norm, attacks_of(library))
-    given = {"distance": getattr(library.distances, budget.norm), "constraint": budget.norm, **_step(kind, options)}
-    run = _runs(library, made("foolbox", kind, options, given), budget)
-    return run_apart(oracle, x, y, target, budget=budget, name=f"foolbox's {name}", run=run, one_by_one=one_by_one)
+    name = attack or DEFAULT[budget.norm]
+    kind = attack_class("foolbox", name, budget.norm, attacks_of(library))
+    distance = getattr(library.distances, budget.norm)
+    defaults = {"distance": distance, "constraint": budget.norm, **_step(kind, options)}
+    run = _runs(library, instantiate("foolbox", kind, options, defaults), budget)
+    return run_isolated(oracle, x, y, target, budget=budget, name=f"foolbox's {name}", run=run, one_by_one=one_by_one)
 
 
 def attacks_of(library: ModuleType) -> dict[str, type]:
-    """The attacks that have a norm, by name; several have a short one too."""
+    """The attacks that have a norm, by name, including aliases."""
     kinds = (library.attacks.base.FixedEpsilonAttack, library.attacks.base.MinimizationAttack)
     return {
         name: kind
@@ -177,20 +178,20 @@ def _step(kind: type, options: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _runs(library: ModuleType, attack: Any, budget: Budget) -> Run:
-    smallest = isinstance(attack, library.attacks.base.MinimizationAttack)
+    minimum_norm = isinstance(attack, library.attacks.base.MinimizationAttack)
 
     def run(module: nn.Module, x: Tensor, y: Tensor, target: Tensor | None) -> Tensor | None:
         model = library.PyTorchModel(module, bounds=(0, 1), device=x.device)
         goal = library.Misclassification(y) if target is None else library.TargetedMisclassification(target)
         try:
-            found: Tensor = attack(model, x, goal, epsilons=None if smallest else budget.eps)[0]
+            perturbed: Tensor = attack(model, x, goal, epsilons=None if minimum_norm else budget.eps)[0]
         except ValueError as error:
             if NO_START in str(error):
                 return None
             if NO_AIM in str(error):
-                ability = "needs a label to reach" if target is None else "cannot aim at a label"
-                raise UsageError(f"foolbox's {type(attack).__name__} {ability}") from error
+                problem = "needs target labels" if target is None else "does not support target labels"
+                raise UsageError(f"foolbox's {type(attack).__name__} {problem}") from error
             raise
-        return found
+        return perturbed
 
     return run

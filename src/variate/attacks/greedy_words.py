@@ -1,4 +1,4 @@
-"""Words replaced by what the scores say, the important ones first."""
+"""Word replacement guided by scores, the most important words first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from variate.attacks.parts.steps import check_steps
-from variate.attacks.parts.words import Replacing, best_change
+from variate.attacks.parts.words import EditedTexts, best_change
 from variate.inputs.budget import Budget
 from variate.inputs.words import UNKNOWN
 from variate.oracle.losses import aimed, cross_entropy
@@ -30,44 +30,44 @@ def greedy_words(
     target: Tensor | None = None,
     places: int = 12,
 ) -> Tensor:
-    """The words whose loss raises the averaged loss most are replaced by their best candidates, one after another.
+    """Replace the most important words by their best candidates, one after another.
 
-    A word is important by how much the loss rises when it becomes the unknown word; all are tried under the same
-    draws. Then, from the most important on, every candidate of a word is asked about beside changing nothing, under the
-    same draws, and what raises the loss most for its cost is taken, until the budget is spent. The published attack
-    also asks that the candidate be a synonym of the same part of speech and that a sentence encoder find the texts
-    alike, and stops at the first success.
+    A word's importance is the rise of the averaged loss when it becomes the unknown word, for all words under the same
+    draws. Then, from the most important word on, every candidate is compared with changing nothing, under the same
+    draws, and the one that raises the loss most for its cost is accepted, until the budget is spent. The published
+    attack also requires candidates to be synonyms of the same part of speech and a sentence encoder to find the texts
+    similar, and stops at the first success.
 
     Args:
-        oracle: gives averaged losses.
+        oracle: returns averaged losses.
         x: inputs, shape (B, T, 1).
         y: labels, shape (B,).
-        budget: the most words, or characters.
-        target: the labels to reach, shape (B,); None to leave ``y``.
-        places: words that are tried, from 1; as many as the budget has, where that is more.
+        budget: maximum number of replaced words, or of edited characters.
+        target: target labels, shape (B,); None for an untargeted attack.
+        places: number of words to try, at least 1; raised to the size of the budget if that is larger.
 
     Returns:
         Inputs, shape (B, T, 1).
     """
     check_steps("greedy-words", places=places)
-    raised, labels = aimed(cross_entropy, y, target)
-    state = Replacing(oracle, x, budget)
-    length, everyone = state.ids.shape[1], torch.arange(len(x), device=x.device)
+    objective, labels = aimed(cross_entropy, y, target)
+    edited = EditedTexts(oracle, x, budget)
+    length, examples = edited.ids.shape[1], torch.arange(len(x), device=x.device)
 
     def losses(texts: Tensor) -> Tensor:
-        """Of several texts for each example, (B, M, T), under the same draws: (B, M)."""
-        rows = everyone.repeat_interleave(texts.shape[1])
-        return oracle.loss(state.as_inputs(texts.flatten(0, 1)), labels[rows], raised, rows=rows).view(len(x), -1)
+        """Averaged losses of several texts per example under the same draws: (B, M, T) to (B, M)."""
+        rows = examples.repeat_interleave(texts.shape[1])
+        return oracle.loss(edited.as_inputs(texts.flatten(0, 1)), labels[rows], objective, rows=rows).view(len(x), -1)
 
-    without = state.ids[:, None].repeat(1, length, 1)  # (B, T, T)
-    without[:, torch.arange(length), torch.arange(length)] = UNKNOWN
-    important = losses(without).masked_fill(~state.open.any(-1), -torch.inf)
-    for place in important.topk(min(max(places, int(budget.size)), length), 1).indices.unbind(1):
-        open_here = state.open[everyone, place]  # (B, C)
-        texts = state.ids[:, None].repeat(1, 1 + open_here.shape[1], 1)  # (B, 1 + C, T), what is there first
-        choices = torch.where(open_here, state.candidates[everyone, place], state.ids[everyone, place][:, None])
-        texts[:, 1:].scatter_(2, place[:, None, None].expand(-1, open_here.shape[1], 1), choices[..., None])
-        best = best_change(losses(texts), open_here, state.costs[everyone, place])
+    masked = edited.ids[:, None].repeat(1, length, 1)  # (B, T, T)
+    masked[:, torch.arange(length), torch.arange(length)] = UNKNOWN
+    importance = losses(masked).masked_fill(~edited.allowed.any(-1), -torch.inf)
+    for position in importance.topk(min(max(places, int(budget.size)), length), 1).indices.unbind(1):
+        allowed = edited.allowed[examples, position]  # (B, C)
+        texts = edited.ids[:, None].repeat(1, 1 + allowed.shape[1], 1)  # (B, 1 + C, T), the current text first
+        choices = torch.where(allowed, edited.candidates[examples, position], edited.ids[examples, position][:, None])
+        texts[:, 1:].scatter_(2, position[:, None, None].expand(-1, allowed.shape[1], 1), choices[..., None])
+        best = best_change(losses(texts), allowed, edited.costs[examples, position])
         winners = (best > 0).nonzero()[:, 0]
-        state.take(winners, place[winners], best[winners] - 1)
-    return state.inputs
+        edited.take(winners, position[winners], best[winners] - 1)
+    return edited.inputs

@@ -1,4 +1,4 @@
-"""Words replaced at random until the label changes, and put back one by one while it stays changed."""
+"""Word replacement with labels only: random replacements, then words are restored while the label stays wrong."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from variate.attacks.parts.steps import check_steps
-from variate.attacks.parts.words import Replacing
+from variate.attacks.parts.words import EditedTexts
 from variate.inputs.budget import Budget
 from variate.inputs.words import PADDING
 from variate.oracle.losses import reached
@@ -31,41 +31,41 @@ def greedy_words_labels(
     tries: int = 20,
     rounds: int = 2,
 ) -> Tensor:
-    """Texts in which every word is replaced, until one has a wrong label; then words go back, in random order.
+    """Replace every word at random until the label is wrong, then restore words in random order.
 
-    A word goes back if the label that most draws give stays wrong without it. What is within the budget in the end is
-    returned, the original text otherwise. Several ``rounds`` of putting back help on random networks, where an answer
-    can be wrong by luck.
+    A word is restored if the label that most draws predict stays wrong without its replacement. A result within the
+    budget is returned, otherwise the original text. Several ``rounds`` of restoring help on random networks, where an
+    answer can be wrong by luck.
 
     Args:
-        oracle: gives the label that most of its draws give.
+        oracle: returns the label that most of its draws predict.
         x: inputs, shape (B, T, 1).
         y: labels, shape (B,).
-        budget: the most words, or characters.
-        target: the labels to reach, shape (B,); None to leave ``y``.
-        tries: texts with all words replaced, from 1.
-        rounds: of putting back, from 1.
+        budget: maximum number of replaced words, or of edited characters.
+        target: target labels, shape (B,); None for an untargeted attack.
+        tries: number of texts with all words replaced to try, at least 1.
+        rounds: number of passes that restore words, at least 1.
 
     Returns:
         Inputs, shape (B, T, 1).
     """
     check_steps("greedy-words-labels", tries=tries, rounds=rounds)
-    state, coins = Replacing(oracle, x, budget), oracle.coins(x)
-    original, everyone = state.original, torch.arange(len(x), device=x.device)
-    counts = (state.candidates >= 0).sum(-1)  # (B, T)
-    found, won = original.clone(), torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    for number in range(tries):
-        drawn = coins.integers(f"try {number}", original.shape[1:], counts.clamp(min=1))  # (B, T)
-        swapped = state.candidates.gather(2, drawn[..., None])[..., 0]
+    edited, coins = EditedTexts(oracle, x, budget), oracle.coins(x)
+    original, rows = edited.original, torch.arange(len(x), device=x.device)
+    counts = (edited.candidates >= 0).sum(-1)  # (B, T)
+    ids, won = original.clone(), torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    for index in range(tries):
+        drawn = coins.integers(f"try {index}", original.shape[1:], counts.clamp(min=1))  # (B, T)
+        swapped = edited.candidates.gather(2, drawn[..., None])[..., 0]
         texts = torch.where((counts > 0) & (original != PADDING), swapped, original)
-        wrong = reached(oracle.labels(state.as_inputs(texts)), y, target)
-        found, won = torch.where((wrong & ~won)[:, None], texts, found), won | wrong
-    for number in range(rounds):
-        order = coins.uniform(f"order {number}", original.shape[1:]).argsort(1)  # (B, T)
-        for place in order.unbind(1):
-            texts = found.clone()
-            texts[everyone, place] = original[everyone, place]
-            wrong = reached(oracle.labels(state.as_inputs(texts)), y, target)
-            found = torch.where((wrong & won)[:, None], texts, found)
-    spent = state.swaps.spent(state.as_inputs(found), x)
-    return state.as_inputs(torch.where((won & (spent <= budget.eps))[:, None], found, original))
+        wrong = reached(oracle.labels(edited.as_inputs(texts)), y, target)
+        ids, won = torch.where((wrong & ~won)[:, None], texts, ids), won | wrong
+    for index in range(rounds):
+        order = coins.uniform(f"order {index}", original.shape[1:]).argsort(1)  # (B, T)
+        for position in order.unbind(1):
+            texts = ids.clone()
+            texts[rows, position] = original[rows, position]
+            wrong = reached(oracle.labels(edited.as_inputs(texts)), y, target)
+            ids = torch.where((wrong & won)[:, None], texts, ids)
+    spent = edited.swaps.spent(edited.as_inputs(ids), x)
+    return edited.as_inputs(torch.where((won & (spent <= budget.eps))[:, None], ids, original))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacks.parts.smallest import along
+from variate.attacks.parts.smallest import with_gradient_of
 from variate.inputs.budget import Budget
 from variate.oracle.losses import aimed, cross_entropy, margin
 from variate.oracle.oracle import GradientOracle
@@ -29,31 +29,31 @@ def jsma(
     target: Tensor | None = None,
     confidence: float = 0.0,
 ) -> Tensor:
-    """The fewest values, each moved to an end of [0, 1], whose averaged margin is above the confidence; greedily.
+    """Greedily move values to an end of [0, 1], as few as possible, until the averaged margin exceeds the confidence.
 
-    A step moves the one value of the largest saliency: |g * room|, with g the gradient of the loss that is raised (the
-    log probability of the target, or the cross-entropy of ``y``) averaged over the draws, and room how far the value
-    can move along g. No value moves twice, so there are as many steps as the budget has values.
+    Each step changes the value with the largest saliency |g * room|. g is the gradient of the loss (the log-probability
+    of the target, or the cross-entropy of ``y``) averaged over the draws, and room is how far the value can move along
+    g. No value changes twice, so there are as many steps as the budget has values.
 
-    This is the published map -a * b, a the slope of the target's probability and b that of all others: probabilities
-    sum to 1, so b = -a, every value meets the map's two conditions, and log a has the order of a; averages over draws
-    need the logarithm, since probabilities of confident draws vanish. It deviates in the room, without which values
-    move that are nearly at the end. Instead of an end at the first success, an example rests in every step under whose
-    fresh draws it is adversarial, which is the same on a deterministic network.
+    This is the published map -a * b, where a is the slope of the target's probability and b that of all others:
+    probabilities sum to 1, so b = -a, every value meets the two conditions of the map, and log a sorts like a. Averages
+    over draws need the logarithm, since the probabilities of confident draws vanish. The factor room is ours: without
+    it the attack changes values that are almost at the end already. Instead of stopping at the first success, an
+    example pauses in every step whose fresh draws find it adversarial, which is the same on a deterministic network.
 
     Args:
-        oracle: gives the averaged losses and the gradient.
+        oracle: returns the averaged losses and the gradient.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
-        budget: l0, the most values that may change.
-        target: the labels to reach, shape (B,); None to leave ``y``.
-        confidence: the averaged margin that an adversarial input exceeds, in logits.
+        budget: l0, the maximum number of changed values.
+        target: target labels, shape (B,); None for an untargeted attack.
+        confidence: averaged margin, in logits, above which an input counts as adversarial.
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
     """
-    wanted, labels = aimed(margin, y, target)
-    loss = along(wanted, aimed(cross_entropy, y, target)[0])
+    gap, labels = aimed(margin, y, target)
+    loss = with_gradient_of(gap, aimed(cross_entropy, y, target)[0])
     flat = x.flatten(1)  # (B, D)
     moved = torch.zeros_like(flat, dtype=torch.bool)
     for _ in range(min(int(budget.size), flat.shape[1])):

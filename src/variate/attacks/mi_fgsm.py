@@ -32,19 +32,19 @@ def mi_fgsm(
     """Steps of eps / steps along an accumulated gradient: g <- decay * g + gradient / ||gradient||_1.
 
     Args:
-        oracle: gives the gradient of the averaged loss over its draws.
+        oracle: returns the gradient of the averaged loss over its draws.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size eps.
-        target: the labels to reach, shape (B,); None to leave ``y``.
-        steps: number of gradient steps, from 1.
-        decay: of the accumulated gradient, mu in the paper.
+        target: target labels, shape (B,); None for an untargeted attack.
+        steps: number of gradient steps, at least 1.
+        decay: decay factor of the accumulated gradient, mu in the paper.
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
 
     Raises:
-        UsageError: for fewer than one step.
+        UsageError: if ``steps`` is below 1.
     """
     check_steps("mi-fgsm", steps=steps)
     loss, labels = aimed(cross_entropy, y, target)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from variate.attacks.parts.broadcast import unsqueeze_to
 from variate.attacks.parts.differences import steps_within
-from variate.attacks.parts.score_queries import best_of, is_snapshot, probe, probes, repeats_of, spread, values_of, wait
+from variate.attacks.parts.score_queries import best_of, is_snapshot, probe, probes, repeats_of, values_of
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.oracle.losses import aimed, margin
 from variate.oracle.oracle import ScoreOracle
 from variate.registry import attack
 
-EDGE = 0.25  # the farthest that an input is moved from 0 and 1
+EDGE = 0.25  # maximum distance that inputs are moved away from 0 and 1
 TINY = 1e-6
 
 
@@ -37,32 +38,31 @@ def nattack(
     radius: float = 0.1,
     step_size: float = 0.05,
 ) -> Tensor:
-    """A normal distribution of inputs, whose mean moves to where the averaged margin is high.
+    """Move the mean of a normal distribution of inputs to where the averaged margin is high.
 
-    A sample is project((tanh(mean + radius * d) + 1) / 2) for d from N(0, I); a step is mean <- mean + step_size *
-    mean over the samples of reward * d / radius, the rewards being the samples' margins less their mean over their
-    standard deviation. Where an example's answers repeat, the sample of the highest margin is returned, and the
-    example rests once that is above 0. Where they are random, samples are compared under the same draws only, and of
-    four snapshots of the distribution's mean averages choose one. The paper begins at atanh(2 x - 1), which has
-    no slope at 0 and 1; here x is first kept away from both by the size of the budget in one value. It takes 300
-    samples a step and steps of 0.02.
+    A sample is project((tanh(mean + radius * d) + 1) / 2) for d from N(0, I); a step is mean <- mean + step_size * mean
+    over the samples of reward * d / radius, where the rewards are the standardized margins of the samples. Where an
+    example's answers repeat, the sample with the highest margin is returned, and the example stops once that is above
+    0. Where they are random, samples are compared under the same draws only, and averages select among four snapshots
+    of the distribution's mean. The paper starts at atanh(2 x - 1), which has no slope at 0 and 1; here x is first moved
+    away from both by the size of the budget in one value. The paper uses 300 samples per step and a step size of 0.02.
 
     Args:
-        oracle: gives the margin averaged over its draws.
+        oracle: returns the margin averaged over its draws.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size eps.
-        target: the labels to reach, shape (B,); None to leave ``y``.
-        queries: the most inputs to ask about, for each example.
-        samples: b, inputs asked about in a step, from 2.
-        radius: sigma, the standard deviation of the distribution.
-        step_size: eta, the learning rate of its mean.
+        target: target labels, shape (B,); None for an untargeted attack.
+        queries: maximum number of inputs queried per example.
+        samples: b, number of inputs queried per step, at least 2.
+        radius: sigma, standard deviation of the distribution, above 0.
+        step_size: eta, learning rate of its mean.
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
 
     Raises:
-        UsageError: for fewer than 2 samples, queries too few for a step, or a radius that is not above 0.
+        UsageError: if ``samples`` is below 2, ``queries`` is too small for a step, or ``radius`` is not above 0.
     """
     if samples < 2:
         raise UsageError(f"nattack cannot compare {samples} samples", expected="at least 2")
@@ -73,22 +73,20 @@ def nattack(
     coins, shape = oracle.coins(x), (samples, *x.shape[1:])
     best, mean, snapshots = x.clone(), _before_tanh(x, budget), []
     value, exact = probe(oracle, x, labels, loss, probes(queries))
-    for number in range(steps):
+    for step in range(steps):
         rows = (~exact | (value <= 0)).nonzero()[:, 0]
         if len(rows):
-            noise = coins.normal(f"samples {number}", shape)[rows]  # (N, samples, ...)
+            noise = coins.normal(f"samples {step}", shape)[rows]  # (N, samples, ...)
             points = _inputs(mean[rows, None] + radius * noise, x[rows], budget)
             values = values_of(oracle, points, labels[rows], loss, rows)  # (N, samples)
             mean[rows] += step_size / radius * _slope(values, noise)
-            top, place = values.max(1)
+            top, top_index = values.max(1)
             better = top > value[rows]
             value[rows] = torch.where(better, top, value[rows])
             best[rows] = torch.where(
-                spread(better, x), points[torch.arange(len(rows), device=x.device), place], best[rows]
+                unsqueeze_to(better, x), points[torch.arange(len(rows), device=x.device), top_index], best[rows]
             )
-        else:
-            wait(oracle, x, labels, loss, 1)
-        if is_snapshot(number, steps):
+        if is_snapshot(step, steps):
             snapshots.append(_inputs(mean[~exact, None], x[~exact], budget)[:, 0])
     rows = (~exact).nonzero()[:, 0]
     best[rows] = best_of(oracle, snapshots[::-1], labels[rows], loss, rows=rows, repeats=repeats_of(queries))
@@ -96,7 +94,7 @@ def nattack(
 
 
 def _before_tanh(x: Tensor, budget: Budget) -> Tensor:
-    """What becomes the inputs, kept away from 0 and 1: shape (B, ...)."""
+    """The values that tanh maps to the inputs, kept away from 0 and 1: shape (B, ...)."""
     values = 1 if budget.norm == "linf" else x.shape[1:].numel()
     edge = min(max(budget.eps / values**0.5, TINY), EDGE)
     return torch.atanh(2 * x.clamp(edge, 1 - edge) - 1)
@@ -104,8 +102,8 @@ def _before_tanh(x: Tensor, budget: Budget) -> Tensor:
 
 def _inputs(before: Tensor, x: Tensor, budget: Budget) -> Tensor:
     """Inputs inside the budget: (N, M, ...) and (N, ...) to (N, M, ...)."""
-    many = (before.tanh() + 1) / 2
-    return budget.project(many.flatten(0, 1), x.repeat_interleave(before.shape[1], 0)).view_as(before)
+    inputs = (before.tanh() + 1) / 2
+    return budget.project(inputs.flatten(0, 1), x.repeat_interleave(before.shape[1], 0)).view_as(before)
 
 
 def _slope(values: Tensor, noise: Tensor) -> Tensor:

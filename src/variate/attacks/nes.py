@@ -33,34 +33,35 @@ def nes(
     step_size: float | None = None,
     momentum: float = 0.9,
 ) -> Tensor:
-    """PGD along a gradient that is estimated from Gaussian pairs around the point, with momentum.
+    """PGD with momentum along a gradient estimated from antithetic Gaussian samples around the point.
 
-    v <- momentum * v + (1 - momentum) * g, x <- project(x + step_size * steepest(v)), where g is the mean of
-    (loss(x + radius * d) - loss(x - radius * d)) * d / (2 * radius) over d from N(0, I). As in the paper an example
-    rests once it is adversarial, but only where its answers repeat; where they are random the point and its
-    neighbors meet the same draws, and averages choose among four snapshots. The loss is the margin instead of the log
-    of the probability, and inputs are cut to [0, 1] before they are asked about.
+    v <- momentum * v + (1 - momentum) * g, x <- project(x + step_size * steepest(v)), where g is the mean of (loss(x +
+    radius * d) - loss(x - radius * d)) * d / (2 * radius) over d from N(0, I). As in the paper an example stops once it
+    is adversarial, but only where its answers repeat; where they are random the point and its neighbors are evaluated
+    under the same draws, and averages select among four snapshots. The loss is the margin instead of the
+    log-probability, and inputs are clipped to [0, 1] before a query.
 
     Args:
-        oracle: gives the margin averaged over its draws.
+        oracle: returns the margin averaged over its draws.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size eps.
-        target: the labels to reach, shape (B,); None to leave ``y``.
-        queries: the most inputs to ask about, for each example.
-        samples: neighbors asked about in a step, an even number.
-        radius: sigma, the standard deviation of their distance to the point.
-        step_size: length of a step in the budget's norm; 2.5 * eps / steps without one.
-        momentum: of the gradient, in [0, 1).
+        target: target labels, shape (B,); None for an untargeted attack.
+        queries: maximum number of inputs queried per example.
+        samples: number of neighbors queried per step, even.
+        radius: sigma, standard deviation of the distance of a neighbor to the point, above 0.
+        step_size: length of a step in the budget's norm; default 2.5 * eps / steps.
+        momentum: momentum of the gradient, in [0, 1).
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
 
     Raises:
-        UsageError: for samples that make no pairs, queries too few for a step, a radius or momentum out of range.
+        UsageError: if ``samples`` is odd, ``queries`` is too small for a step, or ``radius`` or ``momentum`` is out of
+            range.
     """
     if samples < 2 or samples % 2:
-        raise UsageError(f"nes cannot pair {samples} samples", expected="an even number from 2")
+        raise UsageError(f"nes cannot pair {samples} samples", expected="an even number, at least 2")
     if radius <= 0 or not 0 <= momentum < 1:
         what = f"a radius of {radius}" if radius <= 0 else f"a momentum of {momentum}"
         raise UsageError(f"nes cannot use {what}", expected="a radius above 0 and a momentum in [0, 1)")
@@ -83,6 +84,6 @@ def nes(
         queries=queries,
         steps=steps,
         radius=radius,
-        directions=lambda number: coins.normal(f"directions {number}", pairs),
+        directions=lambda index: coins.normal(f"directions {index}", pairs),
         step=step,
     )

@@ -1,4 +1,4 @@
-"""Random points of the ball."""
+"""Random points in the ball."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from variate.oracle.randomness import Coins
 from variate.registry import attack
 
 GROUP = 50  # points in one query
-FINAL = 5  # one query in so many is kept for the choice among the groups' best
+FINAL = 5  # one query in this many is reserved for selecting among the best points of the groups
 
 
 @attack(
@@ -35,47 +35,47 @@ def noise(
     target: Tensor | None = None,
     queries: int = 1000,
 ) -> Tensor:
-    """The worst of many uniform points of the ball: a floor, below which no attack that asks should stay.
+    """The worst of many uniform random points in the ball: a baseline that every attack with queries should beat.
 
-    Points are asked about in groups of 50 that meet the same draws. The input itself and the groups' points of highest
-    margin are then asked about again, each time all in one query, and averages choose among them; one query in
-    five is kept for that.
+    Points are queried in groups of 50 under the same draws. The input itself and the point with the highest margin of
+    each group are then queried again, all in one query each time, and averages select among them; one query in five is
+    reserved for that.
 
     Args:
-        oracle: gives the margin averaged over its draws.
+        oracle: returns the margin averaged over its draws.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
-        budget: the norm and the size eps; in l0 eps values, chosen uniformly, are uniform in [0, 1].
-        target: the labels to reach, shape (B,); None to leave ``y``.
-        queries: the most inputs to ask about, for each example, from 1.
+        budget: the norm and the size eps; in l0, eps values chosen at random become uniform in [0, 1].
+        target: target labels, shape (B,); None for an untargeted attack.
+        queries: maximum number of inputs queried per example, at least 1.
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
 
     Raises:
-        UsageError: for fewer than 1 query.
+        UsageError: if ``queries`` is below 1.
     """
     if queries < 1:
         raise UsageError(f"noise cannot search with {queries} queries", expected="at least 1")
     loss, labels = aimed(margin, y, target)
     coins, rows = oracle.coins(x), torch.arange(len(x), device=x.device)
-    asked = queries - queries // FINAL
-    found = []
-    for first in range(0, asked, GROUP):
-        numbers = range(first, min(first + GROUP, asked))
-        points = torch.stack([_point(coins, x, budget, number) for number in numbers], 1)  # (B, G, ...)
+    group_queries = queries - queries // FINAL
+    winners = []
+    for first in range(0, group_queries, GROUP):
+        indices = range(first, min(first + GROUP, group_queries))
+        points = torch.stack([_point(coins, x, budget, index) for index in indices], 1)  # (B, G, ...)
         values = values_of(oracle, points, labels, loss, rows)
-        found.append(points[rows, values.argmax(1)])
-    finalists = [*found, x]
+        winners.append(points[rows, values.argmax(1)])
+    finalists = [*winners, x]
     return best_of(oracle, finalists, labels, loss, rows=rows, repeats=queries // FINAL // len(finalists))
 
 
-def _point(coins: Coins, x: Tensor, budget: Budget, number: int) -> Tensor:
-    """A uniform point of the ball, cut to [0, 1]: shape (B, ...)."""
-    purpose = f"point {number}"
+def _point(coins: Coins, x: Tensor, budget: Budget, index: int) -> Tensor:
+    """A uniform random point in the ball, clipped to [0, 1]: shape (B, ...)."""
+    purpose = f"point {index}"
     if budget.norm != "l0":
         return budget.project(x + in_ball(coins, x, budget, purpose), x)
-    places, values = (coins.uniform(f"{purpose}, {what}", x.shape[1:]).flatten(1) for what in ("places", "values"))
-    changed = places.topk(min(int(budget.size), places.shape[1]), dim=1).indices
+    order, values = (coins.uniform(f"{purpose}, {what}", x.shape[1:]).flatten(1) for what in ("places", "values"))
+    changed = order.topk(min(int(budget.size), order.shape[1]), dim=1).indices
     flat = x.flatten(1)
     return flat.scatter(1, changed, values.gather(1, changed)).view_as(x)

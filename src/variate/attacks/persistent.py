@@ -35,38 +35,40 @@ def persistent(
     candidates: int = 8,
     steps: int = 40,
 ) -> Tensor:
-    """Hold a few candidates inside the budget, ask about them again and again, and keep the one most often wrong.
+    """Query a few candidates within the budget again and again, and keep the one that is most often wrong.
 
-    The candidates are a PGD point of a source network, uniform points of the ball, and the input itself; the verdict
-    survive-N tells how often N further queries are all right. Queries go to fewer and fewer candidates (successive
-    halving), which deviates from a fixed share for each. Of equals the PGD point comes first, then the random points.
+    The candidates are a PGD point of a source network, uniform random points in the ball, and the input itself; the
+    survive-N verdict reports how often N further queries are all right. Queries concentrate on fewer and fewer
+    candidates (successive halving) instead of an equal share for each. Ties go to the PGD point, then to the random
+    points.
 
-    With more than one draw an answer is that of most draws, which hides how often a single one is wrong: give it
-    ``draws=1`` for a network that is deployed with one draw a query.
+    With more than one draw, an answer is a majority over draws, which hides how often a single one is wrong: use
+    ``draws=1`` for a network that is deployed with one draw per query.
 
     Args:
-        oracle: gives the label that most of its draws answer.
+        oracle: returns the label that most of its draws predict.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size eps.
-        target: the labels to reach, shape (B,); None to leave ``y``.
-        source: the white-box attack on the source network, from (x, y, budget, target, steps); wired by the evaluation.
-        queries: the most inputs to ask about, over all candidates of an example; at least one for each.
-        candidates: how many are held, from 1.
+        target: target labels, shape (B,); None for an untargeted attack.
+        source: the white-box attack on the source network, called with (x, y, budget, target, steps); set by the
+            evaluation.
+        queries: maximum number of inputs queried per example, over all candidates; at least one for each.
+        candidates: number of candidates, at least 1.
         steps: number of gradient steps on the source.
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
 
     Raises:
-        UsageError: for no candidate, or fewer queries than candidates.
+        UsageError: if ``candidates`` is below 1, or ``queries`` is below ``candidates``.
     """
     if candidates < 1 or queries < candidates:
         what = f"{candidates} candidates with {queries} queries"
-        raise UsageError(f"persistent cannot ask about {what}", expected="1 or more, and a query for each")
-    held = [] if source is None else [source(x, y, budget=budget, target=target, steps=steps)]
+        raise UsageError(f"persistent cannot compare {what}", expected="at least 1 candidate, and a query for each")
+    points = [] if source is None else [source(x, y, budget=budget, target=target, steps=steps)]
     coins = oracle.coins(x)
-    chance = max(0, candidates - len(held) - 1)
-    held += [budget.project(x + in_ball(coins, x, budget, f"candidate {number}"), x) for number in range(chance)]
-    held.append(x)
-    return Votes(oracle, x, y, target).best(torch.stack(held[:candidates], 1), queries)
+    num_random = max(0, candidates - len(points) - 1)
+    points += [budget.project(x + in_ball(coins, x, budget, f"candidate {index}"), x) for index in range(num_random)]
+    points.append(x)
+    return Votes(oracle, x, y, target).best(torch.stack(points[:candidates], 1), queries)

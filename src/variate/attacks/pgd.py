@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from variate.attacks.parts.l1_box import nearest_in_box
-from variate.attacks.parts.ranking import best_of, ranked
+from variate.attacks.parts.ranking import best_index, ranked
 from variate.attacks.parts.starts import in_ball
 from variate.attacks.parts.steps import check_steps
 from variate.inputs.budget import Budget
@@ -14,7 +14,7 @@ from variate.oracle.losses import Loss, aimed, loss_named
 from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
 
-SPARSITY = 0.01  # of the values, moved in one step of an l1 attack
+SPARSITY = 0.01  # fraction of the values that one step moves in l1
 
 
 @attack(
@@ -37,54 +37,54 @@ def pgd(
     restarts: int = 1,
     loss: str | Loss = "cross-entropy",
 ) -> Tensor:
-    """Repeated steps along the gradient of the loss averaged over fresh draws, each projected back into the budget.
+    """Projected steps along the gradient of the loss averaged over fresh draws.
 
-    x <- project(x + step_size * steepest(g)); the last iterate is returned, so no lucky draw is selected. Of several
-    restarts the one that most draws answer wrongly is returned, then the one with the highest loss, all under the same
-    fresh draws. In l1 a step moves the 1 % of the values with the largest gradient that can still move, and the
-    projection is onto the ball within [0, 1] (Croce & Hein 2021, arXiv:2103.01208): clipping afterwards, as published,
-    gives away what lies beyond the ends of the range.
+    x <- project(x + step_size * steepest(g)); the last iterate is returned, so no lucky draw is selected. With several
+    restarts the result with the largest fraction of wrong draws is returned, then the highest loss, evaluated on the
+    same fresh draws. In l1 a step moves the 1 % of values with the largest gradient that can still move, and the
+    projection is onto the intersection of the ball and [0, 1] (Croce & Hein 2021, arXiv:2103.01208): clipping
+    afterwards, as published, wastes the part of the budget that lies outside [0, 1].
 
     Args:
-        oracle: gives the gradient g of the averaged loss over its draws.
+        oracle: returns the gradient g of the averaged loss over its draws.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size eps.
-        target: the labels to reach, shape (B,); None to leave ``y``.
-        steps: number of gradient steps, from 1.
-        step_size: length of a step in the budget's norm; 2.5 * eps / steps without one.
-        random_start: begin at a point uniform in the ball, the same for an example in any batch.
-        restarts: how often to begin anew, from 1.
-        loss: the loss to raise: ``cross-entropy``, ``margin`` or ``dlr``, or a function like those of
+        target: target labels, shape (B,); None for an untargeted attack.
+        steps: number of gradient steps, at least 1.
+        step_size: length of a step in the budget's norm; default 2.5 * eps / steps.
+        random_start: start at a uniform random point in the ball, which does not depend on the rest of the batch.
+        restarts: number of starts, at least 1.
+        loss: the loss to maximize: ``cross-entropy``, ``margin`` or ``dlr``, or a function like those of
             ``variate.oracle.losses``.
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
 
     Raises:
-        UsageError: for fewer than one step or restart, or a loss that does not exist.
+        UsageError: if ``steps`` or ``restarts`` is below 1, or the loss is unknown.
     """
     check_steps("pgd", steps=steps, restarts=restarts)
     length = 2.5 * budget.eps / steps if step_size is None else step_size
-    raised, labels = aimed(loss_named(loss) if isinstance(loss, str) else loss, y, target)
+    objective, labels = aimed(loss_named(loss) if isinstance(loss, str) else loss, y, target)
     coins = oracle.coins(x)
-    found = []
+    results = []
     for restart in range(restarts):
         perturbed = budget.project(x + in_ball(coins, x, budget, f"start {restart}"), x) if random_start else x
         for _ in range(steps):
-            _, gradient = oracle.gradient(perturbed, labels, raised)
-            ahead = perturbed + length * _direction(gradient, perturbed, budget)
-            perturbed = nearest_in_box(ahead, x, budget.eps) if budget.norm == "l1" else budget.project(ahead, x)
-        found.append(perturbed)
+            _, gradient = oracle.gradient(perturbed, labels, objective)
+            moved = perturbed + length * _direction(gradient, perturbed, budget)
+            perturbed = nearest_in_box(moved, x, budget.eps) if budget.norm == "l1" else budget.project(moved, x)
+        results.append(perturbed)
     if restarts == 1:
-        return found[0]
-    candidates = torch.stack(found)  # (R, B, ...)
-    best = best_of(oracle, candidates, labels, ranked(raised, aimed=target is not None))
+        return results[0]
+    candidates = torch.stack(results)  # (R, B, ...)
+    best = best_index(oracle, candidates, labels, ranked(objective, aimed=target is not None))
     return candidates[best, torch.arange(len(x), device=x.device)]
 
 
 def _direction(gradient: Tensor, perturbed: Tensor, budget: Budget) -> Tensor:
-    """A step of length 1 in the budget's norm; in l1 spread over the most useful values that are not at their end."""
+    """A step of length 1 in the budget's norm; in l1 spread over the largest gradients of values that can move."""
     if budget.norm != "l1":
         return budget.steepest(gradient)
     flat, values = gradient.flatten(1), perturbed.flatten(1)

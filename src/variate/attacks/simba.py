@@ -8,7 +8,7 @@ from typing import Final, final
 import torch
 from torch import Tensor
 
-from variate.attacks.parts.climbing import LEAST, climb
+from variate.attacks.parts.climbing import MIN_QUERIES, climb
 from variate.attacks.parts.plane import plane_of
 from variate.errors import UsageError, unknown_name
 from variate.inputs.budget import Budget
@@ -40,41 +40,43 @@ def simba(
     frequencies: float = 0.5,
     step_size: float | None = None,
 ) -> Tensor:
-    """One direction of an orthonormal basis after another, forward or else backward, kept where the margin rises.
+    """Steps along directions of an orthonormal basis, forward or else backward, kept where the margin rises.
 
-    In random order: single values, or the cosines of lowest frequency; x <- project(x +- step_size * q). All
-    directions are tried once before any is tried again.
+    The directions are single values, or the cosines of lowest frequency, in random order: x <- project(x +- step_size *
+    q). Each direction is tried once before any is tried again.
 
-    Where an example's answers repeat this is the published algorithm with the margin in the place of the probability,
-    until the margin is above 0. Where they are random it deviates, since the published rule accepts lucky draws: eight
-    candidates race the point under the same draws, one of them wins after several queries whose gains sum to more than
-    0, no example stops, and averages choose among four snapshots.
+    Where an example's answers repeat, this is the published algorithm with the margin instead of the probability, until
+    the margin is above 0. Where they are random, the published rule would accept lucky draws; instead eight candidates
+    race the point under the same draws, a candidate wins after several queries whose gains sum to more than 0, no
+    example stops early, and averages select among four snapshots.
 
     Args:
-        oracle: gives the margin averaged over its draws.
+        oracle: returns the margin averaged over its draws.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size eps.
-        target: the labels to reach, shape (B,); None to leave ``y``.
-        queries: the most inputs to ask about, for each example, from 4.
-        basis: ``pixel``, or ``dct``, the discrete cosine transform of the last two dimensions.
-        frequencies: the share of each side's frequencies that ``dct`` uses, the lowest ones, in (0, 1].
-        step_size: the length of a step in the budget's norm; without one eps in linf and eps / 5 in l2.
+        target: target labels, shape (B,); None for an untargeted attack.
+        queries: maximum number of inputs queried per example, at least 4.
+        basis: ``pixel``, or ``dct`` for the discrete cosine transform of the last two dimensions.
+        frequencies: fraction of the frequencies of each side that ``dct`` uses, the lowest ones, in (0, 1].
+        step_size: length of a step in the budget's norm; default eps in linf and eps / 5 in l2.
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
 
     Raises:
-        UsageError: for fewer than 4 queries, a basis that does not exist, or a share outside of (0, 1].
+        UsageError: if ``queries`` is below 4, the basis is unknown, or ``frequencies`` is not in (0, 1].
     """
-    if queries < LEAST:
-        raise UsageError(f"simba cannot search with {queries} queries", expected=f"at least {LEAST}")
+    if queries < MIN_QUERIES:
+        raise UsageError(f"simba cannot search with {queries} queries", expected=f"at least {MIN_QUERIES}")
     if basis not in BASES:
         raise unknown_name("basis", basis, BASES)
     if not 0 < frequencies <= 1:
-        raise UsageError(f"simba cannot use a share of {frequencies} of the frequencies", expected="a share in (0, 1]")
-    usual = budget.eps if budget.norm == "linf" else budget.eps / 5
-    length = usual if step_size is None else step_size
+        raise UsageError(
+            f"simba cannot use a fraction of {frequencies} of the frequencies", expected="a fraction in (0, 1]"
+        )
+    default_length = budget.eps if budget.norm == "linf" else budget.eps / 5
+    length = default_length if step_size is None else step_size
     share = frequencies if basis == "dct" else None
     loss, labels = aimed(margin, y, target)
     moves = Directions(oracle.coins(x), x, budget, length, tries=queries, share=share)
@@ -83,15 +85,15 @@ def simba(
 
 @final
 class Directions:
-    """Steps along single values, or along single cosines: try 2 i forward and try 2 i + 1 backward along direction i.
+    """Steps along single values or cosines: try 2 i goes forward and try 2 i + 1 backward along direction i.
 
     Args:
-        coins: the attacker's.
+        coins: the attacker's random numbers.
         x: the original inputs, shape (B, ...).
         budget: linf or l2.
-        length: of a step in the budget's norm.
-        tries: how many moves there are.
-        share: of the frequencies of a side; None for single values.
+        length: length of a step in the budget's norm.
+        tries: number of moves.
+        share: fraction of the frequencies of a side; None for single values.
     """
 
     opposites: Final = True
@@ -104,36 +106,38 @@ class Directions:
         tall, wide = (height, width) if share is None else (ceil(height * share), ceil(width * share))
         self._grid = channels, tall, wide
         count = channels * tall * wide
-        passes = -(-tries // count)  # each in an order of its own; a direction takes one or two tries
-        orders = [coins.uniform(f"order {number}", (count,)).argsort(1) for number in range(passes)]
+        passes = -(-tries // count)  # each in its own order; a direction takes one or two tries
+        orders = [coins.uniform(f"order {index}", (count,)).argsort(1) for index in range(passes)]
         self._order = torch.cat(orders, 1)  # (B, passes * count)
 
     def propose(self, points: Tensor, rows: Tensor, tries: Tensor, progress: float) -> Tensor:
-        """A direction's number, and 1 or -1: (N, M, 2)."""
+        """Index of a direction, and 1 or -1: (N, M, 2)."""
         return torch.stack([self._order[rows[:, None], tries // 2], 1 - 2 * (tries % 2)], -1)
 
     def make(self, points: Tensor, rows: Tensor, moves: Tensor) -> Tensor:
-        """The points after a step along one direction each, projected: (N, ...)."""
+        """Take one step per point along its direction, projected: (N, ...)."""
         directions = self._direction(moves[:, 0], points) * (self._length * moves[:, 1, None])
         return self._budget.project(points + directions.view_as(points), self._x[rows])
 
-    def _direction(self, number: Tensor, like: Tensor) -> Tensor:
-        """Directions of length 1 in the budget's norm: (N,) to (N, D)."""
+    def _direction(self, index: Tensor, like: Tensor) -> Tensor:
+        """Directions of length 1 in the budget's norm, by index: (N,) to (N, D)."""
         channels, height, width = plane_of(like.shape[1:])
         _, tall, wide = self._grid
-        flat = like.new_zeros(len(number), channels * height * width)
+        flat = like.new_zeros(len(index), channels * height * width)
         if not self._cosines:
-            return flat.scatter(1, number[:, None], 1.0)
-        down, across = number // wide % tall, number % wide
+            return flat.scatter(1, index[:, None], 1.0)
+        down, across = index // wide % tall, index % wide
         wave = _cosine(down, height, like)[:, :, None] * _cosine(across, width, like)[:, None, :]  # (N, H, W)
         wave = wave / wave.abs().amax((1, 2), keepdim=True) if self._budget.norm == "linf" else wave
-        place = torch.arange(height * width, device=like.device) + (number // (tall * wide) * height * width)[:, None]
-        return flat.scatter(1, place, wave.flatten(1))
+        positions = (
+            torch.arange(height * width, device=like.device) + (index // (tall * wide) * height * width)[:, None]
+        )
+        return flat.scatter(1, positions, wave.flatten(1))
 
 
 def _cosine(frequency: Tensor, length: int, like: Tensor) -> Tensor:
     """A row of the orthonormal DCT-II: cos(pi (l + 1/2) f / L), scaled to length 1: (N,) to (N, L)."""
-    place = torch.arange(length, device=like.device) + 0.5
-    wave = torch.cos(torch.pi / length * place * frequency[:, None]).to(like)
+    positions = torch.arange(length, device=like.device) + 0.5
+    wave = torch.cos(torch.pi / length * positions * frequency[:, None]).to(like)
     unit: Tensor = wave / wave.norm(dim=1, keepdim=True)
     return unit

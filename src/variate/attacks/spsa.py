@@ -6,15 +6,15 @@ from typing import final
 
 from torch import Tensor
 
+from variate.attacks.parts.broadcast import unsqueeze_to
 from variate.attacks.parts.differences import ascend, steps_within
-from variate.attacks.parts.score_queries import spread
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.oracle.losses import aimed, margin
 from variate.oracle.oracle import ScoreOracle
 from variate.registry import attack
 
-DECAYS = 0.9, 0.999  # of Adam's two averages
+DECAYS = 0.9, 0.999  # decay rates of Adam's two averages
 TINY = 1e-12
 
 
@@ -38,32 +38,33 @@ def spsa(
     radius: float = 0.01,
     step_size: float | None = None,
 ) -> Tensor:
-    """Adam on a gradient that is estimated from pairs in random directions of signs, projected into the budget.
+    """Adam on a gradient estimated from pairs of points along random sign directions, projected into the budget.
 
     x <- project(x + step_size * Adam(g)), where g is the mean of (margin(x + radius * d) - margin(x - radius * d)) * d
-    / (2 * radius) over d of independent signs. An example rests once it is adversarial, but only where its answers
-    repeat; where they are random the point and its neighbors meet the same draws, and averages choose among four
-    snapshots. The paper has linf only, asks about thousands of neighbors, and does not cut them to [0, 1].
+    / (2 * radius) over d of independent signs. An example stops once it is adversarial, but only where its answers
+    repeat; where they are random the point and its neighbors are evaluated under the same draws, and averages select
+    among four snapshots. The paper has linf only, queries thousands of neighbors, and does not clip them to [0, 1].
 
     Args:
-        oracle: gives the margin averaged over its draws.
+        oracle: returns the margin averaged over its draws.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size eps.
-        target: the labels to reach, shape (B,); None to leave ``y``.
-        queries: the most inputs to ask about, for each example.
-        samples: neighbors asked about in a step, an even number.
-        radius: delta, the distance of a neighbor to the point in each value.
-        step_size: Adam's learning rate, as the length in the budget's norm of a step of equal values; eps / 10 without.
+        target: target labels, shape (B,); None for an untargeted attack.
+        queries: maximum number of inputs queried per example.
+        samples: number of neighbors queried per step, even.
+        radius: delta, distance of a neighbor to the point in each value, above 0.
+        step_size: learning rate of Adam, as the length in the budget's norm of a step of equal values; default eps /
+            10.
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
 
     Raises:
-        UsageError: for samples that make no pairs, queries too few for a step, or a radius that is not above 0.
+        UsageError: if ``samples`` is odd, ``queries`` is too small for a step, or ``radius`` is not above 0.
     """
     if samples < 2 or samples % 2:
-        raise UsageError(f"spsa cannot pair {samples} samples", expected="an even number from 2")
+        raise UsageError(f"spsa cannot pair {samples} samples", expected="an even number, at least 2")
     if radius <= 0:
         raise UsageError(f"spsa cannot use a radius of {radius}", expected="a radius above 0")
     steps = steps_within("spsa", queries, samples + 1)
@@ -82,18 +83,18 @@ def spsa(
         queries=queries,
         steps=steps,
         radius=radius,
-        directions=lambda number: coins.signs(f"directions {number}", pairs),
+        directions=lambda index: coins.signs(f"directions {index}", pairs),
         step=adam.step,
     )
 
 
 @final
 class Adam:
-    """Adam (Kingma & Ba 2015), with its averages and its count of steps for each example.
+    """Adam (Kingma & Ba 2015) with averages and a step count per example.
 
     Args:
         like: the inputs, shape (B, ...).
-        rate: the learning rate.
+        rate: learning rate.
     """
 
     def __init__(self, like: Tensor, rate: float) -> None:
@@ -102,11 +103,11 @@ class Adam:
         self._steps = like.new_zeros(len(like))
 
     def step(self, points: Tensor, gradient: Tensor, rows: Tensor) -> Tensor:
-        """The points of some examples after a step that raises what the gradient is of: (N, ...)."""
+        """Take an ascent step at the points of the given rows: (N, ...)."""
         first, second = DECAYS
         self._mean[rows] = first * self._mean[rows] + (1 - first) * gradient
         self._square[rows] = second * self._square[rows] + (1 - second) * gradient**2
         self._steps[rows] += 1
-        count = spread(self._steps[rows], gradient)
+        count = unsqueeze_to(self._steps[rows], gradient)
         size = (self._square[rows] / (1 - second**count)).sqrt()
         return points + self._rate * self._mean[rows] / (1 - first**count) / (size + TINY)

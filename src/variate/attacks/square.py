@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from variate.attacks.parts.climbing import LEAST, climb
+from variate.attacks.parts.climbing import MIN_QUERIES, climb
 from variate.attacks.parts.squares import Corners, Masses, stripes, tiles
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
@@ -31,39 +31,40 @@ def square(
     queries: int = 5000,
     share: float = 0.8,
 ) -> Tensor:
-    """Random squares, kept where they raise the averaged margin: the strongest attack that sees scores only.
+    """Random squares, kept where they raise the averaged margin: the strongest attack that uses scores only.
 
-    In linf a square of each channel moves to one end of the budget; in l2 and l1 a square takes the perturbation of
-    another. The squares shrink on a fixed schedule. Inputs of shape (D,) are one row, their squares segments.
+    In linf a square of each channel moves to one end of the budget; in l2 and l1 a square takes over the perturbation
+    of another. The squares shrink on a fixed schedule. Inputs of shape (D,) are treated as one row, and squares as
+    segments.
 
-    Where an example's answers repeat this is the published algorithm: a better candidate replaces the point, until the
-    margin is above 0. Where they are random it deviates, since the published rule stops at the first lucky draw: the
-    point and 8 candidates meet the same draws in one query, a candidate replaces the point after several queries whose
-    gains sum to more than 0, no example stops, and averages choose among four snapshots. Whether
-    answers repeat is found out by asking, with one query in a hundred.
+    Where an example's answers repeat, this is the published algorithm: a better candidate replaces the point, until the
+    margin is above 0. Where they are random, the published rule would stop at the first lucky draw; instead the point
+    and eight candidates are evaluated under the same draws in one query, a candidate replaces the point after several
+    queries whose gains sum to more than 0, no example stops early, and averages select among four snapshots. One query
+    in a hundred tests whether answers repeat.
 
     Args:
-        oracle: gives the margin averaged over its draws.
-        x: inputs in [0, 1], shape (B, ...), of which the last two dimensions are height and width.
+        oracle: returns the margin averaged over its draws.
+        x: inputs in [0, 1], shape (B, ...), whose last two dimensions are height and width.
         y: labels, shape (B,).
         budget: the norm and the size eps.
-        target: the labels to reach, shape (B,); None to leave ``y``.
-        queries: the most inputs to ask about, for each example, from 4.
-        share: p, the share of the values in the first square, in (0, 1].
+        target: target labels, shape (B,); None for an untargeted attack.
+        queries: maximum number of inputs queried per example, at least 4.
+        share: p, fraction of the values in the first square, in (0, 1].
 
     Returns:
         Perturbed inputs inside the budget and inside [0, 1], shape (B, ...).
 
     Raises:
-        UsageError: for fewer than 4 queries, or a share outside of (0, 1].
+        UsageError: if ``queries`` is below 4, or ``share`` is not in (0, 1].
     """
-    if queries < LEAST:
-        raise UsageError(f"square cannot search with {queries} queries", expected=f"at least {LEAST}")
+    if queries < MIN_QUERIES:
+        raise UsageError(f"square cannot search with {queries} queries", expected=f"at least {MIN_QUERIES}")
     if not 0 < share <= 1:
-        raise UsageError(f"square cannot change a share of {share} of the values", expected="a share in (0, 1]")
+        raise UsageError(f"square cannot change a fraction of {share} of the values", expected="a fraction in (0, 1]")
     loss, labels = aimed(margin, y, target)
     coins = oracle.coins(x)
-    begin, kind = (stripes, Corners) if budget.norm == "linf" else (tiles, Masses)
-    moves = kind(coins, x, budget, share, queries)
-    found = climb(oracle, begin(coins, x, budget), labels, loss, moves, queries=queries)
-    return budget.project(found, x)
+    start, moves_class = (stripes, Corners) if budget.norm == "linf" else (tiles, Masses)
+    moves = moves_class(coins, x, budget, share, queries)
+    perturbed = climb(oracle, start(coins, x, budget), labels, loss, moves, queries=queries)
+    return budget.project(perturbed, x)

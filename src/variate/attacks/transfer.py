@@ -1,4 +1,4 @@
-"""Transfer from another network."""
+"""Transfer of adversarial inputs from another network."""
 
 from __future__ import annotations
 
@@ -28,18 +28,19 @@ def transfer(
     target: Tensor | None = None,
     steps: int = 40,
 ) -> Tensor:
-    """PGD on a source network that the attacker holds; the network under attack is never asked.
+    """PGD on a source network that the attacker owns; the network under attack is never queried.
 
-    The source is the mean network of a random one, the deterministic twin, a copy that was trained independently, or
-    an ensemble of them: ``transfer(source=NAME)`` of those that the evaluation was given.
+    The source is the mean network of a random one, the deterministic twin, an independently trained copy, or an
+    ensemble of them: ``transfer(source=NAME)`` selects one of the sources given to the evaluation.
 
     Args:
-        oracle: of the network under attack; unused, by design.
+        oracle: the network under attack; unused by design.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size eps.
-        source: the white-box attack on the source network, from (x, y, budget, target, steps); wired by the evaluation.
-        target: the labels to reach, shape (B,); None to leave ``y``.
+        source: the white-box attack on the source network, called with (x, y, budget, target, steps); set by the
+            evaluation.
+        target: target labels, shape (B,); None for an untargeted attack.
         steps: number of gradient steps on the source.
 
     Returns:

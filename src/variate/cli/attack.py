@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from variate.cli import costs
 from variate.cli import evaluation_command as judging
+from variate.cli.dry_run import judge_or_plan
 from variate.cli.evaluation_command import Asked
 from variate.cli.from_fields import Only, from_fields
 from variate.cli.options import TrustCode
@@ -35,7 +35,7 @@ def attack(
     """
     evaluation = replace(evaluation, attacks=[_plan(wanted, steps) for wanted in evaluation.attacks])
     setting = judging.of_run(run, asked, budget=evaluation.budget, trust_code=trust_code)
-    costs.judge_or_foretell(setting, evaluation, asked)
+    judge_or_plan(setting, evaluation, asked)
 
 
 def _plan(wanted: str | Mapping[str, Any], steps: int | None) -> dict[str, Any]:

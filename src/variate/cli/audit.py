@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from variate.cli import costs
 from variate.cli import evaluation_command as judging
+from variate.cli.dry_run import judge_or_plan
 from variate.cli.evaluation_command import Asked, Beside
 from variate.cli.from_fields import from_fields, typed
 from variate.evaluation.evaluation import Evaluation
@@ -56,4 +56,4 @@ def audit(
     setting = judging.of_module(
         module, data, out, asked, mode=mode.value, budget=evaluation.budget, sources=source or []
     )
-    costs.judge_or_foretell(setting, evaluation, asked, beside)
+    judge_or_plan(setting, evaluation, asked, beside)

@@ -84,7 +84,7 @@ def _data(folder: Path | None) -> dict[str, str]:
     told = {}
     for name, entry in registry.entries("datasets").items():
         load = entry.load()
-        place = folder or getattr(sys.modules[entry.module], "found", lambda: UNKNOWN)()
+        place = folder or getattr(sys.modules[entry.module], "default_folder", lambda: UNKNOWN)()
         if place is None:
             told[name] = "not on this machine"
             continue

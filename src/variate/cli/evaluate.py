@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from variate.cli import costs
 from variate.cli import evaluation_command as judging
+from variate.cli.dry_run import judge_or_plan
 from variate.cli.evaluation_command import Asked, Beside
 from variate.cli.from_fields import from_fields
 from variate.cli.options import TrustCode
@@ -39,4 +39,4 @@ def evaluate(
     if not asked.dry_run and judging.spread(beside.devices):
         return
     setting = judging.of_run(run, asked, budget=evaluation.budget, trust_code=trust_code, sources=source or [])
-    costs.judge_or_foretell(setting, evaluation, asked, beside)
+    judge_or_plan(setting, evaluation, asked, beside)

@@ -44,7 +44,8 @@ Devices = Annotated[int, typer.Option(min=1, help="Processes on this machine; to
 Doubts = Annotated[bool, typer.Option(help="Measure what the red flags need, beside the attacks.")]
 Layers = Annotated[bool, typer.Option("--layers", help="Tell whose noise buys the robustness, too.")]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print what would be done, how many queries, and about how long; do nothing.")
+    bool,
+    typer.Option("--dry-run", help="Print what would be done, in how many passes, and about how long; do nothing."),
 ]
 
 

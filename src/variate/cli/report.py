@@ -41,7 +41,6 @@ def report(
             "--format", help="html: the page; md, latex: the tables; json, csv: every rate with its interval."
         ),
     ] = Form.html,
-    pdf: Annotated[bool, typer.Option("--pdf", help="Print the page to a PDF beside it, with Chromium.")] = False,
     show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     config: Config = None,
     show_config: ShowConfig = False,
@@ -56,12 +55,12 @@ def report(
     from variate.records.file import Records
 
     form = Form.json if json else form
-    if form is not Form.html and (pdf or show):
-        raise UsageError(f"--pdf and --open are for the page, not for {form}", todo="leave out --format and --json")
+    if form is not Form.html and show:
+        raise UsageError(f"--open is for the page, not for {form}", todo="leave out --format and --json")
     files = [find_records(path) for path in paths]
     read = [Records(file) for file in files]
     if form is Form.html:
-        _page(read, out or files[0].parent / "report.html", pdf=pdf, show=show)
+        _page(read, out or files[0].parent / "report.html", show=show)
         return
     text = _writer(form)(read)
     if form in (Form.json, Form.csv):
@@ -90,20 +89,15 @@ def find_records(path: Path) -> Path:
     )
 
 
-def _page(read: Sequence[Records], path: Path, *, pdf: bool, show: bool) -> None:
-    """Write the page and print its tables; then what was asked of it."""
+def _page(read: Sequence[Records], path: Path, *, show: bool) -> None:
+    """Write the page and print its tables; open it, if asked to."""
     from variate.report.page import write_page
-    from variate.report.printing import browser, print_page
     from variate.report.table import print_study
 
-    if pdf:
-        browser()  # before the page is made
-    page = write_page(read, path.with_suffix(".html") if pdf and path.suffix == ".pdf" else path)
+    page = write_page(read, path)
     for records in read:
         print_study(records)
     typer.echo(f"page: {page}")
-    if pdf:
-        typer.echo(f"printed: {print_page(page, page.with_suffix('.pdf'))}")
     if show:
         import webbrowser
 

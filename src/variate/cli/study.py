@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from variate.cli.costs import duration, told
+from variate.cli.dry_run import as_row, total
 from variate.cli.from_fields import names
 from variate.cli.options import Accelerator, Config, Json, Quiet, ShowConfig, print_json, this_command
 from variate.errors import UsageError, unknown_name
@@ -20,7 +19,6 @@ from variate.study.packaged import packaged_studies
 from variate.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from variate.study.cost_estimate import Cost
     from variate.study.file import Study
     from variate.study.grid import Folders
 
@@ -129,27 +127,24 @@ def _folders(words: Sequence[str], known: Sequence[str]) -> Folders:
 
 
 def _print_plan(study: Study, out: Path, *, folders: Folders, accelerator: str, as_json: bool) -> None:
-    """The networks of a study, how far each is, and about how long what is left takes."""
-    from variate.study.cost_estimate import of_study
+    """The networks of a study and how far each is; then, as it is measured, what is left of each."""
+    from variate.study.dry_evaluation import of_study
     from variate.study.grid import places
     from variate.study.running import progress_of
 
     states = progress_of(study, out, folders=folders, accelerator=accelerator)
     grid = places(study, out, folders=folders, accelerator=accelerator)
-    costs = {cost.what: cost for cost in of_study(study, [grid[name] for name in grid if states[name] != "done"])}
+    left = of_study(study, [place for name, place in grid.items() if states[name] != "done"])
     if as_json:
-        print_json([{"network": name, "state": state, **_told(costs.get(name))} for name, state in states.items()])
+        rows = {name: as_row(parts) for name, parts in left}
+        print_json([{"network": name, "state": state, **rows.get(name, {})} for name, state in states.items()])
         return
-    width = max(map(len, states))
+    width, done = max(map(len, states)), list(states.values()).count("done")
     for name, state in states.items():
-        cost = costs.get(name)
-        left = "" if cost is None else f"{duration(cost.seconds):>7}  {told(cost)}"
-        typer.echo(f"{name:{width}}  {state:10}  {left}".rstrip())
-    done = len(states) - len(costs)
-    whole = duration(sum(cost.seconds for cost in costs.values()))
-    typer.echo(f"{len(states)} networks: {done} done, {len(costs)} left, about {whole}, one at a time on this machine")
-
-
-def _told(cost: Cost | None) -> dict[str, Any]:
-    """What a network asks and takes, without its name."""
-    return {} if cost is None else {name: value for name, value in asdict(cost).items() if name != "what"}
+        typer.echo(f"{name:{width}}  {state}")
+    typer.echo(f"{len(states)} networks: {done} done, {len(states) - done} left")
+    whole = []
+    for name, parts in left:
+        typer.echo(f"{name:{width}}  {total(parts)}")
+        whole += parts
+    typer.echo(f"at most {total(whole)}, one network at a time on this machine: one batch of each kind was timed")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from variate.cli.costs import print_costs
+from variate.cli.dry_run import print_plan
 from variate.cli.from_fields import from_fields
 from variate.cli.options import Config, DryRun, Json, Quiet, ShowConfig, print_json
 from variate.training.cell import Cell
@@ -36,7 +36,7 @@ def train(
     from variate.training.run_folder import train_cell, validation_accuracy
 
     if dry_run:
-        from variate.study.cost_estimate import of_training
+        from variate.study.dry_training import of_training
 
         plan = {
             "data": cell.data,
@@ -45,7 +45,7 @@ def train(
             "batch size": cell.batch_size,
             "network goes to": str(out),
         }
-        print_costs(of_training(cell), plan, devices=cell.recipe.devices, as_json=json)
+        print_plan(plan, of_training(cell), devices=cell.recipe.devices, as_json=json)
         return
     card = train_cell(cell, out, show_progress=not quiet)
     if not is_first_process():

@@ -1,4 +1,4 @@
-"""Batches of tensors that fit in memory, in an order that is a pure function of seed and epoch."""
+"""Shuffled batches of tensors in memory; the order is a pure function of seed and epoch."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from variate.random.keys import hash_words
 
 
 class Batches:
-    """Shuffled batches; each process of a data-parallel run gets its share of every batch.
+    """Shuffled batches; in a data-parallel run each process gets its share of every batch.
 
     Args:
         x: inputs, shape (N, ...).
         y: labels, shape (N,).
-        batch_size: examples per step, over all processes together.
-        seed: of the order.
-        rank: the number of this process.
-        world: how many processes there are.
+        batch_size: examples per step, summed over all processes.
+        seed: seed of the order.
+        rank: rank of this process.
+        world: number of processes.
     """
 
     def __init__(self, x: Tensor, y: Tensor, *, batch_size: int, seed: int, rank: int = 0, world: int = 1) -> None:
@@ -28,11 +28,11 @@ class Batches:
         self.epoch = 0
 
     def share(self, rank: int, world: int) -> Batches:
-        """The part of every batch that belongs to one of several processes."""
+        """The batches of one of several processes: its share of every batch."""
         return Batches(self.x, self.y, batch_size=self.batch_size, seed=self.seed, rank=rank, world=world)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of the next pass."""
+        """Set the epoch, which determines the order of the next pass."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -42,6 +42,6 @@ class Batches:
         generator = torch.Generator().manual_seed(hash_words("order", self.seed, self.epoch) % 2**32)
         order = torch.randperm(len(self.x), generator=generator)
         for start in range(0, len(order), self.batch_size):
-            chosen = order[start : start + self.batch_size]
-            mine = chosen[self.rank :: self.world] if len(chosen) >= self.world else chosen
-            yield self.x[mine], self.y[mine]
+            batch = order[start : start + self.batch_size]
+            rows = batch[self.rank :: self.world] if len(batch) >= self.world else batch
+            yield self.x[rows], self.y[rows]

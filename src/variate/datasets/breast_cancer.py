@@ -25,13 +25,13 @@ BUDGET = "linf:0.05"
     cite="Street, Wolberg & Mangasarian 1993, UCI breast cancer Wisconsin (diagnostic), in scikit-learn",
 )
 def breast_cancer(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
-    """Tumors, malignant or benign, by 30 measurements; embedded, no download. 341 train, 114 validation, 114 test.
+    """Malignant or benign tumors, 30 measurements each; no download. 341 train, 114 validation, 114 test.
 
-    Every measurement may be changed, and its range is that of all 569.
+    Every measurement may be changed; its range is taken over all 569 tumors.
 
     Args:
-        split: ``train``, ``validation`` or ``test``: cut from one fixed permutation of the 569.
-        folder: unused; the data comes with scikit-learn.
+        split: ``train``, ``validation`` or ``test``; all are cut from one fixed permutation of the 569.
+        folder: unused; scikit-learn ships the data.
 
     Returns:
         Inputs in [0, 1], shape (N, 30), and labels, shape (N,): 0 malignant, 1 benign.
@@ -58,4 +58,4 @@ def _table() -> Loaded:
     rows = {split: order[start:end] for split, (start, end) in BOUNDS.items()}
     labels = [str(name) for name in data.target_names]
     about = about_table(columns, x[rows["train"]], classes=2, budget=BUDGET, labels=labels)
-    return Loaded(about, {split: (x[chosen], y[chosen]) for split, chosen in rows.items()})
+    return Loaded(about, {split: (x[index], y[index]) for split, index in rows.items()})

@@ -1,4 +1,4 @@
-"""CIFAR-10 from its official binary files, or from class folders of images."""
+"""CIFAR-10, read from its official binary files or from class folders of images."""
 
 from __future__ import annotations
 
@@ -30,43 +30,43 @@ VALIDATION = 5_000
     cite="Krizhevsky 2009, Learning multiple layers of features from tiny images",
 )
 def cifar10(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
-    """Ten kinds of animals and vehicles, 32x32 colour. 45,000 train, 5,000 validation, 10,000 test examples.
+    """Ten kinds of animals and vehicles, 32x32 color. 45,000 train, 5,000 validation, 10,000 test examples.
 
     Args:
         split: ``train`` and ``validation`` are cut from one fixed permutation of the 50,000; ``test`` is the official
-            one.
-        folder: holds the official binary files (data_batch_1.bin ... test_batch.bin), or class folders
-            (train/CLASS/NAME.png, test/CLASS/NAME.png); or it is a zip archive of such folders. Images that were
-            compressed again, as JPEG, are not the published ones: say so beside every number. Without it, the
-            directory ``variate/cifar10`` in the user's cache.
+            test set.
+        folder: a folder of the official binary files (data_batch_1.bin ... test_batch.bin), a folder of class folders
+            (train/CLASS/NAME.png, test/CLASS/NAME.png), or a zip archive of class folders. Images recompressed as JPEG
+            are not the published ones; say so wherever you report numbers on them. Defaults to ``variate/cifar10`` in
+            the user's cache.
 
     Returns:
         Inputs in [0, 1], shape (N, 3, 32, 32), and labels, shape (N,).
 
     Raises:
-        DataError: where the files cannot be found, or are damaged.
+        DataError: if the files are missing or damaged.
     """
     part = "test" if check_split(split) == "test" else "train"
-    place = folder or _cache()
-    if not place.exists():
+    source = folder or _cache()
+    if not source.exists():
         raise DataError(
-            f"CIFAR-10 is not in {place}",
+            f"CIFAR-10 is not in {source}",
             expected="its binary version (data_batch_1.bin ...), class folders, or a zip archive of class folders",
-            todo="fetch cifar-10-binary.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html, pass --data-folder",
+            todo="get cifar-10-binary.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html and pass --data-folder",
         )
-    if (place / BINARY[part][0]).is_file():
-        images, labels = _binary(place, BINARY[part])
+    if (source / BINARY[part][0]).is_file():
+        images, labels = _binary(source, BINARY[part])
     else:
-        images, labels = class_folders(place, part, SHAPE)
+        images, labels = class_folders(source, part, SHAPE)
     if split != "test":
         order = permutation(len(labels))
-        chosen = order[-VALIDATION:] if split == "validation" else order[:-VALIDATION]
-        images, labels = images[chosen], labels[chosen]
+        rows = order[-VALIDATION:] if split == "validation" else order[:-VALIDATION]
+        images, labels = images[rows], labels[rows]
     return torch.from_numpy(images).to(torch.float32).div_(255), torch.from_numpy(labels).to(torch.int64)
 
 
-def found() -> Path | None:
-    """Where the files are, if no folder is given; None where they are not."""
+def default_folder() -> Path | None:
+    """The folder that is used by default; None if it does not exist."""
     return _cache() if _cache().exists() else None
 
 
@@ -74,16 +74,16 @@ def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "variate" / "cifar10"
 
 
-def _binary(place: Path, names: list[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Records of one byte of label and 3,072 of pixels, channel by channel."""
+def _binary(folder: Path, names: list[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Read records of one label byte and 3,072 pixel bytes, channel by channel."""
     record = 1 + int(np.prod(SHAPE))
     parts = []
     for name in names:
-        path = place / name
+        path = folder / name
         content = np.fromfile(path, np.uint8) if path.is_file() else np.empty(0, np.uint8)
         if not len(content) or len(content) % record or int(content[::record].max()) > 9:
             raise DataError(
-                f"{path} is missing, or not a file of CIFAR-10's binary version",
+                f"{path} is missing or is not a CIFAR-10 binary file",
                 findings=[f"{len(content):,} bytes"],
                 expected=f"records of {record:,} bytes, the first a label from 0 to 9",
             )

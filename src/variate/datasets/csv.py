@@ -1,4 +1,4 @@
-"""Any table in a CSV file, with what is declared of it in a TOML file beside it."""
+"""Any table in a CSV file, with an optional declaration in a TOML file beside it."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from variate.registry import dataset
 
 @dataset(modality="tabular", budget="linf:0.1", cite="Shafranovich 2005, RFC 4180")
 def csv(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
-    """A table of your own: FILE.csv as --data-folder, what FILE.toml declares of it, splits fixed or in a column.
+    """Your own table: --data-folder FILE.csv, declared in FILE.toml; splits are fixed or given by a column.
 
-    Numbers are scaled by their range in the training split, beyond which those of the other splits are clipped; whole
-    numbers move by whole steps, words are categories. The label is the last column. FILE.toml may say otherwise: see
-    docs/tabular.md.
+    Numeric features are scaled by their range in the training split, and other splits are clipped to it; whole numbers
+    move in whole steps, and columns of words are categorical. The label is the last column. FILE.toml can override all
+    of this: see docs/tabular.md.
 
     Args:
-        split: ``train``, ``validation`` or ``test``: three to one to one of one fixed permutation, or as the column
-            says that is declared as ``split``.
-        folder: the file, plain or compressed (``.csv.gz``), or a folder that holds one such file.
+        split: ``train``, ``validation`` or ``test``: 60 %, 20 % and 20 % of one fixed permutation, or as given in the
+            column that is declared as ``split``.
+        folder: the file, plain or compressed (``.csv.gz``), or a folder with exactly one such file.
 
     Returns:
         Inputs in [0, 1], shape (N, D), and labels, shape (N,).
 
     Raises:
-        DataError: for missing values, values out of a declared range, unknown categories, constant features: by name.
+        DataError: for missing values, values outside a declared range, unknown categories or constant features.
     """
     name = check_split(split)
     return _read(_file(folder)).splits[name]
@@ -53,12 +53,14 @@ def _read(path: Path) -> Loaded:
 
 def _file(folder: Path | None) -> Path:
     if folder is None:
-        raise DataError("no table is named", todo="give a file: --data csv --data-folder FILE.csv")
+        raise DataError("no table was given", todo="name a file: --data csv --data-folder FILE.csv")
     if not folder.is_dir():
         return folder
-    found = sorted({*folder.glob("*.csv"), *folder.glob("*.csv.gz")})
-    if len(found) != 1:
+    files = sorted({*folder.glob("*.csv"), *folder.glob("*.csv.gz")})
+    if len(files) != 1:
         raise DataError(
-            f"{folder} holds {len(found)} CSV files", findings=[path.name for path in found], todo="name one of them"
+            f"{folder} has {len(files)} CSV files, not one",
+            findings=[path.name for path in files],
+            todo="pass one of them",
         )
-    return found[0]
+    return files[0]

@@ -23,11 +23,11 @@ BOUNDS = {"train": (0, 1097), "validation": (1097, 1397), "test": (1397, 1797)}
     cite="Alpaydin & Kaynak 1998, UCI optical recognition of handwritten digits (test part), in scikit-learn",
 )
 def digits(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
-    """Handwritten digits, 8x8 grey; embedded, no download. 1,097 train, 300 validation, 400 test examples.
+    """Handwritten digits, 8x8 gray; no download. 1,097 train, 300 validation, 400 test examples.
 
     Args:
-        split: ``train``, ``validation`` or ``test``: cut from one fixed permutation of the 1,797 images.
-        folder: unused; the data comes with scikit-learn.
+        split: ``train``, ``validation`` or ``test``; all are cut from one fixed permutation of the 1,797 images.
+        folder: unused; scikit-learn ships the data.
 
     Returns:
         Inputs in [0, 1], shape (N, 1, 8, 8), and labels, shape (N,).
@@ -36,6 +36,6 @@ def digits(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
 
     start, end = BOUNDS[check_split(split)]
     data = load_digits()
-    chosen = permutation(len(data.target))[start:end]
-    images = torch.tensor(data.images[chosen], dtype=torch.float32).unsqueeze(1) / 16  # (N, 1, 8, 8)
-    return images, torch.tensor(data.target[chosen], dtype=torch.int64)
+    rows = permutation(len(data.target))[start:end]
+    images = torch.tensor(data.images[rows], dtype=torch.float32).unsqueeze(1) / 16  # (N, 1, 8, 8)
+    return images, torch.tensor(data.target[rows], dtype=torch.int64)

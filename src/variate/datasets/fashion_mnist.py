@@ -1,4 +1,4 @@
-"""Fashion-MNIST from the files of the Debian package, from a given folder, or downloaded with a checksum."""
+"""Fashion-MNIST, from a given folder, from the Debian package, or downloaded and checked against a checksum."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from variate.registry import dataset
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 ADDRESS = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
-# SHA-256 of the decompressed files: the compressed ones differ between distributors
+# SHA-256 of the decompressed files: the compressed files differ between distributors
 CONTENT = {
     "train-images-idx3-ubyte.gz": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     "train-labels-idx1-ubyte.gz": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
@@ -40,58 +40,58 @@ VALIDATION = 5_000
     cite="Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747",
 )
 def fashion_mnist(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
-    """Articles of clothing, 28x28 grey, 10 classes. 55,000 train, 5,000 validation, 10,000 test examples.
+    """Articles of clothing, 28x28 gray, 10 classes. 55,000 train, 5,000 validation, 10,000 test examples.
 
     Args:
         split: ``train`` and ``validation`` are cut from one fixed permutation of the 60,000; ``test`` is the official
-            one.
-        folder: where the four idx.gz files are; without one, the Debian package's folder, then the user's cache, then a
-            download into that cache.
+            test set.
+        folder: folder of the four idx.gz files. By default the folder of the Debian package, then the user's cache,
+            then a download into that cache.
 
     Returns:
         Inputs in [0, 1], shape (N, 1, 28, 28), and labels, shape (N,).
 
     Raises:
-        DataError: where the files cannot be found, or are not the ones that are expected.
+        DataError: if the files are missing or do not match their checksums.
     """
     part = "t10k" if check_split(split) == "test" else "train"
     files = [f"{part}-images-idx3-ubyte.gz", f"{part}-labels-idx1-ubyte.gz"]
-    place = _place(folder, files)
-    images = _read_idx(place / files[0])
-    labels = _read_idx(place / files[1])
+    source = _folder_of(folder, files)
+    images = _read_idx(source / files[0])
+    labels = _read_idx(source / files[1])
     if split != "test":
         order = permutation(len(labels))
-        chosen = order[-VALIDATION:] if split == "validation" else order[:-VALIDATION]
-        images, labels = images[chosen], labels[chosen]
+        rows = order[-VALIDATION:] if split == "validation" else order[:-VALIDATION]
+        images, labels = images[rows], labels[rows]
     x = torch.from_numpy(images).to(torch.float32).div_(255).unsqueeze(1)  # (N, 1, 28, 28)
     return x, torch.from_numpy(labels).to(torch.int64)
 
 
-def _place(folder: Path | None, files: list[str]) -> Path:
-    """The folder that holds the files."""
+def _folder_of(folder: Path | None, files: list[str]) -> Path:
+    """The folder with the files, which are downloaded if necessary."""
     if folder is not None:
         missing = [name for name in files if not (folder / name).is_file()]
         if missing:
             raise DataError(
-                f"{folder} does not hold Fashion-MNIST", findings=[f"{name} is missing" for name in missing]
+                f"{folder} does not contain Fashion-MNIST", findings=[f"{name} is missing" for name in missing]
             )
         return folder
-    place = _present(files)
-    if place is None:
-        place = _cache()
-        for name in files:
-            _download(name, place / name)
-    return place
+    present = _present(files)
+    if present is not None:
+        return present
+    for name in files:
+        _download(name, _cache() / name)
+    return _cache()
 
 
-def found() -> Path | None:
-    """Where all files are; None where they would have to be fetched."""
+def default_folder() -> Path | None:
+    """The default folder that has all files; None if they would have to be downloaded."""
     return _present([*CONTENT])
 
 
 def _present(files: list[str]) -> Path | None:
-    places = (place for place in (DEBIAN, _cache()) if all((place / name).is_file() for name in files))
-    return next(places, None)
+    folders = (folder for folder in (DEBIAN, _cache()) if all((folder / name).is_file() for name in files))
+    return next(folders, None)
 
 
 def _cache() -> Path:
@@ -104,9 +104,9 @@ def _download(name: str, target: Path) -> None:
             data = response.read()
     except (urllib.error.URLError, TimeoutError, OSError) as error:
         raise DataError(
-            f"Fashion-MNIST is not on this machine, and {name} could not be downloaded: {error}",
+            f"Fashion-MNIST is not on this machine and {name} could not be downloaded: {error}",
             expected=f"the four files in {DEBIAN} or {target.parent}",
-            todo="on Debian: apt-get install dataset-fashion-mnist; elsewhere: fetch the files and pass --data-folder",
+            todo="on Debian: apt-get install dataset-fashion-mnist; elsewhere: get the files and pass --data-folder",
         ) from error
     _decompress(data, name, ADDRESS)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -116,21 +116,21 @@ def _download(name: str, target: Path) -> None:
 
 
 def _decompress(data: bytes, name: str, source: object) -> bytes:
-    """The content of one file, if it is the one that is expected."""
+    """The decompressed content of a file, checked against its checksum. Raises ``DataError``."""
     try:
         content = gzip.decompress(data)
     except (OSError, EOFError) as error:
-        raise DataError(f"{name} from {source} is damaged: {error}", todo="fetch it again") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != CONTENT[name]:
+        raise DataError(f"{name} from {source} is damaged: {error}", todo="download it again") from error
+    checksum = hashlib.sha256(content).hexdigest()
+    if checksum != CONTENT[name]:
         raise DataError(
-            f"{name} from {source} is not Fashion-MNIST's", findings=[f"SHA-256 {found}"], expected=CONTENT[name]
+            f"{name} from {source} is not the published file", findings=[f"SHA-256 {checksum}"], expected=CONTENT[name]
         )
     return content
 
 
 def _read_idx(path: Path) -> NDArray[np.uint8]:
-    """An idx file of bytes: a magic number whose last byte is the number of dimensions, the dimensions, the values."""
+    """Read an idx file of bytes: a magic number whose last byte is the number of dimensions, the sizes, the values."""
     content = _decompress(path.read_bytes(), path.name, path.parent)
     dimensions = content[3]
     shape = np.frombuffer(content, ">u4", dimensions, 4)

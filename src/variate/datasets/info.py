@@ -1,4 +1,4 @@
-"""What must be known of a data set before a network can be built for it and attacked on it."""
+"""Facts of a data set that are needed to build a network for it and to attack that network."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from variate.inputs.validation import check_inputs
 
 
 class Facts(Protocol):
-    """What an architecture may ask of the data that it is built for; ``About`` and a saved network's card have it."""
+    """The facts that an architecture may use; ``About`` and the card of a saved network provide them."""
 
     @property
     def kind(self) -> str:
-        """The name of the modality."""
+        """Name of the modality."""
 
     @property
     def shape(self) -> Sequence[int]:
-        """Of one input."""
+        """Shape of one input."""
 
     @property
     def classes(self) -> int:
-        """Number of labels."""
+        """Number of classes."""
 
     @property
     def mean(self) -> Sequence[float]:
-        """Of the training split."""
+        """Means of the training split, one per channel or one for all."""
 
     @property
     def std(self) -> Sequence[float]:
-        """Of the training split."""
+        """Standard deviations of the training split, one per channel or one for all."""
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """Words, features, a rate."""
+        """Facts specific to the modality: the vocabulary, the features, the sampling rate."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,14 @@ class About:
     """The facts of a data set.
 
     Attributes:
-        kind: the name of its modality.
-        shape: of one input.
-        classes: number of labels.
-        mean, std: of the training split, a value per channel or one for all; what a network's first layer takes away.
-        budget: the field's usual one.
-        labels: what the classes are called, where they have names.
-        details: what the modality and the networks must know of it, as JSON can hold it: words, features, a rate.
+        kind: name of its modality.
+        shape: shape of one input.
+        classes: number of classes.
+        mean, std: mean and standard deviation of the training split, per channel or one for all; the first layer of a
+            network normalizes with them.
+        budget: the budget usually used with it.
+        labels: names of the classes, if they have any.
+        details: facts specific to the modality, as JSON values: the vocabulary, the features, the sampling rate.
     """
 
     kind: str
@@ -69,7 +70,7 @@ class About:
 
     @property
     def modality(self) -> Modality:
-        """What its inputs are."""
+        """The modality of its inputs."""
         return modality_of(self.kind, self.details)
 
 
@@ -77,33 +78,34 @@ def about(data: str, *, folder: str | PathLike[str] | None = None) -> About:
     """The facts of a registered data set, or of the user's own.
 
     Args:
-        data: its name, with options or without; or a ``.npz`` file or ``module:callable`` (see
-            ``variate.datasets.load``), whose facts are those of its training split: images of shape (N, C, H, W), or
-            rows of numbers in [0, 1] of shape (N, D).
-        folder: of its files, for those whose facts are known only once they are read: their file has a function
-            ``about(folder)`` beside the loader, with the loader's options.
+        data: name of a data set, with or without options; or a ``.npz`` file or ``module:callable`` (see
+            ``variate.datasets.load``), whose facts are computed from its training split: images of shape (N, C, H, W),
+            or rows of numbers in [0, 1] of shape (N, D).
+        folder: folder of its files, for data sets whose facts are only known once they are read. Their file defines a
+            function ``about(folder)`` beside the loader, with the loader's options.
 
     Raises:
-        UsageError: for a name that does not exist, DataError where files are missing or damaged.
+        UsageError: for a name that does not exist.
+        DataError: if files are missing or damaged.
     """
     if is_own(data):
         return _own(data)
     entry, options = registered(data)
-    told = getattr(importlib.import_module(entry.module), "about", None)
-    if told is not None:
-        found: About = told(None if folder is None else Path(folder), **options)
-        return found
+    read_about = getattr(importlib.import_module(entry.module), "about", None)
+    if read_about is not None:
+        about_data: About = read_about(None if folder is None else Path(folder), **options)
+        return about_data
     facts = entry.facts
     return About(facts["modality"], *(facts[name] for name in ("shape", "classes", "mean", "std", "budget")))
 
 
 @cache
 def _own(data: str) -> About:
-    """The facts of a file or callable of the user's own."""
+    """The facts of the user's own file or callable."""
     x, y = labelled(data, split="train", cut=True)
     check_inputs(x, y)
-    over = (0,) if x.dim() == 2 else (0, *range(2, x.dim()))  # all but the features, or the channels
-    mean, std = x.mean(over), x.std(over)
+    axes = (0,) if x.dim() == 2 else (0, *range(2, x.dim()))  # all axes except features or channels
+    mean, std = x.mean(axes), x.std(axes)
     return About(
         kind="tabular" if x.dim() == 2 else "image",
         shape=tuple(x.shape[1:]),

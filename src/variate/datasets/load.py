@@ -1,4 +1,4 @@
-"""Labelled inputs from wherever the user keeps them."""
+"""Load labeled inputs from a data set, a file, or the user's own code."""
 
 from __future__ import annotations
 
@@ -19,81 +19,94 @@ from variate.errors import DataError, UsageError, unknown_name
 from variate.options import names_code, parse, whole
 
 FORMS = "a data set's name, a file.npz with arrays x and y, or module:callable that returns (x, y) or a Dataset"
-PAIRS = (("x", "y"), ("image", "label"), ("img", "label"), ("pixel_values", "labels"))  # in rows that are mappings
+PAIRS = (
+    ("x", "y"),
+    ("image", "label"),
+    ("img", "label"),
+    ("pixel_values", "labels"),
+)  # keys of examples that are mappings
 
 
 def labelled(
     source: str, *, folder: str | PathLike[str] | None = None, split: str = "test", cut: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Inputs and labels.
+    """Load inputs and labels.
 
     Args:
-        source: the name of a data set, with options or without; the path of an ``.npz`` file with the arrays ``x`` and
-            ``y`` (never unpickled); or a ``module:callable`` that returns both, or a ``Dataset`` of PyTorch, of
-            torchvision or of Hugging Face, and is given ``split`` if it names such an argument.
-        folder: of a data set's files.
-        split: of a data set.
-        cut: of a file, and of a callable that knows no splits, take a tenth for validation and one for the test, by one
-            fixed permutation; without it all is given.
+        source: the name of a data set, with or without options; the path of an ``.npz`` file with the arrays ``x`` and
+            ``y`` (never unpickled); or a ``module:callable`` that returns both, or a ``Dataset`` of PyTorch,
+            torchvision or Hugging Face. The callable gets ``split`` if it has an argument of that name.
+        folder: folder of a data set's files.
+        split: name of the split.
+        cut: split a file, or the result of a callable without ``split``, into 80 % train, 10 % validation and 10 % test
+            by one fixed permutation; if False, all examples are returned.
 
     Returns:
-        Inputs, shape (B, ...), and integer labels, shape (B,); what they must be is checked where they are used.
+        Inputs, shape (B, ...), and integer labels, shape (B,). They are validated where they are used.
 
     Raises:
-        UsageError: for a source that is none of these, DataError for a file that cannot be read.
+        UsageError: for any other source.
+        DataError: for a file that cannot be read.
     """
     if source.endswith(".npz"):
         return _part(*_from_file(Path(source)), split, cut=cut)
     if names_code(source):
         function = registry.import_callable(source)
-        knows = "split" in inspect.signature(function).parameters
-        pair = _tensors(function(split=split) if knows else function(), source)
-        return _part(*pair, split, cut=cut and not knows)
+        takes_split = "split" in inspect.signature(function).parameters
+        pair = _as_tensors(function(split=split) if takes_split else function(), source)
+        return _part(*pair, split, cut=cut and not takes_split)
     entry, options = registered(source)
     x, y = entry.load()(split, folder=None if folder is None else Path(folder), **options)
     return x, y
 
 
 def is_own(source: str) -> bool:
-    """Whether a source is the user's file or code, and no data set by its name."""
+    """Whether a source is the user's own file or code instead of the name of a data set."""
     return names_code(source) or source.endswith(".npz")
 
 
 def registered(source: str) -> tuple[registry.Entry, dict[str, Any]]:
-    """A data set by its name, and the options in parentheses behind it, such as ``texts(length=128)``.
+    """Look up a data set and parse the options in parentheses after its name, such as ``texts(length=128)``.
 
     Raises ``UsageError`` for a name or an option that does not exist.
     """
     name, options = parse(source, "a data set")
     entry = registry.get("datasets", name)
     if options:
+        options = parse(source, "a data set", entry.load())[1]
         parameters = inspect.signature(entry.load()).parameters.values()
-        known = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY and one.name != "folder"]
-        strange = [option for option in options if option not in known]
-        if not known:
+        accepted = [
+            parameter.name
+            for parameter in parameters
+            if parameter.kind is parameter.KEYWORD_ONLY and parameter.name != "folder"
+        ]
+        unknown = [option for option in options if option not in accepted]
+        if not accepted:
             raise UsageError(f"the data set {name} has no options", todo=f"write {name}")
-        if strange:
-            raise unknown_name(f"option of {name}", strange[0], known)
+        if unknown:
+            raise unknown_name(f"option of {name}", unknown[0], accepted)
     return entry, {option: whole(value) for option, value in options.items()}
 
 
 def _part(x: Tensor, y: Tensor, split: str, *, cut: bool) -> tuple[Tensor, Tensor]:
     if not cut:
         return x, y
-    chosen = torch.from_numpy(cut_splits(len(x))[check_split(split)])
-    return x[chosen], y[chosen]
+    rows = torch.from_numpy(cut_splits(len(x))[check_split(split)])
+    return x[rows], y[rows]
 
 
-def _tensors(found: Any, source: str) -> tuple[Tensor, Tensor]:
-    """A pair as it is, or the examples of a data set one after another."""
-    if isinstance(found, tuple) and len(found) == 2:
-        return torch.as_tensor(found[0]), torch.as_tensor(found[1])
-    rows = hasattr(found, "__len__") and hasattr(found, "__getitem__") and not isinstance(found, nn.Module)
-    if not rows or not len(found):
+def _as_tensors(returned: Any, source: str) -> tuple[Tensor, Tensor]:
+    """Inputs and labels as tensors, from a pair of arrays or from a ``Dataset``."""
+    if isinstance(returned, tuple) and len(returned) == 2:
+        return torch.as_tensor(returned[0]), torch.as_tensor(returned[1])
+    is_dataset = (
+        hasattr(returned, "__len__") and hasattr(returned, "__getitem__") and not isinstance(returned, nn.Module)
+    )
+    if not is_dataset or not len(returned):
         raise UsageError(
-            f"{source} returned {type(found).__name__}", expected="a pair: inputs and labels, or a Dataset"
+            f"{source} returned {type(returned).__name__}", expected="a pair: inputs and labels, or a Dataset"
         )
-    pairs = [_pair(found[number], source) for number in range(len(found))]
+    pairs = [_pair(returned[i], source) for i in range(len(returned))]
     shapes = sorted({tuple(x.shape) for x, _ in pairs})
     if len(shapes) > 1:
         raise DataError(f"the examples of {source} have different shapes", findings=[f"{shapes[0]} and {shapes[1]}"])
@@ -101,7 +114,7 @@ def _tensors(found: Any, source: str) -> tuple[Tensor, Tensor]:
 
 
 def _pair(row: Any, source: str) -> tuple[Tensor, int]:
-    """One example: an input, pictures as floats in [0, 1] with their channels first, and its label."""
+    """One example: its input (images as floats in [0, 1], channels first) and its label."""
     if isinstance(row, Mapping):
         row = next(((row[x], row[y]) for x, y in PAIRS if x in row and y in row), row)
     if not isinstance(row, tuple | list) or len(row) != 2:
@@ -124,7 +137,7 @@ def _from_file(path: Path) -> tuple[Tensor, Tensor]:
                 raise DataError(
                     f"{path} has no array {' and no array '.join(sorted(missing))}",
                     findings=[f"it has {', '.join(arrays.files) or 'none'}"],
-                    expected="the inputs as x and the labels as y",
+                    expected="inputs in x and labels in y",
                 )
             return torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["y"])
     except (OSError, ValueError, zipfile.BadZipFile) as error:

@@ -1,4 +1,4 @@
-"""Snippets of movie reviews, for or against, from the sources of vaderSentiment."""
+"""Positive and negative snippets of movie reviews, from the source distribution of vaderSentiment."""
 
 from __future__ import annotations
 
@@ -30,86 +30,93 @@ NAMES = ("against", "for")
 def movie_snippets(
     split: str, *, folder: Path | None = None, length: int = LENGTH, neighbors: str = COOCCURRENCE
 ) -> tuple[Tensor, Tensor]:
-    """About 10,600 snippets of movie reviews, rated by 20 people each; the sign of the mean rating is the label.
+    """About 10,600 snippets of movie reviews, each rated by 20 people; the label is the sign of the mean rating.
 
-    Snippets that are rated 0 are left out. 80 % train, 10 % validation, 10 % test; 40 words.
+    Snippets with a mean rating of 0 are left out. 80 % train, 10 % validation, 10 % test; 40 words each.
 
     Args:
-        split: ``train``, ``validation`` or ``test``: cut from one fixed permutation.
-        folder: the source distribution of vaderSentiment, the archive hutto_ICWSM_2014.tar.gz in it, or a folder that
-            holds either of them unpacked.
-        length: T, words of an input; what is longer loses its end.
-        neighbors: what may replace a word: ``cooccurrence`` (words that stand among the same words), ``wordnet``
-            (synonyms), or a .json file that lists it for every word.
+        split: ``train``, ``validation`` or ``test``; all are cut from one fixed permutation.
+        folder: the source distribution of vaderSentiment, the archive hutto_ICWSM_2014.tar.gz inside it, or a folder
+            with either of them unpacked.
+        length: number of words of an input, T; longer texts are truncated.
+        neighbors: words that may replace a word: ``cooccurrence`` (words used in similar contexts), ``wordnet``
+            (synonyms), or a .json file that lists them for every word.
 
     Returns:
-        Inputs, shape (N, T, 1), numbers of words divided by 65,536, and labels, shape (N,): 0 against, 1 for.
+        Inputs, shape (N, T, 1), word indices divided by 65,536, and labels, shape (N,): 0 against, 1 for.
 
     Raises:
-        DataError: where the file cannot be found, or is damaged.
+        DataError: if the file is missing or damaged.
     """
     name = check_split(split)
-    return _corpus(_place(folder), length, neighbors).splits[name]
+    return _corpus(_existing(folder), length, neighbors).splits[name]
 
 
 def about(folder: Path | None = None, *, length: int = LENGTH, neighbors: str = COOCCURRENCE) -> About:
-    """The facts of the data set, its vocabulary among them. Raises ``DataError``."""
-    return _corpus(_place(folder), length, neighbors).about
+    """The facts of the data set, including its vocabulary. Raises ``DataError``."""
+    return _corpus(_existing(folder), length, neighbors).about
 
 
-def _place(folder: Path | None) -> Path:
+def _existing(folder: Path | None) -> Path:
+    """The folder or file, if it exists. Raises ``DataError`` that says how to get it."""
     if folder is None or not folder.exists():
         raise DataError(
             "the movie snippets are not on this machine" if folder is None else f"there is nothing at {folder}",
-            expected=f"the sources of vaderSentiment, or {INNER} from them",
+            expected=f"the source distribution of vaderSentiment, or {INNER} from it",
             todo="pip download vaderSentiment --no-binary :all: --no-deps, then --data-folder THE_FILE.tar.gz",
         )
     return folder
 
 
 @read_once
-def _corpus(place: Path, length: int, replaced: str) -> Loaded:
+def _corpus(source: Path, length: int, neighbors: str) -> Loaded:
     texts, labels = [], []
-    for number, line in enumerate(_text(place).split("\n"), 1):
+    for line_number, line in enumerate(_text(source).split("\n"), 1):
         if not line.strip():
             continue
         parts = line.split("\t", 2)
         try:
             rating = float(parts[1])
         except (IndexError, ValueError):
-            raise DataError(f"line {number} of {FILE} has no rating: {line[:60]!r}") from None
+            raise DataError(f"line {line_number} of {FILE} has no rating: {line[:60]!r}") from None
         if rating != 0 and len(parts) == 3:
             texts.append(parts[2])
             labels.append(NAMES[rating > 0])
-    return corpus_of(texts, labels, length=length, budget="words:2", replaced=replaced)
+    return corpus_of(texts, labels, length=length, budget="words:2", replaced=neighbors)
 
 
-def _text(place: Path) -> str:
-    """The file's text, wherever in archives or folders it is."""
-    if place.is_dir():
+def _text(source: Path) -> str:
+    """Read the file, wherever it is in folders or nested archives."""
+    if source.is_dir():
         for name in (FILE, INNER):
-            inside = next((path for path in sorted(place.rglob(name)) if path.is_file()), None)
-            if inside is not None:
-                return _text(inside)
-    elif place.name == FILE:
-        return place.read_text(encoding="utf-8", errors="replace")
+            match = next((path for path in sorted(source.rglob(name)) if path.is_file()), None)
+            if match is not None:
+                return _text(match)
+    elif source.name == FILE:
+        return source.read_text(encoding="utf-8", errors="replace")
     else:
-        found = _member(place.read_bytes(), place)
-        if found is not None:
-            return found
-    raise DataError(f"{place} does not hold {FILE}", expected=f"the sources of vaderSentiment, or {INNER}")
+        text = _member(source.read_bytes(), source)
+        if text is not None:
+            return text
+    raise DataError(
+        f"{source} does not contain {FILE}", expected=f"the source distribution of vaderSentiment, or {INNER} from it"
+    )
 
 
-def _member(content: bytes, place: Path) -> str | None:
-    """The file in an archive, or in the archive within it."""
+def _member(content: bytes, source: Path) -> str | None:
+    """The text of the file in an archive or in the archive inside it; None if it is not there."""
     try:
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:
             for member in archive:
                 name = member.name.rpartition("/")[2]
                 if member.isfile() and name in (FILE, INNER):
-                    inside = archive.extractfile(member)
-                    read = inside.read() if inside is not None else b""
-                    return read.decode("utf-8", errors="replace") if name == FILE else _member(read, place)
+                    file = archive.extractfile(member)
+                    content_inside = file.read() if file is not None else b""
+                    return (
+                        content_inside.decode("utf-8", errors="replace")
+                        if name == FILE
+                        else _member(content_inside, source)
+                    )
     except (tarfile.TarError, OSError) as error:
-        raise DataError(f"cannot read {place}: {error}", expected="a tar archive") from error
+        raise DataError(f"cannot read {source}: {error}", expected="a tar archive") from error
     return None

@@ -1,4 +1,4 @@
-"""Websites that are or are not for phishing, from the file that the package river ships."""
+"""Phishing and legitimate websites, from a file in the package river."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from variate.registry import dataset
 FILE = "phishing.csv.gz"
 ROWS = 1250
 GRADES = Feature(low=0, high=1, step=0.5)  # no, suspicious, yes
-GIVEN = GRADES.model_copy(update={"immutable": True})  # whoever runs a site cannot set how popular it is, or how old
+GIVEN = GRADES.model_copy(update={"immutable": True})  # the owner of a site cannot change its popularity or age
 FEATURES = {
     "empty_server_form_handler": GRADES,
     "popup_window": GRADES,
@@ -32,9 +32,7 @@ FEATURES = {
     "age_of_domain": Feature(low=0, high=1, step=1, immutable=True),
     "ip_in_url": Feature(low=0, high=1, step=1),
 }
-BUDGET = (
-    "features:long_url=0.5,popup_window=0.5,https=0.5"  # what a site's owner can change in an afternoon, by one grade
-)
+BUDGET = "features:long_url=0.5,popup_window=0.5,https=0.5"  # easy for the owner of a site to change, each by one grade
 DECLARED = Declaration(label="is_phishing", budget=BUDGET, features=FEATURES)
 
 
@@ -44,20 +42,20 @@ DECLARED = Declaration(label="is_phishing", budget=BUDGET, features=FEATURES)
     cite="Abdelhamid, Ayesh & Thabtah 2014, UCI website phishing (doi:10.24432/C5B301), as river ships it",
 )
 def phishing(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
-    """Websites, phishing or not, by 9 signs in steps of a half or of one. 750 train, 250 validation, 250 test.
+    """Phishing or legitimate websites, 9 features in steps of 0.5 or 1. 750 train, 250 validation, 250 test.
 
-    How popular a site is and how old its domain cannot be changed: it is not for whoever runs the site to set.
+    The popularity of a site and the age of its domain are immutable: its owner cannot set them.
 
     Args:
-        split: ``train``, ``validation`` or ``test``: cut from one fixed permutation of the 1,250.
-        folder: the file ``phishing.csv.gz`` (or unpacked) of the package river, or the folder that holds it; without
-            it, that of the installed package, of which nothing is imported.
+        split: ``train``, ``validation`` or ``test``; all are cut from one fixed permutation of the 1,250.
+        folder: the file ``phishing.csv.gz`` (or ``phishing.csv``) of the package river, or its folder. By default the
+            file of the installed package, which is not imported.
 
     Returns:
         Inputs in [0, 1], shape (N, 9), and labels, shape (N,): 0 legitimate, 1 phishing.
 
     Raises:
-        DataError: where the file cannot be found, or is another.
+        DataError: if the file is missing or is not the expected one.
     """
     name = check_split(split)
     return _table(_file(folder)).splits[name]
@@ -83,17 +81,17 @@ def _table(path: Path) -> Loaded:
 
 
 def _file(folder: Path | None) -> Path:
-    """Where the file is."""
+    """The path of the file. Raises ``DataError``."""
     if folder is not None and folder.is_file():
         return folder
-    found = importlib.util.find_spec("river") if folder is None else None
-    inside = [Path(place) / "datasets" for place in (found.submodule_search_locations or [])] if found else []
-    for place in [folder] if folder is not None else inside:
+    spec = importlib.util.find_spec("river") if folder is None else None
+    installed = [Path(candidate) / "datasets" for candidate in (spec.submodule_search_locations or [])] if spec else []
+    for candidate in [folder] if folder is not None else installed:
         for name in (FILE, FILE.removesuffix(".gz")):
-            if (place / name).is_file():
-                return place / name
+            if (candidate / name).is_file():
+                return candidate / name
     raise DataError(
         f"{FILE} is not in {folder}" if folder is not None else "the phishing data set is not on this machine",
         expected=f"the package river, or its file river/datasets/{FILE}",
-        todo="pip install --no-deps river (its file alone is read), or pass the file as --data-folder",
+        todo="pip install --no-deps river (only this file is read), or pass the file as --data-folder",
     )

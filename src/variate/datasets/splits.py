@@ -1,4 +1,4 @@
-"""Fixed, documented splits."""
+"""Fixed splits, the same on every machine."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from variate.errors import UsageError
 
 SplitName = Literal["train", "validation", "test"]
-SHARES = (0.8, 0.1)  # of examples in one piece that are for training and validation
+SHARES = (0.8, 0.1)  # of training and validation, for data that comes without splits
 
 
 def check_split(split: str) -> SplitName:
-    """The name of a split. Raises ``UsageError``."""
+    """Check the name of a split and return it. Raises ``UsageError``."""
     if split not in get_args(SplitName):
         raise UsageError(f"there is no split named {split!r}", expected="train, validation or test")
     return split  # type: ignore[return-value]
 
 
 def cut_splits(count: int) -> dict[SplitName, NDArray[np.int64]]:
-    """Where the examples of each split are, of ``count`` that come in one piece: 80 %, 10 % and 10 %."""
+    """Indices of the examples of each split: 80 % train, 10 % validation, 10 % test of ``count``."""
     order = permutation(count)
     first, second = (round(share * count) for share in (SHARES[0], sum(SHARES)))
     return {"train": order[:first], "validation": order[first:second], "test": order[second:]}

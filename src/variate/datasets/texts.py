@@ -1,4 +1,4 @@
-"""Labelled texts from a file or folder of one's own."""
+"""Labeled texts from the user's own file or folder."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from variate.errors import DataError
 from variate.registry import dataset
 
 LENGTH = 64
-TEXT, LABEL = ("text", "sentence"), ("label", "labels")  # what a column may be called, the first that is there
+TEXT, LABEL = ("text", "sentence"), ("label", "labels")  # accepted column names, in order of preference
 EXPECTED = (
-    "a .csv or .parquet file with the columns text and label, a .jsonl file of objects with these names, "
-    "or a folder of Hugging Face's datasets"
+    "a .csv or .parquet file with columns text and label, a .jsonl file of objects with these keys, "
+    "or a folder of a Hugging Face dataset"
 )
 
 
-class Row(NamedTuple):
-    """One text, where it stands, and its label; nothing where there is none."""
+class LabeledText(NamedTuple):
+    """A text, its position for error messages, and its label; empty strings for missing values."""
 
     where: str
     text: str
@@ -39,125 +39,128 @@ class Row(NamedTuple):
 def texts(
     split: str, *, folder: Path | None = None, length: int = LENGTH, neighbors: str = COOCCURRENCE
 ) -> tuple[Tensor, Tensor]:
-    """Texts and labels of one's own, from a file or a folder of Hugging Face's datasets; the first 64 words of each.
+    """Your own texts and labels, from a file or the folder of a Hugging Face dataset; the first 64 words of each.
 
     A ``.csv``, ``.jsonl`` or ``.parquet`` file has the columns text (or sentence) and label (or labels). A folder is
-    what ``save_to_disk`` wrote, or a dataset repository with its files; it needs ``pip install 'variate[datasets]'``,
-    as ``.parquet`` does. Nothing is fetched, and no code of a repository runs. Classes with names go by these.
+    one that ``save_to_disk`` wrote, or a dataset repository with its files; folders and ``.parquet`` files need
+    ``pip install 'variate[datasets]'``. Nothing is downloaded and no code of a repository runs. Named classes keep
+    their names.
 
-    A file, and a folder with one split, is cut: 80 % are for training, a tenth for validation and a tenth for the test,
-    by one fixed permutation. Where train, validation and test are declared they are kept, and other splits are not
-    used. A split whose labels are all -1 or missing counts as absent, such as the tests of GLUE. Without a test, the
-    declared validation split is the test; without a validation split, a tenth of the training split is taken for it.
-    What was tuned on that split before has then been tuned on the test.
+    A file, or a folder with a single split, is split by one fixed permutation: 80 % train, 10 % validation, 10 % test.
+    Declared splits named train, validation and test are kept; others are ignored. A split whose labels are all -1 or
+    missing, such as the test splits of GLUE, counts as absent. Without a test split, the declared validation split
+    becomes the test split; without a validation split, 10 % of the training split are taken for it. Anything tuned on
+    that validation split before has then been tuned on the test split.
 
     Args:
-        split: ``train``, ``validation`` or ``test``; each in an order of one fixed permutation.
+        split: ``train``, ``validation`` or ``test``; each is shuffled by one fixed permutation.
         folder: the file or folder.
-        length: T, words of an input; what is longer loses its end.
-        neighbors: what may replace a word: ``cooccurrence`` (words that stand among the same words), ``wordnet``
-            (synonyms), or a .json file that lists it for every word.
+        length: number of words of an input, T; longer texts are truncated.
+        neighbors: words that may replace a word: ``cooccurrence`` (words used in similar contexts), ``wordnet``
+            (synonyms), or a .json file that lists them for every word.
 
     Returns:
-        Inputs, shape (N, T, 1), numbers of words divided by 65,536, and labels, shape (N,), numbered by their names.
+        Inputs, shape (N, T, 1), word indices divided by 65,536, and labels, shape (N,), in the order of their names.
 
     Raises:
-        DataError: where there is nothing, a row has no text or no label, or a label is never seen in training.
-        UsageError: where ``datasets`` is needed and not installed.
+        DataError: if nothing is there, a row lacks its text or label, or a label is not in the training split.
+        UsageError: if ``datasets`` is needed and not installed.
     """
     name = check_split(split)
-    return _corpus(_place(folder), length, neighbors).splits[name]
+    return _corpus(_existing(folder), length, neighbors).splits[name]
 
 
 def about(folder: Path | None = None, *, length: int = LENGTH, neighbors: str = COOCCURRENCE) -> About:
-    """The facts of the data set, its vocabulary among them. Raises ``DataError``."""
-    return _corpus(_place(folder), length, neighbors).about
+    """The facts of the data set, including its vocabulary. Raises ``DataError``."""
+    return _corpus(_existing(folder), length, neighbors).about
 
 
-def _place(folder: Path | None) -> Path:
+def _existing(folder: Path | None) -> Path:
+    """The folder or file, if it exists. Raises ``DataError``."""
     if folder is None or not folder.exists():
-        found = "no file or folder is named" if folder is None else f"there is nothing at {folder}"
-        raise DataError(found, expected=EXPECTED, todo="--data-folder FILE.csv")
+        problem = "no file or folder was given" if folder is None else f"there is nothing at {folder}"
+        raise DataError(problem, expected=EXPECTED, todo="--data-folder FILE.csv")
     return folder
 
 
 @read_once
-def _corpus(place: Path, length: int, replaced: str) -> Loaded:
-    table = place.is_dir() or place.suffix == ".parquet"
-    splits = _used(_tabled(place) if table else {"": _filed(place)}, place)
+def _corpus(source: Path, length: int, neighbors: str) -> Loaded:
+    is_table = source.is_dir() or source.suffix == ".parquet"
+    splits = _usable_splits(_read_tables(source) if is_table else {"": _read_file(source)}, source)
     rows = [row for part in splits.values() for row in part]
     missing = [row.where for row in rows if not row.text.strip() or not row.label]
     if missing:
         raise DataError(
-            f"{len(missing)} rows of {place} have no text or no label, the first being {missing[0]}",
+            f"{len(missing)} rows of {source} lack a text or a label; the first is {missing[0]}",
             expected=EXPECTED,
-            todo="drop these rows, or write what is missing",
+            todo="drop these rows or fill in the missing values",
         )
     sizes = {name: len(part) for name, part in splits.items()} if len(splits) > 1 else None
-    found = [row.text for row in rows], [row.label for row in rows]
-    return corpus_of(*found, length=length, budget="words:2", sizes=sizes, replaced=replaced)
+    texts_and_labels = [row.text for row in rows], [row.label for row in rows]
+    return corpus_of(*texts_and_labels, length=length, budget="words:2", sizes=sizes, replaced=neighbors)
 
 
-def _used(splits: Mapping[str, Sequence[Row]], place: Path) -> dict[str, Sequence[Row]]:
-    """The splits by what they are used for; one alone is still to be cut."""
-    labelled = {name: rows for name, rows in splits.items() if any(row.label for row in rows)}
-    if len(labelled) < 2:
-        return labelled or dict(splits)
-    known = {name: labelled[name] for name in get_args(SplitName) if name in labelled}
-    if "train" not in known:
+def _usable_splits(splits: Mapping[str, Sequence[LabeledText]], source: Path) -> dict[str, Sequence[LabeledText]]:
+    """The labeled splits by their use; a single one is returned as it is, to be split later."""
+    labeled = {name: rows for name, rows in splits.items() if any(row.label for row in rows)}
+    if len(labeled) < 2:
+        return labeled or dict(splits)
+    used = {name: labeled[name] for name in get_args(SplitName) if name in labeled}
+    if "train" not in used:
         raise DataError(
-            f"{place} has the splits {', '.join(labelled)}", expected="train among them, or a single one with labels"
+            f"{source} has the splits {', '.join(labeled)}",
+            expected="a split named train, or a single split with labels",
         )
-    if "test" not in known and "validation" in known:
-        known["test"] = known.pop("validation")
-    return known
+    if "test" not in used and "validation" in used:
+        used["test"] = used.pop("validation")
+    return used
 
 
-def _tabled(place: Path) -> dict[str, list[Row]]:
-    found = {}
-    for split, table in tables(place).items():
-        names = [_chosen(wanted, table.column_names, place) for wanted in (TEXT, LABEL)]
+def _read_tables(source: Path) -> dict[str, list[LabeledText]]:
+    splits = {}
+    for split, table in tables(source).items():
+        names = [_first_present(choices, table.column_names, source) for choices in (TEXT, LABEL)]
         text, label = (cells(table, name) for name in names)
-        of = f" of the split {split}" if split else ""
-        wheres = (f"number {number}{of}" for number in range(len(text)))
-        found[split] = [Row(*row) for row in zip(wheres, text, label, strict=True)]
-    return found
+        suffix = f" of split {split}" if split else ""
+        positions = (f"row {i}{suffix}" for i in range(len(text)))
+        splits[split] = [LabeledText(*row) for row in zip(positions, text, label, strict=True)]
+    return splits
 
 
-def _filed(place: Path) -> list[Row]:
-    if place.suffix != ".jsonl":
-        sheet = read_csv(place)
-        text, label = (sheet.column(_chosen(wanted, sheet.names, place)) for wanted in (TEXT, LABEL))
-        return [Row(f"line {number}", *row) for number, *row in zip(sheet.lines, text, label, strict=True)]
-    lines = list(_objects(place))
-    names = list(dict.fromkeys(name for _, one in lines for name in one))
-    chosen = [_chosen(wanted, names, place) for wanted in (TEXT, LABEL)]
-    return [Row(f"line {number}", *(_said(one.get(name)) for name in chosen)) for number, one in lines]
+def _read_file(path: Path) -> list[LabeledText]:
+    if path.suffix != ".jsonl":
+        sheet = read_csv(path)
+        text, label = (sheet.column(_first_present(choices, sheet.names, path)) for choices in (TEXT, LABEL))
+        return [LabeledText(f"line {line}", *row) for line, *row in zip(sheet.lines, text, label, strict=True)]
+    records = list(_objects(path))
+    names = list(dict.fromkeys(name for _, record in records for name in record))
+    columns = [_first_present(choices, names, path) for choices in (TEXT, LABEL)]
+    return [LabeledText(f"line {line}", *(_as_text(record.get(name)) for name in columns)) for line, record in records]
 
 
-def _chosen(wanted: Sequence[str], names: Sequence[str], place: Path) -> str:
-    """The column that holds what is wanted."""
-    for name in wanted:
+def _first_present(choices: Sequence[str], names: Sequence[str], source: Path) -> str:
+    """The first of some column names that the file has. Raises ``DataError``."""
+    for name in choices:
         if name in names:
             return name
     raise DataError(
-        f"{place} has no column {' or '.join(wanted)}",
+        f"{source} has no column {' or '.join(choices)}",
         findings=[f"its columns are {', '.join(names) or 'none'}"],
-        todo=f"rename the right one to {wanted[0]}",
+        todo=f"rename the right column to {choices[0]}",
     )
 
 
-def _said(value: object) -> str:
+def _as_text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _objects(place: Path) -> Iterator[tuple[int, dict[str, object]]]:
-    """The objects of a file of lines, with the numbers of their lines."""
-    number = 0
+def _objects(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
+    """The objects of a JSON Lines file with their line numbers."""
+    line_number = 0
     try:
-        for number, line in enumerate(place.read_text(encoding="utf-8-sig").split("\n"), 1):  # not at U+2028
+        for line_number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):  # not at U+2028
             if line.strip():
-                row = json.loads(line)
-                yield number, row if isinstance(row, dict) else {}
+                record = json.loads(line)
+                yield line_number, record if isinstance(record, dict) else {}
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read line {number} of {place}: {error}", expected=EXPECTED) from error
+        raise DataError(f"cannot read line {line_number} of {path}: {error}", expected=EXPECTED) from error

@@ -29,7 +29,7 @@ from variate.random.keys import Stream, hash_words
 from variate.random.network import RandomNetwork
 from variate.random.seeding import left_as_found
 from variate.records.file import Records
-from variate.records.schema import Gradient
+from variate.records.schema import Gradient, Part
 
 EXAMPLES = 64  # that doubts are measured on, the first ones
 DRAWS = 20  # where those of the attacks are found out
@@ -104,23 +104,39 @@ def doubt(
         evaluate, network, x, y, source=source, modality=kept, records=records, name=name, group=group, shard=shard,
         show_progress=show_progress,
     )  # fmt: skip
-    white = next((name for name in CLIMBERS if bounds(name, parsed, kept)), "pgd")
+    holds = isinstance(network, RandomNetwork) or (look.kind == "deterministic" and source is not None)
+    for ball, attacks, part in measurements(x, parsed, kept, sees=sees, transfers=holds or bool(source), steps=steps):
+        attacked(evaluation=replace(alone, budget=ball, attacks=attacks), part=part)
+
+
+def measurements(
+    x: Tensor, budget: Budget, modality: Modality, *, sees: bool, transfers: bool, steps: int = 20
+) -> list[tuple[Budget, list[dict[str, Any]], Part]]:
+    """The attacks that red flags need: budgets, the attacks within each, and the part of the records that they go to.
+
+    Args:
+        x: inputs in [0, 1], shape (B, ...).
+        budget: the norm and the size.
+        modality: of the inputs.
+        sees: whether the network has a gradient to follow.
+        transfers: whether an attacker could hold another network; a random network of another kind has no mean.
+        steps: of the attacks with gradients.
+    """
+    white = next((name for name in CLIMBERS if bounds(name, budget, modality)), "pgd")
     takes_steps = "steps" in attack_options(white)
     many: dict[str, Any] = {"name": white, "steps": steps} if takes_steps else {"name": white}
     whites = [{"name": "fgsm"}, many, *([many | {"steps": 2 * steps}] if takes_steps else [])]
     known = registry.entries("attacks")
-    inside = [w for w in whites if sees and bounds(w["name"], parsed, kept)]
-    outside = [b for b in BLACK_BOX if b["name"] in known and bounds(b["name"], parsed, kept)]
-    own = isinstance(network, RandomNetwork) or (look.kind == "deterministic" and source is not None)
-    if own or source:  # any other random network has no mean that an attacker could hold
-        outside += [{"name": "transfer"}] if bounds("transfer", parsed, kept) else []
-    attacked(evaluation=replace(alone, attacks=[*inside, *outside]), part=DOUBTS)
+    inside = [w for w in whites if sees and bounds(w["name"], budget, modality)]
+    outside = [b for b in BLACK_BOX if b["name"] in known and bounds(b["name"], budget, modality)]
+    if transfers:
+        outside += [{"name": "transfer"}] if bounds("transfer", budget, modality) else []
+    measured: list[tuple[Budget, list[dict[str, Any]], Part]] = [(budget, [*inside, *outside], DOUBTS)]
     if not sees or not inside:
-        return
-    for factor in (Fraction(1, 2), Fraction(2)):
-        attacked(evaluation=replace(alone, budget=parsed.scaled(factor), attacks=[many]), part=DOUBTS)
-    climbing, whole = {"name": "pgd", "steps": 2 * steps}, kept.whole_range(x, parsed)
-    attacked(evaluation=replace(alone, budget=whole, attacks=[climbing]), part=UNBOUNDED)
+        return measured
+    measured += [(budget.scaled(factor), [many], DOUBTS) for factor in (Fraction(1, 2), Fraction(2))]
+    climbing, whole = {"name": "pgd", "steps": 2 * steps}, modality.whole_range(x, budget)
+    return [*measured, (whole, [climbing], UNBOUNDED)]
 
 
 def _felt(modality: Modality, x: Tensor, network: nn.Module, budget: Budget) -> Tensor | None:

@@ -60,7 +60,8 @@ class Plan:
         given: dict[str, Any]
         if isinstance(wanted, str):
             name, options = spec.parse(wanted, "an attack")
-            given = dict(options)
+            function = None if name == CLEAN else registry.get("attacks", name).load()
+            given = dict(spec.parse(wanted, "an attack", function)[1] if options else options)
         else:
             given = dict(wanted)
             name = given.pop("name", "")

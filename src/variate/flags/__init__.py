@@ -1,1 +1,1 @@
-"""Red flags: what makes an evaluation doubtful, one file each."""
+"""Red flags: signs that an evaluation is unreliable, one file each."""

@@ -1,4 +1,4 @@
-"""It is above the best that was published."""
+"""The result is above the best published one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from variate.inputs.budget import Budget
 from variate.records.schema import Claim
 from variate.registry import flag
 
-DATA, NORM, SIZE = "cifar10", "linf", Fraction("0.031")  # 8/255, which some papers round to 0.031; or more
+DATA, NORM, SIZE = "cifar10", "linf", Fraction("0.031")  # minimum size; some papers round 8/255 to 0.031
 BEST = (73.71, "the best published is 73.71 % (WRN-94-16)")
 RESNET18 = (58.5, "the best published for a ResNet-18 is 58.5 % (with synthetic data; 52.5 % without)")
 
@@ -17,32 +17,34 @@ RESNET18 = (58.5, "the best published for a ResNet-18 is 58.5 % (with synthetic 
 @flag(
     level="warning",
     trigger=(
-        "The lower end of the interval of the strongest attack of the table lies above the best published deterministic"
-        " result for the data set and budget: on CIFAR-10 at linf 8/255 or more 73.71 %, for a ResNet-18 58.5 %."
+        "The lower end of the interval of the strongest attack in the table lies above the best published "
+        "deterministic result for the data set and budget: on CIFAR-10 at linf 8/255 or more, 73.71 %, or 58.5 % for "
+        "a ResNet-18."
     ),
     explanation=(
-        "A claim above the best published deterministic result for its setting is more likely a weak attack "
-        "than a better defense."
+        "A result above the best published deterministic one for its setting is more likely due to a weak attack than "
+        "to a better defense."
     ),
     remedy=(
-        "Attack harder before you believe it: the full suite, more steps and draws, an attack made for this defense."
+        "Attack harder before trusting the result: run the full suite, use more steps and draws, and design an attack "
+        "for this defense."
     ),
     cite="RobustBench model cards, March 2025, AutoAttack, arXiv:2010.09670",
 )
 def above_published(evidence: Evidence) -> list[str]:
-    """It is above the best that was published."""
+    """The result is above the best published one."""
     if evidence.data != DATA:
         return []
-    made = evidence.described
-    best, source = RESNET18 if made is not None and made.architecture == "resnet18" else BEST
-    strongest: dict[tuple[object, ...], Claim] = {}  # a weak attack beside a strong one claims nothing
+    network = evidence.described
+    best, source = RESNET18 if network is not None and network.architecture == "resnet18" else BEST
+    strongest: dict[tuple[object, ...], Claim] = {}  # only the strongest attack of a setting counts
     for claim in evidence.attacked(part="table"):
         setting = claim.budget, judged_on(claim)
         if setting not in strongest or evidence.rate(claim).rate < evidence.rate(strongest[setting]).rate:
             strongest[setting] = claim
-    found = []
+    findings = []
     for claim in strongest.values():
         budget, rate = Budget.parse(claim.budget or ""), evidence.rate(claim)
         if budget.norm == NORM and budget.size >= SIZE and rate.low > best / 100:
-            found.append(f"{claim.attack} at {claim.budget} leaves {rate} % right; {source}")
-    return found
+            findings.append(f"{claim.attack} at {claim.budget}: accuracy {rate} %; {source}")
+    return findings

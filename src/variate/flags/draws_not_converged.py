@@ -8,28 +8,29 @@ from variate.flags.evidence import Evidence, judged_on
 from variate.records.schema import Claim
 from variate.registry import flag
 
-CURVE = "draws"  # the part of the records with one attack under growing numbers of draws
+CURVE = "draws"  # the part of the records with one attack under increasing numbers of draws
 
 
 @flag(
     level="warning",
     trigger=(
-        "The last doubling of the draws on the ladder of --draws auto took away more than a point; or, on the curve of "
-        "accuracy against draws, the largest number leaves fewer right answers than the one before it, by more than a "
-        "point and more than chance (99 %)."
+        "The last doubling of the draws by --draws auto lowered the accuracy by more than one point; or, on the curve "
+        "of accuracy against draws, the largest number of draws gives a lower accuracy than the one before, by more "
+        "than one point and beyond chance (99 %)."
     ),
     explanation=(
-        "More draws in every step of the attack still lower the accuracy, so the rate is not yet that of an "
+        "More draws in every step of the attack still lower the accuracy, so the accuracy is not yet that against an "
         "attacker who averages enough."
     ),
-    remedy="Raise --draws, or let --draws auto climb, until the accuracy is flat.",
+    remedy="Raise --draws, or let --draws auto double them, until the accuracy is flat.",
     cite="Carlini et al. 2019, arXiv:1902.06705; Gao et al. 2022, arXiv:2206.09491",
 )
 def draws_not_converged(evidence: Evidence) -> list[str]:
     """The accuracy still falls with more draws."""
     ladders = [
-        f"{line.attack} at {line.budget} leaves {100 * line.accuracy[-2]:.1f} % with {line.draws[-2]} draws a step and "
-        f"{100 * line.accuracy[-1]:.1f} % with {line.draws[-1]}"
+        f"{line.attack} at {line.budget}: "
+        f"accuracy {100 * line.accuracy[-2]:.1f} % with {line.draws[-2]} draws per step "
+        f"and {100 * line.accuracy[-1]:.1f} % with {line.draws[-1]}"
         for line in evidence.convergences
         if not line.flat and len(line.draws) > 1
     ]
@@ -37,16 +38,16 @@ def draws_not_converged(evidence: Evidence) -> list[str]:
 
 
 def _curves(evidence: Evidence) -> list[str]:
-    """The curves whose last rung still falls."""
+    """Findings for curves that still fall at the largest number of draws."""
     groups: dict[Hashable, list[Claim]] = {}
     for claim in evidence.attacked(part=CURVE):
-        same = (claim.attack, str(claim.options), claim.budget, judged_on(claim))
-        groups.setdefault(same, []).append(claim)
-    found = []
+        setting = (claim.attack, str(claim.options), claim.budget, judged_on(claim))
+        groups.setdefault(setting, []).append(claim)
+    findings = []
     for claims in groups.values():
         *_, few, many = sorted([claims[0], *claims], key=lambda claim: claim.draws)
         gap = evidence.difference(few, many)
         if gap is not None and gap.noticed:
-            rates = [f"{100 * evidence.rate(c).rate:.1f} % with {c.draws} draws a step" for c in (few, many)]
-            found.append(f"{many.attack} at {many.budget} leaves {' and '.join(rates)}")
-    return found
+            rates = [f"{100 * evidence.rate(c).rate:.1f} % with {c.draws} draws per step" for c in (few, many)]
+            findings.append(f"{many.attack} at {many.budget}: accuracy {' and '.join(rates)}")
+    return findings

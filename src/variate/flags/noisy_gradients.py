@@ -7,21 +7,19 @@ from statistics import median
 from variate.flags.evidence import Evidence
 from variate.registry import flag
 
-LEAST = 0.3  # cosine between two halves of the draws
+MIN_COSINE = 0.3  # between the mean gradients of two halves of the draws
 
 
 @flag(
     level="warning",
-    trigger=(
-        "The median, over inputs, of the cosine between the mean gradients of two halves of the draws is below 0.3."
-    ),
+    trigger="The median over inputs of the cosine between the mean gradients of two halves of the draws is below 0.3.",
     explanation=(
-        "Two averages over different draws point in different directions, so a step follows chance more than "
-        "the network. More draws would find stronger attacks."
+        "Two averages over different draws point in different directions, so a step follows chance more than the "
+        "network. More draws would find stronger attacks."
     ),
     remedy=(
-        "Raise --draws until the accuracy is flat, or attack with keys=fixed, and look at arc and at transfer"
-        " from the mean network."
+        "Raise --draws until the accuracy is flat, or attack with keys=fixed, and try arc and transfer from the mean "
+        "network."
     ),
     cite="Daeubener & Fischer 2022, arXiv:2204.10839",
 )
@@ -31,7 +29,7 @@ def noisy_gradients(evidence: Evidence) -> list[str]:
     if not lines:
         return []
     cosine = median(line.cosine for line in lines)
-    if cosine >= LEAST:
+    if cosine >= MIN_COSINE:
         return []
     half = lines[0].draws // 2
     return [f"the mean gradients of two sets of {half} draws have a cosine of {cosine:.2f} in the median over inputs"]

@@ -8,25 +8,25 @@ from variate.flags.evidence import Evidence
 from variate.registry import flag
 
 COLLAPSED = 0.01  # noise over mean; PNI's scales fell from .25 to .001-.009 (CVPR 2019, table 1)
-TWINS = "twins"  # the part of the mean network and the frozen draw
-CLEAR = 30.0  # signal to noise of a gradient: below it draws do differ, whatever they answer
+TWINS = "twins"  # the part of the records with the mean network and the frozen draw
+CLEAR = 30.0  # signal-to-noise ratio of a gradient; below it the draws differ even if their answers agree
 
 
 @flag(
     level="warning",
     deterministic="note",
     trigger=(
-        "All draws of the verdict agree on every example, attacked or not, unless the gradients of single draws deviate"
-        " from their mean by more than a thirtieth; or the learned standard deviations are below 1 % of the means, in"
-        " the root mean square over all random elements."
+        "All verdict draws agree on every example, attacked or not, unless the gradients of single draws deviate from "
+        "their mean by more than a thirtieth; or the learned standard deviations are below 1 % of the means, in root "
+        "mean square over all random elements."
     ),
     explanation=(
-        "Every draw answers alike, so averaging, votes and repeated questions mean nothing: the network is in effect "
-        "deterministic. Under plain cross-entropy learned scales shrink to nothing."
+        "Every draw gives the same answers, so averages, votes and repeated queries mean nothing: the network is "
+        "effectively deterministic. Under plain cross-entropy, learned scales shrink towards zero."
     ),
     remedy=(
-        "If it should be random, look at its learned scales and at its mode, and train with an objective that keeps "
-        "the scales; if not, read its rates as those of one network."
+        "If the network should be random, check its learned scales and its mode, and train with an objective that "
+        "keeps the scales; otherwise read its accuracy as that of a deterministic network."
     ),
     cite="Carlini et al. 2019, arXiv:1902.06705; He, Rakin & Fan 2019, arXiv:1811.09310, table 1",
 )
@@ -41,7 +41,7 @@ def _collapsed(evidence: Evidence) -> list[str]:
     if not evidence.scales or means == 0 or noise >= COLLAPSED**2 * means:
         return []
     ratio = 100 * (noise / means) ** 0.5
-    return [f"the learned standard deviations are {ratio:.2g} % of the means, in the root mean square"]
+    return [f"the learned standard deviations are {ratio:.2g} % of the means, in root mean square"]
 
 
 def _agreeing(evidence: Evidence) -> list[str]:
@@ -52,9 +52,9 @@ def _agreeing(evidence: Evidence) -> list[str]:
         return []
     if not evidence.random:
         claimed = " although it was made random" if evidence.claims_random else ""
-        return [f"it answers the same each time{claimed}"]
+        return [f"it gives the same answer every time{claimed}"]
     clear = [line.snr for line in evidence.gradients if line.snr is not None]
     if clear and median(clear) < CLEAR:
         return []
     draws = max(claim.verdict_draws for claim in claims)
-    return [f"all {draws} draws of the verdict agree on every one of the examples, attacked or not"]
+    return [f"all {draws} verdict draws agree on every example, attacked or not"]

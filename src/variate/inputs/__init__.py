@@ -1,1 +1,1 @@
-"""Inputs: modalities, budgets, validation, words as numbers, columns of tables."""
+"""Inputs: modalities, budgets, validation, encoded words, table columns."""

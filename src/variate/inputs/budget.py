@@ -1,4 +1,4 @@
-"""A budget: how far an adversarial input may be from the original, kept exactly as the user wrote it."""
+"""Budgets: how far an adversarial input may be from the original, kept exactly as the user wrote it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NORMS = ("linf", "l2", "l1", "l0")
-OTHERS = ("snr", "features", "words", "chars")  # that a modality explains: see ``variate.inputs.modality``
-BEGINNINGS = tuple(f"{norm}:" for norm in NORMS + OTHERS)  # of every budget
+OTHERS = ("snr", "features", "words", "chars")  # defined by a modality: see ``variate.inputs.modality``
+BEGINNINGS = tuple(f"{norm}:" for norm in NORMS + OTHERS)  # prefixes of budgets
 ORDERS = {"linf": float("inf"), "l2": 2.0, "l1": 1.0, "l0": 0.0}
-COUNTS = ("l0", "words", "chars")  # norms whose size is a whole number
+COUNTS = ("l0", "words", "chars")  # norms whose size is an integer
 EXPECTED = (
     "NORM:SIZE, such as linf:8/255, linf:0.1, l2:1.5, l1:12 or l0:20; for audio snr:20dB, for text words:3 or chars:2, "
     "for tables features:NAME=SIZE,NAME=SIZE"
 )
-TIMES = "; times "  # after the sizes of features: what all are multiplied with
+TIMES = "; times "  # after the sizes of features: a common factor
 TOLERANCE = 1e-5  # float32 rounding of x + delta, relative to eps
 ULP = 6e-8  # one unit in the last place of a value of x
 
@@ -32,10 +32,10 @@ class Budget:
 
     Attributes:
         text: what the user wrote, unchanged.
-        norm: ``linf``, ``l2``, ``l1``, or ``l0``, the number of changed values; or what a modality has beside them:
-            ``snr`` in decibels, ``words``, ``chars``, or ``features``, each in units of its own.
-        size: the size as an exact fraction; of ``features`` the multiple of their sizes.
-        features: the size of every feature that is named, as it was written; ``*`` stands for all others.
+        norm: ``linf``, ``l2``, ``l1``, or ``l0``, the number of changed values; or a norm of one modality: ``snr`` in
+            decibels, ``words``, ``chars``, or ``features``, each feature in its own unit.
+        size: the size as an exact fraction; for ``features`` the factor that multiplies their sizes.
+        features: the size of every named feature, as written; ``*`` stands for all others.
     """
 
     text: str
@@ -45,7 +45,7 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str | Budget) -> Budget:
-        """Read ``NORM:SIZE``; SIZE is a decimal or a fraction. Raises ``UsageError``."""
+        """Parse ``NORM:SIZE``; SIZE is a decimal or a fraction. Raises ``UsageError``."""
         if isinstance(text, Budget):
             return text
         norm, colon, size = str(text).partition(":")
@@ -54,7 +54,7 @@ class Budget:
         if norm not in NORMS + OTHERS:
             raise unknown_name("norm", norm, NORMS + OTHERS)
         if norm == "features":
-            return cls(text, norm, *_features(text, size))
+            return cls(text, norm, *_parse_features(text, size))
         try:
             exact = Fraction(size.strip().removesuffix("dB") if norm == "snr" else size.strip())
             float(exact)
@@ -63,12 +63,12 @@ class Budget:
         if exact < 0 and norm != "snr":
             raise UsageError(f"the size of the budget {text!r} is negative", expected="a size of 0 or more")
         if norm in COUNTS and exact.denominator != 1:
-            raise UsageError(f"the budget {text!r} is no whole number", expected="a whole number, such as l0:20")
+            raise UsageError(f"the budget {text!r} is not a whole number", expected="a whole number, such as l0:20")
         return cls(text, norm, exact)
 
     @property
     def eps(self) -> float:
-        """The size as a float, in units of the input range [0, 1]; of ``snr`` the noise's norm by the signal's."""
+        """The size as a float, in units of the input range [0, 1]; for ``snr`` the noise-to-signal ratio."""
         return 10 ** (-float(self.size) / 20) if self.norm == "snr" else float(self.size)
 
     def __str__(self) -> str:
@@ -76,17 +76,17 @@ class Budget:
 
     @property
     def measure(self) -> str:
-        """What its size counts: the norm, of ``features`` their sizes too; only within one are sizes ordered."""
+        """What the size measures: the norm, for ``features`` with their sizes; only sizes in one measure compare."""
         return self.text.partition(TIMES)[0] if self.norm == "features" else self.norm
 
     def with_size(self, size: str) -> Budget:
-        """The same norm with another size, and of ``features`` another multiple of theirs."""
+        """The same norm with another size; for ``features`` with another factor."""
         if self.norm == "features":
             return Budget.parse(f"{self.measure}{TIMES}{size}")
         return Budget.parse(f"{self.norm}:{size}")
 
     def scaled(self, factor: Fraction | int) -> Budget:
-        """A budget of the same norm, this many times as large; rounded down where it is a whole number."""
+        """A budget of the same norm, ``factor`` times as large; whole numbers are rounded down."""
         if self.norm == "snr":
             return self.with_size(f"{float(self.size) - 20 * math.log10(factor):.4f}dB")
         size = self.size * factor
@@ -106,7 +106,7 @@ class Budget:
         return (x + self.nearest(perturbed - x)).clamp(0.0, 1.0)
 
     def nearest(self, delta: Tensor, sizes: Tensor | None = None) -> Tensor:
-        """The nearest perturbations of this norm's size, or of ``sizes``, shape (B,), one for each: shape (B, ...)."""
+        """Project perturbations (B, ...) onto the ball of this size, or onto balls of ``sizes``, shape (B,)."""
         flat = delta.flatten(1)
         eps = flat.new_full((len(flat), 1), self.eps) if sizes is None else sizes[:, None].to(flat)  # (B, 1)
         if self.norm == "linf":
@@ -133,7 +133,9 @@ class Budget:
         if self.norm == "l0":
             raise UsageError("a budget in l0 has no steepest step", expected="linf, l2 or l1")
         largest = gradient.flatten(1).abs().amax(1)  # (B,)
-        scaled = gradient / self._per_example(largest.where(largest > 0, 1.0), gradient)  # so that no square underflows
+        scaled = gradient / self._per_example(
+            largest.where(largest > 0, 1.0), gradient
+        )  # so that squares do not underflow
         unit: Tensor = scaled / self._per_example(self._norms(scaled), scaled)
         return unit
 
@@ -147,7 +149,7 @@ class Budget:
 
     @staticmethod
     def _norms(delta: Tensor) -> Tensor:
-        tiny = 1e-12  # a zero gradient has no direction: it stays zero instead of becoming NaN
+        tiny = 1e-12  # keeps a zero gradient zero instead of NaN
         norms: Tensor = delta.flatten(1).norm(dim=1)
         return norms.clamp(min=tiny)  # (B,)
 
@@ -157,10 +159,10 @@ class Budget:
         return shaped
 
 
-def _features(text: str, rest: str) -> tuple[Fraction, tuple[tuple[str, str], ...]]:
-    """``age=2,income=5%,*=1%`` and, after a semicolon, what all are multiplied with. Raises ``UsageError``."""
-    listed, _, times = rest.partition(TIMES)
-    pairs = [tuple(part.strip() for part in item.rpartition("=")[::2]) for item in listed.split(",")]
+def _parse_features(text: str, sizes_text: str) -> tuple[Fraction, tuple[tuple[str, str], ...]]:
+    """Parse ``age=2,income=5%,*=1%`` and an optional common factor after a semicolon. Raises ``UsageError``."""
+    size_list, _, factor_text = sizes_text.partition(TIMES)
+    pairs = [tuple(part.strip() for part in item.rpartition("=")[::2]) for item in size_list.split(",")]
     for name, size in pairs:
         try:
             bad = not name or float(Fraction(size.removesuffix("%"))) < 0
@@ -168,24 +170,26 @@ def _features(text: str, rest: str) -> tuple[Fraction, tuple[tuple[str, str], ..
             bad = True
         if bad:
             raise UsageError(
-                f"{name or size!r} of the budget {text!r} has no size",
-                expected="features:NAME=SIZE,NAME=SIZE; a size in the feature's own unit, or in % of its range",
+                f"{name or size!r} in the budget {text!r} has no size",
+                expected="features:NAME=SIZE,NAME=SIZE; sizes in the feature's own unit or in % of its range",
             )
     try:
-        factor = Fraction(times or 1)
+        factor = Fraction(factor_text or 1)
     except (ValueError, ZeroDivisionError):
         factor = Fraction(-1)
     if factor < 0:
-        raise UsageError(f"{times!r} is no multiple of sizes", expected=f"a number from 0 after {TIMES!r}")
+        raise UsageError(
+            f"{factor_text!r} is not a valid factor of sizes", expected=f"a number of at least 0 after {TIMES!r}"
+        )
     return factor, tuple((name, size) for name, size in pairs)
 
 
 def _onto_l1(delta: Tensor, eps: Tensor) -> Tensor:
-    """The nearest points of l1 balls: (B, D) and sizes (B, 1) to (B, D). Duchi et al. 2008, figure 1."""
+    """Project onto l1 balls: (B, D) and sizes (B, 1) to (B, D). Duchi et al. 2008, figure 1."""
     sizes = delta.abs()
     sorted_sizes = sizes.sort(1, descending=True).values
     counts = sorted_sizes.new_ones(sorted_sizes.shape).cumsum(1)
-    excess = (sorted_sizes.cumsum(1) - eps) / counts  # what every one of the j largest would lose
+    excess = (sorted_sizes.cumsum(1) - eps) / counts  # what each of the j largest would lose
     last = (sorted_sizes > excess).sum(1, keepdim=True).clamp(min=1) - 1
     shrink = excess.gather(1, last).clamp(min=0)
     shrunk = (sizes - shrink).clamp(min=0) * delta.sign()
@@ -193,8 +197,8 @@ def _onto_l1(delta: Tensor, eps: Tensor) -> Tensor:
 
 
 def _largest(delta: Tensor, counts: Tensor) -> Tensor:
-    """The largest changes, as many as ``counts`` (B, 1) says, the others taken back: (B, D) to (B, D)."""
+    """Keep the ``counts`` (B, 1) largest changes and undo the others: (B, D) to (B, D)."""
     order = delta.abs().sort(dim=1, descending=True, stable=True).indices
-    places = order.argsort(1)  # the place of every value among the largest
-    kept: Tensor = delta * (places < counts)
+    ranks = order.argsort(1)  # rank of every value by size
+    kept: Tensor = delta * (ranks < counts)
     return kept

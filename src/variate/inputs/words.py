@@ -1,8 +1,8 @@
-"""Words as numbers in [0, 1], and the layer that makes vectors of them.
+"""Words as inputs in [0, 1], and the layers that embed them.
 
-An input of T words has shape (T, 1), each the word's number divided by 65,536, which float32 holds exactly; 0 is
-padding. Numbers of words have no gradient. In the *smooth* form (T, 1 + E) the words are followed by what is added to
-their E-dimensional vectors: 1/2 is nothing, and v adds (v - 1/2) * 2 * ``RADIUS``.
+An input of T words has shape (T, 1): the index of each word divided by 65,536, which float32 represents exactly; 0 is
+padding. Indices have no gradient. In the *smooth* form (T, 1 + E) each word is followed by an offset to its
+E-dimensional vector: a value v adds (v - 1/2) * 2 * ``RADIUS``, so 1/2 adds nothing.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from torch import Tensor, nn
 
 from variate.errors import InputError, UsageError
 
-WORDS = 65_536  # numbers of words lie below
-RADIUS = 8.0  # the most that the smooth form adds to one value of a word's vector
+WORDS = 65_536  # indices of words are below
+RADIUS = 8.0  # largest offset to one value of a word's vector
 PADDING, UNKNOWN = 0, 1
 
 
 def ids_of(x: Tensor) -> Tensor:
-    """The numbers of the words of inputs in either form: (..., T, C) to (..., T)."""
+    """Indices of the words of inputs in either form: (..., T, C) to (..., T)."""
     return (x[..., 0].detach() * WORDS).round().long()
 
 
 def inputs_of(ids: Tensor) -> Tensor:
-    """Inputs from numbers of words: (..., T) to (..., T, 1)."""
+    """Inputs from indices of words: (..., T) to (..., T, 1)."""
     return (ids.to(torch.float32) / WORDS).unsqueeze(-1)
 
 
 def smooth(x: Tensor, width: int) -> Tensor:
-    """The smooth form of inputs, nothing added: (B, T, 1) to (B, T, 1 + E); inputs that have it stay."""
+    """The smooth form of inputs with zero offsets: (B, T, 1) to (B, T, 1 + E); smooth inputs are returned unchanged."""
     if x.shape[-1] > 1:
         return x
     return torch.cat([x, x.new_full((*x.shape[:-1], width), 0.5)], -1)
 
 
 class Tokens(nn.Module):
-    """The first layer of a network for texts: inputs in either form to the vectors of their words.
+    """The first layer of a network for texts: embeds the words of inputs in either form.
 
     Args:
-        words: how many words there are, padding and the unknown word among them.
-        width: E, of a word's vector.
+        words: size of the vocabulary, including padding and the unknown word.
+        width: size of a word's vector, E.
     """
 
     def __init__(self, words: int, width: int) -> None:
@@ -51,123 +51,125 @@ class Tokens(nn.Module):
 
     @property
     def width(self) -> int:
-        """E."""
+        """Size of a word's vector, E."""
         return self.embedding.embedding_dim
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Vectors (B, T, E), zero at padding, and where words are, (B, T)."""
+        """Vectors (B, T, E), zero at padding, and the mask of words that are not padding, (B, T)."""
         ids = ids_of(x)
-        there = ids != PADDING  # (B, T)
+        mask = ids != PADDING  # (B, T)
         vectors = self.embedding(ids)  # (B, T, E)
         if x.shape[-1] > 1:
-            vectors = vectors + moved_by(x, self.width)
-        return vectors * there.unsqueeze(-1), there
+            vectors = vectors + offsets_of(x, self.width)
+        return vectors * mask.unsqueeze(-1), mask
 
 
 class Lookup(nn.Module):
-    """A network of one's own for texts, which looks its words up in a ``torch.nn.Embedding``, taken as one of ours.
+    """Wraps the user's own network for texts, which embeds words with a ``torch.nn.Embedding``.
 
-    It is given the numbers of the words alone, (B, T, 1) as in any input; what the smooth form adds to the words'
-    vectors is added to what its embedding hands on. Row N of the embedding belongs to word number N.
+    The network gets plain inputs, (B, T, 1); offsets of the smooth form are added to the output of its embedding. Row N
+    of the embedding must belong to word N of the vocabulary.
 
     Args:
-        network: from inputs of shape (B, T, 1) to logits.
-        words: how many words there are; the embedding has as many rows at least.
-        embedding: its name in the network; without one, the only one that has as many rows.
+        network: a network from inputs of shape (B, T, 1) to logits.
+        words: size of the vocabulary; the embedding has at least as many rows.
+        embedding: name of the embedding in the network; by default the only one with enough rows.
 
     Raises:
-        UsageError: where there is no such embedding, or several.
+        UsageError: if there is no such embedding, or several.
     """
 
     def __init__(self, network: nn.Module, words: int, embedding: str | None = None) -> None:
         super().__init__()
-        every = {name: one for name, one in network.named_modules() if isinstance(one, nn.Embedding)}
-        fitting = [name for name, one in every.items() if one.num_embeddings >= words and embedding in (None, name)]
-        if len(fitting) != 1:
+        embeddings = {name: module for name, module in network.named_modules() if isinstance(module, nn.Embedding)}
+        candidates = [
+            name for name, module in embeddings.items() if module.num_embeddings >= words and embedding in (None, name)
+        ]
+        if len(candidates) != 1:
             raise UsageError(
-                f"{type(network).__name__} has {len(fitting) or 'no'} embeddings of {words:,} words"
+                f"{type(network).__name__} has {len(candidates) or 'no'} embeddings of {words:,} words"
                 + (f" named {embedding}" if embedding else ""),
-                findings=[f"{name}: {one.num_embeddings:,} rows" for name, one in every.items()],
-                expected="one torch.nn.Embedding, whose row N belongs to word number N",
+                findings=[f"{name}: {module.num_embeddings:,} rows" for name, module in embeddings.items()],
+                expected="one torch.nn.Embedding whose row N belongs to word N",
                 todo="variate.inputs.words.Lookup(network, words, 'its name')",
             )
         self.network = network
-        self.place = fitting[0]
-        self.embedding.register_forward_hook(_with_moved)
+        self.embedding_name = candidates[0]
+        self.embedding.register_forward_hook(_add_offsets)
 
     @property
     def embedding(self) -> nn.Embedding:
-        """Of the words."""
-        return cast(nn.Embedding, self.network.get_submodule(self.place))
+        """The embedding of the words."""
+        return cast(nn.Embedding, self.network.get_submodule(self.embedding_name))
 
     @property
     def width(self) -> int:
-        """E."""
+        """Size of a word's vector, E."""
         return self.embedding.embedding_dim
 
     def forward(self, x: Tensor) -> Tensor:
         """Inputs in either form to logits."""
-        moved = MOVED.set(moved_by(x, self.width) if x.shape[-1] > 1 else None)
+        previous = OFFSETS.set(offsets_of(x, self.width) if x.shape[-1] > 1 else None)
         try:
             logits: Tensor = self.network(x[..., :1])
         finally:
-            MOVED.reset(moved)
+            OFFSETS.reset(previous)
         return logits
 
 
-MOVED: ContextVar[Tensor | None] = ContextVar("MOVED", default=None)  # in each thread its own
+OFFSETS: ContextVar[Tensor | None] = ContextVar("OFFSETS", default=None)  # one value per thread
 
 
-def _with_moved(_embedding: nn.Module, _ids: tuple[Tensor, ...], vectors: Tensor) -> Tensor:
-    """The vectors that an embedding found, with what is added to them."""
-    moved = MOVED.get()
-    if moved is None:
+def _add_offsets(_embedding: nn.Module, _ids: tuple[Tensor, ...], vectors: Tensor) -> Tensor:
+    """A forward hook of an embedding that adds the offsets of the smooth form to its vectors."""
+    offsets = OFFSETS.get()
+    if offsets is None:
         return vectors
-    if moved.shape != vectors.shape:
+    if offsets.shape != vectors.shape:
         raise InputError(
-            f"the embedding made {tuple(vectors.shape)} of texts that have {tuple(moved.shape)}",
-            expected="a network that looks every word of a text up once, in its place",
-            todo="attack it by what only asks: --suite none --attack greedy-words",
+            f"the embedding returned shape {tuple(vectors.shape)}, but these texts need {tuple(offsets.shape)}",
+            expected="a network that looks up every word of a text once, in order",
+            todo="use a black-box attack: --suite none --attack greedy-words",
         )
-    return vectors + moved
+    return vectors + offsets
 
 
 LAYERS = (Tokens, Lookup)
 
 
-def moved_by(x: Tensor, width: int) -> Tensor:
-    """What the smooth form adds to vectors of E values: (B, T, 1 + E) to (B, T, E). Raises ``InputError``."""
+def offsets_of(x: Tensor, width: int) -> Tensor:
+    """The offsets that the smooth form adds to vectors of size E: (B, T, 1 + E) to (B, T, E). Raises ``InputError``."""
     if x.shape[-1] - 1 != width:
         raise InputError(
-            f"vectors of {x.shape[-1] - 1} values are moved, and this network's words have {width}",
-            expected="a network whose words have vectors of the same width",
-            todo="transfer from such a network, or attack within words:K, which every network for texts shares",
+            f"the inputs move vectors of size {x.shape[-1] - 1}, but this network's words have vectors of size {width}",
+            expected="a network with word vectors of the same size",
+            todo="transfer from such a network, or use a budget words:K, which does not depend on the size of vectors",
         )
     return (x[..., 1:] - 0.5) * (2 * RADIUS)
 
 
 def reads_words(network: nn.Module) -> bool:
-    """Whether a network has a layer that makes vectors of words."""
+    """Whether a network has a layer that embeds words."""
     return any(isinstance(module, LAYERS) for module in network.modules())
 
 
 def tokens_of(network: nn.Module) -> Tokens | Lookup:
-    """The layer that makes vectors of words. Raises ``UsageError`` where there is none."""
-    found = next((module for module in network.modules() if isinstance(module, LAYERS)), None)
-    if found is None:
+    """The layer that embeds words. Raises ``UsageError`` if there is none."""
+    layer = next((module for module in network.modules() if isinstance(module, LAYERS)), None)
+    if layer is None:
         raise UsageError(
-            f"{type(network).__name__} has no layer that is known to make vectors of words",
+            f"{type(network).__name__} has no known layer that embeds words",
             expected="a network of `variate list --modality text`, or variate.inputs.words.Lookup(network, words)",
-            todo="attack it by what only asks: greedy-words and greedy-words-labels, within words:2",
+            todo="use a black-box attack within words:2: greedy-words or greedy-words-labels",
         )
-    return found
+    return layer
 
 
 def vectors_of(network: nn.Module) -> Tensor:
-    """The vectors of all words, (V, E); of several such layers, as the members of an ensemble have, their mean.
+    """The vectors of all words, (V, E); averaged over several such layers, as in an ensemble.
 
-    Raises ``UsageError`` where there is no such layer.
+    Raises ``UsageError`` if there is no such layer.
     """
     first = tokens_of(network)
-    alike = [one for one in network.modules() if isinstance(one, LAYERS) and one.width == first.width]
-    return torch.stack([one.embedding.weight.detach() for one in alike]).mean(0)
+    layers = [module for module in network.modules() if isinstance(module, LAYERS) and module.width == first.width]
+    return torch.stack([module.embedding.weight.detach() for module in layers]).mean(0)

@@ -1,1 +1,1 @@
-"""Other libraries: Hugging Face, scikit-learn, Lightning, Foolbox, ART, torchmetrics; one file each."""
+"""Integrations, one file each: Hugging Face, scikit-learn, Lightning, Foolbox and ART, torchmetrics."""

@@ -1,8 +1,8 @@
-"""A random network as the model of Foolbox or ART, for those who attack with these libraries themselves.
+"""A random network as a model of Foolbox or ART, for attacks run with these libraries directly.
 
-Each pass averages over draws that are fresh, so an attack of theirs meets the network as it is: its gradients are
-averages over draws, and its queries are answered anew. What they report as success was seen on draws that may have
-guided the search: let ``variate.evaluate`` or ``variate.judge_until`` speak the verdict on what they find.
+Each forward pass averages over fresh draws, so their attacks see the network as it is: gradients are averages over
+draws, and every query is answered with new draws. Their success rates are measured on draws that may have guided the
+search; judge the adversarial examples that they find with ``variate.evaluate`` or ``variate.judge_until``.
 """
 
 from __future__ import annotations
@@ -20,21 +20,23 @@ from variate.random.keys import Stream
 def foolbox_model(
     network: nn.Module, draws: int = 16, *, average: Average = "probability", seed: int | None = None, **options: Any
 ) -> Any:
-    """A ``foolbox.PyTorchModel`` on inputs in [0, 1], whose every pass averages over fresh draws.
+    """A ``foolbox.PyTorchModel`` on inputs in [0, 1] that averages every forward pass over fresh draws.
 
     Args:
-        network: from inputs to logits.
-        draws: S, averaged at every pass.
+        network: a network from inputs to logits.
+        draws: number of draws per forward pass, S.
         average: see ``FreshAverage``.
-        seed: of the draws.
-        options: of ``foolbox.PyTorchModel``, such as ``device``.
+        seed: seed of the draws.
+        options: options of ``foolbox.PyTorchModel``, such as ``device``.
 
     Raises:
-        UsageError: where Foolbox is not installed.
+        UsageError: if Foolbox is not installed.
     """
     library = imported("foolbox", "foolbox")
-    given = {"bounds": (0, 1), "device": _device(network), **options}
-    return library.PyTorchModel(FreshAverage(network, draws, average=average, stream=Stream("search", seed)), **given)
+    arguments = {"bounds": (0, 1), "device": _device(network), **options}
+    return library.PyTorchModel(
+        FreshAverage(network, draws, average=average, stream=Stream("search", seed)), **arguments
+    )
 
 
 def art_classifier(
@@ -47,22 +49,22 @@ def art_classifier(
     seed: int | None = None,
     **options: Any,
 ) -> Any:
-    """An ART ``PyTorchClassifier`` on inputs in [0, 1], whose every pass averages over fresh draws.
+    """An ART ``PyTorchClassifier`` on inputs in [0, 1] that averages every forward pass over fresh draws.
 
     Args:
-        network: from inputs to logits.
-        shape: of one input, such as (3, 32, 32).
-        classes: K.
-        draws: S, averaged at every pass.
+        network: a network from inputs to logits.
+        shape: shape of one input, such as (3, 32, 32).
+        classes: number of classes, K.
+        draws: number of draws per forward pass, S.
         average: see ``FreshAverage``.
-        seed: of the draws.
-        options: of ``PyTorchClassifier``, such as ``loss``.
+        seed: seed of the draws.
+        options: options of ``PyTorchClassifier``, such as ``loss``.
 
     Raises:
-        UsageError: where ART is not installed.
+        UsageError: if ART is not installed.
     """
     library = imported("art.estimators.classification", "art")
-    given = {
+    arguments = {
         "loss": nn.CrossEntropyLoss(),
         "input_shape": shape,
         "nb_classes": classes,
@@ -71,7 +73,7 @@ def art_classifier(
         **options,
     }
     return library.PyTorchClassifier(
-        FreshAverage(network, draws, average=average, stream=Stream("search", seed)), **given
+        FreshAverage(network, draws, average=average, stream=Stream("search", seed)), **arguments
     )
 
 

@@ -1,7 +1,7 @@
-"""Trained networks on the Hugging Face Hub: the folder of a run, with a model card that says what was measured.
+"""Trained networks on the Hugging Face Hub: the folder of a run, with a model card of what was measured.
 
-These are functions and not methods of a random network: it keeps its original class, and a Hugging Face model has
-``push_to_hub`` and ``from_pretrained`` of its own.
+These are functions and not methods of a random network, because it keeps its original class, and Hugging Face models
+have their own ``push_to_hub`` and ``from_pretrained``.
 """
 
 from __future__ import annotations
@@ -34,46 +34,46 @@ def push_to_hub(
     token: str | None = None,
     trust_code: bool = False,
 ) -> str:
-    """Upload a trained network: its tensors, its card, a model card made from its records, and the records themselves.
+    """Upload a trained network: its tensors, its card, a model card generated from its records, and the records.
 
-    Nothing else of the folder is uploaded. The network is loaded first, so that what cannot be loaded is not published.
+    Nothing else in the folder is uploaded. The network is loaded first, so that no broken network is published.
 
     Args:
-        folder: that ``variate train`` wrote.
-        repo_id: ``user/name`` on the Hub; made if it does not exist.
-        records: whether the records go with it. They hold the commands as typed, paths included; the table of the
+        folder: a folder that ``variate train`` wrote.
+        repo_id: ``user/name`` on the Hub; created if it does not exist.
+        records: whether to upload the records. They contain the commands as typed, including paths; the table of the
             model card can be rebuilt from them alone.
-        private: whether a repository that is made is private.
-        token: of the Hub; the one that ``hf auth login`` saved without it.
-        trust_code: allow a card that names code of its own, which loading runs.
+        private: whether a newly created repository is private.
+        token: access token of the Hub; by default the one that ``hf auth login`` saved.
+        trust_code: allow a card that names its own code, which loading runs.
 
     Returns:
-        The address of the commit.
+        The URL of the commit.
 
     Raises:
-        CheckpointError: for a folder without a sound network, or where the Hub refuses.
-        UsageError: where huggingface_hub is not installed.
+        CheckpointError: if the folder has no valid network, or the Hub refuses the upload.
+        UsageError: if huggingface_hub is not installed.
     """
     library = imported("huggingface_hub", "hub")
     source = Path(folder)
     load(source, trust_code=trust_code)
-    with tempfile.TemporaryDirectory() as name:
-        stage = Path(name)
+    with tempfile.TemporaryDirectory() as temporary:
+        stage = Path(temporary)
         (stage / PAGE).write_text(model_card(source, repo_id), encoding="utf-8")
-        found = [_records_of(source)] if records else []
-        for path in (source / CARD, source / WEIGHTS, *found):
+        record_files = [_records_of(source)] if records else []
+        for path in (source / CARD, source / WEIGHTS, *record_files):
             if path is not None:
                 shutil.copy(path, stage / path.name)
         api = library.HfApi(token=token)
         try:
             api.create_repo(repo_id, private=private, exist_ok=True)
-            done = api.upload_folder(repo_id=repo_id, folder_path=stage, commit_message="Network and its records")
-        except Exception as error:  # its own, and those of the client below it
+            commit = api.upload_folder(repo_id=repo_id, folder_path=stage, commit_message="Network and its records")
+        except Exception as error:  # errors of the library and of its HTTP client
             raise CheckpointError(
-                f"the Hub did not take {repo_id}: {_first_line(error)}",
-                todo="log in with `hf auth login`, or pass a token that may write there",
+                f"the Hub refused {repo_id}: {_first_line(error)}",
+                todo="log in with `hf auth login`, or pass a token with write access",
             ) from error
-    return str(done.commit_url)
+    return str(commit.commit_url)
 
 
 def from_pretrained(
@@ -82,14 +82,14 @@ def from_pretrained(
     """A trained network from a folder or from the Hugging Face Hub, in eval mode. Nothing is unpickled.
 
     Args:
-        place: a folder that ``variate train`` wrote, or ``user/name`` on the Hub; a folder of that name comes first.
-        revision: a branch, a tag or a commit of the repository.
-        token: of the Hub, for private networks.
-        trust_code: allow a card that names code of its own, which is then imported and called.
+        place: a folder that ``variate train`` wrote, or ``user/name`` on the Hub; an existing folder takes precedence.
+        revision: branch, tag or commit of the repository.
+        token: access token of the Hub, for private networks.
+        trust_code: allow a card that names its own code, which is then imported and called.
 
     Raises:
-        CheckpointError: where there is no sound network.
-        UsageError: where huggingface_hub is needed and not installed.
+        CheckpointError: if there is no valid network.
+        UsageError: if huggingface_hub is needed and not installed.
     """
     text = str(place)
     if isinstance(place, Path) or Path(text).is_dir() or text.count("/") != 1 or text.startswith((".", "/", "~")):
@@ -97,27 +97,28 @@ def from_pretrained(
     library = imported("huggingface_hub", "hub")
     try:
         folder = library.snapshot_download(text, revision=revision, token=token, allow_patterns=[CARD, WEIGHTS])
-    except Exception as error:  # its own, and those of the client below it
+    except Exception as error:  # errors of the library and of its HTTP client
         raise CheckpointError(
-            f"there is no folder {text}, and the Hub did not give a network of that name: {_first_line(error)}",
-            todo="look at the name and the network connection; a private one needs a token",
+            f"there is no folder {text}, and the Hub returned no network of that name: {_first_line(error)}",
+            todo="check the name and the network connection; private networks need a token",
         ) from error
     return load(folder, trust_code=trust_code)
 
 
 def model_card(folder: str | Path, repo_id: str = "user/name") -> str:
-    """The page of a trained network: what it is, how to load it, and the rates that were measured, from its records.
+    """The model card of a trained network: what it is, how to load it, and the rates in its records.
 
     Args:
-        folder: that ``variate train`` wrote.
-        repo_id: where it is going to be.
+        folder: a folder that ``variate train`` wrote.
+        repo_id: where the network will be uploaded.
 
     Raises:
-        CheckpointError: for a folder without a card; RecordError for records that cannot be read.
+        CheckpointError: if the folder has no card.
+        RecordError: if its records cannot be read.
     """
     card, path = read_card(folder), _records_of(Path(folder))
     records = None if path is None else Records(path)
-    parts = [_front_matter(card), f"# {repo_id.rpartition('/')[2]}", _what_it_is(card), _use(card, repo_id)]
+    parts = [_front_matter(card), f"# {repo_id.rpartition('/')[2]}", _facts_table(card), _usage(card, repo_id)]
     return "\n\n".join([*parts, "## Measured robustness", _measured(card, records)]) + "\n"
 
 
@@ -129,7 +130,7 @@ def _front_matter(card: Card) -> str:
     return "\n".join(["---", *lines, "---"])
 
 
-def _what_it_is(card: Card) -> str:
+def _facts_table(card: Card) -> str:
     families = sorted(set(card.families.values()))
     rows = [
         ("architecture", card.architecture),
@@ -140,17 +141,19 @@ def _what_it_is(card: Card) -> str:
         ("objective", card.objective),
         ("random parameters", f"{len(card.families)} tensors: {', '.join(families)}" if families else "none"),
         ("seed", card.seed),
-        ("versions", ", ".join(f"{name} {number}" for name, number in card.versions.items())),
+        ("versions", ", ".join(f"{name} {version}" for name, version in card.versions.items())),
         ("fingerprint", f"`{card.fingerprint}`"),
     ]
     return "\n".join(["| | |", "|:--|:--|", *(f"| {name} | {value} |" for name, value in rows)])
 
 
-def _use(card: Card, repo_id: str) -> str:
-    own = ", trust_code=True" if names_code(card.architecture) else ""
-    code = f'import variate\n\nnet = variate.from_pretrained("{repo_id}"{own})\nlogits = net(x)  # x in [0, 1]'
-    note = f" Loading it needs your own module with `{card.architecture}`." if own else ""
-    random = " Every call draws its weights afresh; `net.mean()` is the deterministic mean network."
+def _usage(card: Card, repo_id: str) -> str:
+    trust_argument = ", trust_code=True" if names_code(card.architecture) else ""
+    code = (
+        f'import variate\n\nnet = variate.from_pretrained("{repo_id}"{trust_argument})\nlogits = net(x)  # x in [0, 1]'
+    )
+    note = f" Loading it needs your own module that defines `{card.architecture}`." if trust_argument else ""
+    random = " Every call draws new weights; `net.mean()` is the deterministic mean network."
     return (
         f"```python\n{code}\n```\n\nInstall with `pip install 'variate[hub]'`.{note}{random if card.families else ''}"
     )
@@ -159,9 +162,9 @@ def _use(card: Card, repo_id: str) -> str:
 def _measured(card: Card, records: Records | None) -> str:
     claims: list[Claim] = [] if records is None else list(records.claims.values())
     if records is None or not any(records.examples.get(claim.id) for claim in claims):
-        return "Nothing was measured: no robustness is claimed. `variate evaluate RUN` measures it."
+        return "Nothing was measured, so no robustness is claimed. `variate evaluate RUN` measures it."
     commands = list(dict.fromkeys(run.command for run in records.runs))
-    return "\n\n".join([markdown(records), "Measured by:", "\n".join(f"    {command}" for command in commands)])
+    return "\n\n".join([markdown(records), "Commands:", "\n".join(f"    {command}" for command in commands)])
 
 
 def _records_of(folder: Path) -> Path | None:

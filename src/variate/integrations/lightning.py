@@ -1,4 +1,4 @@
-"""Robust accuracy as a callback of Lightning."""
+"""Robust accuracy as a Lightning callback."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def _callback() -> Any:
 
 
 class RobustAccuracy(_callback()):  # type: ignore[misc]
-    """Logs, after every validation, the accuracy under a short PGD, judged on draws that did not guide it.
+    """Logs the accuracy under a short PGD after every validation, judged on draws that did not guide the attack.
 
-    It watches a training, and is no verdict: ``variate.evaluate`` speaks that. The batches of the validation are
-    (x, y), x in [0, 1]. Each process attacks its own examples, and the mean over processes is logged.
+    It monitors training and is not a verdict: use ``variate.evaluate`` for that. Validation batches are (x, y), with
+    x in [0, 1]. Each process attacks its own examples, and the mean over processes is logged.
 
     Args:
-        budget: of the attack, such as ``linf:8/255``.
-        steps: of PGD, a fresh draw at each.
-        examples: how many of the validation's first ones are attacked.
-        network: the name of the submodule that maps x to logits; the Lightning module itself without one.
-        name: under which it is logged.
-        seed: of the attack and the draws; every epoch has draws of its own.
+        budget: budget of the attack, such as ``linf:8/255``.
+        steps: steps of PGD, each with a fresh draw.
+        examples: number of validation examples to attack, from the first on.
+        network: name of the submodule that maps x to logits; by default the Lightning module itself.
+        name: name under which the accuracy is logged.
+        seed: seed of the attack and the draws; every epoch has its own draws.
     """
 
     def __init__(
@@ -50,28 +50,28 @@ class RobustAccuracy(_callback()):  # type: ignore[misc]
         Budget.parse(budget)
         self.budget, self.steps, self.examples = budget, steps, examples
         self.network, self.name, self.seed = network, name, seed
-        self._kept: list[tuple[Tensor, Tensor]] = []
+        self._batches: list[tuple[Tensor, Tensor]] = []
 
     def on_validation_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        """Forget the last validation's examples."""
-        self._kept = []
+        """Discard the examples of the last validation."""
+        self._batches = []
 
     def on_validation_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Keep the first examples."""
-        room = self.examples - sum(len(y) for _, y in self._kept)
+        """Collect the first examples."""
+        room = self.examples - sum(len(y) for _, y in self._batches)
         if room > 0 and dataloader_idx == 0:
             x, y = batch
-            self._kept.append((x[:room], y[:room]))
+            self._batches.append((x[:room], y[:room]))
 
     def on_validation_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Attack them, and log how many are still answered rightly."""
-        if trainer.sanity_checking or not self._kept:
+        """Attack the examples and log the rate of right answers."""
+        if trainer.sanity_checking or not self._batches:
             return
         network: nn.Module = pl_module.get_submodule(self.network)
         with torch.inference_mode(False), torch.enable_grad(), left_as_found(network):
-            x, y = (torch.cat([part.clone() for part in column]) for column in zip(*self._kept, strict=True))
+            x, y = (torch.cat([part.clone() for part in column]) for column in zip(*self._batches, strict=True))
             rate = robust_accuracy(
                 network,
                 x,
@@ -82,5 +82,5 @@ class RobustAccuracy(_callback()):  # type: ignore[misc]
                 seed=self.seed,
                 epoch=trainer.current_epoch,
             )
-        self._kept = []
+        self._batches = []
         pl_module.log(self.name, rate, prog_bar=True, sync_dist=True)

@@ -1,4 +1,4 @@
-"""A random network as a classifier of scikit-learn."""
+"""A random network as a scikit-learn classifier."""
 
 from __future__ import annotations
 
@@ -28,29 +28,30 @@ SEEDS = 2**31 - 1
 class RandomNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A network whose every parameter is a random variate, trained with a defense, as a scikit-learn classifier.
 
-    Inputs are scaled to [0, 1] by the range of each feature seen in ``fit`` (of all values alike where X has more than
-    two dimensions), and clipped there: perturbations are bounded in these units, and ``scaled`` gives them.
+    Inputs are scaled to [0, 1] by the range of each feature in ``fit`` (by the range of all values if X has more than
+    two dimensions) and clipped to it. Budgets are in these units; ``scaled`` returns the scaled inputs.
 
-    With ``random_state=None`` every prediction takes fresh draws, their keys from the operating system. With a number,
-    predictions repeat, as scikit-learn expects it: the draws are then the same at every call, and whoever knows the
-    number knows them. Deploy with None.
+    With ``random_state=None`` every prediction uses fresh draws, with keys from the operating system. With a number,
+    predictions are reproducible, as scikit-learn expects: all calls use the same draws, which anyone who knows the
+    number can compute. Deploy with None.
 
     Args:
         network: the architecture: a module from (B, ...) to logits of as many classes as ``y`` has, or a function
-            ``network(shape, classes)`` that makes one; without one a perceptron with two hidden layers.
-        defense: its name and options: ``random``, ``random-at``, ``pni(share=channel)``; see ``variate list defenses``.
-        hidden: width of the two hidden layers, without ``network``.
+            ``network(shape, classes)`` that builds one; by default a perceptron with two hidden layers.
+        defense: name and options of the defense: ``random``, ``random-at``, ``pni(share=channel)``; see
+            ``variate list defenses``.
+        hidden: width of the two hidden layers if ``network`` is not given.
         epochs: passes over the data.
         batch_size: examples per step.
         lr: highest learning rate.
-        budget: of the inner attack of an adversarial defense, such as ``linf:0.1``, in scaled units.
-        draws: S, over which predictions average.
-        random_state: seed of the start, the training and the predictions.
+        budget: budget of the inner attack of an adversarial defense, such as ``linf:0.1``, in scaled units.
+        draws: number of draws that predictions average over, S.
+        random_state: seed of initialization, training and predictions.
 
     Attributes:
         classes_: the labels, sorted.
-        network_: the trained network, in eval mode; takes scaled inputs.
-        n_features_in_: how many features there are, for X of two dimensions.
+        network_: the trained network, in eval mode; it takes scaled inputs.
+        n_features_in_: number of features, for two-dimensional X.
     """
 
     def __init__(
@@ -80,16 +81,16 @@ class RandomNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         """Train on inputs of shape (N, D), or (N, ...) with a ``network``, and labels of shape (N,)."""
         inputs, labels = validate_data(self, X, y, dtype=np.float64, allow_nd=self.network is not None)
         check_classification_targets(labels)
-        self.classes_, numbers = np.unique(labels, return_inverse=True)
+        self.classes_, indices = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"RandomNetworkClassifier needs two classes or more; y has one class: {self.classes_[0]}")
+            raise ValueError(f"RandomNetworkClassifier needs at least two classes; y has one class: {self.classes_[0]}")
         axis = 0 if inputs.ndim == 2 else None
         self._low, high = inputs.min(axis), inputs.max(axis)
         self._range = np.where(high > self._low, high - self._low, 1.0)
         self._shape = inputs.shape[1:]
         seed = int(check_random_state(self.random_state).randint(SEEDS))
         self._seed = None if self.random_state is None else seed
-        x, y_tensor = self._to_unit(inputs), torch.from_numpy(numbers.astype(np.int64))
+        x, y_tensor = self._to_unit(inputs), torch.from_numpy(indices.astype(np.int64))
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             network, objective = defended(self.defense, self._architecture())
@@ -107,7 +108,7 @@ class RandomNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         return self
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
-        """The mean probability over the draws: (N, D) to (N, K), in the order of ``classes_``."""
+        """Mean probabilities over the draws, in the order of ``classes_``: (N, D) to (N, K)."""
         x = self.scaled(X)
         keys = fresh_keys(self.draws) if self._seed is None else Stream("user", self._seed).take(self.draws)
         logits = outputs_under(self.network_, x, keys)  # (S, N, K)
@@ -121,10 +122,10 @@ class RandomNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         return labels
 
     def scaled(self, X: ArrayLike) -> Tensor:  # noqa: N803
-        """What ``network_`` takes, for ``variate.evaluate`` and attacks: (N, D) to float32 in [0, 1]."""
+        """Scaled inputs for ``network_``, ``variate.evaluate`` and attacks: (N, D) to float32 in [0, 1]."""
         check_is_fitted(self)
-        found = validate_data(self, X, dtype=np.float64, reset=False, allow_nd=self.network is not None)
-        return self._to_unit(found)
+        inputs = validate_data(self, X, dtype=np.float64, reset=False, allow_nd=self.network is not None)
+        return self._to_unit(inputs)
 
     def _to_unit(self, inputs: NDArray[np.float64]) -> Tensor:
         unit = np.clip((inputs - self._low) / self._range, 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Accuracy over draws as a metric of torchmetrics."""
+"""Accuracy over draws as a torchmetrics metric."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ else:
     except ImportError:
 
         class Metric(nn.Module):
-            """The part of torchmetrics' class that is needed where it is not installed: states that can be reset."""
+            """A minimal replacement if torchmetrics is not installed: states that can be reset."""
 
             def __init__(self) -> None:
                 super().__init__()
                 self._states: list[str] = []
 
             def add_state(self, name: str, default: list[Tensor], dist_reduce_fx: str) -> None:
-                """A list that ``update`` fills."""
+                """Register a list that ``update`` extends."""
                 self._states.append(name)
                 setattr(self, name, default)
 
             def reset(self) -> None:
-                """Forget everything."""
+                """Clear all states."""
                 for name in self._states:
                     setattr(self, name, [])
 
 
 class DrawAccuracy(Metric):  # type: ignore[misc]
-    """The rate of right answers over examples and draws, for a way to deploy a random network.
+    """The rate of right answers over examples and draws, for one deployment of a random network.
 
-    A metric of torchmetrics where that is installed, and a module with the same methods where it is not. The draws that
-    it is given must not be those that an attack was guided by.
+    A torchmetrics metric if torchmetrics is installed, otherwise a module with the same methods. Do not pass draws that
+    guided an attack.
 
     Args:
         deployment: ``single``, ``mean-S``, ``majority-S`` or ``survive-N``.
@@ -67,7 +67,8 @@ class DrawAccuracy(Metric):  # type: ignore[misc]
         """Add a batch.
 
         Args:
-            logits: of n fresh draws, shape (n, B, K), such as ``net.draws(x, keys)``; n the same for every batch.
+            logits: logits of n fresh draws, shape (n, B, K), such as ``net.draws(x, keys)``; n is the same for all
+                batches.
             y: labels, shape (B,).
         """
         if logits.dim() != 3 or y.shape != logits.shape[1:2]:
@@ -79,14 +80,14 @@ class DrawAccuracy(Metric):  # type: ignore[misc]
         self.right.append(right_answers(self.deployment, logits, y).T)  # (B, n) or (B, n // S)
 
     def compute(self) -> Tensor:
-        """The rate so far: a scalar."""
+        """The rate so far, a scalar."""
         return torch.tensor(self.rate().rate)
 
     def rate(self, level: float = 0.95) -> Rate:
         """The rate so far with its interval, over examples and draws."""
         if len(self.right) == 0:
-            raise InputError("there is no rate of nothing", todo="call update with the logits of a batch first")
-        parts = (
+            raise InputError("there are no answers yet", todo="call update with the logits of a batch first")
+        batches = (
             self.right if isinstance(self.right, list) else [self.right]
-        )  # torchmetrics joins them between processes
-        return rate_of(self.deployment, torch.cat(parts).T.cpu().numpy().astype(np.bool_), level=level)
+        )  # torchmetrics concatenates them across processes
+        return rate_of(self.deployment, torch.cat(batches).T.cpu().numpy().astype(np.bool_), level=level)

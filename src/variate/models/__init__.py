@@ -1,1 +1,1 @@
-"""Architectures, one file each: inputs in [0, 1] to logits, normalization inside."""
+"""Architectures, one file each: from inputs in [0, 1] to logits, with normalization inside."""

@@ -1,4 +1,4 @@
-"""A Hugging Face encoder from a local folder, as a classifier of texts."""
+"""A text classifier on a Hugging Face encoder from a local folder."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from variate.optional import imported
 from variate.registry import network
 
 
-@network(modality=("text",), cite="Devlin et al. 2019, arXiv:1810.04805, and its kin, as transformers has them")
+@network(modality=("text",), cite="Devlin et al. 2019, arXiv:1810.04805, and related encoders of transformers")
 class Encoder(nn.Module):
-    """A pretrained encoder under the data set's own words, the mean over the words, one linear layer.
+    """A pretrained encoder on the words of the data set, mean pooling over words, one linear layer.
 
-    Each word of the vocabulary begins with the mean vector of the pieces that the encoder's tokenizer cuts it into, so
-    that words can be replaced and their vectors moved as in every network for texts. There are no marks for the
-    beginning and the end of a text.
+    The embedding of each word starts as the mean vector of the subwords that the encoder's tokenizer splits it into, so
+    that words can be replaced and their vectors moved as in every network for texts. There are no special
+    tokens for the beginning and the end of a text.
 
     Args:
-        shape: of one input, (T, 1).
-        classes: number of logits.
-        details: of the data set: its ``words``.
-        path: a folder with ``config.json``, the weights and the tokenizer; nothing is fetched from elsewhere.
+        shape: shape of one input, (T, 1).
+        classes: number of classes, K.
+        details: details of the data set, with its vocabulary as ``words``.
+        path: a folder with ``config.json``, the weights and the tokenizer; nothing is downloaded.
     """
 
     def __init__(self, shape: tuple[int, ...], classes: int, *, details: Mapping[str, Any], path: str = "") -> None:
@@ -39,28 +39,30 @@ class Encoder(nn.Module):
                 todo="--network 'encoder(path=FOLDER)'",
             )
         library = imported("transformers", "text")
-        tokenizer, encoder = _opened(library, path)
-        pieces = encoder.get_input_embeddings().weight.detach()
-        self.tokens = Tokens(len(details["words"]), pieces.shape[1])
+        tokenizer, encoder = _load(library, path)
+        subwords = encoder.get_input_embeddings().weight.detach()
+        self.tokens = Tokens(len(details["words"]), subwords.shape[1])
         with torch.no_grad():
-            self.tokens.embedding.weight.copy_(_vectors(details["words"], tokenizer, pieces))
-        encoder.set_input_embeddings(nn.Embedding(1, pieces.shape[1]).requires_grad_(False))  # nothing asks it
+            self.tokens.embedding.weight.copy_(_word_vectors(details["words"], tokenizer, subwords))
+        encoder.set_input_embeddings(
+            nn.Embedding(1, subwords.shape[1]).requires_grad_(False)
+        )  # unused: it gets vectors
         if getattr(encoder, "pooler", None) is not None:
             encoder.pooler = None
         self.encoder = encoder
-        self.head = nn.Linear(pieces.shape[1], classes)
+        self.head = nn.Linear(subwords.shape[1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Inputs of shape (B, T, C) to logits of shape (B, K)."""
-        vectors, there = self.tokens(x)
-        hidden = self.encoder(inputs_embeds=vectors, attention_mask=there.long()).last_hidden_state  # (B, T, E)
-        weights = there.to(hidden).unsqueeze(-1)
+        vectors, mask = self.tokens(x)
+        hidden = self.encoder(inputs_embeds=vectors, attention_mask=mask.long()).last_hidden_state  # (B, T, E)
+        weights = mask.to(hidden).unsqueeze(-1)
         logits: Tensor = self.head((hidden * weights).sum(1) / weights.sum(1).clamp(min=1))
         return logits
 
 
-def _opened(library: Any, path: str) -> tuple[Any, Any]:
-    """The tokenizer and the encoder of a folder, without a progress bar of their own."""
+def _load(library: Any, path: str) -> tuple[Any, Any]:
+    """Load the tokenizer and the encoder of a folder, without progress bars. Raises ``UsageError``."""
     bars = library.utils.logging
     shown = bars.is_progress_bar_enabled()
     bars.disable_progress_bar()
@@ -74,11 +76,11 @@ def _opened(library: Any, path: str) -> tuple[Any, Any]:
             bars.enable_progress_bar()
 
 
-def _vectors(words: Sequence[str], tokenizer: Any, pieces: Tensor) -> Tensor:
-    """The mean vector of each word's pieces: (V, E); padding has none."""
-    cut = tokenizer([*words], add_special_tokens=False)["input_ids"]
+def _word_vectors(words: Sequence[str], tokenizer: Any, subwords: Tensor) -> Tensor:
+    """The mean vector of each word's subwords: (V, E); zero for padding."""
+    tokenized = tokenizer([*words], add_special_tokens=False)["input_ids"]
     unknown = [tokenizer.unk_token_id]
-    found = [pieces[numbers or unknown].mean(0) for numbers in cut]
-    found[PADDING] = torch.zeros_like(found[PADDING])
-    found[PADDING + 1] = pieces[tokenizer.unk_token_id]
-    return torch.stack(found)
+    vectors = [subwords[ids or unknown].mean(0) for ids in tokenized]
+    vectors[PADDING] = torch.zeros_like(vectors[PADDING])
+    vectors[PADDING + 1] = subwords[tokenizer.unk_token_id]
+    return torch.stack(vectors)

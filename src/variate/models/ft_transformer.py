@@ -1,4 +1,4 @@
-"""The FT-Transformer: a token for every feature of a table, and a transformer over the tokens."""
+"""FT-Transformer: one token per feature of a table, and a transformer over the tokens."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from variate.registry import network
 
 
 class FeatureTokenizer(nn.Module):
-    """One token for each feature, and one that the answer is read from: (B, D) to (B, 1 + F, width).
+    """One token per feature, preceded by a classification token: (B, D) to (B, 1 + F, width).
 
     The token of a number is ``b + x w``, that of a category ``b + w[category]``: the sum of the feature's columns times
-    their weights (section 3.3). The token that the answer is read from comes first, and is its ``b`` alone.
+    their weights (section 3.3). The classification token comes first and consists of its ``b`` alone.
 
     Args:
-        owners: the feature of every column, D numbers below F.
-        width: of a token.
+        owners: the feature of every column, D indices below F.
+        width: size of a token.
     """
 
     owners: Tensor
@@ -35,17 +35,17 @@ class FeatureTokenizer(nn.Module):
         self.bias = nn.Parameter(torch.empty(max(owners) + 2, width).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The tokens of rows (B, D): (B, 1 + F, width)."""
+        """Convert rows (B, D) to tokens (B, 1 + F, width)."""
         return self.owners @ (x[:, :, None] * self.weight) + self.bias
 
 
 class Block(nn.Module):
-    """Attention over the tokens, then a layer with a ReGLU, each normalized before and added: (B, T, W) to (B, T, W).
+    """Attention over tokens, then a ReGLU layer, each pre-normalized and residual: (B, T, W) to (B, T, W).
 
     Args:
-        width: of a token.
-        heads: of the attention.
-        first: whether it is the first block, which does not normalize the tokens before its attention.
+        width: size of a token, W.
+        heads: number of attention heads.
+        first: whether it is the first block, which does not normalize the input of its attention.
     """
 
     def __init__(self, width: int, heads: int, *, first: bool) -> None:
@@ -74,18 +74,18 @@ class Block(nn.Module):
 
 @network(modality=("tabular",), cite="Gorishniy et al. 2021, arXiv:2106.11959, section 3.3")
 class FTTransformer(nn.Module):
-    """FT-Transformer, small: tokens of 32, two blocks, four heads, no dropout.
+    """A small FT-Transformer: tokens of size 32, two blocks, four heads, no dropout.
 
     Args:
-        shape: of one input, (D,).
-        classes: number of logits.
-        mean: of every column in the training split; 0 for categories.
-        std: of every column in the training split; 1 for categories.
-        details: what the data set says of its columns under ``features``: which of them are categories of one feature.
-            Without it every column is a number.
-        width: of a token, a multiple of the heads.
-        blocks: how many.
-        heads: of every attention.
+        shape: shape of one input, (D,).
+        classes: number of classes, K.
+        mean: mean of every column in the training split; 0 for categories.
+        std: standard deviation of every column in the training split; 1 for categories.
+        details: details of the data set; ``features`` declares its columns and which of them are categories of one
+            feature. Without it, every column is numeric.
+        width: size of a token, a multiple of ``heads``.
+        blocks: number of blocks.
+        heads: number of attention heads per block.
     """
 
     def __init__(
@@ -102,10 +102,10 @@ class FTTransformer(nn.Module):
     ) -> None:
         super().__init__()
         groups = groups_of(columns_of((details or {}).get("features", ()))).values()
-        owners = [number for number, places in enumerate(groups) for _ in places] or list(range(shape[0]))
+        owners = [i for i, columns in enumerate(groups) for _ in columns] or list(range(shape[0]))
         self.normalize = Normalize(mean, std, 0)
         self.tokenize = FeatureTokenizer(owners, width)
-        self.blocks = nn.Sequential(*(Block(width, heads, first=number == 0) for number in range(blocks)))
+        self.blocks = nn.Sequential(*(Block(width, heads, first=i == 0) for i in range(blocks)))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, classes)
 

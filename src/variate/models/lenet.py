@@ -16,8 +16,8 @@ class LeNet(nn.Module):
     """LeNet-5: two 5x5 convolutions (6 and 16 channels), then 120 and 84 units; ReLU, max pooling, padded.
 
     Args:
-        shape: of one input, (C, H, W), sides of at least 4.
-        classes: number of logits.
+        shape: shape of one input, (C, H, W), with sides of at least 4.
+        classes: number of classes, K.
         mean: channel means of the training split.
         std: channel standard deviations of the training split.
     """

@@ -1,4 +1,4 @@
-"""A recurrent network for texts and sound."""
+"""A recurrent network for texts and audio."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from variate.registry import network
 
 @network(modality=("audio", "text"), cite="Hochreiter & Schmidhuber 1997; both directions: Graves & Schmidhuber 2005")
 class LSTM(nn.Module):
-    """A bidirectional LSTM over the words of a text or the spectrogram of a clip, its mean over time, one linear layer.
+    """A bidirectional LSTM over words or the frames of a spectrogram, mean pooling over time, one linear layer.
 
     Args:
-        shape: of one input: (T, 1) of a text, (1, T) of a clip of at least 32 ms.
-        classes: number of logits.
-        details: of the data set: the ``words`` of texts, the ``rate`` of clips.
-        width: of a word's vector; a frame of sound has 40 mel bands.
+        shape: shape of one input: (T, 1) for texts, (1, T) for clips of at least 32 ms.
+        classes: number of classes, K.
+        details: details of the data set: ``words`` for texts, ``rate`` for clips.
+        width: size of a word's vector; a frame of audio has 40 mel bands.
         hidden: units in each direction.
     """
 
@@ -28,8 +28,8 @@ class LSTM(nn.Module):
         self, shape: tuple[int, ...], classes: int, *, details: Mapping[str, Any], width: int = 50, hidden: int = 48
     ) -> None:
         super().__init__()
-        self.heard = "words" not in details
-        if self.heard:
+        self.is_audio = "words" not in details
+        if self.is_audio:
             self.log_mel, width = LogMel(details["rate"]), BANDS
         else:
             self.tokens = Tokens(len(details["words"]), width)
@@ -38,11 +38,11 @@ class LSTM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Inputs of shape (B, T, C), or clips of shape (B, 1, T), to logits of shape (B, K)."""
-        if self.heard:
+        if self.is_audio:
             states, _ = self.recurrent(self.log_mel(x))  # (B, N, 2 H)
             return self.head(states.mean(1))  # type: ignore[no-any-return]
-        vectors, there = self.tokens(x)
+        vectors, mask = self.tokens(x)
         states, _ = self.recurrent(vectors)  # (B, T, 2 H)
-        weights = there.to(states).unsqueeze(-1)
+        weights = mask.to(states).unsqueeze(-1)
         logits: Tensor = self.head((states * weights).sum(1) / weights.sum(1).clamp(min=1))
         return logits

@@ -11,15 +11,15 @@ from variate.registry import network
 
 @network(modality=("audio",), cite="Dai et al. 2017, arXiv:1610.00087, table 1")
 class M5(nn.Module):
-    """M5: a convolution over 80 samples in steps of 4, three over 3 places, each with batch norm, ReLU, pooling by 4.
+    """M5: a convolution of width 80 and stride 4, three of width 3, each with batch norm, ReLU and pooling by 4.
 
-    The mean over time and one linear layer follow. The paper's has a width of 128, and its waveforms were standardized
-    to mean 0 and variance 1 beforehand; here the network divides every clip by its root mean square.
+    Mean pooling over time and one linear layer follow. The paper uses a width of 128 and standardizes waveforms to mean
+    0 and variance 1 beforehand; this network divides every clip by its root mean square instead.
 
     Args:
-        shape: of one input, (1, T), T of at least 1,024.
-        classes: number of logits.
-        width: channels of the first two convolutions; the third has twice, the last four times as many.
+        shape: shape of one input, (1, T), with T at least 1,024.
+        classes: number of classes, K.
+        width: channels of the first two convolutions; the third has twice as many, the last four times.
     """
 
     def __init__(self, shape: tuple[int, ...], classes: int, *, width: int = 32) -> None:

@@ -16,10 +16,10 @@ class MLP(nn.Module):
     """Two hidden layers with ReLU: (B, C, H, W) or (B, D) in [0, 1] to (B, K) logits.
 
     Args:
-        shape: of one input, (C, H, W), or (D,) for a row of features.
-        classes: number of logits.
-        mean: means of the training split, of channels or features.
-        std: standard deviations of the training split, of channels or features.
+        shape: shape of one input, (C, H, W), or (D,) for a row of features.
+        classes: number of classes, K.
+        mean: means of the training split, per channel or feature.
+        std: standard deviations of the training split, per channel or feature.
         hidden: width of both hidden layers.
     """
 

@@ -1,4 +1,4 @@
-"""ResNet-18 with the stem for small images."""
+"""ResNet-18 with a stem for small images."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Block(nn.Module):
 
 @network(modality=("image",), cite="He et al. 2016, arXiv:1512.03385")
 class ResNet18(nn.Module):
-    """ResNet-18 with a 3x3 stem and no first pooling, for 3x32x32 and 1x28x28 inputs.
+    """ResNet-18 with a 3x3 stem and no initial pooling, for inputs such as 3x32x32 and 1x28x28.
 
     Args:
-        shape: of one input, (C, H, W).
-        classes: number of logits.
+        shape: shape of one input, (C, H, W).
+        classes: number of classes, K.
         mean: channel means of the training split.
         std: channel standard deviations of the training split.
-        width: channels of the first stage; doubled at each of the three others.
+        width: channels of the first stage; doubled at each of the other three.
     """
 
     def __init__(

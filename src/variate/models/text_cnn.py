@@ -14,14 +14,14 @@ from variate.registry import network
 
 @network(modality=("text",), cite="Kim 2014, arXiv:1408.5882")
 class TextCNN(nn.Module):
-    """Convolutions over 3, 4 and 5 words, the largest response of each anywhere in the text, one linear layer.
+    """Convolutions over 3, 4 and 5 words, max pooling over the text, one linear layer.
 
     Args:
-        shape: of one input, (T, 1).
-        classes: number of logits.
-        details: of the data set: its ``words``.
-        width: of a word's vector.
-        filters: of each of the three widths.
+        shape: shape of one input, (T, 1).
+        classes: number of classes, K.
+        details: details of the data set, with its vocabulary as ``words``.
+        width: size of a word's vector.
+        filters: number of filters of each of the three widths.
     """
 
     def __init__(
@@ -36,6 +36,6 @@ class TextCNN(nn.Module):
         """Inputs of shape (B, T, C) to logits of shape (B, K)."""
         vectors, _ = self.tokens(x)
         signal = vectors.transpose(1, 2)  # (B, E, T)
-        found = [torch.relu(layer(signal)).amax(2) for layer in self.convolutions]
-        logits: Tensor = self.head(torch.cat(found, 1))
+        pooled = [torch.relu(layer(signal)).amax(2) for layer in self.convolutions]
+        logits: Tensor = self.head(torch.cat(pooled, 1))
         return logits

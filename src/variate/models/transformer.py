@@ -16,15 +16,15 @@ from variate.registry import network
     modality=("text",), cite="Vaswani et al. 2017, arXiv:1706.03762; pre-norm: Xiong et al. 2020, arXiv:2002.04745"
 )
 class Transformer(nn.Module):
-    """Two encoder layers with learned positions, the mean over the words, one linear layer.
+    """Two encoder layers with learned positions, mean pooling over words, one linear layer.
 
     Args:
-        shape: of one input, (T, 1).
-        classes: number of logits.
-        details: of the data set: its ``words``.
-        width: of a word's vector.
-        layers: how many.
-        heads: of attention.
+        shape: shape of one input, (T, 1).
+        classes: number of classes, K.
+        details: details of the data set, with its vocabulary as ``words``.
+        width: size of a word's vector.
+        layers: number of encoder layers.
+        heads: number of attention heads.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Inputs of shape (B, T, C) to logits of shape (B, K)."""
-        vectors, there = self.tokens(x)
-        hidden = self.encoder(vectors + self.positions, src_key_padding_mask=~there)  # (B, T, E)
-        weights = there.to(hidden).unsqueeze(-1)
+        vectors, mask = self.tokens(x)
+        hidden = self.encoder(vectors + self.positions, src_key_padding_mask=~mask)  # (B, T, E)
+        weights = mask.to(hidden).unsqueeze(-1)
         mean = (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
         logits: Tensor = self.head(mean)
         return logits

@@ -101,6 +101,11 @@ class Oracle:
             self._held = self.stream.take(1 if self._kind == "deterministic" else self._draws)
         return self._held
 
+    def skip(self, queries: int) -> None:
+        """Pass over the keys of queries that are not asked: those of a later one follow from its number alone."""
+        if self._reuse != "fixed":
+            self.stream.index += queries * (1 if self._kind == "deterministic" else self._draws)
+
     def _outputs(self, x: Tensor, rows: Tensor | None) -> Tensor:
         """The logits of every draw without gradients: (S, B, K)."""
         keys = self._keys(x)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from variate.hashing import fingerprint
-from variate.random.handle import handle_of
+from variate.random.measures import sites
 from variate.random.network import RandomNetwork
 from variate.random.parameters import HANDLE
 
@@ -55,7 +55,8 @@ def settings_of(module: nn.Module) -> Settings:
             if name not in KEPT_BY_TORCH and name != HANDLE:
                 found[path, name] = json.dumps(plain(value), sort_keys=True)
         if isinstance(part, RandomNetwork):
-            found[path, "sites"] = json.dumps(plain(handle_of(part).sites))
+            name = HANDLE if (path, "sites") in found else "sites"  # the module may have sites of its own
+            found[path, name] = json.dumps(plain(sites(part)))
     return found
 
 

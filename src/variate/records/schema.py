@@ -20,19 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 FORMAT = 2  # of the lines below; the first line of a file says it
 UNKNOWN = "unknown"
 
-Part = Literal[
-    "table",
-    "twins",
-    "doubts",
-    "unbounded",
-    "sizes",
-    "draws",
-    "steps",
-    "queries",
-    "layers",
-    "test split",
-    "validation split",
-]  # of a report
+Curve = Literal["sizes", "draws", "steps", "queries"]  # what is varied
+Part = Literal["table", "twins", "doubts", "unbounded", "layers", "test split", "validation split", Curve]
 Drawn = Literal["nothing", "keys", "generator", "keys and generator", "elsewhere", "unknown"]
 
 
@@ -67,6 +56,7 @@ class NetworkLine(_Line):
 
     Attributes:
         seed: of its training.
+        fingerprint: of the tensors alone, as its folder says; that of a claim sees modes and settings too.
         group: the name that it shares with networks that differ in their seed alone.
     """
 

@@ -1,4 +1,4 @@
-"""What is known of every single example: its error rate with an interval, and a verdict that may abstain."""
+"""Per-example statistics: an error rate with an interval, and a verdict that may abstain."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Verdict = Literal["right", "wrong", "abstain"]
 
 @dataclass(frozen=True)
 class ErrorRates:
-    """Error rates of single draws, example by example.
+    """Error rates of single draws, per example.
 
     Attributes:
         rate: share of wrong answers, shape (B,).
-        low, high: Clopper-Pearson interval of each (Clopper & Pearson 1934), shape (B,).
-        draws: n, answers of each.
+        low, high: Clopper-Pearson interval of each rate (Clopper & Pearson 1934), shape (B,).
+        draws: number of answers per example, n.
     """
 
     rate: Floats
@@ -33,18 +33,18 @@ class ErrorRates:
 
 
 def error_rates(answers: Bits, *, level: float = 0.95) -> ErrorRates:
-    """The error rate of every example, with its own interval.
+    """The error rate of every example, each with its own interval.
 
-    The answers of a deterministic network are what they are: its rates are 0 or 1, and so are their intervals.
+    A deterministic network always gives the same answer, so its rates and their intervals are 0 or 1.
 
     Args:
         answers: right or wrong, shape (n, B); n is 1 for a deterministic network.
-        level: confidence of each interval alone; of B intervals at most about (1 - level) B miss.
+        level: confidence of each single interval; about (1 - level) B of B intervals miss at most.
     """
     draws = len(answers)
     if draws == 1:
-        wrong_or_not = (~answers[0]).astype(np.float64)
-        return ErrorRates(wrong_or_not, wrong_or_not, wrong_or_not, draws)
+        wrong_answer = (~answers[0]).astype(np.float64)
+        return ErrorRates(wrong_answer, wrong_answer, wrong_answer, draws)
     wrong = draws - answers.sum(0)  # (B,)
     tail = (1 - level) / 2
     low = np.where(wrong > 0, stats.beta.ppf(tail, np.maximum(wrong, 1), draws - wrong + 1), 0.0)
@@ -53,10 +53,10 @@ def error_rates(answers: Bits, *, level: float = 0.95) -> ErrorRates:
 
 
 def verdicts(answers: Bits, *, level: float = 0.999, threshold: float = 0.5) -> list[Verdict]:
-    """Whether the network answers each example rightly more often than not, or too few draws to say so.
+    """Whether the network is more often right than wrong on each example, or undecided with so few draws.
 
     The counterpart of a smoothed classifier's prediction, which abstains rather than guess (Cohen et al. 2019,
-    arXiv:1902.02918, section 3.2.2): an example is decided where the interval of its error rate leaves out the
+    arXiv:1902.02918, section 3.2.2): an example is decided if the interval of its error rate excludes the
     threshold.
 
     Args:
@@ -65,11 +65,11 @@ def verdicts(answers: Bits, *, level: float = 0.999, threshold: float = 0.5) -> 
         threshold: the error rate that separates right from wrong, in (0, 1).
 
     Raises:
-        UsageError: for a level or a threshold outside of its range.
+        UsageError: if ``level`` or ``threshold`` is out of range.
     """
     if not 0.5 < level < 1 or not 0 < threshold < 1:
         raise UsageError(
-            f"a verdict at level {level} about {threshold} cannot be spoken",
+            f"there is no verdict at level {level} and threshold {threshold}",
             expected="a level between 0.5 and 1, and a threshold between 0 and 1",
         )
     rates = error_rates(answers, level=level)

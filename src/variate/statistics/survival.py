@@ -1,4 +1,4 @@
-"""The persistent attacker: how often N answers to the same input are all right."""
+"""The persistent attacker: the probability that N answers to the same input are all right."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ CURVE = tuple(range(1, 101))
 
 
 def all_right(right: Floats, draws: int, size: int) -> Floats:
-    """P(N answers are all right), without bias: C(c, N) / C(n, N) for c right answers of n draws.
+    """Unbiased estimate of P(N answers are all right): C(c, N) / C(n, N) for c right answers of n draws.
 
-    The U-statistic of order N (as pass@k of Chen et al. 2021, arXiv:2107.03374, equation 1), by logarithms of
-    factorials, so that thousands of draws do not overflow.
+    The U-statistic of order N (like pass@k of Chen et al. 2021, arXiv:2107.03374, equation 1), computed with
+    log-factorials, so that thousands of draws do not overflow.
 
     Args:
-        right: c, any shape.
-        draws: n.
-        size: N, at most n.
+        right: number of right answers, c, of any shape.
+        draws: number of draws, n.
+        size: number of queries, N, at most n.
 
     Raises:
-        UsageError: for more questions than draws.
+        UsageError: if there are more queries than draws.
     """
     if size > draws:
         raise UsageError(f"survive-{size} cannot be estimated from {draws} draws", todo=f"judge with {size} or more")
@@ -37,5 +37,5 @@ def all_right(right: Floats, draws: int, size: int) -> Floats:
 
 
 def sizes_up_to(draws: int, sizes: Sequence[int] = CURVE) -> list[int]:
-    """The numbers of questions of a curve that ``draws`` draws can tell of, their interval included."""
+    """The numbers of queries for which ``draws`` draws suffice for a rate with an interval."""
     return [size for size in sizes if size < draws]

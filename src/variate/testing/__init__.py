@@ -1,1 +1,1 @@
-"""Conformance suites and models with known answers, for the entries of Variate and of third parties."""
+"""Conformance suites and models with known answers, for built-in and third-party entries."""

@@ -1,4 +1,4 @@
-"""Conformance of an attack: its budget, its queries, its independence of the batch, and that it leaves no trace."""
+"""Conformance suite for attacks: budget, queries, independence of the batch, no side effects."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ SIZES = {
     "words": "2",
     "chars": "2",
 }  # inputs in [0.3, 0.7] stay inside [0, 1]
-LARGE = {"linf": "0.3", "l2": "1.2", "l1": "4.8", "l0": "16"}  # enough for any attack on the easy linear model
-TEXTUAL = ("words", "chars")  # norms whose attacks are tried on texts
+LARGE = {"linf": "0.3", "l2": "1.2", "l1": "4.8", "l0": "16"}  # large enough for any attack on the easy linear model
+TEXTUAL = ("words", "chars")  # norms of attacks on texts
 DRAWS = 2
-SHORTFALL = 0.05  # of the reachable loss of margin: what an iterative attack may leave
-SURPLUS = 1.1  # times the smallest distance: what an attack of minimal norm may take
-TAKEN = 0.02  # of the margin, taken by the least attack on the easy model: it does something
+SHORTFALL = 0.05  # fraction of the reachable margin loss that an iterative attack may miss
+SURPLUS = 1.1  # maximum distance of a minimum-norm attack, relative to the smallest distance
+TAKEN = 0.02  # minimum fraction of the margin that any attack removes on the easy model
 
 
 def check_attack(name: str) -> None:
-    """Whether a registered attack keeps its promises. Raises ``AssertionError`` with everything it does not keep.
+    """Check that a registered attack conforms. Raises ``AssertionError`` with every violation.
 
-    It is run in every norm of its facts, with the options of its ``quick``, on a deterministic network, on a random
-    one, and on linear models whose optimum is known in closed form: an attack within a budget must reach the worst
-    margin if it has gradients, one of minimal norm the smallest distance, and any that asks must do something. An entry
-    that holds the attacks of another library (``variants``) is not held to a strength or a number of queries.
+    The attack runs in every norm it declares, with the options of its ``quick``, on a deterministic network, on a
+    random one, and on linear models whose optimum is known in closed form. A gradient attack within a budget must reach
+    the worst margin, a minimum-norm attack the smallest distance, and any attack with queries must have some effect.
+    Entries that wrap the attacks of another library (``variants``) are not held to a strength or a number of queries.
 
     Args:
-        name: of the attack; its facts ``access`` and ``norms`` decide what is expected.
+        name: name of the attack; its facts ``access`` and ``norms`` decide what is expected.
 
     Example:
         >>> check_attack("fgsm")
@@ -62,15 +62,16 @@ def check_attack(name: str) -> None:
 def run_attack(
     entry: Entry, network: nn.Module, x: Tensor, y: Tensor, budget: Budget, *, aim: str | None = None
 ) -> tuple[Tensor, Oracle]:
-    """One attack as an evaluation runs it: through an oracle of its declared access, on the search stream.
+    """Run one attack as an evaluation does: through an oracle of its declared access, on the search stream.
 
     Args:
         entry: the attack.
-        network: the target; an attack that transfers holds its mean network, or itself if it is deterministic.
+        network: the network under attack; the source of a transfer attack is its mean network, or itself if it is
+            deterministic.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size.
-        aim: the label to reach, as in ``variate.evaluation.plan``; None to leave ``y``.
+        aim: the target label, as in ``variate.evaluation.plan``; None for an untargeted attack.
 
     Returns:
         Perturbed inputs, shape (B, ...), and the oracle with its counts.
@@ -80,14 +81,14 @@ def run_attack(
 
 
 def _findings(entry: Entry, budget: Budget) -> Iterator[str]:
-    """Everything that is wrong in one norm; results of the wrong shape or place cannot be compared any further."""
+    """All violations in one norm; results with the wrong shape or outside the budget end the checks."""
     misplaced = list(_stays_inside(entry, budget))
     if misplaced:
         yield from misplaced
         return
     for check in (_ignores_batch, _nothing_for_nothing, _leaves_no_trace):
         yield from check(entry, budget)
-    if entry.facts["variants"]:  # how much the attacks of another library ask, and how strong they are, is theirs
+    if entry.facts["variants"]:  # the queries and the strength of another library's attacks are not checked
         return
     yield from _counts(entry, budget)
     if entry.facts["access"] == "gradient" and not entry.facts["minimal"]:
@@ -101,7 +102,7 @@ def _findings(entry: Entry, budget: Budget) -> Iterator[str]:
 
 
 def _stays_inside(entry: Entry, budget: Budget) -> Iterator[str]:
-    """Shape, budget and [0, 1], from inputs in the middle and at both ends of the range."""
+    """Results keep the shape, the budget and [0, 1], for inputs inside and at both ends of the range."""
     for network in _networks():
         x, y = _batch(0.0, 1.0)
         x[0], x[1] = 0.0, 1.0
@@ -116,7 +117,7 @@ def _stays_inside(entry: Entry, budget: Budget) -> Iterator[str]:
 
 
 def _ignores_batch(entry: Entry, budget: Budget) -> Iterator[str]:
-    """An example's result depends on the example, not on its batch; in float64, where rounding cannot turn a step."""
+    """The result of an example does not depend on its batch; in float64, where rounding cannot flip a step."""
     for network in _networks():
         x, y = _batch(0.0, 1.0)
         together, _ = run_attack(entry, network, x, y, budget)
@@ -127,17 +128,17 @@ def _ignores_batch(entry: Entry, budget: Budget) -> Iterator[str]:
 
 
 def _counts(entry: Entry, budget: Budget) -> Iterator[str]:
-    """An attack asks exactly if its access says so, and takes gradients exactly if its access says so."""
+    """Forward and backward passes happen exactly as the declared access says."""
     for network in _networks():
         _, oracle = run_attack(entry, network, *_batch(0.0, 1.0), budget)
         access = entry.facts["access"]
         forwards, backwards = oracle.queries.forwards, oracle.queries.backwards
         if any((forwards > 0) != (access != "none")) or any((backwards > 0) != (access == "gradient")):
-            yield f"its access is {access}, and it made {forwards} forward, {backwards} backward passes"
+            yield f"its access is {access}, but it made {forwards} forward and {backwards} backward passes"
 
 
 def _nothing_for_nothing(entry: Entry, budget: Budget) -> Iterator[str]:
-    """A budget of zero gives the inputs back."""
+    """A budget of zero returns the inputs."""
     for network in _networks():
         x, y = _batch(0.0, 1.0)
         perturbed, _ = run_attack(entry, network, x, y, budget.with_size("0"))
@@ -146,7 +147,7 @@ def _nothing_for_nothing(entry: Entry, budget: Budget) -> Iterator[str]:
 
 
 def _leaves_no_trace(entry: Entry, budget: Budget) -> Iterator[str]:
-    """The target keeps its mode, parameters, gradients and statistics, and torch its global random state."""
+    """The network's mode, parameters, gradients and statistics, and torch's global random state, do not change."""
     for network in _networks():
         network.train()
         before = _state(network)
@@ -163,11 +164,11 @@ def _leaves_no_trace(entry: Entry, budget: Budget) -> Iterator[str]:
             yield f"it changes {', '.join(changed)}"
         for name, parameter in network.named_parameters():
             if parameter.grad is not None or not parameter.requires_grad:
-                yield f"it leaves a gradient on {name}, or takes requires_grad away from it"
+                yield f"it leaves a gradient on {name}, or sets its requires_grad to False"
 
 
 def _reaches_worst_margin(entry: Entry, budget: Budget) -> Iterator[str]:
-    """On a linear model of two classes the cross-entropy points along the optimal attack everywhere."""
+    """On a linear model with two classes, the gradient of the cross-entropy is the optimal direction everywhere."""
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(2, 16, generator=generator, dtype=torch.float64)
     model = LinearModel(weight, torch.zeros(2, dtype=torch.float64))
@@ -175,51 +176,51 @@ def _reaches_worst_margin(entry: Entry, budget: Budget) -> Iterator[str]:
     y = y % 2
     perturbed, _ = run_attack(entry, model, x, y, budget)
     with torch.no_grad():
-        start, found = margin(model(x), y), margin(model(perturbed), y)
+        start, end = margin(model(x), y), margin(model(perturbed), y)
     best = worst_margin(model, x, y, budget)
-    share = float(((start - found) / (start - best)).min())
+    share = float(((start - end) / (start - best)).min())
     if not share > 1 - SHORTFALL:
-        yield f"on a linear model it takes only {share:.1%} of the margin that the best attack takes"
+        yield f"on a linear model it removes only {share:.1%} of the margin that the optimal attack removes"
 
 
 def _reaches_smallest_distance(entry: Entry, budget: Budget) -> Iterator[str]:
-    """On a linear model the nearest input that is answered otherwise is known; it is sought within a wide budget."""
+    """On a linear model the nearest misclassified input is known; the attack gets a large budget to find it."""
     model, x, y = _easy()
     perturbed, _ = run_attack(entry, model, x, y, budget.with_size(LARGE[budget.norm]))
     with torch.no_grad():
-        left = int((model(perturbed).argmax(1) == y).sum())
-    if left:
-        yield f"on a linear model, where every example can be broken, it leaves {left} of {len(x)}"
+        unbroken = int((model(perturbed).argmax(1) == y).sum())
+    if unbroken:
+        yield f"on a linear model, where every example can be broken, it fails on {unbroken} of {len(x)}"
         return
-    most = float((budget.distance(perturbed, x) / smallest_distance(model, x, y, budget.norm)).max())
-    if not most <= SURPLUS:
-        yield f"on a linear model it goes {most:.3f} times as far as the nearest input that is answered otherwise"
+    ratio = float((budget.distance(perturbed, x) / smallest_distance(model, x, y, budget.norm)).max())
+    if not ratio <= SURPLUS:
+        yield f"on a linear model it goes {ratio:.3f} times as far as the nearest misclassified input"
 
 
 def _does_something(entry: Entry, budget: Budget) -> Iterator[str]:
-    """With a wide budget on an easy model, every attack that asks takes something of the margin."""
+    """With a large budget on an easy model, every attack with queries reduces the margin."""
     model, x, y = _easy()
     perturbed, _ = run_attack(entry, model, x, y, budget.with_size(LARGE[budget.norm]))
     with torch.no_grad():
-        start, found = margin(model(x), y), margin(model(perturbed), y)
-    share = float((1 - found / start).mean())
+        start, end = margin(model(x), y), margin(model(perturbed), y)
+    share = float((1 - end / start).mean())
     if not share > TAKEN:
-        yield f"on an easy linear model it takes only {share:.1%} of the margin to the nearest other answer"
+        yield f"on an easy linear model it removes only {share:.1%} of the margin"
 
 
 def _reaches_its_target(entry: Entry, budget: Budget) -> Iterator[str]:
-    """With a wide budget on an easy model the chosen label comes nearer."""
+    """With a large budget on an easy model, the target label becomes more likely."""
     model, x, y = _easy(classes=4)
     perturbed, _ = run_attack(entry, model, x, y, budget.with_size(LARGE[budget.norm]), aim="next")
     goal = (y + 1) % 4
     with torch.no_grad():
         nearer = margin(model(perturbed), goal) - margin(model(x), goal)
     if not float(nearer.mean()) > 0:
-        yield f"aimed at another label, it takes the model {-float(nearer.mean()):.3g} away from it"
+        yield f"with a target label, it moves the model away from the target by {-float(nearer.mean()):.3g}"
 
 
 def _easy(classes: int = 2) -> tuple[LinearModel, Tensor, Tensor]:
-    """A linear model with nearby boundaries, and four inputs with the labels that it gives them."""
+    """A linear model with nearby decision boundaries, and four inputs with the labels it predicts."""
     generator = torch.Generator().manual_seed(2)
     weight = torch.randn(classes, 16, generator=generator, dtype=torch.float64)
     x = 0.4 + 0.2 * torch.rand(4, 1, 4, 4, generator=generator, dtype=torch.float64)
@@ -243,7 +244,7 @@ def _networks() -> tuple[nn.Module, nn.Module]:
             nn.Conv2d(1, 2, 3, padding=1),
             nn.BatchNorm2d(2),
             nn.Tanh(),
-        ]  # takes a batch of one in train mode
+        ]  # accepts a batch of one in train mode
         layers = [*convolution, nn.Flatten(), nn.Linear(32, 3)]
         network = nn.Sequential(*layers).double().eval()
     return network, randomize(network, scale=0.3)

@@ -1,7 +1,7 @@
-"""Coins: random networks whose error no attack can change, so that the true rates of every report about them are known.
+"""Coins: random networks whose error no attack can change, so that the true rates of every report are known.
 
-The right label of every input is 0. The input is added to all logits alike: they depend on it, as an attack
-needs, and the answer does not.
+The true label of every input is 0. The mean of the input is added to all logits alike: the logits depend on the input,
+as an attack requires, but the answer does not.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from variate.errors import UsageError
 from variate.random.network import RandomNetwork
 from variate.random.randomize import randomize
 
-GAP = 4.0  # between the logit of the answer and the others
+GAP = 4.0  # difference between the logit of the answer and the others
 
 
 class Coin(nn.Module):
-    """Answers 0, and with probability ``error`` 1, for each example on its own, from torch's global generator.
+    """Predicts 0, or 1 with probability ``error``, independently for each example, from torch's global generator.
 
     Args:
         error: the probability of a wrong answer, in [0, 1].
-        classes: the number of logits, from 2.
+        classes: number of logits, at least 2.
     """
 
     answers: Tensor
@@ -40,11 +40,11 @@ class Coin(nn.Module):
 
 
 class SharedCoin(nn.Module):
-    """Answers 0 to the whole batch, or 1 to the whole batch if its one parameter lies above the threshold.
+    """Predicts 0 for the whole batch, or 1 for the whole batch if its one parameter exceeds the threshold.
 
     Args:
-        threshold: where the answer changes.
-        classes: the number of logits, from 2.
+        threshold: value of the parameter above which the answer is 1.
+        classes: number of logits, at least 2.
     """
 
     answers: Tensor
@@ -63,20 +63,20 @@ class SharedCoin(nn.Module):
 
 
 def shared_coin(error: float = 0.05, classes: int = 2) -> RandomNetwork:
-    """A random network that a draw makes right or wrong on all examples together; wrong with probability ``error``.
+    """A random network whose draws are right or wrong on all examples together; wrong with probability ``error``.
 
     Its one parameter is N(0, 1), and the threshold is the normal quantile at 1 - error.
 
     Args:
         error: the probability of a wrong draw, in (0, 1).
-        classes: the number of logits, from 2.
+        classes: number of logits, at least 2.
     """
     threshold = NormalDist().inv_cdf(1 - _checked(error, closed=False))
     return randomize(SharedCoin(threshold, classes), "normal", scale=1.0)
 
 
 def _answers(classes: int) -> Tensor:
-    """The logits of a right and of a wrong answer: shape (2, K)."""
+    """Logits of a right and of a wrong answer: shape (2, K)."""
     if classes < 2:
         raise UsageError(f"a coin cannot have {classes} classes", expected="2 or more")
     return GAP * torch.eye(2, classes)

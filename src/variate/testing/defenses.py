@@ -1,4 +1,4 @@
-"""Conformance of a defense: what it builds is trained, saved, drawn and differentiated as its facts say."""
+"""Conformance suite for defenses: training, saving, draws and gradients of the networks they build."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from variate.training.saved import Card, build, families_of, load, save
 from variate.training.train import train
 from variate.training.wiring import Objective, wire
 
-BUDGET, STEPS = "linf:0.1", 2  # of the inner attack
+BUDGET, STEPS = "linf:0.1", 2  # budget and steps of the inner attack
 EXAMPLES, BATCH, RATE = 384, 16, 3e-3
 KEYS = [11, 12, 13, 14, 15, 16, 17, 18]
 
 
 def check_defense(name: str) -> None:
-    """Whether a registered defense keeps its promises. Raises ``AssertionError`` with everything it does not keep.
+    """Check that a registered defense conforms. Raises ``AssertionError`` with every violation.
 
-    It is built on LeNet and on a multilayer perceptron, which it may refuse with a ``UsageError``, and trained for an
-    epoch on a part of digits.
+    The defense is applied to LeNet and to a multilayer perceptron (which it may refuse with a ``UsageError``) and
+    trained for one epoch on part of the digits data set.
 
     Args:
-        name: of the defense; its facts ``random`` and ``adversarial`` decide what is expected.
+        name: name of the defense; its facts ``random`` and ``adversarial`` decide what is expected.
 
     Example:
         >>> check_defense("deterministic")
@@ -60,7 +60,7 @@ def check_defense(name: str) -> None:
 
 
 def _built(name: str, architecture: str) -> tuple[nn.Module, str]:
-    """The defense on an architecture for digits; the same weights at every call."""
+    """Apply the defense to an architecture for digits; every call gives the same weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         plain = build(architecture, about("digits"))
@@ -68,42 +68,42 @@ def _built(name: str, architecture: str) -> tuple[nn.Module, str]:
 
 
 def _option_findings(name: str) -> Iterator[str]:
-    """Whether every option can be given as text."""
+    """Every option can be given as text."""
     first, *others = inspect.signature(registry.get("defenses", name).load()).parameters.values()
     if first.kind is not first.POSITIONAL_OR_KEYWORD:
         yield "its first argument is not the network"
     for option in others:
         if option.kind is not option.KEYWORD_ONLY or type(option.default) not in (str, int, float, bool):
-            yield f"the option {option.name} is not keyword-only with a default that is text, a number or a switch"
+            yield f"the option {option.name} must be keyword-only, with a default of type str, int, float or bool"
 
 
 def _objective_findings(name: str) -> Iterator[str]:
-    """Whether its objective attacks if and only if its facts say so, and learns from a teacher where it has one."""
+    """The objective has an inner attack exactly if the facts say so, and a teacher exactly if the defense has one."""
     _, objective = _built(name, "lenet")
     needs = {registry.get("objectives", part).facts["needs"] for part in part_names(objective)}
     if ("perturb" in needs) != registry.get("defenses", name).facts["adversarial"]:
-        yield f"its objective {objective} does not train as its fact `adversarial` says"
+        yield f"its objective {objective} contradicts its fact `adversarial`"
     if ("teacher" in needs) != (teacher_of(name) is not None):
-        yield f"its objective {objective} and its fact `teacher` do not agree"
+        yield f"its objective {objective} contradicts its fact `teacher`"
 
 
 def _findings(name: str, architecture: str, network: nn.Module, objective: str) -> Iterator[str]:
     x, y = (part[:EXAMPLES] for part in registry.get("datasets", "digits").load()("train"))
-    teacher, lesson = None, teacher_of(name)
-    if lesson is not None:
+    teacher, teacher_objective = None, teacher_of(name)
+    if teacher_objective is not None:
         teacher = _built("deterministic", architecture)[0]
-        _train_one_epoch(teacher, lesson, None, x, y)
+        _train_one_epoch(teacher, teacher_objective, None, x, y)
     loss = wire(Recipe(objective, budget=BUDGET, attack_steps=STEPS), network, Stream("train", 0), teacher=teacher)
     yield from _gradient_findings(network, loss, x[:64], y[:64])
     before = _value(network, loss, x, y)
     _train_one_epoch(network, objective, teacher, x, y)
     after = _value(network, loss, x, y)
     if not after < before:
-        yield f"one epoch takes the loss from {before:.3f} to {after:.3f}"
+        yield f"one epoch changes the loss from {before:.3f} to {after:.3f}"
     network.eval()
     facts, kind = registry.get("defenses", name).facts, kind_of(network, x[:8])
     if kind != ("keyed" if facts["random"] else "deterministic"):
-        yield f"its network is {kind} in eval mode, and its fact `random` is {facts['random']}"
+        yield f"its network is {kind} in eval mode, but its fact `random` is {facts['random']}"
     yield from _draw_findings(network, x[:8], random=facts["random"])
     yield from _saved_findings(name, architecture, network, objective, x[:8])
 
@@ -123,7 +123,7 @@ def _train_one_epoch(network: nn.Module, objective: str, teacher: nn.Module | No
 
 
 def _value(network: nn.Module, loss: Objective, x: Tensor, y: Tensor) -> float:
-    """The objective averaged over a few draws, the same at every call."""
+    """The objective averaged over a few draws, which are the same at every call."""
     network.train()
     values = []
     for seed in range(4):
@@ -134,7 +134,7 @@ def _value(network: nn.Module, loss: Objective, x: Tensor, y: Tensor) -> float:
 
 
 def _gradient_findings(network: nn.Module, loss: Objective, x: Tensor, y: Tensor) -> Iterator[str]:
-    """Whether the objective's gradient reaches every parameter, in train mode."""
+    """The gradient of the objective reaches every parameter, in train mode."""
     network.train()
     parameters = {n: p for n, p in network.named_parameters() if p.requires_grad}
     with torch.random.fork_rng(devices=[]), _drawing(network, 0):
@@ -149,21 +149,21 @@ def _gradient_findings(network: nn.Module, loss: Objective, x: Tensor, y: Tensor
 
 
 def _draw_findings(network: nn.Module, x: Tensor, *, random: bool) -> Iterator[str]:
-    """Whether a draw is a function of one input, the same in a copy, alone, and in double precision."""
+    """A draw is a function of one input: the same in a copy, alone or in a batch, and finite in double precision."""
     answers = outputs_under(network, x, KEYS)  # (S, B, K)
     if random and bool((answers == answers[0]).all()):
-        yield "its draws under different keys are all the same"
+        yield "its draws under different keys are identical"
     if not torch.equal(outputs_under(copy.deepcopy(network), x, KEYS), answers):
-        yield "a deep copy gives other answers under the same keys"
+        yield "a deep copy gives different outputs under the same keys"
     if not torch.allclose(outputs_under(network, x[-1:], KEYS), answers[:, -1:], rtol=1e-3, atol=1e-4):
-        yield "a draw answers an input otherwise alone than within a batch"
+        yield "a draw gives different outputs for an input alone and within a batch"
     double = outputs_under(copy.deepcopy(network).double(), x.double(), KEYS)
     if double.dtype != torch.float64 or not bool(double.isfinite().all()):
-        yield f"in double precision it answers in {double.dtype}, or not with finite numbers"
+        yield f"in double precision its outputs are {double.dtype}, or not finite"
 
 
 def _saved_findings(name: str, architecture: str, network: nn.Module, objective: str, x: Tensor) -> Iterator[str]:
-    """Whether it is the same network after saving and loading."""
+    """Saving and loading preserves the network."""
     facts = registry.get("datasets", "digits").facts
     card = Card(
         architecture=architecture,
@@ -186,7 +186,7 @@ def _saved_findings(name: str, architecture: str, network: nn.Module, objective:
         save(network, Path(folder), card)
         loaded = load(folder)
     if loaded.training or not torch.equal(outputs_under(loaded, x, KEYS), outputs_under(network, x, KEYS)):
-        yield "loaded again, it gives other answers under the same keys"
+        yield "after loading, it gives different outputs under the same keys"
 
 
 def _drawing(network: nn.Module, seed: int) -> AbstractContextManager[None]:

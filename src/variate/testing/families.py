@@ -1,4 +1,4 @@
-"""Conformance of a family: its noise, its moments, its densities, its gradients, its sharing, and what a key means."""
+"""Conformance suite for families: noise, moments, densities, gradients, shared scales and keys."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from variate.testing.slow import slow_forward
 COUNT = 2**16
 MEAN, SCALE, PRIOR = 0.5, 0.3, 0.8
 KEY, UID = 11, 12
-SMALL = (4, 3)  # a tensor whose covariance is looked at whole
+SMALL = (4, 3)  # shape of a tensor whose full covariance is checked
 KEYS = 2**13
-SPACING_BIAS = 0.005  # nats; of the spacing estimate of entropy (Ebrahimi et al. 1994) at this many samples
+SPACING_BIAS = 0.005  # nats; bias of the spacing estimate of entropy (Ebrahimi et al. 1994) at this sample size
 
 
 def check_family(text: str) -> None:
-    """Whether a registered family keeps its promises. Raises ``AssertionError`` with everything it does not keep.
+    """Check that a registered family conforms. Raises ``AssertionError`` with every violation.
 
-    A statistical check finds fault with a correct family with probability 1e-6 each.
+    Each statistical check rejects a correct family with probability 1e-6.
 
     Args:
-        text: the family, with options if wished: ``student-t(df=4)``. What it says of itself (its ``form``, whether it
-            is ``random``, whether its gradient is ``pathwise``) decides what is expected.
+        text: the family, with options if any: ``student-t(df=4)``. Its ``form``, its fact ``random`` and whether its
+            gradient is ``pathwise`` decide what is expected.
 
     Example:
         >>> check_family("normal")
     """
-    law = family_named(text)[0]
+    family = family_named(text)[0]
     checks: list[Callable[[Family], Iterator[str]]] = [_forms, _vanishes, _gradients, _repeats]
     if not registry.get("families", parse(text, "a family")[0]).facts["random"]:
         checks += [_deterministic]
@@ -51,10 +51,10 @@ def check_family(text: str) -> None:
             "independent": [_moments, _spacings, _divergence],
             "correlated": [_covariance, _covariance_of_draws],
             "discrete": [_moments, _frequencies],
-        }[law.form]
-    findings = [finding for check in checks for finding in check(law)]
+        }[family.form]
+    findings = [finding for check in checks for finding in check(family)]
     if registry.get("families", parse(text, "a family")[0]).facts["random"]:
-        findings += [finding for share in law.shares for finding in _network(text, share)]
+        findings += [finding for share in family.shares for finding in _network(text, share)]
     conform(f"family {text}", findings)
 
 
@@ -66,180 +66,180 @@ def _scale(mean: Tensor, scale: float = SCALE) -> Tensor:
     return mean.new_full((), scale)
 
 
-def _learned(law: Family, mean: Tensor) -> tuple[Tensor, ...]:
-    """The learned tensors beside the scale, away from their start, where some of them are 0."""
-    start = law.initialize(mean)
+def _learned(family: Family, mean: Tensor) -> tuple[Tensor, ...]:
+    """The learned tensors other than the scale, away from their initial values, some of which are 0."""
+    start = family.initialize(mean)
     return tuple(t + 0.2 * torch.linspace(-1, 1, t.numel()).sin().view_as(t).to(t) for t in start)
 
 
-def _draw(law: Family, key: int = KEY, uid: int = UID, scale: float = SCALE) -> Tensor:
+def _draw(family: Family, key: int = KEY, uid: int = UID, scale: float = SCALE) -> Tensor:
     """One draw of equal elements: shape (COUNT,)."""
     mean = _mean()
-    return law.sample(law.noise(key, uid, mean), mean, _scale(mean, scale), *law.initialize(mean))
+    return family.sample(family.noise(key, uid, mean), mean, _scale(mean, scale), *family.initialize(mean))
 
 
-def _forms(law: Family) -> Iterator[str]:
-    """Shapes and types for a scalar, a vector, a matrix and a kernel, in single and half precision."""
+def _forms(family: Family) -> Iterator[str]:
+    """Shapes and dtypes for a scalar, a vector, a matrix and a kernel, in single and half precision."""
     for shape in ((), (5,), (3, 4), (2, 3, 2, 2)):
         for dtype in (torch.float32, torch.bfloat16):
             mean = torch.ones(shape, dtype=dtype)
-            learned = law.initialize(mean)
-            if len(learned) != len(law.learned):
-                yield f"initialize returns {len(learned)} tensors for the names {law.learned}"
+            learned = family.initialize(mean)
+            if len(learned) != len(family.learned):
+                yield f"initialize returns {len(learned)} tensors for the names {family.learned}"
                 return
             scale = _scale(mean)
             tensors = {
-                "std": law.std(mean, scale, *learned),
-                "sample": law.sample(law.noise(KEY, UID, mean), mean, scale, *learned),
+                "std": family.std(mean, scale, *learned),
+                "sample": family.sample(family.noise(KEY, UID, mean), mean, scale, *learned),
             }
             for what, tensor in tensors.items():
                 if tensor.shape != mean.shape or tensor.dtype != dtype:
                     yield f"{what} of {dtype} {shape} is {tensor.dtype} {tuple(tensor.shape)}"
-            for name, tensor in zip(law.learned, learned, strict=True):
+            for name, tensor in zip(family.learned, learned, strict=True):
                 if tensor.dtype != dtype:
                     yield f"{name} of {dtype} is {tensor.dtype}"
             for what, total in (
-                ("kl", law.kl(mean, scale, *learned, prior_std=PRIOR)),
-                ("entropy", law.entropy(mean, scale, *learned)),
+                ("kl", family.kl(mean, scale, *learned, prior_std=PRIOR)),
+                ("entropy", family.entropy(mean, scale, *learned)),
             ):
                 if total.shape != ():
-                    yield f"{what} has shape {tuple(total.shape)}, not that of a scalar"
+                    yield f"{what} has shape {tuple(total.shape)}, expected a scalar"
 
 
-def _vanishes(law: Family) -> Iterator[str]:
-    """A scale of nearly zero gives the mean."""
-    farthest = float((_draw(law, scale=1e-12) - MEAN).abs().max())
+def _vanishes(family: Family) -> Iterator[str]:
+    """With a scale of almost zero, a draw is the mean."""
+    farthest = float((_draw(family, scale=1e-12) - MEAN).abs().max())
     if not farthest < 1e-8:
         yield f"with a scale of 1e-12 a draw is {farthest:.3g} away from its mean"
 
 
-def _gradients(law: Family) -> Iterator[str]:
-    """The sample is differentiable in the mean, the scale and the learned tensors."""
+def _gradients(family: Family) -> Iterator[str]:
+    """Gradients of sample, entropy and KL with respect to the mean, the scale and the learned tensors are right."""
     mean = torch.linspace(0.3, 1.5, 12, dtype=torch.float64).view(SMALL)
-    noise = law.noise(KEY, UID, mean)
-    rest = [torch.full_like(mean, SCALE), *_learned(law, mean)]
-    inputs = [mean.requires_grad_(), *(tensor.detach().requires_grad_(law.pathwise) for tensor in rest)]
+    noise = family.noise(KEY, UID, mean)
+    rest = [torch.full_like(mean, SCALE), *_learned(family, mean)]
+    inputs = [mean.requires_grad_(), *(tensor.detach().requires_grad_(family.pathwise) for tensor in rest)]
     try:
-        torch.autograd.gradcheck(lambda *tensors: law.sample(noise, *tensors), inputs)
+        torch.autograd.gradcheck(lambda *tensors: family.sample(noise, *tensors), inputs)
     except (RuntimeError, ValueError) as error:  # GradcheckError is a RuntimeError
         yield f"the gradient of sample is wrong: {str(error).splitlines()[0]}"
     for what in ("entropy", "kl"):
         tensors = [tensor.detach().requires_grad_() for tensor in inputs]
         options = {"prior_std": PRIOR} if what == "kl" else {}
-        value = getattr(law, what)(*tensors, **options)
+        value = getattr(family, what)(*tensors, **options)
         if value.requires_grad and not torch.autograd.gradcheck(
-            lambda *t, what=what, options=options: getattr(law, what)(*t, **options), tensors, raise_exception=False
+            lambda *t, what=what, options=options: getattr(family, what)(*t, **options), tensors, raise_exception=False
         ):
             yield f"the gradient of {what} is wrong"
 
 
-def _repeats(law: Family) -> Iterator[str]:
-    """The noise is a pure function of key and uid, and asks nothing of the global generator."""
+def _repeats(family: Family) -> Iterator[str]:
+    """The noise is a pure function of key and uid, and does not use the global generator."""
     state = torch.get_rng_state()
-    pairs = zip(law.noise(KEY, UID, _mean()), law.noise(KEY, UID, _mean()), strict=True)
+    pairs = zip(family.noise(KEY, UID, _mean()), family.noise(KEY, UID, _mean()), strict=True)
     if not all(torch.equal(one, other) for one, other in pairs):
         yield "the same key and uid give different noise"
     if not torch.equal(state, torch.get_rng_state()):
         yield "noise changes torch's global random state"
 
 
-def _deterministic(law: Family) -> Iterator[str]:
+def _deterministic(family: Family) -> Iterator[str]:
     """A family without randomness returns the mean and has no spread."""
-    if not torch.equal(_draw(law), _mean()):
-        yield "it is registered as not random, and a draw is not its mean"
-    if float(law.std(_mean(), _scale(_mean())).abs().max()) != 0:
-        yield "it is registered as not random, and its std is not zero"
+    if not torch.equal(_draw(family), _mean()):
+        yield "it is registered as not random, but a draw differs from its mean"
+    if float(family.std(_mean(), _scale(_mean())).abs().max()) != 0:
+        yield "it is registered as not random, but its std is not zero"
 
 
-def _linear(law: Family) -> Iterator[str]:
+def _linear(family: Family) -> Iterator[str]:
     """``std`` is linear in the scale, over many orders of magnitude."""
     mean = torch.linspace(0.3, 1.5, 12, dtype=torch.float64).view(SMALL)
-    learned = _learned(law, mean)
-    one = law.std(mean, _scale(mean, 1.0), *learned)
+    learned = _learned(family, mean)
+    unit_std = family.std(mean, _scale(mean, 1.0), *learned)
     for scale in (1e-6, 1e-2, 30.0):
-        found = law.std(mean, _scale(mean, scale), *learned)
-        if not torch.allclose(found, scale * one, rtol=1e-6, atol=0):
-            yield f"std is not linear in the scale: at {scale} it is {float((found / one).mean())} of that at 1"
+        std = family.std(mean, _scale(mean, scale), *learned)
+        if not torch.allclose(std, scale * unit_std, rtol=1e-6, atol=0):
+            yield f"std is not linear in the scale: at {scale} it is {float((std / unit_std).mean())} times that at 1"
 
 
-def _moments(law: Family) -> Iterator[str]:
-    """The mean and the variance of a draw are those that the family states."""
-    std = law.std(_mean(), _scale(_mean()), *law.initialize(_mean()))
-    units = (_draw(law) - MEAN) / std
+def _moments(family: Family) -> Iterator[str]:
+    """The mean and the variance of a draw agree with the ones the family states."""
+    std = family.std(_mean(), _scale(_mean()), *family.initialize(_mean()))
+    units = (_draw(family) - MEAN) / std
     for what, values in (("mean", units), ("variance", units**2 - 1)):
         z = float(values.mean() / values.std() * math.sqrt(COUNT))
         if not abs(z) < Z:
             yield f"the {what} of a draw is {z:.1f} standard errors away from what it should be"
 
 
-def _spacings(law: Family) -> Iterator[str]:
-    """Entropy against spacings of samples."""
+def _spacings(family: Family) -> Iterator[str]:
+    """The entropy agrees with an estimate from the spacings of samples."""
     mean = _mean()
-    entropy = float(law.entropy(mean, _scale(mean), *law.initialize(mean))) / COUNT
-    estimate = float(stats.differential_entropy(_draw(law).numpy(), method="ebrahimi"))
+    entropy = float(family.entropy(mean, _scale(mean), *family.initialize(mean))) / COUNT
+    estimate = float(stats.differential_entropy(_draw(family).numpy(), method="ebrahimi"))
     if not abs(entropy - estimate) < Z / math.sqrt(COUNT) + SPACING_BIAS:  # log-densities vary by about one nat
-        yield f"entropy is {entropy:.4f} nats an element, and its samples say {estimate:.4f}"
+        yield f"entropy is {entropy:.4f} nats per element, but its samples give {estimate:.4f}"
 
 
-def _divergence(law: Family) -> Iterator[str]:
-    """KL against -entropy - E log prior, the expectation by Monte Carlo."""
+def _divergence(family: Family) -> Iterator[str]:
+    """The KL agrees with -entropy - E log prior, with the expectation by Monte Carlo."""
     mean = _mean()
-    learned = law.initialize(mean)
-    draw = _draw(law)
+    learned = family.initialize(mean)
+    draw = _draw(family)
     prior = -((draw / PRIOR) ** 2) / 2 - math.log(PRIOR * math.sqrt(2 * math.pi))  # log N(0, PRIOR^2)
-    entropy = float(law.entropy(mean, _scale(mean), *learned)) / COUNT
-    kl = float(law.kl(mean, _scale(mean), *learned, prior_std=PRIOR)) / COUNT
+    entropy = float(family.entropy(mean, _scale(mean), *learned)) / COUNT
+    kl = float(family.kl(mean, _scale(mean), *learned, prior_std=PRIOR)) / COUNT
     z = (kl + entropy + float(prior.mean())) / float(prior.std()) * math.sqrt(COUNT)
     if not abs(z) < Z:
         yield f"kl is {z:.1f} standard errors away from its Monte Carlo estimate"
 
 
-def _frequencies(law: Family) -> Iterator[str]:
-    """Entropy of a law with few values against the frequencies of those values."""
+def _frequencies(family: Family) -> Iterator[str]:
+    """The entropy of a discrete family agrees with the frequencies of its values."""
     mean = _mean()
-    _, counts = _draw(law).unique(return_counts=True)  # type: ignore[no-untyped-call]
+    _, counts = _draw(family).unique(return_counts=True)  # type: ignore[no-untyped-call]
     if len(counts) > 16:
-        return  # relaxed: its entropy is that of the law it relaxes
+        return  # a relaxation: its entropy is that of the family it relaxes
     shares = counts.double() / COUNT
     estimate = float(-(shares * shares.log()).sum())
     spread = float((shares * (shares.log() + estimate) ** 2).sum().sqrt())
-    entropy = float(law.entropy(mean, _scale(mean), *law.initialize(mean))) / COUNT
+    entropy = float(family.entropy(mean, _scale(mean), *family.initialize(mean))) / COUNT
     if not abs(entropy - estimate) < Z * spread / math.sqrt(COUNT) + 1 / COUNT:
-        yield f"entropy is {entropy:.4f} nats an element, and its samples say {estimate:.4f}"
+        yield f"entropy is {entropy:.4f} nats per element, but its samples give {estimate:.4f}"
 
 
-def _small(law: Family) -> tuple[Tensor, ...]:
+def _small(family: Family) -> tuple[Tensor, ...]:
     """Mean, scale and learned tensors of a small tensor whose elements are all different."""
     mean = torch.linspace(0.3, 1.5, 12, dtype=torch.float64).view(SMALL)
-    return mean, _scale(mean), *_learned(law, mean)
+    return mean, _scale(mean), *_learned(family, mean)
 
 
-def _covariance(law: Family) -> Iterator[str]:
-    """Std, entropy and KL of a law that is linear in Gaussian noise against its whole covariance matrix."""
-    mean, scale, *learned = _small(law)
-    noise = law.noise(KEY, UID, mean)
+def _covariance(family: Family) -> Iterator[str]:
+    """Std, entropy and KL of a family that is linear in Gaussian noise agree with its full covariance matrix."""
+    mean, scale, *learned = _small(family)
+    noise = family.noise(KEY, UID, mean)
     jacobian: Any = torch.autograd.functional.jacobian
-    jacobians = jacobian(lambda *n: law.sample(n, mean, scale, *learned), noise)
+    jacobians = jacobian(lambda *n: family.sample(n, mean, scale, *learned), noise)
     root = torch.cat([j.reshape(mean.numel(), -1) for j in jacobians], 1)  # (D, number of noises)
     covariance = root @ root.T  # (D, D)
-    if not torch.allclose(law.std(mean, scale, *learned).flatten() ** 2, covariance.diagonal(), rtol=1e-9):
+    if not torch.allclose(family.std(mean, scale, *learned).flatten() ** 2, covariance.diagonal(), rtol=1e-9):
         yield "std is not the root of the covariance's diagonal"
     size = mean.numel()
     entropy = float(covariance.logdet()) / 2 + size * math.log(2 * math.pi * math.e) / 2
-    if not math.isclose(float(law.entropy(mean, scale, *learned)), entropy, rel_tol=1e-9):
-        yield f"entropy is {float(law.entropy(mean, scale, *learned))}, and its covariance says {entropy}"
+    if not math.isclose(float(family.entropy(mean, scale, *learned)), entropy, rel_tol=1e-9):
+        yield f"entropy is {float(family.entropy(mean, scale, *learned))}, but its covariance gives {entropy}"
     trace = float(covariance.trace() + mean.square().sum())
     kl = trace / (2 * PRIOR**2) + size * math.log(PRIOR * math.sqrt(2 * math.pi)) - entropy
-    found = float(law.kl(mean, scale, *learned, prior_std=PRIOR))
-    if not math.isclose(found, kl, rel_tol=1e-9):
-        yield f"kl is {found}, and its covariance says {kl}"
+    stated = float(family.kl(mean, scale, *learned, prior_std=PRIOR))
+    if not math.isclose(stated, kl, rel_tol=1e-9):
+        yield f"kl is {stated}, but its covariance gives {kl}"
 
 
-def _covariance_of_draws(law: Family) -> Iterator[str]:
-    """The mean and the variance of every element over keys."""
-    mean, scale, *learned = _small(law)
-    std = law.std(mean, scale, *learned)
-    draws = torch.stack([law.sample(law.noise(key, UID, mean), mean, scale, *learned) for key in range(KEYS)])
+def _covariance_of_draws(family: Family) -> Iterator[str]:
+    """The mean and the variance of every element over keys agree with the ones the family states."""
+    mean, scale, *learned = _small(family)
+    std = family.std(mean, scale, *learned)
+    draws = torch.stack([family.sample(family.noise(key, UID, mean), mean, scale, *learned) for key in range(KEYS)])
     units = (draws - mean) / std  # (S, ...)
     for what, values in (("mean", units), ("variance", units**2 - 1)):
         z = float((values.mean(0) / values.std(0) * math.sqrt(KEYS)).abs().max())
@@ -247,21 +247,21 @@ def _covariance_of_draws(law: Family) -> Iterator[str]:
             yield f"the {what} over keys is {z:.1f} standard errors away from what it should be"
 
 
-def _independence(law: Family) -> Iterator[str]:
-    """Other keys and other uids give other, independent noise of the same distribution."""
-    first = _draw(law)
+def _independence(family: Family) -> Iterator[str]:
+    """Different keys and uids give different, independent noise with the same distribution."""
+    first = _draw(family)
     others = {"the next key": (KEY + 1, UID), "the next uid": (KEY, UID + 1), "key and uid exchanged": (UID, KEY)}
     for what, (key, uid) in others.items():
-        other = _draw(law, key, uid)
+        other = _draw(family, key, uid)
         z = float(torch.corrcoef(torch.stack([first, other]))[0, 1]) * math.sqrt(COUNT)
         if not abs(z) < Z:
             yield f"noise under {what} is correlated: {z:.1f} standard errors"
         if not stats.ks_2samp(first.numpy(), other.numpy()).pvalue > FALSE_ALARM:
-            yield f"noise under {what} has another distribution"
+            yield f"noise under {what} has a different distribution"
 
 
 def _network(text: str, share: Share) -> Iterator[str]:
-    """In a network: drawn as the slow twin says, with and without gradients; saved and loaded; its scales shared."""
+    """Draws of a network agree with the slow twin, survive saving and loading, and share scales as declared."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module = nn.Sequential(nn.Linear(5, 40), nn.Tanh(), nn.Linear(40, 3))
@@ -269,21 +269,23 @@ def _network(text: str, share: Share) -> Iterator[str]:
     net = randomize(module, written(name, {**options, "share": share}), scale=SCALE)
     x = torch.linspace(-1, 1, 10).view(2, 5)
     with fixed(net, KEY):
-        found = net(x)
+        fast = net(x)
         with torch.no_grad():
-            same = net(x)
+            fast_no_grad = net(x)
     expected = slow_forward(net, KEY, x)
-    if not torch.allclose(found, expected, atol=1e-4) or not torch.allclose(same, expected, atol=1e-4):
-        yield f"shared per {share}, a network's draw is not that of the slow twin"
-    gradients = zip(*(torch.autograd.grad(o.sum(), list(net.parameters())) for o in (found, expected)), strict=True)
-    if not all(torch.allclose(one, other, rtol=1e-3, atol=1e-3) for one, other in gradients):
-        yield f"shared per {share}, a network's gradients are not those of the slow twin"
-    other = randomize(nn.Sequential(nn.Linear(5, 40), nn.Tanh(), nn.Linear(40, 3)), measures.sites(net)[0].family)
-    other.load_state_dict(net.state_dict())
-    for copied in (other, copy.deepcopy(net)):
+    if not torch.allclose(fast, expected, atol=1e-4) or not torch.allclose(fast_no_grad, expected, atol=1e-4):
+        yield f"shared per {share}, the draw of a network differs from that of the slow twin"
+    gradients = zip(*(torch.autograd.grad(o.sum(), list(net.parameters())) for o in (fast, expected)), strict=True)
+    if not all(
+        torch.allclose(fast_gradient, slow_gradient, rtol=1e-3, atol=1e-3) for fast_gradient, slow_gradient in gradients
+    ):
+        yield f"shared per {share}, the gradients of a network differ from those of the slow twin"
+    reloaded = randomize(nn.Sequential(nn.Linear(5, 40), nn.Tanh(), nn.Linear(40, 3)), measures.sites(net)[0].family)
+    reloaded.load_state_dict(net.state_dict())
+    for copied in (reloaded, copy.deepcopy(net)):
         with fixed(copied, KEY):
-            if not torch.equal(copied(x), same):
-                yield f"shared per {share}, a network that was saved and loaded, or copied, draws otherwise"
+            if not torch.equal(copied(x), fast_no_grad):
+                yield f"shared per {share}, a network draws differently after saving and loading or copying"
     sizes = {"element": 200, "channel": 40, "tensor": 1, "network": 1}
     rho = measures.scale_parameters(net)[0]
     if rho.numel() != sizes[share]:

@@ -1,11 +1,11 @@
-"""How a conformance suite answers: with every finding at once, or with silence."""
+"""Reporting of conformance suites: one error with all findings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from statistics import NormalDist
 
-FALSE_ALARM = 1e-6  # the chance that one statistical check finds fault with a correct entry
+FALSE_ALARM = 1e-6  # probability that one statistical check rejects a correct entry
 Z = NormalDist().inv_cdf(1 - FALSE_ALARM / 2)  # two-sided: 4.89 standard errors
 
 
@@ -13,9 +13,9 @@ def conform(what: str, findings: Iterable[str]) -> None:
     """Raise ``AssertionError`` with all findings, if there are any.
 
     Args:
-        what: the entry that was checked, such as ``family normal``.
-        findings: one sentence per broken promise.
+        what: the checked entry, such as ``family normal``.
+        findings: one sentence per violation.
     """
-    found = [f"  - {finding}" for finding in findings]
-    if found:
-        raise AssertionError("\n".join([f"{what} does not conform:", *found]))
+    lines = [f"  - {finding}" for finding in findings]
+    if lines:
+        raise AssertionError("\n".join([f"{what} does not conform:", *lines]))

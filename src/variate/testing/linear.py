@@ -33,7 +33,7 @@ class LinearModel(nn.Module):
 
 
 def margin(logits: Tensor, y: Tensor) -> Tensor:
-    """The logit of the label less the largest other one: (B, K) and (B,) to (B,); negative is wrong."""
+    """The logit of the label minus the largest other logit: (B, K) and (B,) to (B,); negative if misclassified."""
     others = logits.scatter(1, y[:, None], -torch.inf)  # (B, K)
     return logits.gather(1, y[:, None])[:, 0] - others.amax(1)
 
@@ -41,8 +41,8 @@ def margin(logits: Tensor, y: Tensor) -> Tensor:
 def worst_margin(model: LinearModel, x: Tensor, y: Tensor, budget: Budget) -> Tensor:
     """The smallest margin within a budget: min over j != y of (w_y - w_j).x + b_y - b_j - eps * ||w_y - w_j||_dual.
 
-    It is exact for any number of classes as long as the optimal input lies inside [0, 1]; keep ``x`` at least eps away
-    from both ends.
+    Exact for any number of classes as long as the optimal input lies inside [0, 1]; keep ``x`` at least eps away from
+    both ends.
 
     Args:
         model: the linear model.
@@ -62,14 +62,14 @@ def worst_margin(model: LinearModel, x: Tensor, y: Tensor, budget: Budget) -> Te
 
 
 def smallest_distance(model: LinearModel, x: Tensor, y: Tensor, norm: str) -> Tensor:
-    """The distance to the nearest input that is not answered with ``y``: min over j != y of gap_j / ||w_y - w_j||_dual.
+    """The distance to the nearest input not classified as ``y``: min over j != y of gap_j / ||w_y - w_j||_dual.
 
-    In l0 it is the least number of values that, each moved to 0 or 1, close a gap, and exact. In the other norms it is
-    exact as long as the nearest input lies inside [0, 1].
+    In l0 it is the smallest number of values that close a gap when each is moved to 0 or 1; this is exact. In the other
+    norms it is exact as long as the nearest input lies inside [0, 1].
 
     Args:
         model: the linear model.
-        x: inputs that are answered with ``y``, shape (B, ...).
+        x: inputs classified as ``y``, shape (B, ...).
         y: labels, shape (B,).
         norm: linf, l2, l1 or l0.
 
@@ -82,7 +82,9 @@ def smallest_distance(model: LinearModel, x: Tensor, y: Tensor, norm: str) -> Te
         slopes = model.weight[y][:, None] - model.weight  # (B, K, D)
         if norm == "l0":
             flat = x.flatten(1)[:, None]  # (B, 1, D)
-            gains = torch.maximum(slopes * flat, slopes * (flat - 1))  # what moving a value to 0 or to 1 takes away
+            gains = torch.maximum(
+                slopes * flat, slopes * (flat - 1)
+            )  # reduction of the gap from moving a value to 0 or 1
             closed = gains.sort(2, descending=True).values.cumsum(2)  # (B, K, D)
             distances = (closed < gaps[..., None]).sum(2).to(gaps) + 1
         else:

@@ -1,4 +1,4 @@
-"""Conformance of a modality: what attacks make of its inputs is allowed and within the budget."""
+"""Conformance suite for modalities: attacks return valid inputs within the budget."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def check_modality(
     *,
     attacks: Sequence[str] | None = None,
 ) -> None:
-    """Whether every attack that is declared for a modality respects it. Raises ``AssertionError`` with all findings.
+    """Check that every attack declared for a modality respects it. Raises ``AssertionError`` with every violation.
 
-    Each attack is run within each budget that it bounds, with the options of its ``quick``: what comes out must be
-    allowed inputs within the budget, the originals must be as they were, a budget of nothing must give them back, and
-    the input that the modality itself makes of an input must be the input.
+    Each attack runs within each budget that it supports, with the options of its ``quick``. Its results must be valid
+    inputs within the budget, the originals must not change, a budget of zero must return them, and the modality must
+    map an input to itself.
 
     Args:
-        modality: told what it must know.
-        network: that takes its inputs, random or not.
+        modality: the modality, with its options set.
+        network: a network for its inputs, random or not.
         x: a few inputs, shape (B, ...).
         y: labels, shape (B,).
-        budgets: such as ``snr:20dB``.
-        attacks: by name; all that are registered without them.
+        budgets: budgets, such as ``snr:20dB``.
+        attacks: names of attacks; all registered ones if None.
     """
     names = attacks if attacks is not None else list(registry.entries("attacks"))
     findings = list(modality.findings(x))
@@ -47,38 +47,40 @@ def check_modality(
         budget = Budget.parse(text)
         fitting = [name for name in names if bounds(name, budget, modality)]
         if not fitting:
-            findings.append(f"{text}: no attack on {name_of(modality)} inputs bounds it")
+            findings.append(f"{text}: no attack on {name_of(modality)} inputs supports this budget")
         findings += [f"{text}, {finding}" for finding in _reaches(modality, network, x, budget)]
         findings += [
-            f"{text}, {name}: {found}" for name in fitting for found in _kept(modality, network, x, y, budget, name)
+            f"{text}, {name}: {finding}"
+            for name in fitting
+            for finding in _respects(modality, network, x, y, budget, name)
         ]
     conform(f"modality {name_of(modality)}", findings)
 
 
 def _reaches(modality: Modality, network: nn.Module, x: Tensor, budget: Budget) -> Iterator[str]:
-    """An input is its own point; points anywhere give allowed inputs of the same shape."""
-    whole = modality.prepared(x, budget, network)
-    reach = modality.reach(whole, budget)
-    if not torch.equal(reach.inputs(whole), whole):
-        yield "an input is not the input at its own point"
-    if not bool(reach.contains(whole).all()) or float(reach.distance(whole).abs().max()) > 0:
-        yield "an input is not within the budget of itself, or not at distance 0"
+    """An input maps to itself, and any point maps to a valid input of the same shape."""
+    prepared = modality.prepared(x, budget, network)
+    reach = modality.reach(prepared, budget)
+    if not torch.equal(reach.inputs(prepared), prepared):
+        yield "an input does not map to itself"
+    if not bool(reach.contains(prepared).all()) or float(reach.distance(prepared).abs().max()) > 0:
+        yield "an input is not within the budget around itself, or not at distance 0 from itself"
     if reach.budget.norm in NORMS:
-        anywhere = torch.rand(whole.shape, generator=torch.Generator().manual_seed(0)).to(whole)
-        if not bool(reach.contains(reach.inputs(reach.budget.project(anywhere, whole))).all()):
-            yield "a point within the budget gives an input that is not allowed"
+        anywhere = torch.rand(prepared.shape, generator=torch.Generator().manual_seed(0)).to(prepared)
+        if not bool(reach.contains(reach.inputs(reach.budget.project(anywhere, prepared))).all()):
+            yield "a point within the budget maps to an invalid input"
 
 
-def _kept(modality: Modality, network: nn.Module, x: Tensor, y: Tensor, budget: Budget, name: str) -> Iterator[str]:
-    """What one attack makes of the inputs."""
-    whole = modality.prepared(x, budget, network)
-    before = whole.clone()
-    target = Target(network, kind_of(network, whole), name=name, modality=modality)
+def _respects(modality: Modality, network: nn.Module, x: Tensor, y: Tensor, budget: Budget, name: str) -> Iterator[str]:
+    """The results of one attack are valid, within the budget, and leave the inputs unchanged."""
+    prepared = modality.prepared(x, budget, network)
+    before = prepared.clone()
+    target = Target(network, kind_of(network, prepared), name=name, modality=modality)
     plan = Plan(name, DRAWS, dict(registry.get("attacks", name).facts["quick"]))
-    perturbed, _ = perturb(target, plan, budget, whole, y, checked=False)
+    perturbed, _ = perturb(target, plan, budget, prepared, y, checked=False)
     try:
         check_contract(name, perturbed, modality.reach(before, budget), budget)
     except AttackError as error:
         yield "; ".join([str(error), *error.findings])
-    if not torch.equal(whole, before):
+    if not torch.equal(prepared, before):
         yield "it changes its inputs in place"

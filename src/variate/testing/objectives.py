@@ -1,4 +1,4 @@
-"""Conformance of an objective: a finite scalar whose gradient reaches what it should train."""
+"""Conformance suite for objectives: a finite scalar whose gradient reaches the parameters it should train."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from variate.training.defense import defended
 from variate.training.recipe import Recipe
 from variate.training.wiring import SUM, wire
 
-SMALL = 0.01  # scales so small that a term that guards them must act
+SMALL = 0.01  # scales small enough that a term that protects them must act
 
 
 def check_objective(name: str) -> None:
-    """Whether a registered objective keeps its promises. Raises ``AssertionError`` with everything it does not keep.
+    """Check that a registered objective conforms. Raises ``AssertionError`` with every violation.
 
     Args:
-        name: of the objective; its fact ``needs`` decides what is expected. One that needs the distribution must reach
-            every scale; one that needs layers, every parameter that the defense which uses it has put in, and it must
-            say so where they are missing; any other every scale and every mean, and it must work on a deterministic
-            network too.
+        name: name of the objective; its fact ``needs`` decides what is expected. An objective that needs the
+            distribution must reach every scale. One that needs layers must reach every parameter added by the defense
+            that uses it, and must raise ``UsageError`` without them. Any other must reach every scale and every mean,
+            and must also work on a deterministic network.
 
     Example:
         >>> check_objective("cross-entropy")
@@ -43,23 +43,23 @@ def check_objective(name: str) -> None:
         return
     random = randomize(_network(), scale=SMALL)
     scales = {id(scale) for scale in scale_parameters(random)}
-    everything = [name for name, _ in random.named_parameters()]
+    all_parameters = [name for name, _ in random.named_parameters()]
     only_scales = [name for name, parameter in random.named_parameters() if id(parameter) in scales]
-    findings = [*_findings(name, random, only_scales if needs == "distribution" else everything)]
+    findings = [*_findings(name, random, only_scales if needs == "distribution" else all_parameters)]
     if needs != "distribution":
         findings += _findings(name, _network(), [name for name, _ in _network().named_parameters()])
     conform(f"objective {name}", findings)
 
 
 def _network() -> nn.Module:
-    """Smooth, so that a gradient of zero means that nothing was reached; the same weights at every call."""
+    """A smooth network, so that a zero gradient means an unreached parameter; every call gives the same weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 3))
 
 
 def _layer_findings(name: str) -> Iterator[str]:
-    """Whether the objective reaches the layers of the defense that uses it, and is a usage error without them."""
+    """The objective reaches the layers of the defense that uses it, and raises ``UsageError`` without them."""
     used = False
     for user in registry.entries("defenses"):
         plain = _convolutional()
@@ -70,32 +70,32 @@ def _layer_findings(name: str) -> Iterator[str]:
         used = True
         added = [n for n, parameter in network.named_parameters() if id(parameter) not in before]
         if not added:
-            yield f"the defense {user} puts no parameter into a network that it could reach"
+            yield f"the defense {user} adds no parameters for it to reach"
         yield from _findings(name, network, added)
     if not used:
-        yield "no registered defense uses it, so no network has the layers that it needs"
+        yield "no registered defense uses it, so no network has the layers it needs"
     try:
         _value(name, _convolutional(), torch.rand(2, 1, 4, 4), torch.arange(2))
-        yield "on a network without its layers it is no UsageError"
+        yield "on a network without its layers it does not raise UsageError"
     except UsageError:
         pass
 
 
 def part_names(objective: str) -> list[str]:
-    """The names of the objectives that an objective's text is the sum of."""
+    """Names of the terms of an objective written as a sum."""
     return [re.split(r"[:(]", part.strip())[0] for part in SUM.split(objective)]
 
 
 def _convolutional() -> nn.Module:
-    """Every layer of a kind that a defense could act on; the same weights at every call."""
+    """A network with every kind of layer a defense may modify; every call gives the same weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         head = nn.Sequential(nn.Linear(8 * 16, 5), nn.Tanh(), nn.Linear(5, 3))
         return nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.Tanh(), nn.Flatten(), head)
 
 
-def _findings(name: str, network: nn.Module, wanted: list[str]) -> Iterator[str]:
-    """Whether the objective is a finite scalar on ``network``, and its gradient reaches all of ``wanted``."""
+def _findings(name: str, network: nn.Module, required: list[str]) -> Iterator[str]:
+    """The objective is a finite scalar on ``network``, and its gradient reaches every parameter in ``required``."""
     kind = "random" if isinstance(network, RandomNetwork) else "deterministic"
     x = torch.linspace(0.1, 0.9, 6 * 16).view(6, 1, 4, 4)
     before = x.clone()
@@ -110,12 +110,12 @@ def _findings(name: str, network: nn.Module, wanted: list[str]) -> Iterator[str]
     for parameter, gradient in zip(parameters, gradients, strict=True):
         if gradient is not None and not bool(gradient.isfinite().all()):
             yield f"on a {kind} network the gradient of {parameter} is not finite"
-        elif parameter in wanted and (gradient is None or not bool(gradient.any())):
+        elif parameter in required and (gradient is None or not bool(gradient.any())):
             yield f"on a {kind} network no gradient reaches {parameter}"
 
 
 def _value(name: str, network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """The objective on a batch, given what it needs, half way through a training."""
+    """The objective on a batch, half way through training."""
     recipe = Recipe(name, budget="linf:0.05", attack_steps=2)
     clock = Clock(examples=len(x), total=2, step=1)
     stream = Stream("train", 0)

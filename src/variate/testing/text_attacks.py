@@ -1,4 +1,4 @@
-"""Conformance of an attack on texts, on a linear model of words, whose best replacements are known."""
+"""Conformance suite for attacks on texts, on a linear bag-of-words model whose best replacements are known."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ LETTERS = "abcde"
 WORDS = ("<pad>", "<unk>", *(first + second for first in LETTERS for second in LETTERS))
 TEXT = Text(WORDS, tuple(() if i < 2 else tuple(2 + (i - 2 + step) % 25 for step in (3, 7, 11, 16)) for i in range(27)))
 LENGTH, DRAWS = 6, 2
-SHARES = {"gradient": 0.95, "scores": 0.95, "labels": 0.02}  # of the margin that the best replacements take
+SHARES = {"gradient": 0.95, "scores": 0.95, "labels": 0.02}  # minimum fraction of the reachable margin loss
 
 
 class BagOfWords(nn.Module):
-    """The sum of the words' vectors, and a linear layer.
+    """A linear layer on the sum of the word vectors.
 
     Args:
         classes: number of logits.
@@ -43,7 +43,7 @@ class BagOfWords(nn.Module):
 
 
 def text_findings(entry: Entry, budget: Budget) -> Iterator[str]:
-    """Everything that an attack on texts does not keep, at a budget of words or characters."""
+    """All violations of an attack on texts, with a budget of words or characters."""
     for network in (_model(3), randomize(_model(3), scale=0.2)):
         x, y = _texts(), torch.arange(4) % 3
         before = x.clone()
@@ -62,7 +62,7 @@ def text_findings(entry: Entry, budget: Budget) -> Iterator[str]:
         access = entry.facts["access"]
         forwards, backwards = oracle.queries.forwards, oracle.queries.backwards
         if any((forwards > 0) != (access != "none")) or any((backwards > 0) != (access == "gradient")):
-            yield f"its access is {access}, and it made {forwards} forward, {backwards} backward passes"
+            yield f"its access is {access}, but it made {forwards} forward and {backwards} backward passes"
     yield from _takes_its_share(entry, budget)
     if entry.facts["targeted"]:
         yield from _comes_nearer(entry, budget)
@@ -71,44 +71,48 @@ def text_findings(entry: Entry, budget: Budget) -> Iterator[str]:
 def run_on_texts(
     entry: Entry, network: nn.Module, x: Tensor, y: Tensor, budget: Budget, *, aim: str | None = None
 ) -> tuple[Tensor, Oracle]:
-    """One attack on texts as an evaluation runs it."""
+    """Run one attack on texts as an evaluation does."""
     target = Target(network, kind_of(network, x), name=entry.name, modality=TEXT)
     return perturb(target, Plan(entry.name, DRAWS, {}, target=aim), budget, x, y, checked=False)
 
 
 def best_margin(model: BagOfWords, x: Tensor, y: Tensor, budget: Budget) -> Tensor:
-    """The least that the margin of two classes can become within a budget of words: shape (B,).
+    """The smallest margin of a two-class model within a budget of words or characters: shape (B,).
 
-    The margin is a sum over the words, so the best replacement of each word at each cost is known, and which of them
-    fit the budget is a knapsack: the most that the first words take, for every sum that they may cost.
+    The margin is a sum over words, so the best replacement of each word at each cost is known. Selecting replacements
+    within the budget is a knapsack problem: the largest reduction by the first words, for every total cost.
 
     Args:
-        model: of two classes.
+        model: a model with two classes.
         x: inputs, shape (B, T, 1).
         y: labels, shape (B,).
-        budget: of words or characters.
+        budget: a budget of words or characters.
     """
     with torch.no_grad():
         candidates, costs = TEXT.swaps(budget.norm)
         ids = ids_of(x)
-        sign = 1.0 - 2.0 * y.double()  # of the first logit less the second
-        worth = model.tokens.embedding.weight @ (model.head.weight[0] - model.head.weight[1])  # (V,)
-        own = sign[:, None] * worth[ids]  # (B, T)
-        options = candidates[ids]  # (B, T, C)
-        gains = (own[..., None] - sign[:, None, None] * worth[options.clamp(min=0)]).clamp(min=0)  # (B, T, C)
-        gains = gains.masked_fill((options < 0) | (ids == PADDING)[..., None], 0)
-        taken = gains.new_zeros(len(x), int(budget.size) + 1)
-        for place in range(ids.shape[1]):
-            before = taken.clone()
+        sign = 1.0 - 2.0 * y.double()  # sign of the label in first logit - second logit
+        word_logits = model.tokens.embedding.weight @ (model.head.weight[0] - model.head.weight[1])  # (V,)
+        contributions = sign[:, None] * word_logits[ids]  # (B, T)
+        candidate_ids = candidates[ids]  # (B, T, C)
+        gains = (contributions[..., None] - sign[:, None, None] * word_logits[candidate_ids.clamp(min=0)]).clamp(
+            min=0
+        )  # (B, T, C)
+        gains = gains.masked_fill((candidate_ids < 0) | (ids == PADDING)[..., None], 0)
+        reduction = gains.new_zeros(len(x), int(budget.size) + 1)
+        for position in range(ids.shape[1]):
+            previous = reduction.clone()
             for cost in sorted(set(costs.flatten().tolist())):
-                best = gains[:, place].masked_fill(costs[ids[:, place]] != cost, 0).amax(1)
-                if 0 < cost < taken.shape[1]:
-                    taken[:, cost:] = torch.maximum(taken[:, cost:], before[:, : -cost or None] + best[:, None])
-        return signed_margin(model, x, y) - taken[:, -1]
+                best = gains[:, position].masked_fill(costs[ids[:, position]] != cost, 0).amax(1)
+                if 0 < cost < reduction.shape[1]:
+                    reduction[:, cost:] = torch.maximum(
+                        reduction[:, cost:], previous[:, : -cost or None] + best[:, None]
+                    )
+        return signed_margin(model, x, y) - reduction[:, -1]
 
 
 def signed_margin(model: BagOfWords, x: Tensor, y: Tensor) -> Tensor:
-    """The logit of the label less the other of two: shape (B,)."""
+    """The logit of the label minus the other of two logits: shape (B,)."""
     with torch.no_grad():
         logits = model(x)
         margin: Tensor = logits.gather(1, y[:, None])[:, 0] - logits.gather(1, 1 - y[:, None])[:, 0]
@@ -121,14 +125,14 @@ def _takes_its_share(entry: Entry, budget: Budget) -> Iterator[str]:
         y = model(x).argmax(1)
     wide = budget.with_size("3") if entry.facts["access"] != "labels" else budget.with_size(str(LENGTH))
     perturbed, _ = run_on_texts(entry, model, x, y, wide)
-    start, found, best = (
+    start, end, best = (
         signed_margin(model, x, y),
         signed_margin(model, perturbed, y),
         best_margin(model, x, y, wide),
     )
-    share = float(((start - found) / (start - best)).mean())
+    share = float(((start - end) / (start - best)).mean())
     if not share >= SHARES[entry.facts["access"]]:
-        yield f"on a linear model of words it takes only {share:.1%} of the margin that the best replacements take"
+        yield f"on a bag-of-words model it removes only {share:.1%} of the margin that the best replacements remove"
 
 
 def _comes_nearer(entry: Entry, budget: Budget) -> Iterator[str]:
@@ -140,7 +144,7 @@ def _comes_nearer(entry: Entry, budget: Budget) -> Iterator[str]:
     with torch.no_grad():
         before, after = (model(inputs).log_softmax(1).gather(1, goal[:, None]).mean() for inputs in (x, perturbed))
     if not float(after) > float(before):
-        yield "aimed at another label, it brings the model no nearer to it"
+        yield "with a target label, it does not make the target more likely"
 
 
 def _model(classes: int) -> BagOfWords:

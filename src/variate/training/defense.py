@@ -22,8 +22,8 @@ def defended(text: str, network: nn.Module) -> tuple[nn.Module, str]:
     Raises:
         UsageError: for a defense or an option that does not exist, or that cannot be built into this network.
     """
-    name, given = parse(text, "a defense")
-    function = registry.get("defenses", name).load()
+    function = registry.get("defenses", parse(text, "a defense")[0]).load()
+    name, given = parse(text, "a defense", function)
     keywords = {n: p for n, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
     options: dict[str, Any] = {}
     for option, value in given.items():

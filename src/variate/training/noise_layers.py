@@ -1,4 +1,4 @@
-"""Layers that a defense puts around those of a network: noise whose size is learned, for objectives to ask about."""
+"""Layers that defenses wrap around those of a network: noise of learned size, which objectives read."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch.nn import functional as F
 
 
 class Surrounded(nn.Module):
-    """A layer with a module in front of it, behind it, or both; what else is asked of it, the layer answers.
+    """A layer with a module in front of it, behind it, or both; other attributes are those of the layer.
 
     Args:
-        layer: of the network, with one input.
-        front: what its input passes first.
-        behind: what its output passes last.
+        layer: a layer of the network with one input.
+        front: module applied to its input.
+        behind: module applied to its output.
     """
 
     def __init__(self, layer: nn.Module, *, front: nn.Module | None = None, behind: nn.Module | None = None) -> None:
@@ -26,7 +26,7 @@ class Surrounded(nn.Module):
         self.behind = behind
 
     def forward(self, x: Tensor) -> Tensor:
-        """The layer's output."""
+        """The output of the wrapped layer."""
         x = x if self.front is None else self.front(x)
         x = self.layer(x)
         return x if self.behind is None else self.behind(x)
@@ -43,13 +43,13 @@ class Surrounded(nn.Module):
 class LearnedNoise(nn.Module):
     """Gaussian noise with one learned standard deviation per channel, drawn once for the whole batch.
 
-    std = floor + softplus(rho). It is on in train and in eval mode.
+    std = floor + softplus(rho). The noise is on in train and in eval mode.
 
     Args:
-        like: a tensor of the type and on the device of the parameters.
-        channels: C.
-        std: at the start, above ``floor``.
-        floor: the least standard deviation, from 0.
+        like: a tensor with the dtype and device of the parameters.
+        channels: number of channels, C.
+        std: initial standard deviation, above ``floor``.
+        floor: smallest standard deviation, at least 0.
     """
 
     def __init__(self, like: Tensor, channels: int, *, std: float, floor: float) -> None:
@@ -63,20 +63,20 @@ class LearnedNoise(nn.Module):
         return self.floor + F.softplus(self.rho)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of shape (B, C, H, W), with noise."""
+        """Add noise to features of shape (B, C, H, W)."""
         return x + self.std * torch.randn(x.shape[1:], dtype=x.dtype, device=x.device)
 
 
 class CorrelatedNoise(nn.Module):
     """Gaussian noise with a learned covariance Sigma = L L^T, drawn once for the whole batch.
 
-    L is the lower triangle of a learned square; its entries start uniform between 0 and ``size``. It is on in train
-    and in eval mode.
+    L is the lower triangle of a learned square matrix whose entries start uniform between 0 and ``size``. The noise
+    is on in train and in eval mode.
 
     Args:
-        like: a tensor of the type and on the device of the parameters.
-        features: D.
-        size: of the largest entry of L at the start, above 0.
+        like: a tensor with the dtype and device of the parameters.
+        features: number of features, D.
+        size: largest initial entry of L, above 0.
     """
 
     def __init__(self, like: Tensor, features: int, *, size: float) -> None:
@@ -90,6 +90,6 @@ class CorrelatedNoise(nn.Module):
         return self.square.tril()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of shape (B, ..., D), with noise."""
+        """Add noise to features of shape (B, ..., D)."""
         noise = torch.randn(x.shape[-1], dtype=self.square.dtype, device=x.device)
         return x + self.factor @ noise

@@ -77,9 +77,10 @@ def build(architecture: str, facts: Facts) -> nn.Module:
     if names_code(architecture):
         function = registry.import_callable(architecture)
     else:
-        name, options = parse(architecture, "a network")
+        name, _ = parse(architecture, "a network")
         entry = registry.get("networks", name)
         function = entry.load()
+        options = parse(architecture, "a network", function)[1]
         if facts.kind not in entry.facts["modality"]:
             fitting = [e.name for e in registry.entries("networks").values() if facts.kind in e.facts["modality"]]
             raise UsageError(f"{architecture} takes no {facts.kind} inputs", expected=f"one of {', '.join(fitting)}")

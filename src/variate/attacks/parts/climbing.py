@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from variate.attacks.parts.broadcast import unsqueeze_to
 from variate.attacks.parts.score_queries import (
     SNAPSHOTS,
     best_of,
@@ -15,76 +16,77 @@ from variate.attacks.parts.score_queries import (
     probe,
     probes,
     repeats_of,
-    spread,
     values_of,
-    wait,
 )
 from variate.oracle.losses import Loss
 from variate.oracle.oracle import ScoreOracle
 
-LEAST = 4  # queries: two tell whether the network is random, two compare a candidate with the point
-SLOTS = 8  # candidates in a race at once
-DOUBT = 200  # queries after which one more victory is asked for, then 4 times as many, 9 times ...
+MIN_QUERIES = 4  # two queries test whether the network is random, two compare a candidate with the point
+SLOTS = 8  # candidates that race at the same time
+DOUBT = 200  # queries after which one more round is required to win; another after 4 times as many, 9 times ...
 
 
 class Moves(Protocol):
-    """Changes that may be tried. A move is a row of integers, and can be made from any point.
+    """The moves a search may try. A move is a row of integers and can be applied at any point.
 
     Attributes:
-        opposites: whether the moves of number 2 i and 2 i + 1 are opposite, so that the second is left out where the
-            first was taken.
+        opposites: whether moves 2 i and 2 i + 1 are opposite, so that the second is skipped after the first was
+            accepted.
     """
 
     @property
     def opposites(self) -> bool:
-        """Whether each move of an even number is followed by its opposite."""
+        """Whether each even-numbered move is followed by its opposite."""
         ...
 
     def propose(self, points: Tensor, rows: Tensor, tries: Tensor, progress: float) -> Tensor:
-        """The moves of given numbers.
+        """Return the moves with the given numbers.
 
         Args:
-            points: where to move from, shape (N, ...).
-            rows: the examples' numbers in the batch, shape (N,).
-            tries: the moves' numbers, shape (N, M).
-            progress: the share of the queries that is used.
+            points: the current points, shape (N, ...).
+            rows: index of each example in the batch, shape (N,).
+            tries: numbers of the moves, shape (N, M).
+            progress: fraction of the queries already used.
 
         Returns:
             Moves, int64, shape (N, M, F).
         """
 
     def make(self, points: Tensor, rows: Tensor, moves: Tensor) -> Tensor:
-        """The points after one move each, inside the budget: (N, ...), (N,) and (N, F) to (N, ...)."""
+        """Apply one move to each point, within the budget: (N, ...), (N,) and (N, F) to (N, ...)."""
 
 
 def climb(oracle: ScoreOracle, start: Tensor, y: Tensor, loss: Loss, moves: Moves, *, queries: int) -> Tensor:
-    """Moves that raise the averaged loss, one after another.
+    """Raise the averaged loss by accepting moves that improve it.
 
-    An example whose answers repeat is climbed greedily: a candidate that is better than the remembered value replaces
-    the point, until the loss is above 0. Where answers are random no value can be remembered, since the best of many
-    lucky draws would never be beaten again. There candidates race: the point and ``SLOTS`` candidates meet the
-    same draws in one query, a candidate collects its gains over the point in query after query, is dropped when
-    their sum is not above 0, and replaces the point after enough of them: 1 + sqrt(queries used / 200), since gains
-    shrink while the noise stays. Nothing stops early, and the last of several snapshots is chosen by averages.
+    Where an example's answers repeat, the search is greedy: a candidate that beats the remembered value replaces the
+    point, until the loss is above 0. Where answers are random, no value can be remembered: the best of many lucky draws
+    would never be beaten again. There, candidates race: the point and ``SLOTS`` candidates are evaluated under the same
+    draws in one query, and a candidate accumulates its gains over the point from query to query. It is dropped as soon
+    as their sum is not above 0, and replaces the point after 1 + sqrt(queries used / 200) queries; the number grows
+    because gains shrink while the noise stays. Nothing stops early, and averaged losses select the best of several
+    snapshots.
 
     Args:
-        oracle: gives averaged losses.
-        start: inputs to begin at, shape (B, ...).
+        oracle: returns averaged losses.
+        start: initial inputs, shape (B, ...).
         y: labels, shape (B,).
-        loss: to raise; above 0 is adversarial.
-        moves: what may be tried.
-        queries: the most inputs to ask about, for each example; from ``LEAST``.
+        loss: the loss to maximize; above 0 means adversarial.
+        moves: the moves to try.
+        queries: maximum number of inputs queried per example, at least ``MIN_QUERIES``.
 
     Returns:
         Inputs, shape (B, ...).
     """
-    times = probes(queries)
-    value, exact = probe(oracle, start, y, loss, times)
+    repeats = probes(queries)
+    value, exact = probe(oracle, start, y, loss, repeats)
     rows = torch.arange(len(start), device=start.device)
-    found = start.clone()
-    found[exact] = _greedy(oracle, start[exact], value[exact], y[exact], loss, moves, rows[exact], queries - times)
-    found[~exact] = _race(oracle, start[~exact], y[~exact], loss, moves, rows[~exact], queries - times)
-    return found
+    perturbed = start.clone()
+    perturbed[exact] = _greedy(
+        oracle, start[exact], value[exact], y[exact], loss, moves, rows[exact], queries - repeats
+    )
+    perturbed[~exact] = _race(oracle, start[~exact], y[~exact], loss, moves, rows[~exact], queries - repeats)
+    return perturbed
 
 
 def _greedy(
@@ -97,20 +99,20 @@ def _greedy(
     rows: Tensor,
     queries: int,
 ) -> Tensor:
-    """Every candidate that is better than the remembered value is taken, until the loss is above 0."""
+    """Accept every candidate that beats the remembered value, until the loss is above 0."""
     tries = torch.zeros_like(rows)
     for used in range(queries):
         active = (value <= 0).nonzero()[:, 0]
         if not len(active):
-            wait(oracle, points, y, loss, queries - used)
+            oracle.skip(queries - used)  # the race of the others meets the same draws as without these
             break
-        now, whose = points[active], rows[active]
-        move = moves.propose(now, whose, tries[active, None], used / queries)[:, 0]  # (A, F)
-        candidate = moves.make(now, whose, move)
-        reached = oracle.loss(candidate, y[active], loss, rows=whose)
-        better = reached > value[active]
-        points[active] = torch.where(spread(better, now), candidate, now)
-        value[active] = torch.where(better, reached, value[active])
+        current, active_rows = points[active], rows[active]
+        move = moves.propose(current, active_rows, tries[active, None], used / queries)[:, 0]  # (A, F)
+        candidate = moves.make(current, active_rows, move)
+        candidate_value = oracle.loss(candidate, y[active], loss, rows=active_rows)
+        better = candidate_value > value[active]
+        points[active] = torch.where(unsqueeze_to(better, current), candidate, current)
+        value[active] = torch.where(better, candidate_value, value[active])
         skipped = better & (tries[active] % 2 == 0) if moves.opposites else torch.zeros_like(better)
         tries[active] += 1 + skipped.long()
     return points
@@ -119,31 +121,30 @@ def _greedy(
 def _race(
     oracle: ScoreOracle, points: Tensor, y: Tensor, loss: Loss, moves: Moves, rows: Tensor, queries: int
 ) -> Tensor:
-    """Candidates collect gains over the point under the same draws, and replace it after enough of them."""
+    """Let candidates accumulate gains over the point under the same draws, and accept those that keep gaining."""
     slots = min(SLOTS, max(1, queries // 4))
     repeats = repeats_of(queries)
     rounds = (queries - repeats * SNAPSHOTS) // (slots + 1)
     if not len(rows):
-        wait(oracle, points, y, loss, rounds + repeats)
         return points
     free = torch.ones(len(rows), slots, dtype=torch.bool, device=points.device)
-    tries, seen = torch.zeros_like(rows), torch.zeros_like(free, dtype=torch.long)
+    tries, rounds_raced = torch.zeros_like(rows), torch.zeros_like(free, dtype=torch.long)
     gains = points.new_zeros(free.shape)
     move, snapshots = None, []
-    for number in range(rounds):
-        fresh = moves.propose(points, rows, tries[:, None] + free.cumsum(1) - free.long(), number / rounds)
-        move = fresh if move is None else torch.where(free[..., None], fresh, move)  # (N, slots, F)
+    for step in range(rounds):
+        proposed = moves.propose(points, rows, tries[:, None] + free.cumsum(1) - free.long(), step / rounds)
+        move = proposed if move is None else torch.where(free[..., None], proposed, move)  # (N, slots, F)
         tries += free.sum(1)
         values = values_of(oracle, _field(points, rows, moves, move), y, loss, rows)  # (N, 1 + slots)
         gains = gains.masked_fill(free, 0.0) + values[:, 1:] - values[:, :1]
-        seen = seen.masked_fill(free, 0) + 1
-        won = (gains > 0) & (seen > isqrt(number * (slots + 1) // DOUBT))
-        for slot in range(slots):  # gains of several winners add up, nearly, where they change other values
+        rounds_raced = rounds_raced.masked_fill(free, 0) + 1
+        won = (gains > 0) & (rounds_raced > isqrt(step * (slots + 1) // DOUBT))
+        for slot in range(slots):  # several winners change mostly different values, so their gains nearly add up
             winners = won[:, slot].nonzero()[:, 0]
             if len(winners):
                 points[winners] = moves.make(points[winners], rows[winners], move[winners, slot])
         free = won | ~(gains > 0)
-        if is_snapshot(number, rounds):
+        if is_snapshot(step, rounds):
             snapshots.append(points.clone())
     return best_of(oracle, snapshots[::-1], y, loss, rows=rows, repeats=repeats)
 

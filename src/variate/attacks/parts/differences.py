@@ -1,4 +1,4 @@
-"""Gradients from differences of scores, and the ascent along them."""
+"""Gradient ascent with gradients estimated from differences of scores."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from variate.attacks.parts.broadcast import unsqueeze_to
 from variate.attacks.parts.score_queries import (
     SNAPSHOTS,
     best_of,
@@ -14,9 +15,7 @@ from variate.attacks.parts.score_queries import (
     probe,
     probes,
     repeats_of,
-    spread,
     values_of,
-    wait,
 )
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
@@ -26,19 +25,23 @@ from variate.oracle.oracle import ScoreOracle
 Step = Callable[[Tensor, Tensor, Tensor], Tensor]  # points (N, ...), gradients (N, ...), rows (N,) to new points
 
 
-def steps_within(attack: str, queries: int, asked: int) -> int:
-    """How many steps of so many inputs each a number of queries pays for. Raises ``UsageError`` where it is none.
+def steps_within(attack: str, queries: int, step_queries: int) -> int:
+    """Return the number of steps that fit into a number of queries. Raises ``UsageError`` if not even one fits.
 
     Args:
-        attack: the attack's name, for the error.
-        queries: the most inputs to ask about, for each example.
-        asked: inputs in one step.
+        attack: name of the attack, for the error message.
+        queries: maximum number of inputs queried per example.
+        step_queries: number of inputs queried per step.
     """
-    steps = (queries - probes(queries) - SNAPSHOTS * repeats_of(queries)) // asked
+    steps = (queries - probes(queries) - SNAPSHOTS * repeats_of(queries)) // step_queries
     if steps < 1:
-        least = next(n for n in range(asked, 2 * asked + 100) if n - probes(n) - SNAPSHOTS * repeats_of(n) >= asked)
+        least = next(
+            n
+            for n in range(step_queries, 2 * step_queries + 100)
+            if n - probes(n) - SNAPSHOTS * repeats_of(n) >= step_queries
+        )
         raise UsageError(
-            f"{attack} cannot take a step of {asked} queries with {queries}",
+            f"{queries} queries are too few for {attack}, whose steps take {step_queries} each",
             expected=f"at least {least} queries, or fewer samples",
         )
     return steps
@@ -57,41 +60,39 @@ def ascend(
     directions: Callable[[int], Tensor],
     step: Step,
 ) -> Tensor:
-    """Steps along gradients that are estimated from pairs of inputs on both sides of the point.
+    """Gradient ascent with gradients estimated from pairs of inputs on both sides of the point.
 
-    g = mean over n of (loss(x + radius * d_n) - loss(x - radius * d_n)) * d_n / (2 * radius), the inputs cut to [0, 1].
-    The point and all its neighbors meet the same draws in one query, so that the noise of a draw cancels in the
-    differences. An example whose answers repeat rests once its loss is above 0; of any other, averages choose among
-    four snapshots at the end.
+    g = mean over n of (loss(x + radius * d_n) - loss(x - radius * d_n)) * d_n / (2 * radius), with inputs clipped to
+    [0, 1]. The point and all its neighbors are evaluated under the same draws in one query, so the noise of the draws
+    cancels in the differences. Where an example's answers repeat, it stops once its loss is above 0; otherwise averaged
+    losses select the best of four snapshots at the end.
 
     Args:
-        oracle: gives averaged losses.
+        oracle: returns averaged losses.
         x: inputs, shape (B, ...).
         y: labels, shape (B,).
-        loss: to raise; above 0 is adversarial.
+        loss: the loss to maximize; above 0 means adversarial.
         budget: the norm and the size.
-        queries: the most inputs to ask about, for each example.
-        steps: how many steps, from ``steps_within``.
-        radius: of the differences.
-        directions: of a step's number: shape (B, n, ...).
-        step: from points and gradients to new points, which are then projected.
+        queries: maximum number of inputs queried per example.
+        steps: number of steps, as computed by ``steps_within``.
+        radius: step size of the finite differences.
+        directions: maps the index of a step to directions of shape (B, n, ...).
+        step: maps points and gradients to new points, which are then projected.
 
     Returns:
         Inputs inside the budget and [0, 1], shape (B, ...).
     """
     _, exact = probe(oracle, x, y, loss, probes(queries))
-    points, rests = x.clone(), torch.zeros_like(exact)
+    points, done = x.clone(), torch.zeros_like(exact)
     snapshots = []
-    for number in range(steps):
-        rows = (~rests).nonzero()[:, 0]
-        if not len(rows):
-            wait(oracle, x, y, loss, 1)
-        else:
-            value, gradient = _estimate(oracle, points[rows], y[rows], loss, radius, directions(number)[rows], rows)
-            rests[rows] = exact[rows] & (value > 0)
+    for index in range(steps):
+        rows = (~done).nonzero()[:, 0]
+        if len(rows):
+            value, gradient = _estimate(oracle, points[rows], y[rows], loss, radius, directions(index)[rows], rows)
+            done[rows] = exact[rows] & (value > 0)
             moved = budget.project(step(points[rows], gradient, rows), x[rows])
-            points[rows] = torch.where(spread(rests[rows], moved), points[rows], moved)
-        if is_snapshot(number, steps):
+            points[rows] = torch.where(unsqueeze_to(done[rows], moved), points[rows], moved)
+        if is_snapshot(index, steps):
             snapshots.append(points[~exact])
     rows = (~exact).nonzero()[:, 0]
     points[rows] = best_of(oracle, snapshots[::-1], y[rows], loss, rows=rows, repeats=repeats_of(queries))
@@ -101,7 +102,7 @@ def ascend(
 def _estimate(
     oracle: ScoreOracle, points: Tensor, y: Tensor, loss: Loss, radius: float, directions: Tensor, rows: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The loss of each point, shape (N,), and its gradient estimated along directions of shape (N, n, ...)."""
+    """Loss of each point, shape (N,), and its gradient estimated along directions of shape (N, n, ...)."""
     pairs = [points[:, None] + side * radius * directions for side in (1, -1)]
     values = values_of(oracle, torch.cat([points[:, None], *pairs], 1).clamp(0.0, 1.0), y, loss, rows)  # (N, 1 + 2 n)
     above, below = values[:, 1:].chunk(2, 1)  # (N, n)

@@ -1,4 +1,4 @@
-"""Choosing among candidates by scores averaged over draws that are the same for all."""
+"""Selecting the best of several candidates by scores averaged over draws that are the same for all."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from torch import Tensor
 from variate.oracle.losses import Loss
 from variate.oracle.oracle import ScoreOracle
 
-WON = 1e3  # what an answer that the attacker wants counts beside any loss
+WON = 1e3  # bonus for a successful answer, larger than any loss
 
 
-def best_of(oracle: ScoreOracle, candidates: Tensor, y: Tensor, rank: Loss, rows: Tensor | None = None) -> Tensor:
-    """The number of each example's candidate of the highest averaged rank: (R, B, ...) to (B,); of equals the first.
+def best_index(oracle: ScoreOracle, candidates: Tensor, y: Tensor, rank: Loss, rows: Tensor | None = None) -> Tensor:
+    """Index of the candidate with the highest averaged rank, the first of equals: (R, B, ...) to (B,).
 
-    All candidates are put to one query, so to the same draws.
+    All candidates are evaluated in one query, and so under the same draws.
 
     Args:
-        oracle: gives the averaged ranks.
-        candidates: R for each example, shape (R, B, ...).
+        oracle: returns averaged ranks.
+        candidates: R candidates per example, shape (R, B, ...).
         y: labels, shape (B,).
-        rank: such as ``ranked`` makes of a loss.
-        rows: the examples in the batch of the oracle; in order without it.
+        rank: the score to average, such as a loss wrapped by ``ranked``.
+        rows: indices of the examples in the oracle's batch, shape (B,); all of them, in order, if None.
     """
     count, examples = candidates.shape[:2]
-    whose = torch.arange(examples) if rows is None else rows
-    ranks = oracle.loss(candidates.flatten(0, 1), y.repeat(count), rank, rows=whose.repeat(count))  # (R * B,)
+    all_rows = torch.arange(examples) if rows is None else rows
+    ranks = oracle.loss(candidates.flatten(0, 1), y.repeat(count), rank, rows=all_rows.repeat(count))  # (R * B,)
     return ranks.view(count, examples).argmax(0)
 
 
 def ranked(loss: Loss, *, aimed: bool = False) -> Loss:
-    """The share of draws that answer what the attacker wants comes first, then the loss.
+    """Rank by the fraction of draws that the attack fools, then by the loss.
 
     Args:
         loss: breaks ties.
-        aimed: whether the labels are those to reach, rather than those to leave.
+        aimed: whether the labels are targets to reach, rather than labels to avoid.
     """
 
     def rank(logits: Tensor, y: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How step sizes fall."""
+"""Step size schedules."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import math
 
 
 def cosine(first: float, last: float, step: int, steps: int) -> float:
-    """From the first value at step 0 to the last at the number of steps, along half a cosine."""
+    """Decay from ``first`` at step 0 to ``last`` at step ``steps`` along half a cosine."""
     return last + (first - last) * (1 + math.cos(math.pi * step / steps)) / 2

@@ -1,4 +1,4 @@
-"""Where attacks begin."""
+"""Starting points of attacks."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from variate.oracle.randomness import Coins
 
 
 def in_ball(coins: Coins, x: Tensor, budget: Budget, purpose: str) -> Tensor:
-    """A uniform point of the ball around 0, the same for an example in any batch: shape (B, ...).
+    """A uniform point in the ball around 0; it does not depend on the rest of the batch: shape (B, ...).
 
-    In l1 from exponential variates, in l2 from normal ones (Barthe et al. 2005, "A probabilistic approach to the
-    geometry of the l_p^n-ball").
+    Drawn from exponential variates in l1 and from normal ones in l2 (Barthe et al. 2005, "A probabilistic approach to
+    the geometry of the l_p^n-ball").
 
     Args:
-        coins: the attacker's.
+        coins: the attacker's random numbers.
         x: inputs, shape (B, ...).
         budget: linf, l2 or l1.
-        purpose: another one gives another point.
+        purpose: name of the random numbers; another name gives another point.
     """
     shape = x.shape[1:]
     if budget.norm == "linf":

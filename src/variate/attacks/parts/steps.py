@@ -1,4 +1,4 @@
-"""What an attack may be told to take."""
+"""Validation of counts that attacks take as options."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from variate.errors import UsageError
 
 
 def check_steps(attack: str, **counts: int) -> None:
-    """Whether every count (steps, restarts, queries) is 1 or more. Raises ``UsageError``."""
-    for what, count in counts.items():
+    """Check that every count (steps, restarts, tries) is at least 1. Raises ``UsageError``."""
+    for name, count in counts.items():
         if count < 1:
-            raise UsageError(f"{attack} cannot take {count} {what}", expected="at least 1")
+            raise UsageError(f"{attack} cannot take {count} {name}", expected="at least 1")

@@ -1,4 +1,4 @@
-"""Text files of rows and columns, as they are: names, cells, and the line that each row begins in."""
+"""CSV files as text: column names, cells, and the line number of each row."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pathlib import Path
 from variate.errors import DataError
 
 DELIMITERS = (",", ";", "\t", "|")
-MISSING = {"", "na", "n/a", "nan", "null", "?"}  # cells that hold no value, in any case of letters
-SHOWN = 5  # findings of one kind
+MISSING = {"", "na", "n/a", "nan", "null", "?"}  # lower-case cells that count as missing
+SHOWN = 5  # findings of one kind in an error
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Sheet:
     """The rows of one file.
 
     Attributes:
-        path: of the file.
-        names: of the columns.
-        rows: the cells of every row, without the blanks around them.
-        lines: the number in the file of the line in which each row ends.
+        path: path of the file.
+        names: names of the columns.
+        rows: cells of every row, stripped of surrounding blanks.
+        lines: line number in the file at which each row ends.
     """
 
     path: Path
@@ -35,13 +35,13 @@ class Sheet:
     lines: Sequence[int]
 
     def column(self, name: str) -> list[str]:
-        """The cells of one column. Raises ``DataError`` where there is none of that name."""
+        """The cells of one column. Raises ``DataError`` if there is no such column."""
         self.require([name])
-        place = self.names.index(name)
-        return [row[place] for row in self.rows]
+        index = self.names.index(name)
+        return [row[index] for row in self.rows]
 
     def require(self, names: Sequence[str]) -> None:
-        """Whether there are columns of these names. Raises ``DataError``."""
+        """Check that columns of these names exist. Raises ``DataError``."""
         absent = [name for name in names if name not in self.names]
         if absent:
             raise DataError(
@@ -50,7 +50,7 @@ class Sheet:
             )
 
     def refuse_missing(self, names: Sequence[str]) -> None:
-        """Whether every cell of these columns holds a value. Raises ``DataError`` with the columns and the counts."""
+        """Check that these columns have no missing values. Raises ``DataError`` with the columns and the counts."""
         findings = []
         for name in names:
             lines = [line for cell, line in zip(self.column(name), self.lines, strict=True) if is_missing(cell)]
@@ -60,42 +60,43 @@ class Sheet:
             raise DataError(
                 f"{self.path} has missing values",
                 findings=findings,
-                expected="a value in every cell; empty, NA, N/A, NaN, null and ? are none",
-                todo="drop the rows, leave the columns out (drop in the declaration), or fill the values in",
+                expected="a value in every cell; empty cells, NA, N/A, NaN, null and ? count as missing",
+                todo="drop the rows, drop the columns (drop in the declaration), or fill in the values",
             )
 
 
 def is_missing(cell: str) -> bool:
-    """Whether a cell holds no value."""
+    """Whether a cell has no value."""
     return cell.lower() in MISSING
 
 
 def read_csv(path: Path, delimiter: str | None = None) -> Sheet:
-    """The rows of a file with a header, plain or compressed (``.gz``), in UTF-8.
+    """Read a file with a header, plain or compressed (``.gz``), in UTF-8.
 
     Args:
-        path: of the file.
-        delimiter: between cells; without one, that of comma, semicolon, tab and bar that the header has most of.
+        path: path of the file.
+        delimiter: delimiter of cells; by default whichever of comma, semicolon, tab and bar is most frequent in the
+            header.
 
     Raises:
-        DataError: for a file that is not there, is not text, has no rows, names a column twice, or has rows that are
-            longer or shorter than its header.
+        DataError: if the file is missing, is not text, has no rows, has two columns of one name, or has rows longer or
+            shorter than its header.
     """
     text = _text(path)
     header = text.partition("\n")[0]
-    between = delimiter or max(DELIMITERS, key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=between, strict=True)
+    separator = delimiter or max(DELIMITERS, key=header.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
-        read = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
+        lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
     except csv.Error as error:
         raise DataError(f"line {reader.line_num} of {path} cannot be read: {error}") from error
-    if len(read) < 2:
-        raise DataError(f"{path} has no rows", expected="a header with the columns' names, and rows")
-    names = tuple(read[0][1])
-    findings = [*_about_names(names), *_about_lengths(read[1:], len(names))]
+    if len(lines) < 2:
+        raise DataError(f"{path} has no rows", expected="a header of column names, then rows")
+    names = tuple(lines[0][1])
+    findings = [*_name_findings(names), *_length_findings(lines[1:], len(names))]
     if findings:
         raise DataError(f"{path} is not a table", findings=findings)
-    return Sheet(path, names, [row for _, row in read[1:]], [line for line, _ in read[1:]])
+    return Sheet(path, names, [row for _, row in lines[1:]], [line for line, _ in lines[1:]])
 
 
 def _text(path: Path) -> str:
@@ -107,10 +108,10 @@ def _text(path: Path) -> str:
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not text in UTF-8: {error}", todo="write it in UTF-8") from error
+        raise DataError(f"{path} is not UTF-8 text: {error}", todo="save it as UTF-8") from error
 
 
-def _about_names(names: Sequence[str]) -> Iterator[str]:
+def _name_findings(names: Sequence[str]) -> Iterator[str]:
     for name, count in Counter(names).items():
         if not name:
             yield "a column has no name"
@@ -118,9 +119,9 @@ def _about_names(names: Sequence[str]) -> Iterator[str]:
             yield f"{count} columns are named {name!r}"
 
 
-def _about_lengths(rows: Sequence[tuple[int, list[str]]], columns: int) -> Iterator[str]:
+def _length_findings(rows: Sequence[tuple[int, list[str]]], columns: int) -> Iterator[str]:
     odd = [(line, len(row)) for line, row in rows if len(row) != columns]
     for line, length in odd[:SHOWN]:
-        yield f"line {line} has {length} cells, and the header {columns}"
+        yield f"line {line} has {length} cells, but the header has {columns}"
     if len(odd) > SHOWN:
-        yield f"so have {len(odd) - SHOWN} others"
+        yield f"and {len(odd) - SHOWN} more lines"

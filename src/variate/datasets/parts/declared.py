@@ -1,4 +1,4 @@
-"""What a user declares of a table, in a TOML file of the same name beside it."""
+"""The user's declaration of a table, in a TOML file of the same name beside it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class _Strict(BaseModel):
 
 
 class Feature(_Strict):
-    """One feature: what is left out is read from the training split."""
+    """The declaration of one feature; anything omitted is inferred from the training split."""
 
     low: float | None = None
     high: float | None = None
-    step: float | None = Field(default=None, ge=0)  # 0: any value, though all that there are happen to be whole
+    step: float | None = Field(default=None, ge=0)  # 0: any value, even if all values happen to be whole
     unit: str = ""
     immutable: bool = False
     categorical: bool = False
@@ -28,7 +28,7 @@ class Feature(_Strict):
 
 
 class Declaration(_Strict):
-    """A whole table."""
+    """The declaration of a table."""
 
     label: str | None = None
     split: str | None = None
@@ -39,22 +39,22 @@ class Declaration(_Strict):
 
 
 def declaration_beside(path: Path) -> Declaration:
-    """What stands in ``NAME.toml`` beside ``NAME.csv`` or ``NAME.csv.gz``. Raises ``DataError``."""
-    beside = toml_of(path)
-    if not beside.is_file():
+    """Read ``NAME.toml`` beside ``NAME.csv`` or ``NAME.csv.gz``; empty if there is none. Raises ``DataError``."""
+    toml = toml_of(path)
+    if not toml.is_file():
         return Declaration()
     try:
-        return Declaration.model_validate(tomllib.loads(beside.read_text(encoding="utf-8")))
+        return Declaration.model_validate(tomllib.loads(toml.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{beside} is not a TOML file: {error}") from error
+        raise DataError(f"{toml} is not a TOML file: {error}") from error
     except ValidationError as error:
         raise DataError(
-            f"{beside} does not declare a table",
+            f"{toml} is not a valid declaration of a table",
             findings=[f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()],
-            expected=f"{', '.join(Declaration.model_fields)}; of a feature {', '.join(Feature.model_fields)}",
+            expected=f"the keys {', '.join(Declaration.model_fields)}; for a feature {', '.join(Feature.model_fields)}",
         ) from error
 
 
 def toml_of(path: Path) -> Path:
-    """Where the declaration of a table stands."""
+    """The path of the declaration of a table."""
     return path.with_name(path.name.removesuffix(".gz")).with_suffix(".toml")

@@ -1,4 +1,4 @@
-"""Data sets whose facts are known only once their files are read: read together, and kept until a file changes."""
+"""Data sets whose facts are only known once their files are read: both are cached until a file changes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from torch import Tensor
 
 from variate.datasets.info import About
 
-KEPT = 4  # data sets of one kind
+CACHED = 4  # data sets per loader
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A data set as it was read.
+    """A data set that was read.
 
     Attributes:
-        about: its facts.
-        splits: inputs, shape (N, ...), and labels, shape (N,), by the name of the split.
+        about: facts of the data set.
+        splits: inputs, shape (N, ...), and labels, shape (N,), by split.
     """
 
     about: About
@@ -28,25 +28,29 @@ class Loaded:
 
 
 def read_once(read: Callable[..., Loaded], *, beside: Callable[[Path], Path] | None = None) -> Callable[..., Loaded]:
-    """A reader that reads a place again only when it, a file in it, or the file ``beside`` it is written again.
+    """Cache a reader; it reads again only if its source or its options change.
 
-    Or with other options: they come after the place; those that name a file are watched like it.
+    The source counts as changed when it, a file in it, the file ``beside`` it, or a file named by an option is written.
+
+    Args:
+        read: called with the source, a file or folder, and the options.
+        beside: from the source to another file that the reader reads.
     """
 
-    @lru_cache(maxsize=KEPT)
-    def kept(place: Path, _changed: object, *options: Hashable) -> Loaded:
-        return read(place, *options)
+    @lru_cache(maxsize=CACHED)
+    def cached(source: Path, _changed: object, *options: Hashable) -> Loaded:
+        return read(source, *options)
 
     @wraps(read)
-    def reader(place: Path, *options: Hashable) -> Loaded:
-        named = [Path(one) for one in options if isinstance(one, str) and Path(one).is_file()]
-        watched = (place, *([beside(place)] if beside else []), *named)
-        return kept(place, tuple(_stamp(one) for one in watched), *options)
+    def reader(source: Path, *options: Hashable) -> Loaded:
+        option_files = [Path(path) for path in options if isinstance(path, str) and Path(path).is_file()]
+        watched = (source, *([beside(source)] if beside else []), *option_files)
+        return cached(source, tuple(_stamp(path) for path in watched), *options)
 
     return reader
 
 
-def _stamp(place: Path) -> tuple[int, int]:
-    """The latest change of a file or folder and of all that is in it, and the bytes; nothing where nothing is."""
-    told = [path.stat() for path in (place, *place.rglob("*")) if path.exists()]
-    return max((one.st_mtime_ns for one in told), default=0), sum(one.st_size for one in told)
+def _stamp(root: Path) -> tuple[int, int]:
+    """The latest modification time and the total size of a file, or of a folder and everything in it."""
+    stats = [path.stat() for path in (root, *root.rglob("*")) if path.exists()]
+    return max((stat.st_mtime_ns for stat in stats), default=0), sum(stat.st_size for stat in stats)

@@ -1,4 +1,4 @@
-"""From the cells of a table to rows in [0, 1] and what each column of them stands for."""
+"""Encode the cells of a table as rows in [0, 1], with a description of every column."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from variate.inputs.columns import MOST_STEPS, Column, columns_of
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 WHOLE = re.compile(r"[+-]?\d+")
-FEWEST = 10  # rows
-USUAL = "linf:0.1"
+MIN_ROWS = 10
+DEFAULT_BUDGET = "linf:0.1"
 Floats = NDArray[np.float64]
 
 
 def about_table(
     columns: Sequence[Column], x: Tensor, *, classes: int, budget: str, labels: Sequence[str] = ()
 ) -> About:
-    """The facts of a table, of which ``x``, shape (N, D), is the training split.
+    """The facts of a table whose training split is ``x``, shape (N, D).
 
-    The mean and std of a category's column are 0 and 1: networks take it as it is.
+    Columns of categories get mean 0 and std 1, so that networks do not normalize them.
     """
     numeric = torch.tensor([column.group is None for column in columns])
     std = x.std(0)
@@ -50,18 +50,18 @@ def about_table(
 
 
 def table_of(sheet: Sheet, declared: Declaration) -> Loaded:
-    """The rows of a file as a declaration, and where it says nothing the training split, has them.
+    """Encode the rows of a file as declared; anything not declared is inferred from the training split.
 
-    A value of another split beyond a range that is declared is an error; beyond one that is only that of the training
-    split it is set to its end, and how many were is kept in the details as ``clipped``.
+    Values outside a declared range are errors. Values of other splits outside the range of the training split are
+    clipped to it, and ``clipped`` in the details counts them.
 
     Raises:
-        DataError: with every finding, for missing values, values out of range or between steps, categories and labels
-            that the training split lacks, features that are constant there, and splits without rows.
+        DataError: for missing values, values out of range or between steps, categories and labels that are not in the
+            training split, features that are constant there, and empty splits; it lists every finding.
     """
     label = declared.label or sheet.names[-1]
-    given = [label, *([declared.split] if declared.split else []), *declared.drop, *declared.features]
-    sheet.require(given)
+    required = [label, *([declared.split] if declared.split else []), *declared.drop, *declared.features]
+    sheet.require(required)
     names = [name for name in sheet.names if name not in (label, declared.split, *declared.drop)]
     if not names:
         raise DataError(f"{sheet.path} has no features", findings=[f"its columns are {', '.join(sheet.names)}"])
@@ -73,31 +73,31 @@ def table_of(sheet: Sheet, declared: Declaration) -> Loaded:
         encoder.add(name, declared.features.get(name, Feature()))
     if encoder.findings:
         raise DataError(
-            f"{sheet.path} holds what its features do not allow",
+            f"{sheet.path} has values that its features do not allow",
             findings=encoder.findings,
-            expected="features as they are declared, or as the training split has them",
-            todo="declare the feature's range or categories in a TOML file of the same name, or drop it",
+            expected="values within the declared ranges and categories, or those of the training split",
+            todo="declare the feature's range or categories in a TOML file of the same name, or drop the feature",
         )
     columns = columns_of([column.as_json() for column in encoder.columns])
     x = torch.from_numpy(np.concatenate(encoder.values, 1)).to(torch.float32)
-    budget = Budget.parse(declared.budget or USUAL).text
+    budget = Budget.parse(declared.budget or DEFAULT_BUDGET).text
     about = about_table(columns, x[rows["train"]], classes=len(labels), budget=budget, labels=labels)
     if encoder.clipped:
         about = replace(about, details={**about.details, "clipped": encoder.clipped})
-    return Loaded(about, {split: (x[chosen], y[chosen]) for split, chosen in rows.items()})
+    return Loaded(about, {split: (x[indices], y[indices]) for split, indices in rows.items()})
 
 
 def _splits(sheet: Sheet, column: str | None) -> dict[SplitName, NDArray[np.int64]]:
-    """Which rows are in which split: by a column, or three to one to one of the one permutation."""
+    """Row indices of every split: from a column, or 60 %, 20 % and 20 % of the fixed permutation."""
     names = cast(tuple[SplitName, ...], get_args(SplitName))
     count = len(sheet.rows)
     if column is None:
-        if count < FEWEST:
-            raise DataError(f"{sheet.path} has {count} rows", expected=f"at least {FEWEST}")
-        order, part = permutation(count), count // 5
-        return {"train": order[2 * part :], "validation": order[part : 2 * part], "test": order[:part]}
+        if count < MIN_ROWS:
+            raise DataError(f"{sheet.path} has {count} rows", expected=f"at least {MIN_ROWS}")
+        order, fifth = permutation(count), count // 5
+        return {"train": order[2 * fifth :], "validation": order[fifth : 2 * fifth], "test": order[:fifth]}
     words = np.array(sheet.column(column))
-    findings = [f"{word!r} is none of them" for word in sorted({*words.tolist()} - {*names})[:SHOWN]]
+    findings = [f"{word!r} is not a split" for word in sorted({*words.tolist()} - {*names})[:SHOWN]]
     findings += [f"no row is in {name}" for name in names if not (words == name).any()]
     if findings:
         expected = ", ".join(names)
@@ -108,30 +108,30 @@ def _splits(sheet: Sheet, column: str | None) -> dict[SplitName, NDArray[np.int6
 
 
 def _labels(sheet: Sheet, label: str, train: NDArray[np.int64]) -> tuple[list[str], Tensor]:
-    """The names of the classes in order, and the number of every row's: (N,)."""
+    """The names of the classes in order, and the label of every row: (N,)."""
     cells = sheet.column(label)
     seen = {cells[row] for row in train}
     classes = sorted(seen, key=int) if all(map(WHOLE.fullmatch, seen)) else sorted(seen)
     if len(classes) < 2 or len(classes) * 2 > len(train):
         raise DataError(
             f"the column {label} of {sheet.path} has {len(classes)} values in {len(train)} rows of the training split",
-            expected="a class for every row: two or more classes, and several rows of each",
-            todo="name the column of the classes: label in the TOML file of the same name; otherwise it is the last",
+            expected="a column of classes: at least two classes, with several rows each",
+            todo="name the column of classes as label in the TOML file of the same name; the default is the last",
         )
     unknown = [(cell, line) for cell, line in zip(cells, sheet.lines, strict=True) if cell not in seen]
     if unknown:
         raise DataError(
-            f"the column {label} of {sheet.path} has classes that the training split lacks",
+            f"the column {label} of {sheet.path} has classes that are not in the training split",
             findings=[f"line {line}: {cell!r}" for cell, line in unknown[:SHOWN]],
             expected=f"one of {', '.join(classes)}",
         )
-    number = {name: place for place, name in enumerate(classes)}
-    return classes, torch.tensor([number[cell] for cell in cells])
+    index = {name: i for i, name in enumerate(classes)}
+    return classes, torch.tensor([index[cell] for cell in cells])
 
 
 @dataclass
 class _Encoder:
-    """Columns in [0, 1], feature by feature, and whatever is wrong with them."""
+    """Encodes features one by one as columns in [0, 1], and collects what is wrong with them."""
 
     sheet: Sheet
     train: NDArray[np.int64]
@@ -141,11 +141,11 @@ class _Encoder:
     clipped: dict[str, int] = field(default_factory=dict)
 
     def add(self, name: str, declared: Feature) -> None:
-        """One feature: categories where that is declared, or where the training split has words."""
+        """Add one feature: categorical if declared so, or if the training split has cells that are not numbers."""
         cells = self.sheet.column(name)
         seen = [cells[row] for row in self.train]
-        words = not all(map(NUMBER.fullmatch, seen))
-        if declared.categorical or declared.categories or words:
+        has_words = not all(map(NUMBER.fullmatch, seen))
+        if declared.categorical or declared.categories or has_words:
             self._add_categories(name, cells, seen, declared)
         else:
             self._add_number(name, cells, seen, declared)
@@ -154,27 +154,29 @@ class _Encoder:
         categories = list(declared.categories) or sorted(set(seen))
         if (declared.low, declared.high, declared.step) != (None, None, None):
             odd = next((cell for cell in seen if not NUMBER.fullmatch(cell)), None)
-            told = "categories are declared" if odd is None else f"there is {odd!r}, which is no number"
-            self.findings.append(f"{name} is declared to be a number, and {told}")
+            problem = "has declared categories" if odd is None else f"has the value {odd!r}"
+            self.findings.append(f"{name} is declared as numeric but {problem}")
         elif len(categories) != len(set(categories)):
             self.findings.append(f"{name}: a category is declared twice")
         elif len(categories) < 2:
             self.findings.append(f"{name} is constant: {categories[0]!r} in every row of the training split")
         elif len(categories) * 2 > len(seen) and not declared.categories:
-            self.findings.append(f"{name} has {len(categories)} categories in {len(seen)} rows: a name, or a text?")
-        elif not self._refused(name, cells, [cell not in categories for cell in cells], "no known category"):
-            place = {category: i for i, category in enumerate(categories)}
+            self.findings.append(
+                f"{name} has {len(categories)} categories in {len(seen)} rows: is it a name or free text?"
+            )
+        elif not self._report_bad(name, cells, [cell not in categories for cell in cells], "not a known category"):
+            index = {category: i for i, category in enumerate(categories)}
             mutable, cost = not declared.immutable, declared.cost
             self.columns += [Column(word, group=name, mutable=mutable, cost=cost) for word in categories]
-            self.values.append(np.eye(len(categories))[[place[cell] for cell in cells]])
+            self.values.append(np.eye(len(categories))[[index[cell] for cell in cells]])
 
     def _add_number(self, name: str, cells: list[str], seen: list[str], declared: Feature) -> None:
-        if self._refused(name, cells, [not NUMBER.fullmatch(cell) for cell in cells], "no number"):
+        if self._report_bad(name, cells, [not NUMBER.fullmatch(cell) for cell in cells], "not a number"):
             return
         values = np.array([float(cell) for cell in cells])
-        there = values[self.train]
-        low = float(there.min()) if declared.low is None else declared.low
-        high = float(there.max()) if declared.high is None else declared.high
+        train_values = values[self.train]
+        low = float(train_values.min()) if declared.low is None else declared.low
+        high = float(train_values.max()) if declared.high is None else declared.high
         step = declared.step or None
         if declared.step is None and all(map(WHOLE.fullmatch, seen)) and low == round(low) and high == round(high):
             step = 1.0 if high - low <= MOST_STEPS else None
@@ -182,31 +184,33 @@ class _Encoder:
         if low == high and declared.low is None and declared.high is None:
             self.findings.append(f"{name} is constant: {low:g} in every row of the training split")
             return
-        wrong = list(column.findings())
-        self.findings += wrong
+        column_findings = list(column.findings())
+        self.findings += column_findings
         values = self._clipped(name, values, declared, low, high)
-        if wrong or self._refused(name, cells, (values < low) | (values > high), f"outside {low:g} to {high:g}"):
+        if column_findings or self._report_bad(
+            name, cells, (values < low) | (values > high), f"outside {low:g} to {high:g}"
+        ):
             return
         steps = (values - low) / (step or 1.0)
-        between = (np.abs(steps - steps.round()) > 1e-6 * np.maximum(1.0, steps)) & (step is not None)
-        if not self._refused(name, cells, between, f"between the steps of {step or 0:g} from {low:g}"):
+        off_step = (np.abs(steps - steps.round()) > 1e-6 * np.maximum(1.0, steps)) & (step is not None)
+        if not self._report_bad(name, cells, off_step, f"between the steps of {step or 0:g} from {low:g}"):
             self.columns.append(column)
             self.values.append(((values - low) / (high - low)).clip(0.0, 1.0)[:, None])
 
     def _clipped(self, name: str, values: Floats, declared: Feature, low: float, high: float) -> Floats:
-        """Values within the ends that are only the training split's: what lies beyond them elsewhere is set to them."""
+        """Clip values to ends that are not declared but those of the training split, and count the clipped ones."""
         inside = values if declared.low is not None else np.maximum(values, low)
         inside = inside if declared.high is not None else np.minimum(inside, high)
         count = int((inside != values).sum())
         self.clipped |= {name: count} if count else {}
         return inside
 
-    def _refused(self, name: str, cells: list[str], bad: Sequence[bool] | NDArray[np.bool_], why: str) -> bool:
-        """Whether any cell is bad, which is then a finding."""
-        places = np.flatnonzero(bad)
-        if not len(places):
+    def _report_bad(self, name: str, cells: list[str], bad: Sequence[bool] | NDArray[np.bool_], problem: str) -> bool:
+        """Add a finding if any cell is bad; return whether one is."""
+        rows = np.flatnonzero(bad)
+        if not len(rows):
             return False
-        more = f", and {len(places) - 1} more" if len(places) > 1 else ""
-        line = self.sheet.lines[places[0]]
-        self.findings.append(f"{name}, line {line}: {cells[places[0]]!r} is {why}{more}")
+        more = f", and {len(rows) - 1} more" if len(rows) > 1 else ""
+        line = self.sheet.lines[rows[0]]
+        self.findings.append(f"{name}, line {line}: {cells[rows[0]]!r} is {problem}{more}")
         return True

@@ -1,1 +1,1 @@
-"""Kinds of inputs, one file each: what values in [0, 1] stand for, what may be touched, and in which unit."""
+"""Modalities, one file each: what values in [0, 1] mean, which of them may change, and in which unit."""

@@ -1,4 +1,4 @@
-"""Texts: a few words or letters are changed, or the vectors of the words are moved."""
+"""Texts: perturbed by replacing words, by typos, or by moving word vectors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from variate.inputs.words import (
 )
 from variate.registry import modality
 
-TYPOS = 24  # words of the vocabulary that one typo makes of a word, at most; and as many that two make
+TYPOS = 24  # at most so many candidates one typo away from a word, and as many two typos away
 
 
 @modality(
@@ -38,106 +38,106 @@ TYPOS = 24  # words of the vocabulary that one typo makes of a word, at most; an
 )
 @dataclass(frozen=True)
 class Text(Modality):
-    """Texts of up to T words: at most K words replaced by neighbours, K typos, or vectors moved within a ball.
+    """Texts of up to T words: at most K words replaced by neighbors, K typos, or word vectors moved within a ball.
 
-    ``words:K`` replaces at most K words, each by one of its neighbours in the vocabulary. ``chars:K`` makes at most K
-    typos, at most two in a word; they make another word of the vocabulary, or one that the network does not know.
-    ``l2`` and ``linf`` bound what is added to the vectors of the words of a text together: no person could write it.
+    ``words:K`` replaces at most K words, each by one of its neighbors in the vocabulary. ``chars:K`` makes at most K
+    typos, at most two per word; a typo turns a word into another word of the vocabulary or into the unknown word.
+    ``l2`` and ``linf`` bound the offsets to all word vectors of a text together; no written text corresponds to them.
 
     Attributes:
-        words: the vocabulary; number 0 is padding and number 1 the unknown word.
-        neighbors: for every word the numbers of those that may replace it.
+        words: the vocabulary; index 0 is padding and index 1 the unknown word.
+        neighbors: for every word the indices of the words that may replace it.
     """
 
     words: tuple[str, ...] | list[str] = ()
     neighbors: tuple[tuple[int, ...], ...] | list[list[int]] = ()
 
     def findings(self, x: Tensor) -> Iterator[str]:
-        """Numbers of words that are none, texts without a word."""
+        """Inputs of another shape, invalid word indices, empty texts."""
         if x.dim() != 3:
             yield f"x has shape {tuple(x.shape)}: texts have shape (B, T, 1)"
             return
         ids = ids_of(x)
         if float((x[..., 0] * WORDS - ids).abs().max()) > 1e-3:
-            yield "x holds values that are no whole numbers of words divided by 65,536"
+            yield "x has values that are not word indices divided by 65,536"
         if self.words and int(ids.max()) >= len(self.words):
-            yield f"x has the word number {int(ids.max())}, and the vocabulary has {len(self.words)}"
+            yield f"x has the word index {int(ids.max())}, but the vocabulary has {len(self.words)} words"
         empty = (ids == PADDING).all(1).nonzero()[:, 0].tolist()
         if empty:
-            yield f"{len(empty)} texts are empty, the first being number {empty[0]}"
+            yield f"{len(empty)} texts are empty; the first is number {empty[0]}"
 
     def taken(self, network: nn.Module) -> nn.Module:
-        """With its only embedding of words as the layer that makes vectors of them, where it has one such."""
+        """Wrap a network with its only word embedding; others are returned unchanged."""
         if reads_words(network):
             return network
         try:
             return Lookup(network, len(self.words))
-        except UsageError:  # what only asks can attack it still; other attacks say what they miss
+        except UsageError:  # black-box attacks still work; others report what they need
             return network
 
     def smooth(self, x: Tensor, network: nn.Module) -> Tensor:
-        """The form in which a network has a gradient: (B, T, 1) to (B, T, 1 + E)."""
+        """Convert inputs to the smooth form: (B, T, 1) to (B, T, 1 + E)."""
         return smooth(x, tokens_of(network).width)
 
     def reach(self, x: Tensor, budget: Budget) -> Reach:
-        """What may be changed: words and their vectors, never padding."""
+        """Words and their vectors, never padding."""
         self.check(budget)
         if budget.norm in ("words", "chars"):
             candidates, costs = self.swaps(budget.norm)
             swaps = Swaps(candidates.to(x.device), costs.to(x.device))
             return Reach(x, budget, measure=swaps.spent, swaps=swaps)
-        there = (ids_of(x) != PADDING).to(x).unsqueeze(-1).expand_as(x).clone()  # (B, T, 1 + E)
-        there[..., 0] = 0
-        inside = budget.with_size(str(budget.size / Fraction(2 * RADIUS)))
-        return Reach(x, inside, unit=2 * RADIUS, scale=there)
+        scale = (ids_of(x) != PADDING).to(x).unsqueeze(-1).expand_as(x).clone()  # (B, T, 1 + E)
+        scale[..., 0] = 0
+        points = budget.with_size(str(budget.size / Fraction(2 * RADIUS)))
+        return Reach(x, points, unit=2 * RADIUS, scale=scale)
 
     def example(self, shape: Sequence[int]) -> Tensor:
-        """Two texts of words from the vocabulary: (2, T, 1)."""
-        drawn = torch.rand(2, shape[0], generator=torch.Generator().manual_seed(0))
-        return inputs_of(UNKNOWN + (drawn * max(len(self.words) - UNKNOWN, 1)).long())
+        """Two texts of random words from the vocabulary: (2, T, 1)."""
+        uniform = torch.rand(2, shape[0], generator=torch.Generator().manual_seed(0))
+        return inputs_of(UNKNOWN + (uniform * max(len(self.words) - UNKNOWN, 1)).long())
 
     def kept(self, original: Tensor, perturbed: Tensor) -> Kept | None:
-        """The words before and after, and how far each vector was moved."""
+        """The words before and after, and the size of the offset to each vector."""
         old, new = ids_of(original), ids_of(perturbed)
-        there = old != PADDING
+        mask = old != PADDING
         moved = (perturbed - original)[..., 1:].norm(dim=-1) * (2 * RADIUS)
-        names = self.words or [str(number) for number in range(int(torch.maximum(old, new).max()) + 1)]
+        names = self.words or [str(index) for index in range(int(torch.maximum(old, new).max()) + 1)]
         words = {"original": old, "adversarial": new}
-        shown = {name: [names[int(i)] for i in ids[there]] for name, ids in words.items()}
-        return Kept(details={**shown, "moved": [round(float(size), 4) for size in moved[there]]})
+        shown = {name: [names[int(i)] for i in ids[mask]] for name, ids in words.items()}
+        return Kept(details={**shown, "moved": [round(float(size), 4) for size in moved[mask]]})
 
     def whole_range(self, x: Tensor, budget: Budget) -> Budget:
-        """Every vector moved as far as the form allows."""
+        """Every vector moved as far as the smooth form allows."""
         width = 2 * RADIUS
         if budget.norm == "linf":
             return Budget.parse(f"linf:{width:g}")
         return Budget.parse(f"l2:{width * (x[0].numel() * 1000) ** 0.5:.6g}")
 
     def swaps(self, norm: str) -> tuple[Tensor, Tensor]:
-        """What each word may become and what that costs: (V, C) numbers, -1 where there is nothing, and (V, C)."""
+        """Replacements of each word, (V, C) indices padded with -1, and their costs, (V, C)."""
         return self._neighbors if norm == "words" else self._typos
 
     @cached_property
     def _neighbors(self) -> tuple[Tensor, Tensor]:
         rows = [list(row) for row in self.neighbors] or [[] for _ in self.words]
-        return _table([[(number, 1) for number in row] for row in rows])
+        return _table([[(index, 1) for index in row] for row in rows])
 
     @cached_property
     def _typos(self) -> tuple[Tensor, Tensor]:
         first = UNKNOWN + 1
-        found = _misspelt(tuple(self.words[first:]))
-        rows = [[(first + number, typos) for number, typos in row] for row in found]
+        variants = _misspelt(tuple(self.words[first:]))
+        rows = [[(first + index, typos) for index, typos in row] for row in variants]
         return _table([[], [], *([*row, (UNKNOWN, 1)] for row in rows)])
 
 
 @lru_cache(4)
 def _misspelt(words: tuple[str, ...]) -> list[list[tuple[int, int]]]:
-    """Seconds for ten thousand words: kept, whichever modality asks."""
+    """Cached across modalities, because ten thousand words take seconds."""
     return misspelt(words, each=TYPOS)
 
 
 def _table(rows: list[list[tuple[int, int]]]) -> tuple[Tensor, Tensor]:
-    """Rows of different lengths, of numbers of words and what each costs, as two tensors."""
+    """Pad rows of (word index, cost) to one length; indices and costs as two tensors."""
     width = max((len(row) for row in rows), default=0) or 1
     table = torch.tensor([[*row, *[(-1, 0)] * (width - len(row))] for row in rows or [[]]])  # (V, C, 2)
     return table[..., 0].contiguous(), table[..., 1].contiguous()

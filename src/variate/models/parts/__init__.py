@@ -1,1 +1,1 @@
-"""What several entries of this folder share."""
+"""Layers that several architectures share."""

@@ -1,4 +1,4 @@
-"""A spectrogram as ears have it, made inside the network, so that gradients reach the waveform."""
+"""A log-mel spectrogram as a layer of the network, so that gradients reach the waveform."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from torch.nn import functional as F
 from variate.models.parts.level import Level
 
 BANDS = 40
-WINDOW = 0.032  # seconds that one frame hears; frames begin half of that apart
-FLOOR = 1e-6  # of the power of a clip: 60 dB below it is silence
+WINDOW = 0.032  # length of a frame in seconds; the hop is half of it
+FLOOR = 1e-6  # relative to the power of a clip: 60 dB below it counts as silence
 
 
 class LogMel(nn.Module):
-    """Log power in mel bands, as constants: nothing here is learned or random.
+    """Log power in mel bands; nothing here is learned or random.
 
-    Windowed cosines and sines are a convolution, so that the layer can be exported; squared and added they are the
-    power at each frequency, a sine having the square of its amplitude. Triangular filters sum it over bands (Davis &
-    Mermelstein 1980), and the values are 1 + log10(power + ``FLOOR``) / 3, -1 in silence. The power is that of the
-    clip at one level: see ``Level``.
+    Windowed cosines and sines are applied as a convolution, so that the layer can be exported. The sum of squares is
+    the power at each frequency; a sine has the square of its amplitude. Triangular filters sum it over bands (Davis &
+    Mermelstein 1980). The values are 1 + log10(power + ``FLOOR``) / 3, which is -1 for silence. Clips are first brought
+    to one level: see ``Level``.
 
     Args:
-        rate: samples in a second.
-        bands: M.
+        rate: sampling rate, samples per second.
+        bands: number of bands, M.
     """
 
     waves: Tensor
@@ -39,15 +39,15 @@ class LogMel(nn.Module):
         self.register_buffer("filters", mel_filters(rate, self.size, bands))  # (M, F)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Inputs in [0, 1] of shape (B, 1, T) to (B, N, M), N frames of M bands."""
-        heard = F.conv1d(self.level(x), self.waves, stride=self.size // 2)  # (B, 2 F, N)
-        cosines, sines = heard.square().chunk(2, dim=1)
+        """Convert inputs in [0, 1], (B, 1, T), to N frames of M bands, (B, N, M)."""
+        projections = F.conv1d(self.level(x), self.waves, stride=self.size // 2)  # (B, 2 F, N)
+        cosines, sines = projections.square().chunk(2, dim=1)
         bands = self.filters @ (cosines + sines)  # (B, M, N)
         return (1 + (bands + FLOOR).log10() / 3).transpose(1, 2)
 
 
 def mel_filters(rate: int, size: int, bands: int) -> Tensor:
-    """Triangles over frequencies, evenly spaced in mel up to half the rate: (M, size / 2 + 1).
+    """Triangular filters, evenly spaced in mel up to half the sampling rate: (M, size / 2 + 1).
 
     A mel is 2595 log10(1 + f / 700) (O'Shaughnessy 1987, Speech communication: human and machine, page 150).
     """
@@ -60,7 +60,7 @@ def mel_filters(rate: int, size: int, bands: int) -> Tensor:
 
 
 def _waves(size: int) -> Tensor:
-    """Cosines and sines of every frequency under Hann's window: (size + 2, 1, size)."""
+    """Cosines and sines of every frequency under a Hann window: (size + 2, 1, size)."""
     window = torch.hann_window(size, dtype=torch.float64)
     angles = torch.arange(size // 2 + 1, dtype=torch.float64)[:, None] * torch.arange(size) * (2 * math.pi / size)
     waves = torch.cat([angles.cos(), angles.sin()]) * window * (2 / window.sum())  # (2 F, size)

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 
 class Normalize(nn.Module):
-    """(x - mean) / std per channel, as constants: nothing here is learned or random.
+    """(x - mean) / std per channel; nothing here is learned or random.
 
     Args:
         mean: one value per channel, or one for all.
         std: one value per channel, or one for all, above 0.
-        axes: dimensions of an input after its channels: 2 of an image, 0 of a row of features.
+        axes: number of dimensions of an input after its channels: 2 for images, 0 for rows of features.
     """
 
     mean: Tensor
@@ -26,5 +26,5 @@ class Normalize(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(-1, *[1] * axes))  # (C, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Inputs of shape (B, C, ...), normalized."""
+        """Normalize inputs of shape (B, C, ...)."""
         return (x - self.mean) / self.std

@@ -49,6 +49,11 @@ def drawing(original: type[nn.Module]) -> Callable[..., Any]:
 
 def _put_back(places: Places, drawn: Sequence[Tensor], gradient: Tensor) -> None:
     places.put(drawn)
+    for tensor in drawn:
+        node: Any = tensor.grad_fn
+        if hasattr(node, "pass_of_output"):  # by which the passes of reentrant checkpoints are told apart
+            node.pass_of_output = torch._C._current_graph_task_id()
+            break  # all are of one node
     torch.autograd.Variable._execution_engine.queue_callback(places.clear)
 
 

@@ -174,19 +174,34 @@ class Draws:
 
 
 class _Draw(torch.autograd.Function):
-    """All sites in one node."""
+    """All sites in one node.
+
+    The context keeps the parameters itself, as saved tensors are freed by the first backward pass: reentrant activation
+    checkpointing makes one for each checkpoint, and all of them end here.
+    """
 
     @staticmethod
     def forward(ctx: Any, draws: Draws, key: int, *flat: Tensor) -> tuple[Tensor, ...]:
         ctx.draws, ctx.key = draws, key
-        ctx.save_for_backward(*flat)
+        ctx.flat, ctx.versions = flat, [tensor._version for tensor in flat]
+        ctx.pass_of_output, ctx.freed = None, False
         ctx.set_materialize_grads(False)
         return tuple(draws.forward(key, draws.grouped(flat), alias=True))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         draws: Draws = ctx.draws
-        levels, wanted = draws.grouped(ctx.saved_tensors), draws.grouped(ctx.needs_input_grad[2:])
+        if ctx.versions != [tensor._version for tensor in ctx.flat]:  # saved tensors would say so
+            raise RuntimeError(
+                "a parameter has been modified by an inplace operation, such as an optimizer's step, since this draw"
+            )
+        if ctx.freed and any(tensor.grad_fn is not None for tensor in ctx.flat):
+            raise RuntimeError(
+                "checkpoints with use_reentrant=True cannot share a draw whose scales are computed, as with a snr: "
+                "the first one's backward pass frees the graph of the scales; pass use_reentrant=False"
+            )
+        ctx.freed |= ctx.pass_of_output not in (None, torch._C._current_graph_task_id())
+        levels, wanted = draws.grouped(ctx.flat), draws.grouped(ctx.needs_input_grad[2:])
         found = draws.backward(ctx.key, levels, grads, wanted)
         return None, None, *chain.from_iterable(found)
 

@@ -1,1 +1,1 @@
-"""Defenses, one file each: how a network is built from an architecture, and the objective it is trained with."""
+"""Defenses, one file each: how to build a network from an architecture, and the objective to train it with."""

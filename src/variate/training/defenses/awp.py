@@ -1,4 +1,4 @@
-"""Adversarial training at the worst weights nearby."""
+"""Adversarial training at the worst nearby weights."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from variate.registry import defense
     adversarial=True,
     group="adversarial training",
     cite="Wu, Xia & Wang 2020, arXiv:2004.05884",
-    differs="Biases and batch-norm parameters move too; the authors' code leaves tensors of one dimension as they are.",
+    differs="Biases and batch-norm parameters move too; the authors' code leaves one-dimensional tensors unchanged.",
 )
 def awp(network: nn.Module) -> tuple[nn.Module, str]:
-    """Adversarial training with the weights perturbed as well as the inputs; no randomness.
+    """Adversarial training on perturbed weights as well as perturbed inputs; deterministic.
 
     Args:
         network: the architecture, initialized.
 
     Returns:
-        The network to train, and its objective.
+        The network to train and its objective.
     """
     return network, "awp"

@@ -1,4 +1,4 @@
-"""No defense: the twin that every other is compared with."""
+"""No defense: the baseline for all others."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from variate.registry import defense
 
 @defense(random=False, adversarial=False, group="none", cite="")
 def deterministic(network: nn.Module) -> tuple[nn.Module, str]:
-    """The network as it is, trained with cross-entropy.
+    """The unchanged network, trained with cross-entropy.
 
     Args:
         network: the architecture, initialized.
 
     Returns:
-        The network to train, and its objective.
+        The network to train and its objective.
     """
     return network, "cross-entropy"

@@ -15,15 +15,15 @@ from variate.registry import defense
     teacher="cross-entropy(temperature=20)",
 )
 def distillation(network: nn.Module) -> tuple[nn.Module, str]:
-    """Trained on the softened answers of a teacher of the same architecture; no randomness.
+    """Training on the softened answers of a teacher of the same architecture; deterministic.
 
-    Teacher and student are both trained at a temperature of 20, and the student answers at 1, which makes its
-    gradients small: an attack that fails for that reason alone has found no robustness.
+    Teacher and student are trained at a temperature of 20, and the student answers at 1, which makes its gradients
+    small. An attack that fails only for that reason is no evidence of robustness.
 
     Args:
         network: the architecture, initialized.
 
     Returns:
-        The network to train, and its objective.
+        The network to train and its objective.
     """
     return network, "distillation(temperature=20)"

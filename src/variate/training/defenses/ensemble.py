@@ -1,4 +1,4 @@
-"""A random member of an ensemble answers."""
+"""An ensemble of which a random member answers each query."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from variate.registry import defense
-from variate.training.defenses.parts.ranges import at_least
+from variate.training.defenses.parts.ranges import check_at_least
 from variate.training.defenses.parts.surgery import seeded_by
 
 
@@ -17,35 +17,35 @@ from variate.training.defenses.parts.surgery import seeded_by
     adversarial=False,
     group="randomized",
     cite="as a random network: Gnecco-Heredia et al. 2023, arXiv:2302.07221; Dbouk & Shanbhag 2022 (ARC)",
-    differs="Plain members, chosen alike; each learns from its share of every batch, so together they cost as much as "
-    "one network, take as many steps, and see a share of the examples.",
+    differs="Plainly trained members, chosen uniformly. Each trains on its share of every batch, so together they cost "
+    "as much as one network and take as many steps, but each sees only its share of the examples.",
 )
 def ensemble(network: nn.Module, *, members: int = 4) -> tuple[nn.Module, str]:
-    """Networks of one architecture that start differently; every query is answered by one of them, chosen at random.
+    """Networks of one architecture with different initializations; a random one of them answers each query.
 
-    The other members start from the same values as the first, each tensor in a random order of its own: as large as
-    whatever made the network wanted them, and elsewhere. A network that was trained before is not one to begin with.
+    The other members start from the values of the first, with each tensor randomly permuted, so that they keep the
+    scale of its initialization. Do not start from a trained network.
 
     Args:
         network: the architecture, initialized.
-        members: how many, from 2.
+        members: number of members, at least 2.
 
     Returns:
-        The network to train, and its objective.
+        The network to train and its objective.
     """
-    at_least("members", members, 2)
+    check_at_least("members", members, 2)
     with seeded_by(network):
-        others = [_shuffled(network) for _ in range(members - 1)]
+        others = [_permuted_copy(network) for _ in range(members - 1)]
     return Ensemble([network, *others]), "cross-entropy"
 
 
 class Ensemble(nn.Module):
-    """In eval mode one member, chosen at random, answers the whole batch; in train mode each answers its share of it.
+    """In eval mode one random member answers the whole batch; in train mode each member answers its share of it.
 
-    A batch of fewer than two examples a member goes to one member in train mode too.
+    In train mode too, a batch with fewer than two examples per member goes to a single member.
 
     Args:
-        members: networks from the same inputs to the same logits.
+        members: networks with the same inputs and classes.
     """
 
     def __init__(self, members: list[nn.Module]) -> None:
@@ -59,16 +59,16 @@ class Ensemble(nn.Module):
             logits: Tensor = self.members[first](x)
             return logits
         turns = (torch.randperm(len(x)) + first) % len(self.members)  # (B,), the member of each example
-        places = [(turns == number).nonzero()[:, 0].to(x.device) for number in range(len(self.members))]
-        answers = [member(x[place]) for member, place in zip(self.members, places, strict=True)]
-        return torch.cat(answers)[torch.cat(places).argsort()]  # (B, K), in the order of the batch
+        shares = [(turns == i).nonzero()[:, 0].to(x.device) for i in range(len(self.members))]
+        answers = [member(x[share]) for member, share in zip(self.members, shares, strict=True)]
+        return torch.cat(answers)[torch.cat(shares).argsort()]  # (B, K), in the order of the batch
 
 
-def _shuffled(network: nn.Module) -> nn.Module:
-    """A copy with the values of every parameter in a random order."""
-    other = copy.deepcopy(network)
+def _permuted_copy(network: nn.Module) -> nn.Module:
+    """A copy with the values of every parameter randomly permuted."""
+    copied = copy.deepcopy(network)
     with torch.no_grad():
-        for parameter in other.parameters():
+        for parameter in copied.parameters():
             order = torch.randperm(parameter.numel()).to(parameter.device)
             parameter.copy_(parameter.flatten()[order].view_as(parameter))
-    return other
+    return copied

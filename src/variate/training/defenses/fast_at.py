@@ -12,16 +12,16 @@ from variate.registry import defense
     adversarial=True,
     group="adversarial training",
     cite="Wong, Rice & Kolter 2020, arXiv:2001.03994",
-    differs="Rate, epochs and precision are those of every other training here: no cyclic rate, no early stop against "
-    "overfitting to the single step.",
+    differs="Learning rate, epochs and precision are as in all other training here: no cyclic learning rate, no early "
+    "stopping against overfitting to the single step.",
 )
 def fast_at(network: nn.Module) -> tuple[nn.Module, str]:
-    """Adversarial training with one step of 1.25 times the budget from a random start; no randomness.
+    """Adversarial training with one step of 1.25 times the budget from a random start; deterministic.
 
     Args:
         network: the architecture, initialized.
 
     Returns:
-        The network to train, and its objective.
+        The network to train and its objective.
     """
     return network, "adversarial(steps=1, step_size=1.25)"

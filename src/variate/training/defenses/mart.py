@@ -12,15 +12,15 @@ from variate.registry import defense
     adversarial=True,
     group="adversarial training",
     cite="Wang et al. 2020, Improving adversarial robustness requires revisiting misclassified examples, ICLR",
-    differs="The inner attack begins at a random point of the whole budget.",
+    differs="The inner attack starts at a random point in the budget.",
 )
 def mart(network: nn.Module) -> tuple[nn.Module, str]:
-    """Adversarial training that leans on the examples that are wrong already; no randomness.
+    """Adversarial training that emphasizes misclassified examples; deterministic.
 
     Args:
         network: the architecture, initialized.
 
     Returns:
-        The network to train, and its objective.
+        The network to train and its objective.
     """
     return network, "mart"

@@ -1,4 +1,4 @@
-"""Every parameter a Gaussian, trained by variational inference."""
+"""Every parameter Gaussian, trained by variational inference."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from variate.registry import defense
     adversarial=False,
     group="ours",
     cite="Blundell et al. 2015, arXiv:1505.05424",
-    differs="One Gaussian prior and a divergence weighed by a tenth, a cold posterior: with few examples for every "
-    "parameter the whole bound leaves nothing but the prior.",
+    differs="A single Gaussian prior, and a divergence weighted by 0.1 (a cold posterior): with few examples per "
+    "parameter, the full bound would leave nothing but the prior.",
 )
 def random_elbo(network: nn.Module, *, scale: float = 0.2, weight: float = 0.1) -> tuple[nn.Module, str]:
-    """Every parameter a Gaussian with learned mean and scale; the evidence lower bound, no attacks.
+    """Every parameter Gaussian with learned mean and scale; trained on the evidence lower bound, no attacks.
 
     Args:
         network: the architecture, initialized.
-        scale: the starting standard deviation, relative to each tensor's size.
-        weight: of the divergence from the prior; 1 is the bound itself.
+        scale: initial standard deviation, relative to each tensor's size.
+        weight: weight of the divergence from the prior; 1 is the bound itself.
 
     Returns:
-        The network to train, and its objective.
+        The network to train and its objective.
     """
     return randomize(network, "normal", scale=scale), f"elbo(weight={weight})"

@@ -10,7 +10,7 @@ from variate.errors import InputError
 from variate.registry import defense
 from variate.training.noise_layers import Surrounded
 
-SMALLEST = 299 / 331  # the paper pads 299 pixels, resized at random, to 331
+SMALLEST = 299 / 331  # the paper resizes 299 pixels at random and pads to 331
 
 
 @defense(
@@ -18,40 +18,40 @@ SMALLEST = 299 / 331  # the paper pads 299 pixels, resized at random, to 331
     adversarial=False,
     group="randomized",
     cite="Xie et al. 2018, arXiv:1711.01991",
-    differs="The paper enlarges the image and pads it to a larger one; this shrinks it in the same proportion and "
-    "pads it to its own size, so any network takes it. It is there in training too. A small image has few places: 8x8 "
-    "has 4. The zeros are black, in the authors' code grey.",
+    differs="The paper enlarges images; this shrinks them in the same proportion and pads them to their own size, so "
+    "any network accepts them. It is also on in training. Small images have few positions: 8x8 has 4. The padding is "
+    "black, in the authors' code gray.",
 )
 def random_resize(network: nn.Module) -> tuple[nn.Module, str]:
-    """The input is resized at random and padded with zeros at random, one draw for the batch; plain cross-entropy.
+    """The input is randomly resized and randomly padded with zeros, one draw per batch; plain cross-entropy.
 
     Args:
         network: the architecture, initialized.
 
     Returns:
-        The network to train, and its objective.
+        The network to train and its objective.
     """
     return Surrounded(network, front=RandomResize()), "cross-entropy"
 
 
 class RandomResize(nn.Module):
-    """Shrinks images to a random size of at least 299/331 of their own, and puts them at a random place among zeros."""
+    """Shrinks images to a random size of at least 299/331 of their own and pads them with zeros at random."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images of shape (B, C, H, W), of that same shape. Raises ``InputError`` for inputs that are none."""
+        """Resize and pad images of shape (B, C, H, W), which they keep. Raises ``InputError`` for other inputs."""
         if x.dim() != 4:
             raise InputError(
                 f"random-resize got inputs of shape {tuple(x.shape)}", expected="images, shape (B, C, H, W)"
             )
         height, width = x.shape[-2:]
         longest = max(height, width)
-        chosen = _between(min(round(longest * SMALLEST), longest - 1), longest)
-        rows, columns = (max(1, round(side * chosen / longest)) for side in (height, width))
+        target = _random_int(min(round(longest * SMALLEST), longest - 1), longest)
+        rows, columns = (max(1, round(side * target / longest)) for side in (height, width))
         small = F.interpolate(x, (rows, columns), mode="nearest")  # (B, C, rows, columns)
-        top, left = _between(0, height - rows + 1), _between(0, width - columns + 1)
+        top, left = _random_int(0, height - rows + 1), _random_int(0, width - columns + 1)
         return F.pad(small, (left, width - columns - left, top, height - rows - top))
 
 
-def _between(low: int, end: int) -> int:
+def _random_int(low: int, end: int) -> int:
     """A random number from ``low`` to ``end - 1``."""
     return int(torch.randint(low, end, ()))

@@ -1,4 +1,4 @@
-"""Every parameter a Gaussian, trained with TRADES."""
+"""Every parameter Gaussian, trained with TRADES."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from variate.registry import defense
     cite="ours; the loss: Zhang et al. 2019, arXiv:1901.08573",
 )
 def random_trades(network: nn.Module, *, scale: float = 0.2) -> tuple[nn.Module, str]:
-    """Every parameter a Gaussian; TRADES under one fresh draw a batch, and a ceiling on the signal-to-noise ratio.
+    """Every parameter Gaussian; TRADES with one fresh draw per batch, capped signal-to-noise ratio.
 
     Args:
         network: the architecture, initialized.
-        scale: the starting standard deviation, relative to each tensor's size.
+        scale: initial standard deviation, relative to each tensor's size.
 
     Returns:
-        The network to train, and its objective.
+        The network to train and its objective.
     """
     return randomize(network, "normal", scale=scale), "trades+snr"

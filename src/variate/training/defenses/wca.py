@@ -1,4 +1,4 @@
-"""WCA: noise at the last layer whose covariance aligns with its weights."""
+"""WCA: noise before the last layer whose covariance aligns with the weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from variate.registry import defense
 from variate.training.defenses.parts.surgery import layers, replaced, seeded_by
 from variate.training.noise_layers import CorrelatedNoise, Surrounded
 
-FEATURES = 32  # of the authors' CIFAR-10 networks, whose noise starts with entries of L up to 1
+FEATURES = 32  # in the authors' CIFAR-10 networks, whose L starts with entries up to 1
 
 
 @defense(
@@ -18,23 +18,23 @@ FEATURES = 32  # of the authors' CIFAR-10 networks, whose noise starts with entr
     adversarial=False,
     group="randomized",
     cite="Eustratiadis et al. 2021, arXiv:2010.08852",
-    differs="The network's own penultimate features, where the authors' code puts a layer of 32 before the last; L "
-    "starts as small as gives D features the noise of 32. Nothing but weight decay bounds the last weights and the "
-    "noise, as in that code; here it is decoupled, and of all parameters.",
+    differs="It uses the network's own penultimate features; the authors' code inserts a layer of 32 before the last. "
+    "L is initialized so that D features get as much noise as 32. As in that code, only weight decay bounds the "
+    "last weights and the noise; here it is decoupled and applies to all parameters.",
 )
 def wca(network: nn.Module) -> tuple[nn.Module, str]:
-    """Gaussian noise with a learned full covariance on what enters the last linear layer, rewarded along its weights.
+    """Gaussian noise of learned covariance before the last linear layer, rewarded along its weights.
 
-    As in the authors' code all examples of a batch share the noise.
+    As in the authors' code, all examples of a batch share the noise.
 
     Args:
         network: the architecture, initialized.
 
     Returns:
-        The network to train, and its objective.
+        The network to train and its objective.
 
     Raises:
-        UsageError: for a network without linear layers.
+        UsageError: if the network has no linear layers.
     """
     last = layers(network, nn.Linear)[-1]
     with seeded_by(network):

@@ -1,1 +1,1 @@
-"""Training objectives, one file each: a scalar loss from a network and a batch. They combine by sum."""
+"""Training objectives, one file each: a scalar loss of a network on a batch. Objectives can be added."""

@@ -1,4 +1,4 @@
-"""Cross-entropy on the inputs as they are."""
+"""Cross-entropy on clean inputs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def cross_entropy(net: nn.Module, x: Tensor, y: Tensor, *, temperature: float = 
     """Mean cross-entropy of one fresh draw.
 
     Args:
-        net: a network from inputs to logits; a random one draws afresh.
+        net: a network from inputs to logits; a random one uses a fresh draw.
         x: inputs, shape (B, ...).
         y: labels, shape (B,).
-        temperature: that the logits are divided by, above 0.
+        temperature: divisor of the logits, above 0.
     """
     return F.cross_entropy(net(x) / temperature, y)

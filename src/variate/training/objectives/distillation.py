@@ -1,4 +1,4 @@
-"""Learning from the softened answers of a teacher."""
+"""Distillation: learning from the softened answers of a teacher."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def distillation(net: nn.Module, x: Tensor, y: Tensor, *, teacher: nn.Module, te
         net: the student, from inputs to logits.
         x: inputs, shape (B, ...).
         y: unused: the teacher has seen the labels.
-        teacher: a network of the same classes, trained at the same temperature; wired by the training.
-        temperature: T: softmax(logits / T), above 0. The student is used at T = 1.
+        teacher: a network of the same classes, trained at the same temperature; supplied by the training.
+        temperature: T in softmax(logits / T), above 0. The trained student is used at T = 1.
     """
     with torch.no_grad():
         softened = (teacher(x) / temperature).softmax(1)  # (B, K)

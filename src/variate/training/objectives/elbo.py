@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from variate.random.network import RandomNetwork
 from variate.registry import objective
 from variate.training.clock import Clock
-from variate.training.objectives.parts.prior import weighed_divergence
+from variate.training.objectives.parts.prior import weighted_divergence
 
 
 @objective(needs="distribution", cite="Blundell et al. 2015, arXiv:1505.05424, equation 2; Graves 2011")
@@ -22,18 +22,18 @@ def elbo(
     prior: float = 0.1,
     rise: float = 0.0,
 ) -> Tensor:
-    """Mean cross-entropy of one fresh draw, and the divergence of the distribution from its prior, over N.
+    """Mean cross-entropy of one fresh draw, plus 1/N of the divergence of the distribution from its prior.
 
-    E_w CE(net_w(x), y) + weight * KL(q(w) || N(0, prior^2)) / N, for any family; for ``adversarial+kl`` the second
-    term stands alone.
+    E_w CE(net_w(x), y) + weight * KL(q(w) || N(0, prior^2)) / N, for any family. The objective ``kl`` is
+    the second term alone.
 
     Args:
         net: the random network.
         x: inputs, shape (B, ...).
         y: labels, shape (B,).
-        clock: of the training; wired by it.
-        weight: of the divergence; 1 is the bound itself, below 1 a colder posterior.
+        clock: progress of the training; supplied by it.
+        weight: weight of the divergence; 1 is the bound itself, smaller values give a cold posterior.
         prior: standard deviation of the prior, above 0.
-        rise: the share of the training over which the weight rises from 0.
+        rise: share of the training over which the weight rises from 0.
     """
-    return F.cross_entropy(net(x), y) + weight * weighed_divergence(net, clock, prior=prior, rise=rise)
+    return F.cross_entropy(net(x), y) + weight * weighted_divergence(net, clock, prior=prior, rise=rise)

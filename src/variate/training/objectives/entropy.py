@@ -1,4 +1,4 @@
-"""The bonus that keeps the scales alive: the entropy of the distribution."""
+"""An entropy bonus that keeps the scales from collapsing."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from variate.registry import objective
     needs="distribution", cite="ours; the collapse it prevents: He, Rakin & Fan 2019 (PNI), arXiv:1811.09310, table 1"
 )
 def entropy(net: RandomNetwork, x: Tensor, y: Tensor) -> Tensor:
-    """Minus the mean entropy of a parameter in nats, each measured in units of its tensor's size.
+    """Minus the mean entropy per parameter in nats, in units of its tensor's size.
 
-    Every halving of a scale costs log 2 whatever the scale is, so no scale can vanish; nothing holds it from growing
-    but the loss that it is added to. Measured in the tensor's own size (detached), it cannot be paid by larger weights.
+    Halving a scale always costs log 2, so no scale can vanish; only the loss it is added to keeps scales from growing.
+    Entropy is relative to the size of the tensor (detached), so larger weights do not increase it.
 
     Args:
         net: the random network.
-        x: unused; every objective has the same arguments.
+        x: unused; all objectives have the same arguments.
         y: unused.
     """
     counts = {name: std.numel() for name, std in measures.stds(net).items()}

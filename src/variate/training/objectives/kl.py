@@ -1,4 +1,4 @@
-"""The divergence from a prior, to be added to any other loss."""
+"""The divergence from a prior, to add to any other objective."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 from variate.random.network import RandomNetwork
 from variate.registry import objective
 from variate.training.clock import Clock
-from variate.training.objectives.parts.prior import weighed_divergence
+from variate.training.objectives.parts.prior import weighted_divergence
 
 
 @objective(needs="distribution", cite="Blundell et al. 2015, arXiv:1505.05424, equation 2")
@@ -16,10 +16,10 @@ def kl(net: RandomNetwork, x: Tensor, y: Tensor, *, clock: Clock, prior: float =
 
     Args:
         net: the random network.
-        x: unused; every objective has the same arguments.
+        x: unused; all objectives have the same arguments.
         y: unused.
-        clock: of the training; wired by it.
+        clock: progress of the training; supplied by it.
         prior: standard deviation of the prior, above 0.
-        rise: the share of the training over which the weight rises from 0.
+        rise: share of the training over which the weight rises from 0.
     """
-    return weighed_divergence(net, clock, prior=prior, rise=rise)
+    return weighted_divergence(net, clock, prior=prior, rise=rise)

@@ -1,4 +1,4 @@
-"""What makes the learned noise of Learn2Perturb grow."""
+"""The term that makes the learned noise of Learn2Perturb grow."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from variate.training.noise_layers import LearnedNoise
 
 
 @objective(
-    needs="layers", cite="Jeddi et al. 2020, arXiv:2003.01090, the term of its equation 7 as its public code has it"
+    needs="layers", cite="Jeddi et al. 2020, arXiv:2003.01090, the term in its equation 7, as in its public code"
 )
 def noise_growth(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Minus the square roots of all learned standard deviations, summed.
+    """Minus the sum of the square roots of all learned standard deviations.
 
-    The smaller the noise, the steeper: no size vanishes. The public code weighs it by 1e-4 for each activation, so a
-    size that n activations share is worth n times as much.
+    It is steeper for smaller noise, so no size vanishes. The public code weights it by 1e-4 per activation, so a size
+    shared by n activations counts n times as much.
 
     Args:
         net: a network with layers of learned noise: see the defense ``learn2perturb``.
-        x: unused; every objective has the same arguments.
+        x: unused; all objectives have the same arguments.
         y: unused.
 
     Raises:
-        UsageError: for a network without such layers.
+        UsageError: if the network has no such layers.
     """
-    stds = [part.std.flatten() for part in net.modules() if isinstance(part, LearnedNoise)]
+    stds = [module.std.flatten() for module in net.modules() if isinstance(module, LearnedNoise)]
     if not stds:
         raise UsageError(
-            f"noise-growth needs layers of learned noise, and {type(net).__name__} has none",
+            f"noise-growth needs layers with learned noise, but {type(net).__name__} has none",
             todo="use the defense learn2perturb",
         )
     return -torch.cat(stds).sqrt().sum()

@@ -1,4 +1,4 @@
-"""What aligns the noise of WCA with the weights that it passes."""
+"""The term that aligns the noise of WCA with the weights of the next layer."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from variate.registry import objective
 from variate.training.noise_layers import CorrelatedNoise, Surrounded
 
 
-@objective(needs="layers", cite="Eustratiadis et al. 2021, arXiv:2010.08852, as its public code has it")
+@objective(needs="layers", cite="Eustratiadis et al. 2021, arXiv:2010.08852, as in its public code")
 def weight_covariance(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Minus the logarithm of sum(diag(W Sigma W^T)), the variance that the noise gives the logits, summed over classes.
+    """Minus the log of sum(diag(W Sigma W^T)), the variance that the noise adds to all logits together.
 
     Args:
         net: a network with correlated noise in front of a linear layer: see the defense ``wca``.
-        x: unused; every objective has the same arguments.
+        x: unused; all objectives have the same arguments.
         y: unused.
 
     Raises:
-        UsageError: for a network without such a layer.
+        UsageError: if the network has no such layer.
     """
-    passed = [
-        cast(Tensor, part.layer.weight) @ part.front.factor  # W L, (K, D)
-        for part in net.modules()
-        if isinstance(part, Surrounded) and isinstance(part.front, CorrelatedNoise)
+    factors = [
+        cast(Tensor, module.layer.weight) @ module.front.factor  # W L, (K, D)
+        for module in net.modules()
+        if isinstance(module, Surrounded) and isinstance(module.front, CorrelatedNoise)
     ]
-    if not passed:
+    if not factors:
         raise UsageError(
-            f"weight-covariance needs correlated noise at a linear layer, and {type(net).__name__} has none",
+            f"weight-covariance needs correlated noise before a linear layer, but {type(net).__name__} has none",
             todo="use the defense wca",
         )
-    return -torch.stack([product.square().sum() for product in passed]).sum().log()
+    return -torch.stack([factor.square().sum() for factor in factors]).sum().log()

@@ -1,1 +1,1 @@
-"""What several entries of this folder share."""
+"""Code of single modalities that has files of its own."""

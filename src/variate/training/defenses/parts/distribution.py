@@ -1,4 +1,4 @@
-"""Every parameter a distribution, or those that a pattern names."""
+"""Make all parameters of a network random, or those that match a pattern."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from variate.random.scale import Share
 
 
 def distributed(network: nn.Module, *, family: str, scale: float, share: str, only: str) -> RandomNetwork:
-    """A network whose parameters are random.
+    """Make the parameters of a network random.
 
     Args:
         network: the architecture, initialized.
-        family: of the random parameters.
-        scale: the starting standard deviation, relative to each tensor's size.
-        share: one learned scale per ``element``, ``channel``, ``tensor``, or one for the ``network``.
-        only: a pattern of the parameters' names; those that it does not match stay deterministic.
+        family: family of the distributions.
+        scale: initial standard deviation, relative to each tensor's size.
+        share: one learned scale per ``element``, ``channel`` or ``tensor``, or one for the whole ``network``.
+        only: pattern of parameter names; parameters that do not match stay deterministic.
 
     Raises:
-        UsageError: for what does not exist, or names no parameter.
+        UsageError: for an unknown family or share, or a pattern that matches no parameter.
     """
     families = family if only == "*" else {only: family, "*": "fixed"}
     return randomize(network, families, scale=scale, share=cast(Share, share))

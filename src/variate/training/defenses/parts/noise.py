@@ -1,4 +1,4 @@
-"""Noise that is drawn by torch's global generator: one draw for each example in training, one for all in eval mode."""
+"""Noise from torch's global generator: one draw per example in training, one per batch in eval mode."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 def drawn_shape(x: Tensor, training: bool) -> torch.Size:
     """The shape of the noise for a batch: in eval mode all examples share it.
 
-    So a draw of the network is one function of an input, whatever batch that input stands in. Every example has its
-    own in training, where the gradient is the better for it.
+    So a draw of the network is a function of the input alone, whatever the batch. In training every example has its own
+    noise, which reduces the variance of the gradient.
     """
     return x.shape if training else x.shape[1:]
 
@@ -19,7 +19,7 @@ class GaussianNoise(nn.Module):
     """Adds Gaussian noise, in train and in eval mode.
 
     Args:
-        std: its standard deviation, above 0.
+        std: standard deviation of the noise, above 0.
     """
 
     def __init__(self, std: float) -> None:
@@ -27,7 +27,7 @@ class GaussianNoise(nn.Module):
         self.std = std
 
     def forward(self, x: Tensor) -> Tensor:
-        """Inputs of shape (B, ...), with noise."""
+        """Add noise to inputs of shape (B, ...)."""
         return x + self.std * torch.randn(drawn_shape(x, self.training), dtype=x.dtype, device=x.device)
 
 
@@ -35,7 +35,7 @@ class LastingDropout(nn.Module):
     """Dropout that stays on in eval mode.
 
     Args:
-        rate: the chance of a feature to be zeroed, in (0, 1); the others are divided by 1 - rate.
+        rate: probability that a feature is zeroed, in (0, 1); the others are divided by 1 - rate.
     """
 
     def __init__(self, rate: float) -> None:
@@ -43,6 +43,6 @@ class LastingDropout(nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features of shape (B, ...), some of them zero."""
+        """Zero some of the features, shape (B, ...)."""
         kept = torch.rand(drawn_shape(x, self.training), dtype=x.dtype, device=x.device) >= self.rate
         return x * kept / (1 - self.rate)

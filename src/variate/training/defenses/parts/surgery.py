@@ -1,4 +1,4 @@
-"""Layers of any network, found and surrounded where they stand."""
+"""Find and replace layers of any network."""
 
 from __future__ import annotations
 
@@ -18,72 +18,75 @@ KINDS: dict[type[nn.Module], str] = {nn.Conv2d: "convolution (nn.Conv2d)", nn.Li
 
 
 def layers(network: nn.Module, *kinds: type[Layer]) -> list[Layer]:
-    """The layers of some kinds, each once, in the order in which they were registered: mostly that of their calls.
+    """The layers of some kinds, each once, in order of registration, which is usually the order of calls.
 
-    Those of ``nn.MultiheadAttention`` are left out: it reads their weights and never calls them. Nothing else is known
-    of a network, so a layer whose weights a forward reads without calling it keeps its place and is not acted on.
+    Layers inside ``nn.MultiheadAttention`` are left out: it reads their weights and never calls them. Other modules
+    that read the weights of a layer without calling it are not detected; replacing such a layer has no effect.
 
     Args:
         network: any module.
-        kinds: among nn.Conv2d and nn.Linear; their subclasses count.
+        kinds: nn.Conv2d, nn.Linear or both, including subclasses.
 
     Raises:
-        UsageError: if there is none.
+        UsageError: if there are none.
     """
-    held = {
-        id(part)
+    in_attention = {
+        id(module)
         for parent in network.modules()
         if isinstance(parent, nn.MultiheadAttention)
-        for part in parent.modules()
+        for module in parent.modules()
     }
-    found = [part for part in network.modules() if isinstance(part, kinds) and id(part) not in held]
-    if not found:
-        wanted = " or ".join(KINDS[kind] for kind in kinds)
-        raise UsageError(f"{type(network).__name__} has no layer to act on", expected=f"a network with a {wanted}")
-    return found
+    matching = [module for module in network.modules() if isinstance(module, kinds) and id(module) not in in_attention]
+    if not matching:
+        names = " or ".join(KINDS[kind] for kind in kinds)
+        raise UsageError(f"{type(network).__name__} has no suitable layer", expected=f"a network with a {names}")
+    return matching
 
 
-def behind_the_first(network: nn.Module, *kinds: type[Layer]) -> list[Layer]:
-    """The layers of some kinds without the network's first convolution or linear layer, which sees the input itself.
+def layers_after_first(network: nn.Module, *kinds: type[Layer]) -> list[Layer]:
+    """The layers of some kinds, without the first convolution or linear layer, which takes the network's input.
 
     Raises:
-        UsageError: if there is none.
+        UsageError: if there are none.
     """
-    every: list[nn.Module] = layers(network, nn.Conv2d, nn.Linear)
-    found = [layer for layer in every[1:] if isinstance(layer, kinds)]
-    if not found:
+    all_layers: list[nn.Module] = layers(network, nn.Conv2d, nn.Linear)
+    hidden = [layer for layer in all_layers[1:] if isinstance(layer, kinds)]
+    if not hidden:
         raise UsageError(
-            f"{type(network).__name__} has no hidden activations to act on", expected="a network of two layers or more"
+            f"{type(network).__name__} has no hidden activations", expected="a network of at least two layers"
         )
-    return found
+    return hidden
 
 
-def places(network: nn.Module, parts: Collection[nn.Module]) -> list[str]:
+def paths_of(network: nn.Module, modules: Collection[nn.Module]) -> list[str]:
     """The paths of some modules of a network, one each."""
-    wanted = {id(part) for part in parts}
-    return [path for path, part in network.named_modules() if id(part) in wanted]
+    ids = {id(module) for module in modules}
+    return [path for path, module in network.named_modules() if id(module) in ids]
 
 
 def replaced(network: nn.Module, replacements: Mapping[Layer, nn.Module]) -> nn.Module:
-    """The network with some of its modules replaced, in place; a module that stands in two places is so in both.
+    """Replace some modules of a network in place, at every path where they occur.
 
     Args:
-        network: any module; if it is itself among the replaced, its replacement is returned.
-        replacements: by the module that goes.
+        network: any module.
+        replacements: from each module to its replacement.
+
+    Returns:
+        The network, or its replacement if it is itself replaced.
     """
-    found = {id(layer): replacement for layer, replacement in replacements.items()}
+    by_id = {id(layer): replacement for layer, replacement in replacements.items()}
     for parent in list(network.modules()):
         for name, child in list(parent._modules.items()):
-            if child is not None and id(child) in found:
-                setattr(parent, name, found[id(child)])
-    return found.get(id(network), network)
+            if child is not None and id(child) in by_id:
+                setattr(parent, name, by_id[id(child)])
+    return by_id.get(id(network), network)
 
 
 @contextmanager
 def seeded_by(network: nn.Module) -> Iterator[None]:
-    """Inside, torch's global generator is a function of the network's tensors; it is put back as it was.
+    """Seed torch's global generator with a hash of the network's tensors, and restore it afterwards.
 
-    So what a defense draws at the start depends on the seed of the training, and on nothing else.
+    So the random initialization of a defense depends only on the seed of the training.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(hash_words("defense", fingerprint(network.state_dict())) % 2**32)

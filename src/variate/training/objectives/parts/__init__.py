@@ -1,1 +1,1 @@
-"""What several entries of this folder share."""
+"""Code that several objectives share."""

@@ -1,4 +1,4 @@
-"""Which draws an objective that compares two answers takes."""
+"""The draws that an objective with several forward passes uses."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from contextlib import AbstractContextManager, nullcontext
 from variate.training.inner_attack import InnerAttack
 
 
-def one_or_each(perturb: InnerAttack, same: float) -> AbstractContextManager[None]:
-    """One draw for the attack and all calls of the network where ``same`` is not 0; a fresh one each otherwise."""
+def shared_or_fresh_draws(perturb: InnerAttack, same: float) -> AbstractContextManager[None]:
+    """One draw for the attack and all calls of the network if ``same`` is not 0, otherwise a fresh draw per call."""
     return perturb.one_draw() if same else nullcontext()

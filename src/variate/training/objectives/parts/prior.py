@@ -1,4 +1,4 @@
-"""The divergence from a prior, as the evidence lower bound weighs it."""
+"""The divergence from a prior, weighted as in the evidence lower bound."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from variate.random.network import RandomNetwork
 from variate.training.clock import Clock
 
 
-def weighed_divergence(net: RandomNetwork, clock: Clock, *, prior: float, rise: float) -> Tensor:
-    """KL(q || N(0, prior^2)) / N in nats, from 0 up to its full weight over the first ``rise`` of the training.
+def weighted_divergence(net: RandomNetwork, clock: Clock, *, prior: float, rise: float) -> Tensor:
+    """KL(q || N(0, prior^2)) / N in nats; the weight rises from 0 to 1 over the first ``rise`` of the training.
 
     Args:
         net: the random network.
-        clock: of the training; N is its number of examples.
+        clock: progress of the training; N is its number of examples.
         prior: standard deviation of the prior, above 0.
-        rise: the share of the training over which the weight rises linearly; 0: full from the start.
+        rise: share of the training over which the weight rises linearly; 0 means full weight from the start.
     """
     weight = min(1.0, clock.share / rise) if rise else 1.0
     return kl(net, prior) * (weight / clock.examples)

@@ -1,0 +1,95 @@
+"""``--dry-run``: what a command would do, and about how long it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from variate.cli import evaluation_command as judging
+from variate.cli.options import print_json
+from variate.evaluation.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from variate.study.dry_training import Part
+
+
+def judge_or_plan(
+    setting: judging.Setting,
+    evaluation: Evaluation,
+    asked: judging.Asked,
+    beside: judging.Beside = judging.ATTACKS_ALONE,
+) -> None:
+    """Judge a setting and show what came of it; or only print the plan of that."""
+    if not asked.dry_run:
+        records, result = judging.judged(setting, evaluation, asked, beside)
+        judging.show(setting, records, result, json=asked.json)
+        return
+    from variate.study.dry_evaluation import of_evaluation
+
+    plan = {
+        "network": setting.title,
+        "examples": len(setting.x),
+        "budget": str(setting.budget),
+        "draws": str(evaluation.draws),
+        "verdict draws": evaluation.verdict_draws,
+        "records": str(setting.folder),
+    }
+    parts = of_evaluation(
+        setting.network,
+        setting.x,
+        setting.y,
+        replace(evaluation, budget=setting.budget),
+        doubts=beside.doubts,
+        layers=beside.layers,
+        modality=setting.modality,
+        sources=list(setting.sources),
+    )
+    print_plan(plan, parts, devices=beside.devices, as_json=asked.json)
+
+
+def print_plan(plan: Mapping[str, Any], parts: Iterable[Part], *, devices: int = 1, as_json: bool) -> None:
+    """The plan, then its parts as they are measured, then all of them together; or everything as JSON."""
+    if as_json:
+        print_json({"plan": plan, **as_row(list(parts))})
+        return
+    for name, value in plan.items():
+        typer.echo(f"{name}: {value}")
+    measured = []
+    for part in parts:
+        measured.append(part)
+        passes = f"{part.forwards:,} forward and {part.backwards:,} backward passes"
+        judging = f", {part.judging:,} forward for the verdict" if part.judging else ""
+        typer.echo(f"{duration(part.seconds):>7}  {part.what}; {part.batches:,} batches, each {passes}{judging}")
+    typer.echo(f"at most {total(measured)} on this machine: one batch of each kind was timed")
+    if devices > 1:
+        typer.echo(f"in one process; {devices} share it")
+    if any("transfer" in part.what for part in measured):
+        typer.echo("passes of the network that a transfer holds come on top")
+    if plan.get("draws") == "auto":
+        typer.echo("auto is counted as 20 draws; the pilot attack that chooses their number comes on top")
+
+
+def as_row(parts: list[Part]) -> dict[str, Any]:
+    """Parts and their sums, for JSON."""
+    passes = {
+        "forwards": sum(part.batches * (part.forwards + part.judging) for part in parts),
+        "backwards": sum(part.batches * part.backwards for part in parts),
+    }
+    rows = [{**asdict(part), "seconds": part.seconds} for part in parts]
+    return {"parts": rows, **passes, "seconds": sum(part.seconds for part in parts)}
+
+
+def total(parts: list[Part]) -> str:
+    """The passes and the time of parts together, in words."""
+    row = as_row(parts)
+    return f"{row['forwards']:,} forward and {row['backwards']:,} backward passes, about {duration(row['seconds'])}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: 4.2 s, 12 min, 3.5 h."""
+    if seconds < 100:
+        return f"{seconds:.2g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
