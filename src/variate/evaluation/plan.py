@@ -265,11 +265,9 @@ def check_contract(attack: str, perturbed: Tensor, reach: Reach, budget: Budget)
 
 def _source(target: Target, name: str | None, reach: Reach) -> GradientOracle:
     """White-box access to the network that a transfer holds."""
-    network = target.held(name)
+    network, stream = target.held(name), Stream("search", target.seed)
     kind = kind_of(network, reach.x[:2])
-    return GradientOracle(
-        network, draws=SOURCE_DRAWS, stream=Stream("search", target.seed), kind=kind, seed=target.seed, reach=reach
-    )
+    return GradientOracle(network, draws=SOURCE_DRAWS, stream=stream, kind=kind, seed=target.seed, reach=reach)
 
 
 def _required(function: Any, name: str) -> bool:

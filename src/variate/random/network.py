@@ -162,7 +162,7 @@ def random_class(original: type[nn.Module], taken: frozenset[str] = frozenset())
         taken: public names that stay the user's.
     """
     body = {name: alias for name, alias in ALIASES.items() if name not in taken}
-    body |= {"forward": drawing(original.forward), "__module__": original.__module__, "__doc__": original.__doc__}
+    body |= {"forward": drawing(original), "__module__": original.__module__, "__doc__": original.__doc__}
     return type(f"Random{original.__name__}", (RandomNetwork, original), body)
 
 

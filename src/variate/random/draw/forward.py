@@ -17,17 +17,17 @@ from variate.random.noise import traced
 from variate.random.parameters import parameter_at
 
 
-def drawing(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """A forward of the same signature that runs ``forward`` under the draw of the network's next key.
+def drawing(original: type[nn.Module]) -> Callable[..., Any]:
+    """A forward of the same signature that runs the one of a user's class under the draw of the network's next key.
 
     Activation checkpointing runs parts of a forward again during the backward pass. A hook on every output therefore
     puts this forward's draw back in place until that backward pass has ended.
     """
 
-    @functools.wraps(forward)
+    @functools.wraps(original.forward)
     def drawn_forward(net: nn.Module, *args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():
-            return _traced(net, forward, args, kwargs)
+            return _traced(net, original.forward, args, kwargs)
         handle = handle_of(net)
         places = handle.places_in(net)
         recording = torch.is_grad_enabled()
@@ -35,7 +35,7 @@ def drawing(forward: Callable[..., Any]) -> Callable[..., Any]:
             drawn = handle.draws.draw(handle.take_key(), places.groups(), handle.units(net))
         places.put(drawn)
         try:
-            output = forward(net, *args, **kwargs)
+            output = original.forward(net, *args, **kwargs)
         finally:
             places.clear()
         if recording:
