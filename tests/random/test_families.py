@@ -49,9 +49,11 @@ CDFS = {
 
 
 def sample(text, key=3, count=N):
-    law, _ = family_named(text)
+    distribution, _ = family_named(text)
     mean = torch.full((count,), MEAN, dtype=torch.float64)
-    return law.sample(law.noise(key, 4, mean), mean, mean.new_full((), SCALE), *law.initialize(mean)).numpy()
+    return distribution.sample(
+        distribution.noise(key, 4, mean), mean, mean.new_full((), SCALE), *distribution.initialize(mean)
+    ).numpy()
 
 
 @pytest.mark.parametrize("text", CDFS)
@@ -96,14 +98,14 @@ def test_entropy_and_kl_equal_quadrature(text, density, prior):
         parts = itertools.pairwise(ends)
         return sum(integrate.quad(nats, a, b, args=(against,), limit=400)[0] for a, b in parts)
 
-    law, _ = family_named(text)
+    distribution, _ = family_named(text)
     mean = torch.full((2, 3), MEAN, dtype=torch.float64)
-    scale, learned = mean.new_full((), SCALE), law.initialize(mean)
+    scale, learned = mean.new_full((), SCALE), distribution.initialize(mean)
     entropy = integral(lambda x, q: -math.log(q))
     kl = integral(lambda x, q: math.log(q) - stats.norm.logpdf(x, 0, prior))
     heavy = 1e-3 if text == "student-t" else 1e-6  # the integral is cut off at 60 standard deviations
-    assert float(law.entropy(mean, scale, *learned)) == pytest.approx(6 * entropy, rel=heavy, abs=heavy)
-    assert float(law.kl(mean, scale, *learned, prior_std=prior)) == pytest.approx(6 * kl, rel=heavy, abs=heavy)
+    assert float(distribution.entropy(mean, scale, *learned)) == pytest.approx(6 * entropy, rel=heavy, abs=heavy)
+    assert float(distribution.kl(mean, scale, *learned, prior_std=prior)) == pytest.approx(6 * kl, rel=heavy, abs=heavy)
 
 
 @pytest.mark.parametrize("split", [-6.0, -1.0, 2.0, 6.0])
@@ -115,19 +117,19 @@ def test_the_mixtures_entropy_equals_quadrature_from_one_bell_to_two_spikes(spli
         return -q * math.log(q) if q > 0 else 0.0
 
     expected = 2 * integrate.quad(nats, 0, 12, points=[between], limit=400)[0]
-    law, _ = family_named("mixture")
+    distribution, _ = family_named("mixture")
     mean = torch.zeros(1, dtype=torch.float64)
-    found = law.entropy(mean, mean.new_ones(()), mean.new_full((), split))
+    found = distribution.entropy(mean, mean.new_ones(()), mean.new_full((), split))
     assert float(found) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("scale", [0.1, 0.5, 1.0, 2.0])
 @pytest.mark.parametrize("relaxed", [0.0, 0.4, 1.0])
 def test_dropped_weights_keep_mean_and_variance(relaxed, scale):
-    law, _ = family_named(f"bernoulli(relaxed={relaxed})")
+    distribution, _ = family_named(f"bernoulli(relaxed={relaxed})")
     mean = torch.full((N,), MEAN, dtype=torch.float64)
-    draws = law.sample(law.noise(3, 4, mean), mean, mean.new_full((), scale))
-    keep = float(law.keep(mean.new_full((), scale)))
+    draws = distribution.sample(distribution.noise(3, 4, mean), mean, mean.new_full((), scale))
+    keep = float(distribution.keep(mean.new_full((), scale)))
     assert 0 < keep < 1
     for values in (draws / MEAN - 1, (draws / MEAN - 1) ** 2 - scale**2):
         assert abs(float(values.mean())) < 4.9 * float(values.std()) / math.sqrt(N) + 1e-12
@@ -136,23 +138,23 @@ def test_dropped_weights_keep_mean_and_variance(relaxed, scale):
         prior, kept = 0.8, mean[:5]
         mask = math.log(2) + keep * math.log(keep) + (1 - keep) * math.log(1 - keep)  # KL from a fair coin
         expected = 5 * (mask + (keep * (MEAN / keep) ** 2) / (2 * prior**2))
-        assert float(law.kl(kept, kept.new_full((), scale), prior_std=prior)) == pytest.approx(expected)
+        assert float(distribution.kl(kept, kept.new_full((), scale), prior_std=prior)) == pytest.approx(expected)
 
 
 def test_a_straight_through_gradient_reaches_the_scale():
-    law, _ = family_named("bernoulli")
+    distribution, _ = family_named("bernoulli")
     mean, scale = torch.ones(100), torch.tensor(0.5, requires_grad=True)
-    law.sample(law.noise(1, 2, mean), mean, scale).sum().backward()
+    distribution.sample(distribution.noise(1, 2, mean), mean, scale).sum().backward()
     assert bool(scale.grad.isfinite())
     assert float(scale.grad) != 0
 
 
 def test_normal_is_mean_plus_scale_times_the_counter():
-    law, _ = family_named("normal")
+    distribution, _ = family_named("normal")
     mean, scale = torch.tensor([1.0, -2.0, 0.5]), torch.tensor([1.0, 0.1, 3.0])
-    noise = law.noise(5, 6, mean)
+    noise = distribution.noise(5, 6, mean)
     assert torch.equal(noise[0], counter.noise("normal", 5, 6, (3,)))
-    assert torch.allclose(law.sample(noise, mean, scale), mean + scale * noise[0], atol=1e-6)
+    assert torch.allclose(distribution.sample(noise, mean, scale), mean + scale * noise[0], atol=1e-6)
 
 
 def net_of(text, **options):

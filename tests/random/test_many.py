@@ -279,7 +279,7 @@ def test_without_gaussian_layers_every_example_has_the_draw_of_a_sibling(case, f
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_gaussian_layers_keep_the_law_of_the_loop(case):
+def test_gaussian_layers_keep_the_distribution_of_the_loop(case):
     """Mean, variance and covariance of the outputs over many examples that are copies of one, against the loop."""
     net, x = build(case)
     copies, alone = 1000, x[:1]

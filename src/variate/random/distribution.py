@@ -126,8 +126,8 @@ class Site:
     channel: int = 0
 
     @property
-    def law(self) -> Family:
-        """The site's family, ready to use."""
+    def distribution(self) -> Family:
+        """The distribution that ``family`` describes."""
         return family_named(self.family)[0]
 
     @property
@@ -139,7 +139,7 @@ class Site:
         """(path, attribute) of ``rho`` and every other learned tensor: beside the mean, on the first owner."""
         path, attribute = self.owners[0]
         rho = ("", NETWORK_RHO) if self.scaling.share == "network" else (path, f"{attribute}_rho")
-        return [rho, *((path, f"{attribute}_{name}") for name in self.law.learned)]
+        return [rho, *((path, f"{attribute}_{name}") for name in self.distribution.learned)]
 
 
 @cache
@@ -158,12 +158,12 @@ def family_named(text: str) -> tuple[Family, Scaling]:
     for option in options:
         if option not in (*own_fields, *scale_fields):
             raise unknown_name(f"option of {name}", option, [*own_fields, *scale_fields])
-    law = kind(**{option: options[option] for option in own_fields if option in options})
+    distribution = kind(**{option: options[option] for option in own_fields if option in options})
     given = {option: options[option] for option in scale_fields if option in options}
     scaling = Scaling(**{"share": kind.shares[0], **given})  # type: ignore[arg-type]
     if scaling.share not in kind.shares:
         raise UsageError(f"{name} cannot share its scale per {scaling.share}", expected=f"{', '.join(kind.shares)}")
-    return law, scaling
+    return distribution, scaling
 
 
 def with_defaults(text: str, share: Share, floor: float, snr: float) -> str:

@@ -95,7 +95,7 @@ class Handle:
         if not self.draws.needs_unit:
             return None
         sizes = root_mean_squares(net, self.sites)
-        return [sizes[s.name] if s.scaling.needs_unit and not s.law.relative else None for s in self.sites]
+        return [sizes[s.name] if s.scaling.needs_unit and not s.distribution.relative else None for s in self.sites]
 
     def learned_places(self) -> list[tuple[str, str]]:
         """(path, attribute) of every learned tensor beside the means, once each."""

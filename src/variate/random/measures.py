@@ -17,18 +17,18 @@ def sites(net: nn.Module) -> tuple[Site, ...]:
 
 def stds(net: nn.Module) -> dict[str, Tensor]:
     """The standard deviation of every random parameter by name, differentiable."""
-    return {site.name: site.law.std(*group) for site, group in handle_of(net).scaled(net)}
+    return {site.name: site.distribution.std(*group) for site, group in handle_of(net).scaled(net)}
 
 
 def kl(net: nn.Module, prior_std: float) -> Tensor:
     """KL(q || N(0, prior_std^2)) in nats, summed over all random parameters, differentiable: a scalar."""
-    parts = [site.law.kl(*group, prior_std=prior_std) for site, group in handle_of(net).scaled(net)]
+    parts = [site.distribution.kl(*group, prior_std=prior_std) for site, group in handle_of(net).scaled(net)]
     return torch.stack([part.float() for part in parts]).sum()
 
 
 def entropy(net: nn.Module) -> Tensor:
     """Entropy in nats, summed over all random parameters, differentiable: a scalar."""
-    return torch.stack([site.law.entropy(*group).float() for site, group in handle_of(net).scaled(net)]).sum()
+    return torch.stack([site.distribution.entropy(*group).float() for site, group in handle_of(net).scaled(net)]).sum()
 
 
 def sizes(net: nn.Module) -> dict[str, Tensor]:

@@ -46,7 +46,7 @@ def find_sites(
         UsageError: if only the arguments are wrong.
     """
     patterns = {"*": family} if isinstance(family, str) else dict(family)
-    laws, wrong = _laws([*patterns.items(), (None, "normal")], share, floor, snr)
+    families, wrong = _family_texts([*patterns.items(), (None, "normal")], share, floor, snr)
     wrong += problems
     sites: list[Site] = []
     findings = [*_module_findings(module)]
@@ -56,10 +56,10 @@ def find_sites(
         name = qualified(owners[0])
         pattern = next((p for p in patterns if any(fnmatchcase(qualified(o), p) for o in owners)), None)
         matched.add(pattern)
-        law = laws.get(pattern, "normal")  # one that is wrong is reported, and so is what is wrong with its parameters
-        if not registry.get("families", parse(law, "a family")[0]).facts["random"]:
+        text = families.get(pattern, "normal")  # an invalid family is already in wrong; still check its parameters
+        if not registry.get("families", parse(text, "a family")[0]).facts["random"]:
             continue
-        site = Site(name, law, owners, hash_words("parameter", name), _channel(module, owners[0]))
+        site = Site(name, text, owners, hash_words("parameter", name), _channel(module, owners[0]))
         findings += _parameter_findings(module, site, parameter)
         sites.append(site)
     findings += _storage_findings(places)
@@ -78,21 +78,21 @@ def find_sites(
     return sites
 
 
-def _laws(
+def _family_texts(
     patterns: Sequence[tuple[str | None, str]], share: Share, floor: float, snr: float
 ) -> tuple[dict[str | None, str], list[str]]:
-    """The family of every pattern with its options, and what is wrong with the others. An unknown family is raised."""
-    laws: dict[str | None, str] = {}
+    """The family text of every valid pattern, and the problems of the others. Raises for an unknown family."""
+    families: dict[str | None, str] = {}
     wrong: list[str] = []
     for pattern, text in patterns:
         registry.get("families", parse(text, "a family")[0])
         try:
-            laws[pattern] = with_defaults(text, share, floor, snr)
-            family_named(laws[pattern])
+            families[pattern] = with_defaults(text, share, floor, snr)
+            family_named(families[pattern])
         except UsageError as error:
-            laws.pop(pattern, None)
+            families.pop(pattern, None)
             wrong += [" ".join(str(error).split())] if " ".join(str(error).split()) not in wrong else []
-    return laws, wrong
+    return families, wrong
 
 
 def _channel(module: nn.Module, owner: tuple[str, str]) -> int:

@@ -1,10 +1,10 @@
 """Per-example draws: every example of a batch under weights of its own.
 
 Exact weights for each example are batched by vmap (a grouped convolution, a batched product). For a linear layer that
-sees one row per example that would read a weight matrix per example; its pre-activations are drawn instead, from their
-own Gaussian (the local reparameterization of Kingma, Salimans & Welling 2015, arXiv:1506.02557), which is the same law.
-For rows that share an example's weights (a sequence, the pixels of a convolution) the pre-activations are dependent and
-that law is another one, and so is that of flipout (Wen et al. 2018): there the weights are drawn.
+sees one row per example that would read a weight matrix per example; its pre-activations are drawn instead, from the
+Gaussian that the weights imply (the local reparameterization of Kingma, Salimans & Welling 2015, arXiv:1506.02557).
+Where rows share an example's weights (a sequence, the pixels of a convolution), the pre-activations are dependent, so
+neither this shortcut nor flipout (Wen et al. 2018) has the same distribution: there the weights are drawn.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Row:
 def draws_per_example(net: RandomNetwork, x: Tensor, key: int) -> Tensor:
     """The outputs of ``net``, every example under weights of its own: shape (B, ...).
 
-    Example i has the draw of the i-th sibling of ``key``, but for the pre-activations of linear layers that see one row
-    per example: these are drawn themselves, from the same law. Differentiable in the inputs and the parameters.
+    Example i uses the draw of the i-th sibling of ``key``. Linear layers that see one row per example draw their
+    pre-activations instead, from the same distribution. Differentiable in the inputs and the parameters.
 
     Args:
         net: the random network, in eval mode if it has batch norm.
@@ -195,5 +195,5 @@ def _gaussian_layers(net: RandomNetwork) -> list[Row]:
 
 
 def _own_gaussian(site: Site) -> bool:
-    law = site.law
-    return len(site.owners) == 1 and isinstance(law, LocationScale) and law.kind == "normal"
+    distribution = site.distribution
+    return len(site.owners) == 1 and isinstance(distribution, LocationScale) and distribution.kind == "normal"

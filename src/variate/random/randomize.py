@@ -78,10 +78,10 @@ def scale_problems(scale: float) -> list[str]:
 
 def _initial(site: Site, mean: Tensor, scale: float, size: Tensor) -> tuple[Tensor, ...]:
     """``rho`` and the other learned tensors that give the tensor the standard deviation ``scale`` times its size."""
-    law, scaling = site.law, site.scaling
+    distribution, scaling = site.distribution, site.scaling
     scale = scaling.scale or scale
-    learned = law.initialize(mean)
-    unit = one(mean) if law.relative else size.to(mean)
-    spread = law.std(mean, unit.expand(()), *learned).square().mean().sqrt()  # of the tensor at scale 1
+    learned = distribution.initialize(mean)
+    unit = one(mean) if distribution.relative else size.to(mean)
+    spread = distribution.std(mean, unit.expand(()), *learned).square().mean().sqrt()  # of the tensor at scale 1
     factor = float(size / spread) if float(spread) > 0 else 1.0
     return scaling.initial(mean, site.channel, scale * factor, unit), *learned

@@ -35,7 +35,7 @@ def slow_draw(network: RandomNetwork, key: int) -> dict[str, Tensor]:
     for site in measures.sites(network):
         mean = own[site.name]
         rho, *learned = [own[qualified(learned_name)] for learned_name in site.learned_places()]
-        unit = one(mean) if site.law.relative else sizes[site.name]
-        noise = site.law.noise(key, site.uid, mean)
-        drawn[site.name] = site.law.sample(noise, mean, site.scaling.scale_of(rho, unit), *learned)
+        unit = one(mean) if site.distribution.relative else sizes[site.name]
+        noise = site.distribution.noise(key, site.uid, mean)
+        drawn[site.name] = site.distribution.sample(noise, mean, site.scaling.scale_of(rho, unit), *learned)
     return drawn

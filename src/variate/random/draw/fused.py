@@ -39,7 +39,7 @@ class Fusion:
 
     def __init__(self, sites: Sequence[Site]) -> None:
         self._sites = tuple(sites)
-        self._laws = [site.law for site in sites]
+        self._distributions = [site.distribution for site in sites]
         self._plain = [site.scaling.plain for site in sites]
         self._tables: dict[Any, Fused] = {}
         self._last: dict[tuple[int, ...] | None, _Last] = {}
@@ -75,7 +75,7 @@ class Fusion:
         fused = [
             place
             for place, (number, group) in enumerate(zip(numbers, groups, strict=True))
-            if isinstance(self._laws[number], LocationScale) and all(_simple(t, device) for t in group[:2])
+            if isinstance(self._distributions[number], LocationScale) and all(_simple(t, device) for t in group[:2])
         ]
         shapes = [(t.shape, t.dtype) for place in fused for t in groups[place][:2]]
         signature = (device, tuple(numbers), tuple(fused), tuple(shapes))
@@ -89,7 +89,7 @@ class Fusion:
         if level.shape != mean.shape:
             groups = level.numel()
             inner = math.prod(mean.shape[self._sites[number].channel + 1 :]) if groups > 1 else 1
-        kind = cast(LocationScale, self._laws[number]).kind
+        kind = cast(LocationScale, self._distributions[number]).kind
         return Row(self._sites[number].uid, kind, mean.numel(), self._plain[number], inner, groups)
 
 

@@ -30,12 +30,12 @@ class Draws:
 
     def __init__(self, sites: Sequence[Site]) -> None:
         self.sites = tuple(sites)
-        self.laws = [site.law for site in self.sites]
+        self.distributions = [site.distribution for site in self.sites]
         self.scalings = [site.scaling for site in self.sites]
         self.places = [(site.owners[0], *site.learned_places()) for site in self.sites]
         self.needs_unit = any(scaling.needs_unit for scaling in self.scalings)
         self._plain = all(scaling.plain for scaling in self.scalings)
-        ends = list(accumulate(2 + len(law.learned) for law in self.laws))
+        ends = list(accumulate(2 + len(distribution.learned) for distribution in self.distributions))
         self._slices = [slice(start, end) for start, end in pairwise([0, *ends])]
         self._fusion = Fusion(self.sites)
         self._drawn, self._gradients, self._stacked = Memory(), Memory(), Memory()
@@ -155,9 +155,9 @@ class Draws:
         """One site by the plain operations of its family."""
         mean, level, *learned = group
         with torch.no_grad():
-            noise = self.laws[i].noise(key, self.sites[i].uid, mean)
+            noise = self.distributions[i].noise(key, self.sites[i].uid, mean)
         scale = torch.nn.functional.softplus(level) if self.scalings[i].plain else level
-        return self.laws[i].sample(noise, mean, scale, *learned)
+        return self.distributions[i].sample(noise, mean, scale, *learned)
 
     def grouped(self, flat: Sequence[T]) -> list[tuple[T, ...]]:
         """Split a flat list back into (mean, level, *learned) per site."""

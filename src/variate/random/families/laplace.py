@@ -11,7 +11,7 @@ from variate.random.noise.kinds import Kind
 from variate.registry import family
 
 
-@family(random=True, cite="Laplace 1774; as a law of weights: Williams 1995, Neural Computation 7(1)")
+@family(random=True, cite="Laplace 1774; as a distribution of weights: Williams 1995, Neural Computation 7(1)")
 @dataclass(frozen=True)
 class Laplace(LocationScale):
     """Laplace: w = mean + scale * z, z of density exp(-sqrt(2) |z|) / sqrt(2)."""

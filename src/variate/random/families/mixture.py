@@ -19,7 +19,8 @@ NODES = 64  # of the Gauss-Hermite rule that the entropy takes: error below 1e-6
 
 
 @family(
-    random=True, cite="mixtures as a law of weights: Blundell et al. 2015, arXiv:1505.05424; this posterior is ours"
+    random=True,
+    cite="mixtures as a distribution of weights: Blundell et al. 2015, arXiv:1505.05424; this posterior is ours",
 )
 @dataclass(frozen=True)
 class Mixture(Family):
