@@ -34,7 +34,7 @@ def test_what_will_be_random_and_what_not():
     assert [parameter.learned for parameter in found.random] == [3, 3]
     assert found.random[0].shape == [3, 3]
     assert found.random[0].family == "normal(share=channel)"
-    assert found.deterministic == dict.fromkeys(["0.bias", "1.bias", "2.bias"], "its family is fixed, as was asked")
+    assert found.deterministic == dict.fromkeys(["0.bias", "1.bias", "2.bias"], "its family is fixed")
     assert found.buffers == ["1.running_mean", "1.running_var", "1.num_batches_tracked"]
     assert found.findings == []
     assert found.cost.bytes == 4 * (9 + 3)

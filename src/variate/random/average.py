@@ -16,11 +16,11 @@ Averaged = Literal["probabilities", "outputs"]
 
 
 class AverageNetwork(nn.Module):
-    """A random network averaged over fixed draws: an ordinary module for any tool that takes one.
+    """A random network averaged over fixed draws: an ordinary module, for any tool that takes a module.
 
     Args:
-        network: the random network, shared, not copied.
-        keys: the draws.
+        network: the random network; shared, not copied.
+        keys: keys of the draws to average.
         of: ``probabilities`` returns the log of the mean softmax, whose softmax is the mean probability; ``outputs``
             returns the mean output.
     """
@@ -59,13 +59,13 @@ class EnsembleNetwork(nn.Module):
     """Several networks as one: the log of their mean probability.
 
     Args:
-        networks: any modules from inputs to logits, shared, not copied.
+        networks: any modules from inputs to logits; shared, not copied.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()
         if not networks:
-            raise UsageError("an ensemble needs a network", expected="one or more")
+            raise UsageError("an ensemble needs at least one network", expected="one or more")
         self.networks = nn.ModuleList(networks)
 
     def forward(self, x: Tensor) -> Tensor:

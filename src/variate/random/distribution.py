@@ -1,4 +1,4 @@
-"""How one tensor is random: the family of its distribution, and the site that says which tensor."""
+"""The distribution of one parameter tensor: its family, and the site where the tensor is."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ NETWORK_RHO = "network_rho"
 class Family(ABC):
     """A family of distributions for one parameter tensor.
 
-    The mean is the parameter itself, under its own name. Every method is given ``mean``, the positive ``scale``, which
-    broadcasts to it, and the tensors that ``learned`` names. A family is a frozen dataclass: its fields are its
+    The mean is the parameter itself, under its own name. Every method takes ``mean``, the positive ``scale``, which
+    broadcasts to it, and the tensors that ``learned`` names. A family is a frozen dataclass whose fields are its
     options, written ``name(option=value)``.
 
     Attributes:
-        learned: the names of the tensors learned beside the scale.
+        learned: names of the tensors learned in addition to mean and scale.
         shares: how the scale may be shared, the default first.
-        relative: the noise multiplies the mean, and the scale is a fraction of it.
-        form: ``independent`` elements, ``correlated`` ones that are linear in Gaussian noise, or ``discrete``.
-        pathwise: whether the gradient of ``sample`` is that of the sample (and not a straight-through estimate).
+        relative: whether the noise multiplies the mean, so that the scale is a fraction of it.
+        form: ``independent`` elements, ``correlated`` elements (linear in Gaussian noise), or ``discrete``.
+        pathwise: whether ``sample`` has an exact pathwise gradient, rather than a straight-through estimate.
     """
 
     learned: ClassVar[tuple[str, ...]] = ()
@@ -46,16 +46,16 @@ class Family(ABC):
 
     @property
     def pathwise(self) -> bool:
-        """Whether the gradient of ``sample`` is that of the sample."""
+        """Whether ``sample`` has an exact pathwise gradient."""
         return True
 
     def initialize(self, mean: Tensor) -> tuple[Tensor, ...]:
-        """The learned tensors beside the scale, at the start."""
+        """Initial values of the tensors in ``learned``."""
         return ()
 
     @abstractmethod
     def noise(self, key: int | Tensor, uid: int, like: Tensor) -> tuple[Tensor, ...]:
-        """Parameter-free noise for a mean like ``like``, its dtype and device: a pure function of (key, uid)."""
+        """Parameter-free noise in the shape, dtype and device of ``like``: a pure function of (key, uid)."""
 
     @abstractmethod
     def sample(self, noise: tuple[Tensor, ...], mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class Family(ABC):
 
     @abstractmethod
     def std(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
-        """The standard deviation of every element, of the mean's shape, differentiable; linear in ``scale``."""
+        """The standard deviation of every element, in the shape of the mean; differentiable and linear in ``scale``."""
 
     @abstractmethod
     def entropy(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class Family(ABC):
 
 @dataclass(frozen=True)
 class LocationScale(Family):
-    """w = mean + scale * z with independent z of mean 0 and variance 1: the families that a sampler draws in one pass.
+    """w = mean + scale * z with independent z of mean 0 and variance 1; a sampler draws these families in one pass.
 
     Attributes:
         kind: the distribution of z.
@@ -87,7 +87,7 @@ class LocationScale(Family):
     kind: ClassVar[Kind]
 
     def noise(self, key: int | Tensor, uid: int, like: Tensor) -> tuple[Tensor, ...]:
-        """One z for every element."""
+        """One value of z for every element."""
         return (counter.noise(self.kind, key, uid, like.shape, device=like.device).to(like.dtype),)
 
     def sample(self, noise: tuple[Tensor, ...], mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class LocationScale(Family):
         return scale.expand_as(mean)
 
     def entropy(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
-        """That of z, shifted by log scale."""
+        """The entropy of z, shifted by log scale."""
         return scale.expand_as(mean).log().sum() + mean.numel() * self.unit_entropy()
 
     @abstractmethod
@@ -109,14 +109,14 @@ class LocationScale(Family):
 
 @dataclass(frozen=True)
 class Site:
-    """One random parameter: a tensor with all the places where modules look for it (more than one if it is tied).
+    """One random parameter: a tensor and every module attribute that holds it (several if it is tied).
 
     Attributes:
         name: the parameter's first qualified name, such as ``conv1.weight``.
-        family: its family with options, such as ``student-t(df=4)``.
-        owners: (path of the module, name of the attribute) for every place.
-        uid: the tensor's number in the noise counter: a hash of its name, so it does not depend on other parameters.
-        channel: the dimension of its output channels.
+        family: the family with its options, such as ``student-t(df=4)``.
+        owners: (module path, attribute name) of every place that holds the tensor.
+        uid: number of the tensor in the noise counter: a hash of its name, so it does not depend on other parameters.
+        channel: dimension of the output channels.
     """
 
     name: str
@@ -132,11 +132,11 @@ class Site:
 
     @property
     def scaling(self) -> Scaling:
-        """How the site's scale is made of ``rho``."""
+        """How ``rho`` becomes the site's scale."""
         return family_named(self.family)[1]
 
     def learned_places(self) -> list[tuple[str, str]]:
-        """(path, attribute) of ``rho`` and every other learned tensor: beside the mean, on the first owner."""
+        """(path, attribute) of ``rho`` and every other learned tensor: on the first owner, next to the mean."""
         path, attribute = self.owners[0]
         rho = ("", NETWORK_RHO) if self.scaling.share == "network" else (path, f"{attribute}_rho")
         return [rho, *((path, f"{attribute}_{name}") for name in self.distribution.learned)]
@@ -159,20 +159,20 @@ def family_named(text: str) -> tuple[Family, Scaling]:
         if option not in (*own_fields, *scale_fields):
             raise unknown_name(f"option of {name}", option, [*own_fields, *scale_fields])
     distribution = kind(**{option: options[option] for option in own_fields if option in options})
-    given = {option: options[option] for option in scale_fields if option in options}
-    scaling = Scaling(**{"share": kind.shares[0], **given})  # type: ignore[arg-type]
+    scale_options = {option: options[option] for option in scale_fields if option in options}
+    scaling = Scaling(**{"share": kind.shares[0], **scale_options})  # type: ignore[arg-type]
     if scaling.share not in kind.shares:
         raise UsageError(f"{name} cannot share its scale per {scaling.share}", expected=f"{', '.join(kind.shares)}")
     return distribution, scaling
 
 
 def with_defaults(text: str, share: Share, floor: float, snr: float) -> str:
-    """A family's text with the options that hold for all, where it does not say otherwise and can have them."""
+    """A family's text with the network-wide options added, where it accepts them and does not set its own."""
     name, options = parse(text, "a family")
     if not registry.get("families", name).facts["random"]:
         return text
     shares = _class_named(name).shares
     defaults = {"share": shares[0] if share in SHARES and share not in shares else share, "floor": floor, "snr": snr}
-    unsaid = {"share": shares[0], "floor": 0.0, "snr": 0.0}
-    missing = {o: v for o, v in defaults.items() if o not in options and v != unsaid[o]}
+    implicit = {"share": shares[0], "floor": 0.0, "snr": 0.0}
+    missing = {o: v for o, v in defaults.items() if o not in options and v != implicit[o]}
     return written(name, {**options, **missing})

@@ -1,4 +1,4 @@
-"""Which draw the next call of a random network uses: that of a fixed key, or that of the next key of a stream."""
+"""Which draw the next call of a random network uses: that of a fixed key, or of the next key in a stream."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from variate.random.keys import Stream, check_key
 
 @contextmanager
 def fixed(net: nn.Module, key: int, *, learn: bool = True) -> Iterator[None]:
-    """Inside, every call of ``net`` uses the draw of ``key``.
+    """Context in which every call of ``net`` uses the draw of ``key``.
 
     Args:
         net: a random network.
-        key: the draw.
+        key: key of the draw.
         learn: whether gradients reach the parameters.
     """
     handle = handle_of(net)
@@ -31,7 +31,7 @@ def fixed(net: nn.Module, key: int, *, learn: bool = True) -> Iterator[None]:
 
 @contextmanager
 def keys_from(net: nn.Module, stream: Stream) -> Iterator[None]:
-    """Inside, ``net(x)`` takes its keys from ``stream``."""
+    """Context in which ``net(x)`` takes its keys from ``stream``."""
     handle = handle_of(net)
     before, handle.stream = handle.stream, stream
     try:
@@ -41,5 +41,5 @@ def keys_from(net: nn.Module, stream: Stream) -> Iterator[None]:
 
 
 def stream(net: nn.Module) -> Stream:
-    """The stream from which ``net(x)`` takes its keys; seeded by the operating system unless another was given."""
+    """The stream from which ``net(x)`` takes its keys; seeded by the operating system unless another was set."""
     return handle_of(net).stream

@@ -1,4 +1,4 @@
-"""Everything that makes a module random, in one object behind one private attribute of the user's module."""
+"""The state of a random network, in one object behind one private attribute of the user's module."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from variate.random.scale import one
 class Handle:
     """The state of one random network. Means and scales are not here: they are parameters of the user's modules.
 
-    It does not refer to its network, which refers to it: without a cycle, memory is freed with the last reference.
-    A copy starts anew where the network's state must not be shared: caches, and keys from the system's entropy.
+    The network refers to its handle but not the reverse: without a cycle, memory is freed with the last reference. A
+    copy does not share caches, nor keys that come from the system's entropy.
 
     Args:
         sites: the random parameters.
-        original: the class of the user's module.
-        taken: public names that the user's module has itself, so that they are not put on the random network.
-        stream: where the keys of ``net(x)`` come from; without one, seeded from the operating system's entropy.
-        key: the key that is fixed now, if any.
+        original: class of the user's module.
+        taken: public names that the user's module defines itself, which the random network therefore leaves alone.
+        stream: source of the keys of ``net(x)``; None: a new stream, seeded from the operating system's entropy.
+        key: the fixed key, if any.
         learn: whether gradients reach the parameters.
 
     Attributes:
         draws: makes the draws.
-        ticket: a tensor of one int64, written at every run of a compiled graph so that no two runs are merged.
-        holder: the number under which compiled graphs ask for a key.
+        ticket: tensor of one int64, written at every run of a compiled graph so that no two runs are merged.
+        holder: number under which compiled graphs request keys.
     """
 
     def __init__(
@@ -59,15 +59,17 @@ class Handle:
         self._places: Places | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        stream = None if self.stream.seed is None else self.stream  # a copy that repeated our keys would be predictable
+        stream = (
+            None if self.stream.seed is None else self.stream
+        )  # a copy that repeats these keys would be predictable
         return Handle, (self.sites, self.original, self.taken, stream, self.key, self.learn)
 
     def take_key(self) -> int:
-        """The key of the next call: the fixed one, or the next of the stream."""
+        """The key of the next call: the fixed key, or the next one of the stream."""
         return self.stream.next() if self.key is None else self.key
 
     def places_in(self, net: nn.Module) -> Places:
-        """Where the sites are now in the network of this handle."""
+        """Where the sites are now in ``net``, the network of this handle."""
         places = self._places
         if places is None or not places.hold(net):
             places = self._places = Places(net, self.sites)
@@ -77,11 +79,11 @@ class Handle:
         """One draw of every site, differentiable where grad mode is on."""
         return self.draws.draw(key, self.places_in(net).groups(), self.units(net))
 
-    def draw_many(self, net: nn.Module, keys: Sequence[int], chosen: Sequence[int] | None = None) -> list[Tensor]:
-        """The draws of many keys, stacked, of all sites or of those with the given numbers: (S, ...) each."""
-        numbers = list(range(len(self.sites))) if chosen is None else list(chosen)
+    def draw_many(self, net: nn.Module, keys: Sequence[int], indices: Sequence[int] | None = None) -> list[Tensor]:
+        """The draws of many keys, stacked, for all sites or those at ``indices``: (S, ...) each."""
+        indices = list(range(len(self.sites))) if indices is None else list(indices)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.learn):
-            return self.draws.many(keys, self.places_in(net).groups(), self.units(net), numbers)
+            return self.draws.many(keys, self.places_in(net).groups(), self.units(net), indices)
 
     def scaled(self, net: nn.Module) -> Iterator[tuple[Site, tuple[Tensor, ...]]]:
         """Every site with (mean, scale, *learned)."""
@@ -91,14 +93,14 @@ class Handle:
             yield site, (mean, scale, *learned)
 
     def units(self, net: nn.Module) -> list[Tensor | None] | None:
-        """The size of every site whose scale depends on one; None if none does."""
+        """The size of every site whose scale depends on it; None if no scale does."""
         if not self.draws.needs_unit:
             return None
         sizes = root_mean_squares(net, self.sites)
         return [sizes[s.name] if s.scaling.needs_unit and not s.distribution.relative else None for s in self.sites]
 
     def learned_places(self) -> list[tuple[str, str]]:
-        """(path, attribute) of every learned tensor beside the means, once each."""
+        """(path, attribute) of every learned tensor other than the means, once each."""
         return list(dict.fromkeys(place for site in self.sites for place in site.learned_places()))
 
 
@@ -107,13 +109,15 @@ def handle_of(net: nn.Module) -> Handle:
 
     Raises:
         UsageError: for any other module.
-        RandomizeError: where the user's own code has written over it.
+        RandomizeError: if the user's own code has overwritten it.
     """
     handle = getattr(net, HANDLE, None)
     if isinstance(handle, Handle):
         return handle
     if handle is None:
-        raise UsageError(f"{type(net).__name__} is not a random network", todo="make one of it: variate.randomize(net)")
+        raise UsageError(
+            f"{type(net).__name__} is not a random network", todo="make it one with variate.randomize(net)"
+        )
     raise RandomizeError(
         f"the code of {type(net).__name__} has set {HANDLE}, where a random network keeps its state",
         todo=f"rename the module's own attribute {HANDLE}",

@@ -1,4 +1,4 @@
-"""Which network this is: a hash of everything in a module that can change its answers."""
+"""The identity of a network: a hash of everything in a module that can change its outputs."""
 
 from __future__ import annotations
 
@@ -19,49 +19,49 @@ from variate.random.measures import sites
 from variate.random.network import RandomNetwork
 from variate.random.parameters import HANDLE
 
-Settings = dict[tuple[str, str], str]  # (path of a module, attribute) to its value in JSON
+Settings = dict[tuple[str, str], str]  # (module path, attribute) to its value in JSON
 KEPT_BY_TORCH = frozenset(
     {*nn.Module().__dict__, "_flat_weights", "_flat_weight_refs"}
-)  # parameters, hooks and the like, which are no settings; recurrent layers hold their parameters once more
+)  # parameters, hooks and the like, which are not settings; recurrent layers hold their parameters twice
 
 
 def identity(module: nn.Module, before: Settings | None = None) -> str:
     """A hash of a module's tensors, classes, modes, settings and distributions.
 
-    Settings are the attributes of every part that hold plain values: numbers, words, tensors that are not registered,
-    functions by their names. The source code of classes and functions is not read, nor are hooks.
+    Settings are the attributes of every submodule with plain values: numbers, strings, unregistered tensors, and
+    functions, which count by name. The source code of classes and functions is not read, nor are hooks.
 
     Args:
         module: any module.
-        before: its ``settings_of`` before it was last asked: what changed since is state, such as a counter of calls,
-            and does not tell networks apart.
+        before: its ``settings_of`` before its last forward pass: what has changed since is state, such as a call
+            counter, and is left out of the hash.
     """
     tensors = {
         **dict(module.named_parameters(remove_duplicate=False)),
         **dict(module.named_buffers(remove_duplicate=False)),
     }
     now = settings_of(module)
-    kept = [[*place, text] for place, text in now.items() if before is None or before.get(place) == text]
+    settings = [[*place, text] for place, text in now.items() if before is None or before.get(place) == text]
     parts = [[path, type(part).__qualname__, part.training] for path, part in module.named_modules()]
-    said = json.dumps([fingerprint(tensors), parts, sorted(kept)])
-    return hashlib.blake2b(said.encode(), digest_size=8).hexdigest()
+    content = json.dumps([fingerprint(tensors), parts, sorted(settings)])
+    return hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
 
 
 def settings_of(module: nn.Module) -> Settings:
-    """The plain values that a module and its parts hold, and the distributions of random networks."""
-    found: Settings = {}
+    """The plain values in the attributes of a module and its submodules, and the distributions of random networks."""
+    settings: Settings = {}
     for path, part in module.named_modules():
         for name, value in vars(part).items():
             if name not in KEPT_BY_TORCH and name != HANDLE:
-                found[path, name] = json.dumps(plain(value), sort_keys=True)
+                settings[path, name] = json.dumps(plain(value), sort_keys=True)
         if isinstance(part, RandomNetwork):
-            name = HANDLE if (path, "sites") in found else "sites"  # the module may have sites of its own
-            found[path, name] = json.dumps(plain(sites(part)))
-    return found
+            name = HANDLE if (path, "sites") in settings else "sites"  # the module may have an attribute "sites"
+            settings[path, name] = json.dumps(plain(sites(part)))
+    return settings
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can hold it, the same in every process; of what it cannot hold the name, or that of its type."""
+    """A value in JSON types, equal in every process; anything else becomes its name or the name of its type."""
     if value is None or isinstance(value, bool | int | float | str):
         return value.value if isinstance(value, Enum) else value
     if isinstance(value, Tensor):
@@ -73,15 +73,15 @@ def plain(value: Any) -> Any:
         return repr(value)
     if isinstance(value, Mapping):
         if all(isinstance(key, str) for key in value):
-            return {key: plain(one) for key, one in value.items()}
-        return sorted(([plain(key), plain(one)] for key, one in value.items()), key=str)
+            return {key: plain(item) for key, item in value.items()}
+        return sorted(([plain(key), plain(item)] for key, item in value.items()), key=str)
     if isinstance(value, Set):
         return sorted(map(plain, value), key=str)
     if isinstance(value, Sequence):
-        return [plain(one) for one in value]
+        return [plain(item) for item in value]
     if isinstance(value, functools.partial):
         return ["partial", plain(value.func), plain(value.args), plain(value.keywords)]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        own = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-        return [type(value).__qualname__, plain(own)]
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return [type(value).__qualname__, plain(fields)]
     return str(getattr(value, "__qualname__", type(value).__qualname__))

@@ -1,4 +1,4 @@
-"""What would become random in a module, what would not and why, and what one draw would cost: everything at once."""
+"""A dry run of ``randomize``: what would become random in a module, what would not and why, and the cost of a draw."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from variate.random.parameters import parameter_places, qualified
 from variate.random.randomize import randomize
 from variate.random.scale import Share
 
-ROUNDS = 9  # draws that are timed, after two that warm up
+ROUNDS = 9  # timed draws, after two to warm up
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one draw costs on this machine: milliseconds (the median of a few), bytes, and who makes it."""
+    """What one draw costs on this machine: milliseconds (median of a few draws), bytes, and the active sampler."""
 
     milliseconds: float
     bytes: int
@@ -43,15 +43,15 @@ class Cost:
 
 @dataclass(frozen=True)
 class Check:
-    """What ``check`` found.
+    """The result of ``check``.
 
     Attributes:
-        module: the class.
+        module: class name of the module.
         random: the parameters that would be random.
-        deterministic: names of the parameters that would not, with the reason.
-        buffers: names of the tensors that are no parameters; they are kept as they are.
-        findings: what forbids it; empty if nothing does.
-        cost: of one draw; None where findings forbid it.
+        deterministic: names of the parameters that would stay deterministic, with the reason.
+        buffers: names of the buffers, which stay as they are.
+        findings: problems that prevent the module from being randomized; empty if there are none.
+        cost: cost of one draw; None if there are findings.
     """
 
     module: str
@@ -62,7 +62,7 @@ class Check:
     cost: Cost | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, as plain values."""
+        """Every field as plain values."""
         return asdict(self)
 
 
@@ -74,17 +74,17 @@ def check(
     floor: float = 0.0,
     snr: float = 0.0,
 ) -> Check:
-    """What ``randomize`` with the same arguments would do to a module, which is left as it is.
+    """What ``randomize`` with the same arguments would do to a module, which is not modified.
 
     Args:
         module: any module.
         family: see ``variate.randomize``.
-        share: likewise.
-        floor: likewise.
-        snr: likewise.
+        share: see ``variate.randomize``.
+        floor: see ``variate.randomize``.
+        snr: see ``variate.randomize``.
 
     Returns:
-        What was found; ``findings`` is empty if the module can be random.
+        The report; its ``findings`` are empty if the module can be randomized.
 
     Example:
         >>> check(nn.Linear(4, 2)).random[0].names
@@ -100,7 +100,7 @@ def check(
         if not error.findings:
             raise
         return Check(name, buffers=buffers, findings=list(error.findings))
-    fixed = dict.fromkeys(deterministic_parameters(net), "its family is fixed, as was asked")
+    fixed = dict.fromkeys(deterministic_parameters(net), "its family is fixed")
     return Check(name, _parameters(net), fixed, buffers, [], _cost(net))
 
 
@@ -126,6 +126,6 @@ def _cost(net: RandomNetwork) -> Cost:
             start = time.perf_counter()
             drawn = handle.draw(net, key)
             times.append(time.perf_counter() - start)
-    held = sum(tensor.numel() * tensor.element_size() for tensor in drawn)
+    size = sum(tensor.numel() * tensor.element_size() for tensor in drawn)
     sampler = native.describe() if drawn[0].is_cpu else f"plain torch on {drawn[0].device}"
-    return Cost(round(1e3 * sorted(times[2:])[ROUNDS // 2], 3), held, sampler)
+    return Cost(round(1e3 * sorted(times[2:])[ROUNDS // 2], 3), size, sampler)

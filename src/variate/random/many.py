@@ -1,10 +1,10 @@
 """Many draws of a random network at once: its outputs under many keys, and input gradients averaged over them.
 
 The loop over keys is the reference. Where one forward pass is too small to fill the machine, draws run in groups, each
-group as one batched computation (``torch.func.vmap``), which gives the loop's numbers up to rounding. Whether they do
-is decided here, by ``group_size``: by the device and by shapes, never by a clock, so that a seed gives the same numbers
-on one machine every time. What cannot be grouped is looped: a network that draws from anything but its key (dropout in
-train mode, noise from a generator), and one with an operation that vmap has no rule for.
+group as one batched computation (``torch.func.vmap``), which agrees with the loop up to rounding. ``group_size``
+decides by device and shapes, never by timing, so that a seed always gives the same numbers on one machine. The loop
+remains for a network that draws from anything but its key (dropout in train mode, noise from a generator) and for one
+with an operation that vmap has no rule for.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 Loss = Callable[[Tensor], Tensor]
 Hold = Callable[[int], AbstractContextManager[None]]
-LEAST = 4  # draws: fewer are not worth a group
-SMALL = 8  # examples on a CPU: more of them keep two cores busy (benchmarks/draws.py)
-LIGHT = 2**22  # bytes of one draw's weights on a CPU: more of them take longer to read than to multiply
+LEAST = 4  # draws: a group of fewer does not pay
+SMALL = 8  # examples on a CPU: more keep two cores busy without grouping (benchmarks/draws.py)
+LIGHT = 2**22  # bytes of one draw's weights on a CPU: more take longer to read than to multiply
 WEIGHTS = 2**25  # bytes of weights in one group on a CPU
 WIDE = 1024  # examples times draws in one group on another device
 WIDE_WEIGHTS = 2**28  # bytes of weights in one group on another device
-TOLERANCE = 1e-4  # of the largest output: what the order of a sum may change in single precision
+TOLERANCE = 1e-4  # relative to the largest output: rounding of reordered sums in single precision
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Passes:
     """Forward and backward passes under many keys.
 
     Attributes:
-        logits: of every draw, shape (S, B, K).
-        loss: averaged over the draws, shape (B,).
-        gradient: of that loss with respect to the inputs, shape (B, ...).
+        logits: logits of every draw, shape (S, B, K).
+        loss: loss averaged over the draws, shape (B,).
+        gradient: gradient of that loss with respect to the inputs, shape (B, ...).
     """
 
     logits: Tensor
@@ -103,25 +103,25 @@ def input_gradient(net: RandomNetwork, x: Tensor, loss: Loss, keys: Sequence[int
 def passes(
     module: nn.Module, x: Tensor, loss: Loss, keys: Sequence[int], hold: Hold, size: int = 1
 ) -> Iterator[Passes]:
-    """Forward and backward passes of one group of draws after another: of single draws where ``size`` is 1.
+    """Forward and backward passes, one group of draws at a time; single draws if ``size`` is 1.
 
     Args:
-        module: any module; a random network where ``size`` is not 1.
+        module: any module; a random network if ``size`` is not 1.
         x: inputs, shape (B, ...).
         loss: a loss per example: outputs (B, K) to (B,).
         keys: S keys.
-        hold: for a key, the context in which the module computes with its draw.
-        size: draws at once, from ``group_size``.
+        hold: function from a key to the context in which the module uses the draw of that key.
+        size: number of draws at once, from ``group_size``.
 
     Raises:
-        InputError: where the loss does not depend on the inputs in a differentiable way.
+        InputError: if the loss is not a differentiable function of the inputs.
     """
     for start in range(0, len(keys), size):
         leaf = x.detach().clone().requires_grad_(True)
         if size > 1:
             with torch.enable_grad():
                 logits = grouped(module, leaf, keys[start : start + size])  # (S, B, K)
-                value = torch.stack([loss(one) for one in logits]).mean(0)
+                value = torch.stack([loss(logits_of_draw) for logits_of_draw in logits]).mean(0)
                 slope = _slope(value, leaf)
             yield Passes(logits.detach(), value.detach(), slope)
             continue
@@ -133,18 +133,18 @@ def passes(
 
 
 def group_size(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> int:
-    """How many draws of ``net`` run at once on inputs ``x``, in the present grad mode; 1 is the loop.
+    """How many draws of ``net`` run at once on inputs ``x``, in the current grad mode; 1 means the loop.
 
-    A function of the device, of the shapes and of what the network is: on a CPU small batches of light networks are
-    grouped, on another device as many draws as keep a group's inputs and weights within bounds.
+    A function of the device, the shapes and the network: on a CPU, small batches of light networks are grouped; on
+    another device, as many draws as keep a group's inputs and weights within bounds.
     """
-    size = _most(net, x, len(keys))
+    size = _size_limit(net, x, len(keys))
     return size if size > 1 and _can_be_grouped(net, x, keys[:2]) else 1
 
 
-def _most(net: RandomNetwork, x: Tensor, count: int) -> int:
+def _size_limit(net: RandomNetwork, x: Tensor, count: int) -> int:
     if count < LEAST or not len(x) or net._forward_hooks or net._forward_pre_hooks:
-        return 1  # hooks of the whole network stand outside the forward that is batched
+        return 1  # hooks of the whole network run outside the batched forward
     if any(module.training for module in net.modules()):
         return 1  # its passes may depend on one another (batch norm, dropout)
     weights = max(1, sum(group[0].nbytes for group in handle_of(net).places_in(net).groups()))
@@ -153,33 +153,33 @@ def _most(net: RandomNetwork, x: Tensor, count: int) -> int:
     return max(1, min(count, WIDE // len(x), WIDE_WEIGHTS // weights))
 
 
-_known: weakref.WeakKeyDictionary[Places, dict[Any, bool]] = weakref.WeakKeyDictionary()
-_checking = threading.Lock()  # what catches warnings is not safe for several threads
+_groupable: weakref.WeakKeyDictionary[Places, dict[Any, bool]] = weakref.WeakKeyDictionary()
+_checking = threading.Lock()  # catching warnings is not thread-safe
 
 
 def _can_be_grouped(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> bool:
-    """Whether a group gives the loop's numbers: found out once for a network, a shape of example and a grad mode."""
+    """Whether a group agrees with the loop: checked once per network, example shape and grad mode."""
     hooks = sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in net.modules())
-    asked = (torch.is_grad_enabled(), x.shape[1:], x.dtype, x.device, hooks)
-    known = _known.setdefault(handle_of(net).places_in(net), {})
-    if asked not in known:
+    case = (torch.is_grad_enabled(), x.shape[1:], x.dtype, x.device, hooks)
+    checked = _groupable.setdefault(handle_of(net).places_in(net), {})
+    if case not in checked:
         with _checking:
-            known[asked] = _agrees(net, x, keys)
-    return known[asked]
+            checked[case] = _agrees(net, x, keys)
+    return checked[case]
 
 
 def _agrees(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> bool:
-    """Whether the draws of a group are those of the loop. vmap itself refuses to draw from torch's generators."""
+    """Whether a group and the loop give the same draws. vmap itself refuses to draw from torch's generators."""
     leaf = x.detach().clone()
     if torch.is_grad_enabled() and leaf.is_floating_point():
-        leaf.requires_grad_(True)  # some modules take another path then
-    with warnings.catch_warnings(record=True) as said:
+        leaf.requires_grad_(True)  # some modules take another code path
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             together = grouped(net, leaf, keys)
-        except Exception:  # whatever it is: the loop shows the error, if there is one
+        except Exception:  # of any kind: the loop raises it again if it is the network's own
             return False
-    if said:  # an operation without a batching rule, that vmap runs one by one
+    if caught:  # an operation without a batching rule, which vmap runs one by one
         return False
     with fixed(net, keys[0], learn=False):
         alone = net(leaf).detach()
@@ -194,7 +194,7 @@ def grouped(net: Any, x: Tensor, keys: Sequence[int]) -> Tensor:
     with torch.no_grad():
         weights = handle.draw_many(net, keys)  # of every site, shape (S, ...)
 
-    def one(weights: Sequence[Tensor], x: Tensor) -> Tensor:
+    def forward(weights: Sequence[Tensor], x: Tensor) -> Tensor:
         places.put(weights)
         try:
             output: Tensor = handle.original.forward(net, x)
@@ -202,15 +202,15 @@ def grouped(net: Any, x: Tensor, keys: Sequence[int]) -> Tensor:
             places.clear()
         return output
 
-    return torch.func.vmap(one, in_dims=(0, None))(tuple(weights), x)
+    return torch.func.vmap(forward, in_dims=(0, None))(tuple(weights), x)
 
 
 def _slope(value: Tensor, leaf: Tensor) -> Tensor:
-    """The gradient of a loss per example in the inputs, zeros where it does not depend on them."""
+    """The gradient of a per-example loss with respect to the inputs; zeros if it does not depend on them."""
     if not value.requires_grad:
         raise InputError(
             "the network's output does not depend on its input in a differentiable way",
-            todo="attack it with a black-box attack, or with transfer from a differentiable network",
+            todo="use a black-box attack, or transfer from a differentiable network",
         )
     slope = torch.autograd.grad(value.sum(), leaf, allow_unused=True)[0]
     return torch.zeros_like(leaf) if slope is None else slope

@@ -1,4 +1,4 @@
-"""What is random in a network and how much: its sites, their standard deviations and sizes, KL and entropy."""
+"""What is random in a network, and how much: sites, standard deviations, sizes, KL and entropy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def entropy(net: nn.Module) -> Tensor:
 
 
 def sizes(net: nn.Module) -> dict[str, Tensor]:
-    """The size (root mean square of the mean) of every random parameter, to measure its noise against; detached."""
+    """The size (root mean square of the mean) of every random parameter, a reference for its noise; detached."""
     return root_mean_squares(net, handle_of(net).sites)
 
 
@@ -41,16 +41,16 @@ def differs(net: nn.Module, key: int, other: int) -> bool:
     handle = handle_of(net)
     with torch.no_grad():
         pairs = zip(handle.draw(net, key), handle.draw(net, other), strict=True)
-        return any(not torch.equal(one, two) for one, two in pairs)
+        return any(not torch.equal(first, second) for first, second in pairs)
 
 
 def scale_parameters(net: nn.Module) -> list[nn.Parameter]:
-    """The learned tensors that stand beside the means."""
+    """The learned tensors other than the means."""
     return [parameter_at(net, place) for place in handle_of(net).learned_places()]
 
 
 def deterministic_parameters(net: nn.Module) -> list[str]:
-    """The names of the parameters that were left deterministic."""
+    """The names of the deterministic parameters."""
     handle = handle_of(net)
     learned = {qualified(place) for place in handle.learned_places()}
     return [name for name in describe_exceptions(net, list(handle.sites)) if name not in learned]

@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 class RandomNetwork(nn.Module):
     """The user's module with a learned distribution for every parameter; made by ``variate.randomize``.
 
-    ``net(x)`` draws afresh at every call, in train and in eval mode, with the next key of its stream. Only the forward
-    of the network draws: other methods of the user's class see the means.
+    ``net(x)`` makes a fresh draw at every call, in train and in eval mode, with the next key of its stream. Only the
+    forward of the network draws: other methods of the user's class see the means.
 
-    All state is in one private attribute, ``_variate``. Everything that can be done with a random network is a
-    function, such as ``variate.mean(net)``. Each is a method too, ``net.mean()``, unless the user's module has an
-    attribute, buffer, parameter, submodule or method of that name: it then keeps its meaning.
+    All state is in one private attribute, ``_variate``. Every operation on a random network is a function, such as
+    ``variate.mean(net)``. Each is also a method, ``net.mean()``, unless the user's module has an attribute, buffer,
+    parameter, submodule or method of that name, which then keeps its meaning.
 
     Attributes:
-        sites: the random parameters, as ``variate.sites(net)``.
-        stream: where the keys of ``net(x)`` come from, as ``variate.stream(net)``; a ``Stream`` can be assigned.
+        sites: the random parameters, as from ``variate.sites(net)``.
+        stream: source of the keys of ``net(x)``, as from ``variate.stream(net)``; a ``Stream`` can be assigned.
     """
 
     _variate: Handle
 
-    if TYPE_CHECKING:  # at run time each is put on the class of one network, where its name is free
+    if TYPE_CHECKING:  # at run time, random_class adds each one whose name is free
         sites: tuple[Site, ...]
         stream: Stream
         at = plain.at
@@ -61,11 +61,11 @@ class RandomNetwork(nn.Module):
         unwrap = plain.unwrap
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Load a random network's state, or one of the original network, which sets the means and keeps the scales."""
+        """Load the state of a random network, or of the original network, which sets the means and keeps the scales."""
         scales = {id(scale) for scale in measures.scale_parameters(self)}
-        own = {name: tensor for name, tensor in self.state_dict(keep_vars=True).items() if id(tensor) in scales}
-        if not own.keys() & state_dict.keys():
-            state_dict = {**state_dict, **own}
+        present = {name: tensor for name, tensor in self.state_dict(keep_vars=True).items() if id(tensor) in scales}
+        if not present.keys() & state_dict.keys():
+            state_dict = {**state_dict, **present}
         return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
@@ -88,18 +88,18 @@ class RandomNetwork(nn.Module):
                 f"this pickle of a {type(self).__name__} was written by another version of Variate",
                 todo="load it with that version, save net.state_dict(), and load that into a network made here",
             )
-        handle, own = state
-        super().__setstate__(own)  # type: ignore[no-untyped-call]
-        vars(self)[HANDLE] = copy.copy(handle)  # of its own, wherever the state comes from: copy.copy shares it
+        handle, module_state = state
+        super().__setstate__(module_state)  # type: ignore[no-untyped-call]
+        vars(self)[HANDLE] = copy.copy(handle)  # a handle of its own: copy.copy of a network would share it
 
 
 class Attribute:
-    """A function of a random network as an attribute of it. What the user's code sets there keeps its meaning.
+    """A function of a random network as an attribute. A value that the user's code sets there takes precedence.
 
     Args:
         read: the function.
-        name: of the attribute.
-        kind: what can be set on the handle under this name, if anything.
+        name: name of the attribute.
+        kind: type of value that is set on the handle under this name, if any.
     """
 
     def __init__(self, read: Callable[[nn.Module], Any], name: str, kind: type | None = None) -> None:
@@ -148,7 +148,7 @@ ALIASES: dict[str, Any] = {function.__name__: function for function in FUNCTIONS
 
 
 def taken_names(module: nn.Module) -> frozenset[str]:
-    """The public names of a random network that a module has itself, as whatever it may be."""
+    """The public names of a random network that a module already uses, for anything."""
     defined = {name for kind in type(module).__mro__ for name in vars(kind)}
     return frozenset(name for name in ALIASES if name in defined or hasattr(module, name))
 
@@ -159,7 +159,7 @@ def random_class(original: type[nn.Module], taken: frozenset[str] = frozenset())
 
     Args:
         original: the user's class.
-        taken: public names that stay the user's.
+        taken: public names that keep the user's meaning.
     """
     body = {name: alias for name, alias in ALIASES.items() if name not in taken}
     body |= {"forward": drawing(original), "__module__": original.__module__, "__doc__": original.__doc__}

@@ -1,4 +1,4 @@
-"""Which parameters of a module become random, under which family, and what forbids it: every finding at once."""
+"""Which parameters of a module become random, with which family, and what prevents it: every finding at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from variate.random.distribution import Site, family_named, with_defaults
 from variate.random.keys import hash_words
 from variate.random.scale import Share
 
-HANDLE = "_variate"  # the one attribute of the user's module under which everything of ours is kept
+HANDLE = "_variate"  # the attribute of the user's module that holds all of Variate's state
 
 
 def find_sites(
@@ -34,16 +34,16 @@ def find_sites(
 
     Args:
         module: any module.
-        family: one family for all, or a mapping from name patterns (``fc.*``) to families, each with options if wished;
-            the first pattern that matches decides, and a parameter that none matches is ``normal``.
-        share: who shares a scale, where a family's own options do not say otherwise.
-        floor: the least scale, likewise.
-        snr: the signal-to-noise ratio that is held, likewise.
-        problems: what is wrong with other arguments, to be reported with the rest.
+        family: one family for all, or a mapping from name patterns (``fc.*``) to families, with optional options; the
+            first matching pattern applies, and a parameter that matches none is ``normal``.
+        share: default sharing of the scale, for families that do not set their own.
+        floor: default minimum scale, for families that do not set their own.
+        snr: default fixed signal-to-noise ratio, for families that do not set their own.
+        problems: problems with other arguments, to report with the rest.
 
     Raises:
-        RandomizeError: with everything that forbids it.
-        UsageError: if only the arguments are wrong.
+        RandomizeError: if the module cannot be randomized; it lists every reason.
+        UsageError: if only the arguments are invalid.
     """
     patterns = {"*": family} if isinstance(family, str) else dict(family)
     families, wrong = _family_texts([*patterns.items(), (None, "normal")], share, floor, snr)
@@ -71,10 +71,10 @@ def find_sites(
         raise RandomizeError(
             f"{type(module).__name__} cannot be made random",
             findings=[*wrong, *findings],
-            todo="mend each finding, or name an exception with family={'pattern': 'fixed'}",
+            todo="fix each finding, or name an exception with family={'pattern': 'fixed'}",
         )
     if wrong:
-        raise UsageError("the parameters cannot be made random so", findings=wrong)
+        raise UsageError("the parameters cannot be made random with these arguments", findings=wrong)
     return sites
 
 
@@ -96,7 +96,7 @@ def _family_texts(
 
 
 def _channel(module: nn.Module, owner: tuple[str, str]) -> int:
-    """The dimension of the output channels: the first, but for transposed convolutions."""
+    """The dimension of the output channels: the first, except for transposed convolutions."""
     path, attribute = owner
     return int(attribute == "weight" and isinstance(module.get_submodule(path), _ConvTransposeNd))
 
@@ -107,7 +107,7 @@ def qualified(owner: tuple[str, str]) -> str:
 
 
 def parameter_places(module: nn.Module) -> list[tuple[nn.Parameter, tuple[tuple[str, str], ...]]]:
-    """Every parameter once, with every (path, attribute) under which modules look for it."""
+    """Every parameter once, with every (path, attribute) that holds it."""
     places: dict[int, tuple[nn.Parameter, list[tuple[str, str]]]] = {}
     for path, submodule in module.named_modules():
         for attribute, parameter in submodule._parameters.items():
@@ -117,27 +117,27 @@ def parameter_places(module: nn.Module) -> list[tuple[nn.Parameter, tuple[tuple[
 
 
 def parameter_at(module: nn.Module, owner: tuple[str, str]) -> nn.Parameter:
-    """The parameter registered at a place, even while a draw stands in front of it."""
+    """The parameter registered at a place, even while a draw shadows it."""
     path, attribute = owner
     parameter = module.get_submodule(path)._parameters[attribute]
     return cast(nn.Parameter, parameter)
 
 
 def root_mean_squares(module: nn.Module, sites: Sequence[Site]) -> dict[str, Tensor]:
-    """The root mean square of every site's mean: what its noise is measured against. Detached scalars by name.
+    """The root mean square of every site's mean, the reference for its noise. Detached scalars by name.
 
-    A tensor of zeros (a batch norm's bias) has no size: the largest site of the same module stands in for it, or 1.
+    A tensor of zeros (a batch norm's bias) has no size: it takes that of the largest site in the same module, or 1.
     """
-    own = {site: parameter_at(module, site.owners[0]).detach().float().square().mean().sqrt() for site in sites}
+    sizes = {site: parameter_at(module, site.owners[0]).detach().float().square().mean().sqrt() for site in sites}
     largest: dict[str, Tensor] = {}
-    for site, size in own.items():
+    for site, size in sizes.items():
         path = site.owners[0][0]
         largest[path] = torch.maximum(largest[path], size) if path in largest else size
-    return {site.name: _first_positive(own[site], largest[site.owners[0][0]]) for site in sites}
+    return {site.name: _first_positive(sizes[site], largest[site.owners[0][0]]) for site in sites}
 
 
-def _first_positive(size: Tensor, instead: Tensor) -> Tensor:
-    return torch.where(size > 0, size, torch.where(instead > 0, instead, torch.ones_like(size)))
+def _first_positive(size: Tensor, substitute: Tensor) -> Tensor:
+    return torch.where(size > 0, size, torch.where(substitute > 0, substitute, torch.ones_like(size)))
 
 
 def _module_findings(module: nn.Module) -> Iterator[str]:
@@ -152,7 +152,7 @@ def _module_findings(module: nn.Module) -> Iterator[str]:
     if hasattr(module, HANDLE):
         yield (
             f"it already has {HANDLE}, where a random network keeps its state: it is random already, "
-            "or has an attribute of that name to be renamed"
+            "or it has an attribute of that name, which must be renamed"
         )
 
 
@@ -169,11 +169,11 @@ def _parameter_findings(module: nn.Module, site: Site, parameter: nn.Parameter) 
     owner = module.get_submodule(site.owners[0][0])
     for path, name in site.learned_places():
         if hasattr(owner, name):
-            yield f"{qualified((path, name))} already exists, where the scale of {site.name} would stand"
+            yield f"{qualified((path, name))} already exists, and the scale of {site.name} needs that name"
 
 
 def _storage_findings(places: list[tuple[nn.Parameter, tuple[tuple[str, str], ...]]]) -> Iterator[str]:
-    """Two different parameters over one storage would be drawn twice: ties must be the same Parameter object."""
+    """Two different parameters over one storage would be drawn twice: tied parameters must be one object."""
     seen: dict[int, str] = {}
     for parameter, owners in places:
         if is_lazy(parameter) or parameter.is_meta or parameter.is_sparse or not parameter.numel():
@@ -187,11 +187,11 @@ def _storage_findings(places: list[tuple[nn.Parameter, tuple[tuple[str, str], ..
 
 def _unmatched(pattern: str, places: list[tuple[nn.Parameter, tuple[tuple[str, str], ...]]]) -> str:
     names = [qualified(owner) for _, owners in places for owner in owners]
-    near = unknown_name("parameter", pattern, names).todo
-    return f"the pattern {pattern!r} matches no parameter" + (f" ({near})" if near else "")
+    hint = unknown_name("parameter", pattern, names).todo
+    return f"the pattern {pattern!r} matches no parameter" + (f" ({hint})" if hint else "")
 
 
 def describe_exceptions(module: nn.Module, sites: list[Site]) -> list[str]:
-    """The names of the parameters that stay deterministic."""
+    """The names of the deterministic parameters."""
     random = {owner for site in sites for owner in site.owners}
     return [qualified(owner) for _, owners in parameter_places(module) for owner in owners if owner not in random]

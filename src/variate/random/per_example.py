@@ -1,4 +1,4 @@
-"""Per-example draws: every example of a batch under weights of its own.
+"""Per-example draws: every example of a batch with weights of its own.
 
 Exact weights for each example are batched by vmap (a grouped convolution, a batched product). For a linear layer that
 sees one row per example that would read a weight matrix per example; its pre-activations are drawn instead, from the
@@ -29,13 +29,13 @@ from variate.random.noise import counter
 if TYPE_CHECKING:
     from variate.random.network import RandomNetwork
 
-LIMIT = 2**28  # bytes of weights that are drawn at a time
+LIMIT = 2**28  # bytes of weights drawn at a time
 MIXING = (nn.modules.batchnorm._BatchNorm, nn.SyncBatchNorm)
 
 
 @dataclass(frozen=True)
-class Row:
-    """A linear layer that sees one row per example: its path, and the numbers of its sites."""
+class RowLayer:
+    """A linear layer that sees one row per example: its path, and the indices of its sites."""
 
     path: str
     weight: int
@@ -43,7 +43,7 @@ class Row:
 
 
 def draws_per_example(net: RandomNetwork, x: Tensor, key: int) -> Tensor:
-    """The outputs of ``net``, every example under weights of its own: shape (B, ...).
+    """The outputs of ``net``, every example with weights of its own: shape (B, ...).
 
     Example i uses the draw of the i-th sibling of ``key``. Linear layers that see one row per example draw their
     pre-activations instead, from the same distribution. Differentiable in the inputs and the parameters.
@@ -51,7 +51,7 @@ def draws_per_example(net: RandomNetwork, x: Tensor, key: int) -> Tensor:
     Args:
         net: the random network, in eval mode if it has batch norm.
         x: inputs, shape (B, ...).
-        key: decides all the draws.
+        key: key from which all the draws follow.
 
     Raises:
         UsageError: for batch norm in train mode, which mixes the examples.
@@ -62,7 +62,7 @@ def draws_per_example(net: RandomNetwork, x: Tensor, key: int) -> Tensor:
     keys = [sibling(check_key(key), i) for i in range(len(x))]
     rows = _rows(net, x)
     handle = handle_of(net)
-    in_rows = {number for row in rows for number in (row.weight, row.bias)}
+    in_rows = {index for row in rows for index in (row.weight, row.bias)}
     drawn = [n for n in range(len(handle.sites)) if n not in in_rows]
     groups = handle.places_in(net).groups()
     size = sum(groups[n][0].numel() * groups[n][0].element_size() for n in drawn)
@@ -70,20 +70,26 @@ def draws_per_example(net: RandomNetwork, x: Tensor, key: int) -> Tensor:
     try:
         parts = [_batch(net, x[i : i + step], keys[i : i + step], key, i, rows, drawn) for i in range(0, len(x), step)]
     except RuntimeError:  # an operation without a batching rule, such as a recurrent layer
-        parts = [_alone(net, x[i : i + 1], one) for i, one in enumerate(keys)]
+        parts = [_single(net, x[i : i + 1], example_key) for i, example_key in enumerate(keys)]
     return torch.cat(parts)
 
 
-def _alone(net: RandomNetwork, x: Tensor, key: int) -> Tensor:
+def _single(net: RandomNetwork, x: Tensor, key: int) -> Tensor:
     with fixed(net, key, learn=handle_of(net).learn):
         output: Tensor = net(x)
     return output
 
 
 def _batch(
-    net: RandomNetwork, x: Tensor, keys: Sequence[int], key: int, start: int, rows: Sequence[Row], drawn: Sequence[int]
+    net: RandomNetwork,
+    x: Tensor,
+    keys: Sequence[int],
+    key: int,
+    start: int,
+    rows: Sequence[RowLayer],
+    drawn: Sequence[int],
 ) -> Tensor:
-    """Some examples as one computation: their weights stacked, their pre-activations drawn."""
+    """Several examples as one computation: weights stacked, pre-activations drawn."""
     handle = handle_of(net)
     places = handle.places_in(net)
     means, scales = _means_and_scales(net)
@@ -92,7 +98,7 @@ def _batch(
     dims = [0 if n in stacked else None for n in range(len(means))]
     noises = [_activation_noise(handle.sites[row.weight], key, start, len(x), means[row.weight]) for row in rows]
 
-    def one(weights: Sequence[Tensor], noises: Sequence[Tensor], x: Tensor) -> Tensor:
+    def forward(weights: Sequence[Tensor], noises: Sequence[Tensor], x: Tensor) -> Tensor:
         places.put(weights)
         try:
             with _drawing_activations(net, rows, means, scales, noises):
@@ -102,13 +108,13 @@ def _batch(
         return output[0]
 
     with _for_vmap():
-        vectorized = torch.func.vmap(one, in_dims=(tuple(dims), 0, 0))
+        vectorized = torch.func.vmap(forward, in_dims=(tuple(dims), 0, 0))
         return vectorized(tuple(weights), tuple(noises), x)
 
 
 @contextmanager
 def _for_vmap() -> Iterator[None]:
-    """Without the encoder's fast path, which has no batching rule, and without advice on operations run one by one."""
+    """Context without the encoder's fast path, which has no batching rule, and without vmap's performance warnings."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -120,7 +126,7 @@ def _for_vmap() -> Iterator[None]:
 
 
 def _activation_noise(site: Site, key: int, start: int, count: int, weight: Tensor) -> Tensor:
-    """Noise of the pre-activations of a layer, one row for each example: (B, out)."""
+    """Noise for the pre-activations of a layer, one row per example: (B, out)."""
     shape = (start + count, weight.shape[0])
     noise = counter.noise("normal", key, hash_words("activation", site.uid), shape, device=weight.device)
     return noise[start:].to(weight.dtype)
@@ -129,12 +135,12 @@ def _activation_noise(site: Site, key: int, start: int, count: int, weight: Tens
 @contextmanager
 def _drawing_activations(
     net: RandomNetwork,
-    rows: Sequence[Row],
+    rows: Sequence[RowLayer],
     means: Sequence[Tensor],
     scales: Sequence[Tensor],
     noises: Sequence[Tensor],
 ) -> Iterator[None]:
-    """Inside, the layers of ``rows`` draw pre-activations: mean + std * noise, both of them linear maps."""
+    """Context in which the layers of ``rows`` draw pre-activations: mean + std * noise, from two linear maps."""
     layers = [net.get_submodule(row.path) for row in rows]
     for layer, row, noise in zip(layers, rows, noises, strict=True):
         vars(layer)["forward"] = _activation(row, means, scales, layer, noise)
@@ -146,7 +152,7 @@ def _drawing_activations(
 
 
 def _activation(
-    row: Row, means: Sequence[Tensor], scales: Sequence[Tensor], layer: nn.Module, noise: Tensor
+    row: RowLayer, means: Sequence[Tensor], scales: Sequence[Tensor], layer: nn.Module, noise: Tensor
 ) -> Callable[[Tensor], Tensor]:
     bias = cast(Tensor | None, layer.bias) if row.bias is None else means[row.bias]
     spread = None if row.bias is None else scales[row.bias].expand_as(means[row.bias]).square()
@@ -159,12 +165,12 @@ def _activation(
 
 
 def _means_and_scales(net: RandomNetwork) -> tuple[list[Tensor], list[Tensor]]:
-    found = [group for _, group in handle_of(net).scaled(net)]
-    return [group[0] for group in found], [group[1] for group in found]
+    groups = [group for _, group in handle_of(net).scaled(net)]
+    return [group[0] for group in groups], [group[1] for group in groups]
 
 
-def _rows(net: RandomNetwork, x: Tensor) -> list[Row]:
-    """The linear layers whose pre-activations can be drawn: one call in a forward pass, one row for each example."""
+def _rows(net: RandomNetwork, x: Tensor) -> list[RowLayer]:
+    """The linear layers whose pre-activations can be drawn: called once per forward pass, with one row per example."""
     calls: dict[nn.Module, list[int]] = {}
 
     def note(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -181,19 +187,19 @@ def _rows(net: RandomNetwork, x: Tensor) -> list[Row]:
     return [row for row in candidates if calls.get(net.get_submodule(row.path)) == [1]]
 
 
-def _gaussian_layers(net: RandomNetwork) -> list[Row]:
-    """The linear layers with a Gaussian weight of their own, and a Gaussian bias of their own or a fixed one."""
+def _gaussian_layers(net: RandomNetwork) -> list[RowLayer]:
+    """The linear layers with an untied Gaussian weight, and a bias that is untied and Gaussian, or fixed."""
     sites = handle_of(net).sites
-    numbers = {site.owners[0]: n for n, site in enumerate(sites) if _own_gaussian(site)}
+    indices = {site.owners[0]: n for n, site in enumerate(sites) if _untied_gaussian(site)}
     random = {owner for site in sites for owner in site.owners}
     rows = []
     for path, module in net.named_modules():
         weight, bias = (path, "weight"), (path, "bias")
-        if type(module) is nn.Linear and weight in numbers and (bias in numbers or bias not in random):
-            rows.append(Row(path, numbers[weight], numbers.get(bias)))
+        if type(module) is nn.Linear and weight in indices and (bias in indices or bias not in random):
+            rows.append(RowLayer(path, indices[weight], indices.get(bias)))
     return rows
 
 
-def _own_gaussian(site: Site) -> bool:
+def _untied_gaussian(site: Site) -> bool:
     distribution = site.distribution
     return len(site.owners) == 1 and isinstance(distribution, LocationScale) and distribution.kind == "normal"

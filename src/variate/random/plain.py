@@ -1,4 +1,4 @@
-"""A random network as an ordinary module of its original class: one draw of it, its mean, or itself turned back."""
+"""A random network as an ordinary module of its original class: one draw, the mean, or the network unwrapped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from variate.random.parameters import HANDLE, parameter_at
 
 
 def at(net: nn.Module, key: int) -> nn.Module:
-    """The draw of ``key`` as an ordinary module of the original class: a copy, frozen in that draw."""
+    """The draw of ``key`` as an ordinary module of the original class: a copy with the drawn weights."""
     handle = handle_of(net)
     with torch.no_grad():
         drawn = handle.draw(net, check_key(key))
@@ -31,7 +31,7 @@ def mean(net: nn.Module) -> nn.Module:
 
 
 def unwrap(net: nn.Module) -> nn.Module:
-    """``net`` itself, turned back into its original class: the same parameters, at their means; the scales go."""
+    """``net`` itself, back in its original class: the same parameters, at their means; the scales are removed."""
     handle = handle_of(net)
     for path, name in handle.learned_places():
         del net.get_submodule(path)._parameters[name]

@@ -1,4 +1,4 @@
-"""``randomize``: any module's parameters, each given a learned distribution."""
+"""``randomize``: give every parameter of a module a learned distribution."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ def randomize(
     floor: float = 0.0,
     snr: float = 0.0,
 ) -> RandomNetwork:
-    """A copy of ``module`` whose every parameter has a learned distribution, redrawn at each forward.
+    """A copy of ``module`` in which every parameter has a learned distribution, redrawn at each forward.
 
-    The mean of every parameter is its present value and stays under its own name, so ``state_dict`` keeps its keys and
-    pretrained checkpoints load. ``module`` itself is left as it is.
+    The mean of every parameter is its current value and keeps its name, so ``state_dict`` keeps its keys and pretrained
+    checkpoints load. ``module`` itself is not modified.
 
     Args:
-        module: any ``nn.Module``: layers are not known by class, parameters are known by name.
-        family: a family for all parameters, or a mapping from name patterns to families, the first match deciding:
-            ``{"*.bias": "fixed", "fc.*": "laplace(share=channel)", "*": "student-t(df=4)"}``. A family's own options
-            come before the arguments below. What stays deterministic is listed by ``deterministic_parameters``.
-        scale: the starting standard deviation as a fraction of each tensor's own root mean square, above 0.
+        module: any ``nn.Module``, with layers of any class.
+        family: one family for all parameters, or a mapping from name patterns to families, of which the first match
+            applies: ``{"*.bias": "fixed", "fc.*": "laplace(share=channel)", "*": "student-t(df=4)"}``. A family's own
+            options override the arguments below. ``deterministic_parameters`` lists what stays deterministic.
+        scale: initial standard deviation as a fraction of each tensor's root mean square, above 0.
         share: one learned scale per ``element``, ``channel``, ``tensor``, or one for the ``network``.
-        floor: the least scale as a fraction of each tensor's size: noise that no training takes away.
-        snr: the signal-to-noise ratio at which every tensor is held; 0: not held.
+        floor: minimum scale as a fraction of each tensor's size: noise that training cannot remove.
+        snr: signal-to-noise ratio at which every tensor is fixed; 0: not fixed.
 
     Returns:
-        A network of the same class (``isinstance`` stays true) that is a ``RandomNetwork`` too.
+        A network that is an instance of the same class and of ``RandomNetwork``.
 
     Raises:
-        RandomizeError: with everything that forbids it.
-        UsageError: for a family, a scale or an option that does not exist or makes no sense.
+        RandomizeError: if the module cannot be randomized; it lists every reason.
+        UsageError: for a family, a scale or an option that does not exist or is invalid.
 
     Example:
         >>> net = randomize(nn.Linear(4, 2))
@@ -61,7 +61,7 @@ def randomize(
             tensors = _initial(site, mean.detach(), scale, sizes[site.name])
         for (path, name), tensor in zip(site.learned_places(), tensors, strict=True):
             owner = net.get_submodule(path)
-            if name not in owner._parameters:  # one scale for the whole network is made once
+            if name not in owner._parameters:  # a scale shared by the whole network is registered once
                 owner.register_parameter(name, nn.Parameter(tensor, requires_grad=mean.requires_grad))
     taken = taken_names(net)
     net.__class__ = random_class(type(module), taken)  # type: ignore[arg-type]
@@ -70,18 +70,18 @@ def randomize(
 
 
 def scale_problems(scale: float) -> list[str]:
-    """What is wrong with a starting scale, if anything is."""
+    """The problems with an initial scale, if any."""
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < float("inf"):
         return [f"a scale of {scale!r} makes nothing random: expected a finite number above 0, such as 0.1"]
     return []
 
 
 def _initial(site: Site, mean: Tensor, scale: float, size: Tensor) -> tuple[Tensor, ...]:
-    """``rho`` and the other learned tensors that give the tensor the standard deviation ``scale`` times its size."""
+    """``rho`` and the other learned tensors such that the standard deviation is ``scale`` times the tensor's size."""
     distribution, scaling = site.distribution, site.scaling
     scale = scaling.scale or scale
     learned = distribution.initialize(mean)
     unit = one(mean) if distribution.relative else size.to(mean)
-    spread = distribution.std(mean, unit.expand(()), *learned).square().mean().sqrt()  # of the tensor at scale 1
+    spread = distribution.std(mean, unit.expand(()), *learned).square().mean().sqrt()  # standard deviation at scale 1
     factor = float(size / spread) if float(spread) > 0 else 1.0
     return scaling.initial(mean, site.channel, scale * factor, unit), *learned

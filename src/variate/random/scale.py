@@ -1,4 +1,4 @@
-"""The learned scale of a random parameter: who shares it, its floor, and the signal-to-noise ratio it is held at."""
+"""The learned scale of a random parameter: how it is shared, its floor, and its fixed signal-to-noise ratio."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ SHARES: tuple[Share, ...] = get_args(Share)
 class Scaling:
     """How the learned tensor ``rho`` becomes the scale s of a parameter tensor.
 
-    s = softplus(rho) + floor * unit, and, where ``snr`` is given, s * unit / (snr * rms(s)). The unit is the present
-    size of the tensor (the root mean square of its mean, detached), or 1 for a family whose noise multiplies the mean.
+    s = softplus(rho) + floor * unit; with ``snr``, s then becomes s * unit / (snr * rms(s)). The unit is the current
+    size of the tensor (the root mean square of its mean, detached), or 1 if the family's noise multiplies the mean.
 
     Attributes:
         share: one scale per ``element``, per output ``channel``, per ``tensor``, or one for the whole ``network``, in
             units of each tensor's size.
-        floor: the least scale, as a fraction of the tensor's size: noise that no training can take away.
-        snr: the signal-to-noise ratio rms(mean) / rms(scale) at which every tensor is held; the data decide only where
-            in the tensor the noise goes. 0: not held.
-        scale: the starting scale as a fraction of the tensor's size; 0: what ``randomize`` is told for all.
+        floor: minimum scale, as a fraction of the tensor's size: noise that training cannot remove.
+        snr: signal-to-noise ratio rms(mean) / rms(scale) at which every tensor is fixed; training decides only where in
+            the tensor the noise goes. 0: not fixed.
+        scale: initial scale as a fraction of the tensor's size; 0: the ``scale`` argument of ``randomize``.
     """
 
     share: Share = "element"
@@ -47,7 +47,7 @@ class Scaling:
 
     @property
     def plain(self) -> bool:
-        """Whether s is softplus(rho), element by element, and nothing else."""
+        """Whether s is just softplus(rho), element by element."""
         return self.share == "element" and not self.needs_unit
 
     @property
@@ -56,7 +56,7 @@ class Scaling:
         return self.share == "network" or self.floor > 0 or self.snr > 0
 
     def shape(self, mean: Tensor, channel: int) -> tuple[int, ...]:
-        """The shape of ``rho`` beside ``mean``; ``channel`` is the dimension of the output channels."""
+        """The shape of ``rho`` for ``mean``; ``channel`` is the dimension of the output channels."""
         if self.share == "element":
             return tuple(mean.shape)
         if self.share == "channel" and mean.dim():
@@ -64,9 +64,9 @@ class Scaling:
         return ()
 
     def initial(self, mean: Tensor, channel: int, scale: float, unit: Tensor) -> Tensor:
-        """The ``rho`` that gives the scale ``scale * unit``; as near as the floor allows."""
-        wanted = max(scale - self.floor, 1e-4 * scale) * (1.0 if self.share == "network" else float(unit))
-        rho = wanted + math.log(-math.expm1(-wanted))  # softplus(rho) = wanted, stable for small and large values
+        """The ``rho`` that gives the scale ``scale * unit``, or as close as the floor allows."""
+        target = max(scale - self.floor, 1e-4 * scale) * (1.0 if self.share == "network" else float(unit))
+        rho = target + math.log(-math.expm1(-target))  # softplus(rho) = target, stable for small and large values
         return mean.new_full(self.shape(mean, channel), rho)
 
     def scale_of(self, rho: Tensor, unit: Tensor) -> Tensor:
@@ -84,5 +84,5 @@ class Scaling:
 
 
 def one(like: Tensor) -> Tensor:
-    """The unit of a tensor whose scale depends on no size."""
+    """The unit of a tensor whose scale does not depend on its size."""
     return torch.ones((), dtype=like.dtype, device=like.device)

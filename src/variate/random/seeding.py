@@ -1,4 +1,4 @@
-"""Any module under a key: ours by its own draws, any other by the seed of torch's global generator."""
+"""Any module under a key: a random network by its own draws, others through the seed of torch's global generator."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ Kind = Literal["deterministic", "keyed", "unkeyed"]
 
 @contextmanager
 def under(module: nn.Module, key: int) -> Iterator[None]:
-    """Inside, ``module`` computes with the draw of ``key``, and nothing is recorded for its parameters.
+    """Context in which ``module`` uses the draw of ``key``, and no gradient reaches its parameters.
 
-    Every ``RandomNetwork`` in it uses its own draw. Anything that draws from torch's global generator finds it seeded
-    from the key; the generator is put back as it was.
+    Every ``RandomNetwork`` in it uses its own draw. Torch's global generator is seeded from the key, and restored at
+    the end.
     """
     devices = _cuda_devices(module)
     with torch.random.fork_rng(devices=devices), ExitStack() as stack:
-        torch.default_generator.manual_seed(legacy_seed(key))  # torch.manual_seed would format stack traces, each time
+        torch.default_generator.manual_seed(legacy_seed(key))  # torch.manual_seed formats a stack trace at every call
         if devices:
             torch.cuda.manual_seed_all(legacy_seed(key))
-        for number, network in enumerate(_random_networks(module)):
-            stack.enter_context(fixed(network, sibling(key, number), learn=False))
+        for index, network in enumerate(_random_networks(module)):
+            stack.enter_context(fixed(network, sibling(key, index), learn=False))
         yield
 
 
@@ -44,7 +44,7 @@ def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], *, alone: b
         module: any module.
         x: inputs, shape (B, ...).
         keys: S keys.
-        alone: whether draws must not run in groups, which take more memory: see ``variate.random.many``.
+        alone: run one draw at a time rather than in groups, which take more memory: see ``variate.random.many``.
 
     Raises:
         InputError: for outputs that are not one row of logits per example.
@@ -53,7 +53,7 @@ def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], *, alone: b
     with torch.no_grad():
         if isinstance(module, RandomNetwork) and not alone and (size := group_size(module, x, keys)) > 1:
             for start in range(0, len(keys), size):
-                logits += [checked_logits(one, x) for one in grouped(module, x, keys[start : start + size])]
+                logits += [checked_logits(output, x) for output in grouped(module, x, keys[start : start + size])]
             return torch.stack(logits)
         for key in keys:
             with under(module, key):
@@ -64,14 +64,14 @@ def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], *, alone: b
 def passes_under(
     module: nn.Module, x: Tensor, loss: Loss, keys: Sequence[int], *, alone: bool = False
 ) -> Iterator[Passes]:
-    """Logits, loss and input gradient of one draw, or of one group of draws, after another.
+    """Logits, loss and input gradient, one draw or one group of draws at a time.
 
     Args:
         module: any module.
         x: inputs, shape (B, ...).
         loss: a loss per example: logits (B, K) to (B,); it checks the logits.
         keys: S keys.
-        alone: whether draws must not run in groups.
+        alone: run one draw at a time rather than in groups.
     """
     with torch.enable_grad():
         size = 1 if alone or not isinstance(module, RandomNetwork) else group_size(module, x, keys)
@@ -80,9 +80,9 @@ def passes_under(
 
 @contextmanager
 def left_as_found(module: nn.Module) -> Iterator[None]:
-    """Restore, at the end, every buffer that a forward pass changes (batch-norm statistics) and the random state.
+    """Context that restores every buffer a forward pass changes (batch-norm statistics) and the random state.
 
-    The mode (train or eval) is not touched: noise that is on is attacked on.
+    It keeps the mode (train or eval): noise that is on in the network stays on.
     """
     saved = {name: buffer.clone() for name, buffer in module.named_buffers()} if _changes_buffers(module) else {}
     with torch.random.fork_rng(devices=_cuda_devices(module)):
@@ -96,11 +96,11 @@ def left_as_found(module: nn.Module) -> Iterator[None]:
 
 
 def kind_of(module: nn.Module, x: Tensor) -> Kind:
-    """Whether ``module`` is random in its present mode, and whether a key reproduces its draws.
+    """Whether ``module`` is random in its current mode, and whether a key reproduces its draws.
 
-    ``deterministic``: it neither consumes torch's global generator nor changes its answers. ``keyed``: the same key
-    gives the same answers. ``unkeyed``: it draws from somewhere else (numpy, a generator of its own); every call is a
-    fresh draw, none can be repeated.
+    ``deterministic``: it neither consumes torch's global generator nor changes its outputs. ``keyed``: the same key
+    gives the same outputs. ``unkeyed``: it draws from another source (numpy, a generator of its own), so no draw can be
+    repeated.
 
     Args:
         module: any module.
@@ -112,22 +112,22 @@ def kind_of(module: nn.Module, x: Tensor) -> Kind:
     with torch.no_grad(), left_as_found(module):
         with under(module, first):
             before = _generator_states(module)
-            one = module(x)
+            output = module(x)
             consumed = any(map(_differ, before, _generator_states(module)))
         with under(module, first):
-            again = module(x)
+            repeated = module(x)
         with under(module, second):
-            other = module(x)
-    if _differ(one, again):
+            redrawn = module(x)
+    if _differ(output, repeated):
         return "unkeyed"
-    return "keyed" if consumed or _differ(one, other) else "deterministic"
+    return "keyed" if consumed or _differ(output, redrawn) else "deterministic"
 
 
-def _differ(one: Tensor, other: Tensor) -> bool:
+def _differ(first: Tensor, second: Tensor) -> bool:
     """Whether two outputs differ: at all on the CPU, by more than the rounding of unordered sums on a GPU."""
-    if not one.is_cuda:
-        return not torch.equal(one, other)
-    return not torch.allclose(one, other, rtol=1e-4, atol=1e-5 * float(one.abs().max()))
+    if not first.is_cuda:
+        return not torch.equal(first, second)
+    return not torch.allclose(first, second, rtol=1e-4, atol=1e-5 * float(first.abs().max()))
 
 
 def _generator_states(module: nn.Module) -> list[Tensor]:
@@ -136,10 +136,10 @@ def _generator_states(module: nn.Module) -> list[Tensor]:
 
 
 def _random_networks(module: nn.Module) -> list[RandomNetwork]:
-    """The random networks in a module, without those that an average holds at keys of its own."""
+    """The random networks in a module, except those inside an average over fixed keys."""
     parts = list(module.modules())
-    held = {id(part.network) for part in parts if isinstance(part, AverageNetwork)}
-    return [part for part in parts if isinstance(part, RandomNetwork) and id(part) not in held]
+    averaged = {id(part.network) for part in parts if isinstance(part, AverageNetwork)}
+    return [part for part in parts if isinstance(part, RandomNetwork) and id(part) not in averaged]
 
 
 def _cuda_devices(module: nn.Module) -> list[int]:
@@ -148,5 +148,5 @@ def _cuda_devices(module: nn.Module) -> list[int]:
 
 
 def _changes_buffers(module: nn.Module) -> bool:
-    """A forward pass changes buffers only where some module is in train mode."""
+    """Whether a forward pass may change buffers: only if some module is in train mode."""
     return any(submodule.training for submodule in module.modules())
