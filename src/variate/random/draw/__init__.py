@@ -1,1 +1,1 @@
-"""How one draw of a random network is made, put in its place and taken away."""
+"""One draw of a random network: making it, putting it in place and removing it."""

@@ -1,4 +1,4 @@
-"""One forward of a random network: draw, put the draw where the modules look for their weights, run, take it away."""
+"""One forward of a random network: draw, put the draw where the modules look for their weights, run, remove it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from variate.random.parameters import parameter_at
 
 
 def drawing(original: type[nn.Module]) -> Callable[..., Any]:
-    """A forward of the same signature that runs the one of a user's class under the draw of the network's next key.
+    """A forward that runs the one of the user's class with the draw of the next key; it has the same signature.
 
-    Activation checkpointing runs parts of a forward again during the backward pass. A hook on every output therefore
-    puts this forward's draw back in place until that backward pass has ended.
+    Activation checkpointing reruns parts of a forward during the backward pass. A hook on every output therefore puts
+    this forward's draw back in place until that backward pass has ended.
     """
 
     @functools.wraps(original.forward)
@@ -51,22 +51,22 @@ def _put_back(places: Places, drawn: Sequence[Tensor], gradient: Tensor) -> None
     places.put(drawn)
     for tensor in drawn:
         node: Any = tensor.grad_fn
-        if hasattr(node, "pass_of_output"):  # by which the passes of reentrant checkpoints are told apart
+        if hasattr(node, "pass_of_output"):  # distinguishes the passes of reentrant checkpoints
             node.pass_of_output = torch._C._current_graph_task_id()
-            break  # all are of one node
+            break  # all share one node
     torch.autograd.Variable._execution_engine.queue_callback(places.clear)
 
 
 def _traced(net: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    """The same in operations that a tracer can follow, under a key that is data."""
+    """The same, in operations that a tracer can follow, with a key that is data."""
     handle = handle_of(net)
     key = traced.key_of(handle.ticket, handle.holder, handle.key)
     groups = [tuple([parameter_at(net, place) for place in places]) for places in handle.draws.places]
     with torch.set_grad_enabled(torch.is_grad_enabled() and handle.learn):
         drawn = handle.draws.traced(key, groups, handle.units(net))
-    shadows = [(owner, number) for number, site in enumerate(handle.sites) for owner in site.owners]
-    for (path, attribute), number in shadows:
-        vars(net.get_submodule(path))[attribute] = drawn[number]
+    shadows = [(owner, index) for index, site in enumerate(handle.sites) for owner in site.owners]
+    for (path, attribute), index in shadows:
+        vars(net.get_submodule(path))[attribute] = drawn[index]
     output = forward(net, *args, **kwargs)
     for (path, attribute), _ in shadows:
         del vars(net.get_submodule(path))[attribute]

@@ -1,4 +1,4 @@
-"""Which sites a compiled sampler can draw in one pass, and its table of them."""
+"""Which sites a compiled sampler can draw in one pass, and the table that does so."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ Fused = tuple[list[int], Table | None]
 
 
 @dataclass
-class _Last:
-    """What was asked last: the same tensors, at the same addresses and in the same form, have the same answer."""
+class _Cached:
+    """The result of the last call, valid for the same tensors at the same addresses with the same dtypes."""
 
     tensors: list[int]
     addresses: list[int]
     dtypes: list[torch.dtype]
-    answer: Fused
+    result: Fused
 
 
 class Fusion:
     """The sites of one network that a compiled sampler can draw.
 
     Args:
-        sites: all of them.
+        sites: all sites of the network.
     """
 
     def __init__(self, sites: Sequence[Site]) -> None:
@@ -42,65 +42,65 @@ class Fusion:
         self._distributions = [site.distribution for site in sites]
         self._plain = [site.scaling.plain for site in sites]
         self._tables: dict[Any, Fused] = {}
-        self._last: dict[tuple[int, ...] | None, _Last] = {}
+        self._cache: dict[tuple[int, ...] | None, _Cached] = {}
 
-    def of(self, groups: Sequence[Group], numbers: tuple[int, ...] | None = None) -> Fused:
-        """The places in ``groups`` that can be drawn together, and the table that draws them.
+    def of(self, groups: Sequence[Group], indices: tuple[int, ...] | None = None) -> Fused:
+        """The positions in ``groups`` that can be drawn together, and the table that draws them.
 
         Args:
-            groups: (mean, level, *learned) of every site, or of those with the given numbers.
-            numbers: which sites they are; all without it.
+            groups: (mean, level, *learned) of every site, or of those at ``indices``.
+            indices: indices of the sites; None: all of them.
         """
         tensors = list(chain.from_iterable([group[:2] for group in groups]))
-        last = self._last.get(numbers)
+        cached = self._cache.get(indices)
         if (
-            last is not None
-            and [id(tensor) for tensor in tensors] == last.tensors
-            and [tensor.data_ptr() for tensor in tensors] == last.addresses
-            and [tensor.dtype for tensor in tensors] == last.dtypes
+            cached is not None
+            and [id(tensor) for tensor in tensors] == cached.tensors
+            and [tensor.data_ptr() for tensor in tensors] == cached.addresses
+            and [tensor.dtype for tensor in tensors] == cached.dtypes
             and all(map(Tensor.is_contiguous, tensors))
         ):
-            return last.answer
-        answer = self._found(groups, range(len(groups)) if numbers is None else numbers)
+            return cached.result
+        result = self._fuse(groups, range(len(groups)) if indices is None else indices)
         if all(tensor.is_leaf for tensor in tensors):  # others are new at every call
             addresses, dtypes = [tensor.data_ptr() for tensor in tensors], [tensor.dtype for tensor in tensors]
-            self._last[numbers] = _Last([id(tensor) for tensor in tensors], addresses, dtypes, answer)
-        return answer
+            self._cache[indices] = _Cached([id(tensor) for tensor in tensors], addresses, dtypes, result)
+        return result
 
-    def _found(self, groups: Sequence[Group], numbers: Sequence[int]) -> Fused:
+    def _fuse(self, groups: Sequence[Group], indices: Sequence[int]) -> Fused:
         device = groups[0][0].device if groups else torch.device("cpu")
-        make = _sampler(device)
-        if make is None:
+        table_class = _table_class(device)
+        if table_class is None:
             return [], None
         fused = [
-            place
-            for place, (number, group) in enumerate(zip(numbers, groups, strict=True))
-            if isinstance(self._distributions[number], LocationScale) and all(_simple(t, device) for t in group[:2])
+            position
+            for position, (index, group) in enumerate(zip(indices, groups, strict=True))
+            if isinstance(self._distributions[index], LocationScale) and all(_supported(t, device) for t in group[:2])
         ]
-        shapes = [(t.shape, t.dtype) for place in fused for t in groups[place][:2]]
-        signature = (device, tuple(numbers), tuple(fused), tuple(shapes))
+        shapes = [(t.shape, t.dtype) for position in fused for t in groups[position][:2]]
+        signature = (device, tuple(indices), tuple(fused), tuple(shapes))
         if signature not in self._tables:
-            rows = [self._row(numbers[place], *groups[place][:2]) for place in fused]
-            self._tables[signature] = (fused, make(rows) if rows else None)
+            rows = [self._row(indices[position], *groups[position][:2]) for position in fused]
+            self._tables[signature] = (fused, table_class(rows) if rows else None)
         return self._tables[signature]
 
-    def _row(self, number: int, mean: Tensor, level: Tensor) -> Row:
+    def _row(self, index: int, mean: Tensor, level: Tensor) -> Row:
         inner, groups = 0, 1
         if level.shape != mean.shape:
             groups = level.numel()
-            inner = math.prod(mean.shape[self._sites[number].channel + 1 :]) if groups > 1 else 1
-        kind = cast(LocationScale, self._distributions[number]).kind
-        return Row(self._sites[number].uid, kind, mean.numel(), self._plain[number], inner, groups)
+            inner = math.prod(mean.shape[self._sites[index].channel + 1 :]) if groups > 1 else 1
+        kind = cast(LocationScale, self._distributions[index]).kind
+        return Row(self._sites[index].uid, kind, mean.numel(), self._plain[index], inner, groups)
 
 
-def _sampler(device: torch.device) -> type[Table] | None:
-    """The compiled sampler of a device, if there is one."""
+def _table_class(device: torch.device) -> type[Table] | None:
+    """The table class of the device's compiled sampler, if there is one."""
     if device.type == "cpu" and native.available():
         return native.Table
     return gpu.Table if device.type == "cuda" and gpu.available() else None
 
 
-def _simple(tensor: Tensor, device: torch.device) -> bool:
-    """Whether it is what a compiled sampler takes: plain memory in a precision that it knows."""
-    known = tensor.dtype is torch.float32 or (device.type == "cuda" and tensor.dtype in gpu.DTYPES)
-    return known and tensor.device == device and not tensor.is_sparse and tensor.is_contiguous()
+def _supported(tensor: Tensor, device: torch.device) -> bool:
+    """Whether a compiled sampler can take the tensor: contiguous memory in a precision that it supports."""
+    precision = tensor.dtype is torch.float32 or (device.type == "cuda" and tensor.dtype in gpu.DTYPES)
+    return precision and tensor.device == device and not tensor.is_sparse and tensor.is_contiguous()

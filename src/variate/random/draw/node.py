@@ -1,4 +1,4 @@
-"""One draw of many parameter tensors in one autograd node, whose backward pass makes the noise again from the key."""
+"""One draw of many parameter tensors in one autograd node, whose backward pass regenerates the noise from the key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Draws:
     """Draws of the sites of one network.
 
     Args:
-        sites: what is random; the groups given to the methods are theirs, in order.
+        sites: the random parameters; the methods take one group for each, in this order.
 
     Attributes:
         places: (path, attribute) of every tensor of every group.
@@ -41,12 +41,12 @@ class Draws:
         self._drawn, self._gradients, self._stacked = Memory(), Memory(), Memory()
 
     def draw(self, key: int, groups: Sequence[Group], units: Units) -> list[Tensor]:
-        """One draw of every site under ``key``: differentiable where grad mode is on, and once more.
+        """One draw of every site under ``key``: twice differentiable where grad mode is on.
 
         Args:
-            key: the draw.
+            key: key of the draw.
             groups: (mean, rho, *learned) of every site.
-            units: the size of every site whose scaling needs one; None if none does.
+            units: size of every site whose scaling needs it; None if no scaling does.
         """
         levels = self._levels(groups, units)
         if torch._C._are_functorch_transforms_active():
@@ -62,14 +62,14 @@ class Draws:
         return [self._composite(i, key, group) for i, group in enumerate(self._levels(groups, units))]
 
     def forward(self, key: int, levels: Sequence[Group], *, alias: bool = False) -> list[Tensor]:
-        """The draw without a graph; with ``alias`` every tensor is a new object over the kept memory."""
+        """The draw without a graph; with ``alias`` every tensor is a new object over the reused memory."""
         fused, table = self._fusion.of(levels)
         outs: list[Tensor] = []
         if table is not None:
-            chosen = levels if len(fused) == len(levels) else [levels[i] for i in fused]
-            means = [group[0] for group in chosen]
+            tabled = levels if len(fused) == len(levels) else [levels[i] for i in fused]
+            means = [group[0] for group in tabled]
             outs = self._drawn.take(table, means)
-            table.run("draw", key, means, [group[1] for group in chosen], outs)
+            table.run("draw", key, means, [group[1] for group in tabled], outs)
             if alias:
                 outs = [out.detach() for out in outs]
         if len(fused) == len(levels):
@@ -77,62 +77,62 @@ class Draws:
         drawn = dict(zip(fused, outs, strict=True))
         return [drawn[i] if i in drawn else self._composite(i, key, group) for i, group in enumerate(levels)]
 
-    def many(self, keys: Sequence[int], groups: Sequence[Group], units: Units, chosen: Sequence[int]) -> list[Tensor]:
-        """The draws of many keys, stacked, of the sites with the numbers ``chosen``: (S, ...) each."""
+    def many(self, keys: Sequence[int], groups: Sequence[Group], units: Units, indices: Sequence[int]) -> list[Tensor]:
+        """The draws of many keys, stacked, for the sites at ``indices``: (S, ...) each."""
         if torch.is_grad_enabled():
             drawn = [self.draw(key, groups, units) for key in keys]
-            return [torch.stack([draw[n] for draw in drawn]) for n in chosen]
-        every = self._levels(groups, units)
-        levels = [every[n] for n in chosen]
-        fused, table = self._fusion.of(levels, tuple(chosen))
+            return [torch.stack([draw[n] for draw in drawn]) for n in indices]
+        all_levels = self._levels(groups, units)
+        levels = [all_levels[n] for n in indices]
+        fused, table = self._fusion.of(levels, tuple(indices))
         means, scales = [levels[i][0] for i in fused], [levels[i][1] for i in fused]
         stacks = dict(zip(fused, self._stacked.take(table, means, len(keys)), strict=True))
         for s, key in enumerate(keys):
             if table is not None:
                 table.run("draw", key, means, scales, [stack[s] for stack in stacks.values()])
-        for i, number in enumerate(chosen):
+        for i, index in enumerate(indices):
             if i not in stacks:
-                stacks[i] = torch.stack([self._composite(number, key, levels[i]) for key in keys])
-        return [stacks[i] for i in range(len(chosen))]
+                stacks[i] = torch.stack([self._composite(index, key, levels[i]) for key in keys])
+        return [stacks[i] for i in range(len(indices))]
 
     def backward(
-        self, key: int, levels: Sequence[Group], grads: Sequence[Tensor | None], wanted: Sequence[Sequence[bool]]
+        self, key: int, levels: Sequence[Group], grads: Sequence[Tensor | None], needed: Sequence[Sequence[bool]]
     ) -> Sequence[Sequence[Tensor | None]]:
-        """The gradients of every group from those of its draw; the noise is made again."""
-        again = torch.is_grad_enabled()  # somebody wants the gradient of the gradient
-        arrived = [grad for grad in grads if grad is not None and not grad.is_sparse]
-        fused, table = ([], None) if again else self._fusion.of(levels)
-        if table is not None and len(fused) == len(arrived) == len(levels) and all(chain.from_iterable(wanted)):
-            return list(zip(arrived, self._slopes(key, table, [group[1] for group in levels], arrived), strict=True))
-        return self._separately(key, levels, grads, wanted, again, fused)
+        """The gradients of every group from those of its draw, with regenerated noise."""
+        create_graph = torch.is_grad_enabled()  # for the gradient of the gradient
+        dense = [grad for grad in grads if grad is not None and not grad.is_sparse]
+        fused, table = ([], None) if create_graph else self._fusion.of(levels)
+        if table is not None and len(fused) == len(dense) == len(levels) and all(chain.from_iterable(needed)):
+            return list(zip(dense, self._slopes(key, table, [group[1] for group in levels], dense), strict=True))
+        return self._backward_by_site(key, levels, grads, needed, create_graph, fused)
 
-    def _separately(
+    def _backward_by_site(
         self,
         key: int,
         levels: Sequence[Group],
         grads: Sequence[Tensor | None],
-        wanted: Sequence[Sequence[bool]],
-        again: bool,
+        needed: Sequence[Sequence[bool]],
+        create_graph: bool,
         fused: Sequence[int],
     ) -> list[list[Tensor | None]]:
-        """The same where sites differ: some are not drawn in one pass, some get or want no gradient."""
-        found: list[list[Tensor | None]] = [[None] * len(group) for group in levels]
-        arrived = {i: grad.to_dense() if grad.is_sparse else grad for i, grad in enumerate(grads) if grad is not None}
-        for i, grad in arrived.items():
+        """``backward`` where sites differ: some are not drawn in one pass, some get or need no gradient."""
+        gradients: list[list[Tensor | None]] = [[None] * len(group) for group in levels]
+        dense = {i: grad.to_dense() if grad.is_sparse else grad for i, grad in enumerate(grads) if grad is not None}
+        for i, grad in dense.items():
             if i in fused:
-                found[i][0] = grad if wanted[i][0] else None
-            elif any(wanted[i]):
-                found[i] = self._site_gradient(i, key, levels[i], grad, wanted[i], again)
-        asked = [i for i in fused if i in arrived and wanted[i][1]]
-        _, table = self._fusion.of([levels[i] for i in asked], tuple(asked))
+                gradients[i][0] = grad if needed[i][0] else None
+            elif any(needed[i]):
+                gradients[i] = self._site_gradient(i, key, levels[i], grad, needed[i], create_graph)
+        scaled = [i for i in fused if i in dense and needed[i][1]]
+        _, table = self._fusion.of([levels[i] for i in scaled], tuple(scaled))
         if table is not None:
-            slopes = self._slopes(key, table, [levels[i][1] for i in asked], [arrived[i] for i in asked])
-            for i, slope in zip(asked, slopes, strict=True):
-                found[i][1] = slope
-        return found
+            slopes = self._slopes(key, table, [levels[i][1] for i in scaled], [dense[i] for i in scaled])
+            for i, slope in zip(scaled, slopes, strict=True):
+                gradients[i][1] = slope
+        return gradients
 
     def _slopes(self, key: int, table: Table, levels: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:
-        """Grad * z * ds/dlevel in one pass; summed over the elements that share a scale."""
+        """The gradients of the levels, grad * z * ds/dlevel, in one pass; summed over elements that share a scale."""
         contiguous = [grad.contiguous() for grad in grads]
         outs = self._gradients.take(table, contiguous)
         table.run("gradient", key, contiguous, levels, outs)
@@ -142,17 +142,19 @@ class Draws:
         ]
 
     def _site_gradient(
-        self, i: int, key: int, group: Group, grad: Tensor, wanted: Sequence[bool], again: bool
+        self, i: int, key: int, group: Group, grad: Tensor, needed: Sequence[bool], create_graph: bool
     ) -> list[Tensor | None]:
-        leaves = list(group) if again else [t.detach().requires_grad_(w) for t, w in zip(group, wanted, strict=True)]
-        asked = [leaf for leaf, want in zip(leaves, wanted, strict=True) if want]
+        leaves = (
+            list(group) if create_graph else [t.detach().requires_grad_(n) for t, n in zip(group, needed, strict=True)]
+        )
+        inputs = [leaf for leaf, need in zip(leaves, needed, strict=True) if need]
         with torch.enable_grad():
             drawn = self._composite(i, key, tuple(leaves))
-            gradients = iter(torch.autograd.grad(drawn, asked, grad, create_graph=again, allow_unused=True))
-        return [next(gradients) if want else None for want in wanted]
+            gradients = iter(torch.autograd.grad(drawn, inputs, grad, create_graph=create_graph, allow_unused=True))
+        return [next(gradients) if need else None for need in needed]
 
     def _composite(self, i: int, key: int | Tensor, group: Group) -> Tensor:
-        """One site by the plain operations of its family."""
+        """One site, by the plain torch operations of its family."""
         mean, level, *learned = group
         with torch.no_grad():
             noise = self.distributions[i].noise(key, self.sites[i].uid, mean)
@@ -164,7 +166,7 @@ class Draws:
         return [tuple(flat[part]) for part in self._slices]
 
     def _levels(self, groups: Sequence[Group], units: Units) -> Sequence[Group]:
-        """(mean, level, *learned): the level is rho where the scale is its softplus, and the scale itself otherwise."""
+        """(mean, level, *learned): the level is rho where the scale is softplus(rho), otherwise the scale itself."""
         if self._plain:
             return groups
         return [
@@ -176,8 +178,8 @@ class Draws:
 class _Draw(torch.autograd.Function):
     """All sites in one node.
 
-    The context keeps the parameters itself, as saved tensors are freed by the first backward pass: reentrant activation
-    checkpointing makes one for each checkpoint, and all of them end here.
+    The context keeps the parameters itself, since the first backward pass frees saved tensors: reentrant activation
+    checkpointing runs a backward pass for each checkpoint, and all of them end here.
     """
 
     @staticmethod
@@ -191,9 +193,9 @@ class _Draw(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         draws: Draws = ctx.draws
-        if ctx.versions != [tensor._version for tensor in ctx.flat]:  # saved tensors would say so
+        if ctx.versions != [tensor._version for tensor in ctx.flat]:  # saved tensors would check this
             raise RuntimeError(
-                "a parameter has been modified by an inplace operation, such as an optimizer's step, since this draw"
+                "a parameter has been modified by an inplace operation since this draw, such as an optimizer step"
             )
         if ctx.freed and any(tensor.grad_fn is not None for tensor in ctx.flat):
             raise RuntimeError(
@@ -201,9 +203,9 @@ class _Draw(torch.autograd.Function):
                 "the first one's backward pass frees the graph of the scales; pass use_reentrant=False"
             )
         ctx.freed |= ctx.pass_of_output not in (None, torch._C._current_graph_task_id())
-        levels, wanted = draws.grouped(ctx.flat), draws.grouped(ctx.needs_input_grad[2:])
-        found = draws.backward(ctx.key, levels, grads, wanted)
-        return None, None, *chain.from_iterable(found)
+        levels, needed = draws.grouped(ctx.flat), draws.grouped(ctx.needs_input_grad[2:])
+        gradients = draws.backward(ctx.key, levels, grads, needed)
+        return None, None, *chain.from_iterable(gradients)
 
 
 def _unit(unit: Tensor | None, mean: Tensor) -> Tensor:

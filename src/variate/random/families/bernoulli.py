@@ -1,4 +1,4 @@
-"""Dropped weights: a learned probability that a weight is there at all, hard or relaxed."""
+"""Dropped weights: each weight is kept with a learned probability, hard or relaxed."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ class Bernoulli(Family):
     """Dropped weights: w = mean * b / p, b = 1 with the learned probability p, else 0.
 
     The scale is the standard deviation as a fraction of |mean|: sqrt((1 - p) / p). ``relaxed=0`` drops hard, and the
-    gradient with respect to p passes straight through b (Bengio et al. 2013), which is biased. ``relaxed=r`` lets b
-    rise along a ramp of width r * 2 min(p, 1 - p) around the threshold: E b stays p, and the gradient is exact.
+    gradient with respect to p is the straight-through estimate (Bengio et al. 2013), which is biased. With
+    ``relaxed=r``, b rises along a ramp of width r * 2 min(p, 1 - p) around the threshold: E b remains p, and the
+    gradient is exact.
 
     Attributes:
-        relaxed: the width of the ramp, from 0 (hard) to 1.
+        relaxed: width of the ramp, from 0 (hard) to 1.
     """
 
     relaxed: float = 0.0
@@ -44,13 +45,13 @@ class Bernoulli(Family):
         return self.relaxed > 0
 
     def keep(self, scale: Tensor) -> Tensor:
-        """p, the probability that a weight stays: that whose b / p has the standard deviation ``scale``."""
+        """The probability p of keeping a weight, for which b / p has the standard deviation ``scale``."""
         third = self.relaxed / 3
         square = scale.square()
         root = ((1 + third) ** 2 - 4 * (1 + square) * third).clamp_min(0).sqrt()
-        often = (1 + third + root) / (2 * (1 + square))  # p >= 1/2: scale^2 p^2 = (1 - p) (p - r / 3)
-        seldom = (1 - third) / (1 + square)  # p < 1/2: scale^2 p = 1 - p - r / 3
-        return torch.where(square <= 1 - 2 * third, often, seldom)
+        above_half = (1 + third + root) / (2 * (1 + square))  # p >= 1/2: scale^2 p^2 = (1 - p) (p - r / 3)
+        below_half = (1 - third) / (1 + square)  # p < 1/2: scale^2 p = 1 - p - r / 3
+        return torch.where(square <= 1 - 2 * third, above_half, below_half)
 
     def noise(self, key: int | Tensor, uid: int, like: Tensor) -> tuple[Tensor, ...]:
         return (counter.noise("unit", key, uid, like.shape, device=like.device),)
@@ -60,23 +61,23 @@ class Bernoulli(Family):
         above = noise[0].to(keep) - (1 - keep)
         if self.relaxed:
             width = 2 * self.relaxed * torch.minimum(keep, 1 - keep)
-            there = (above / width.clamp_min(torch.finfo(keep.dtype).tiny) + 0.5).clamp(0, 1)
+            mask = (above / width.clamp_min(torch.finfo(keep.dtype).tiny) + 0.5).clamp(0, 1)
         else:
-            there = (above > 0).to(keep) + (keep - keep.detach())
-        return mean * (there / keep)
+            mask = (above > 0).to(keep) + (keep - keep.detach())
+        return mean * (mask / keep)
 
     def std(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
         return mean.abs() * scale
 
     def entropy(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
-        """That of the hard mask: H(p), in nats."""
+        """The entropy H(p) of the hard mask, in nats."""
         keep = self.keep(scale).expand_as(mean)
         return -(torch.xlogy(keep, keep) + torch.xlogy(1 - keep, 1 - keep)).sum()
 
     def kl(self, mean: Tensor, scale: Tensor, *learned: Tensor, prior_std: float) -> Tensor:
-        """The KL of the mask from a fair coin, plus the Gaussian energy E w^2 / (2 prior_std^2) of the weight.
+        """The KL of the mask to a fair coin, plus the Gaussian energy E w^2 / (2 prior_std^2) of the weight.
 
-        A point mass has no finite divergence from a density, so the constant that would be infinite is left out, as for
+        A point mass has no finite divergence from a density, so the infinite constant is dropped, as for
         Monte Carlo dropout (Gal & Ghahramani 2016, equation 7 of the appendix).
         """
         energy = (mean.square() * (1 + scale.square())).sum() / (2 * prior_std**2)

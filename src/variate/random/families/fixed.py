@@ -1,4 +1,4 @@
-"""No randomness: the parameter stays an ordinary parameter. It is how a user names an exception."""
+"""No randomness: the parameter stays an ordinary parameter. Users name exceptions with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from variate.registry import family
 @family(random=False, cite="")
 @dataclass(frozen=True)
 class Fixed(Family):
-    """Deterministic: w = mean, nothing beside it, no noise."""
+    """Deterministic: w = mean, without scale or noise."""
 
     def noise(self, key: int | Tensor, uid: int, like: Tensor) -> tuple[Tensor, ...]:
         return ()
@@ -26,7 +26,7 @@ class Fixed(Family):
         return torch.zeros_like(mean)
 
     def kl(self, mean: Tensor, scale: Tensor, *learned: Tensor, prior_std: float) -> Tensor:
-        return mean.new_zeros(())  # a point mass has no finite divergence from a density: it takes no part
+        return mean.new_zeros(())  # a point mass has no finite divergence from a density: it is left out of the sum
 
     def entropy(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
         return mean.new_zeros(())

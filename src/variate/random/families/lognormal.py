@@ -19,8 +19,8 @@ from variate.registry import family
 class Lognormal(Family):
     """Lognormal factor: w = mean * exp(tau * z - tau^2 / 2), z ~ N(0, 1), tau^2 = log(1 + scale^2).
 
-    The scale is the standard deviation as a fraction of |mean|, so a mean of 0 (a fresh bias) has no noise until
-    training moves it, and its entropy is that of the smallest positive number.
+    The scale is the standard deviation as a fraction of |mean|, so a mean of 0 (a new bias) has no noise until
+    training changes it; its entropy is computed at the smallest positive number instead.
     """
 
     relative: ClassVar[bool] = True

@@ -24,7 +24,7 @@ class LowrankNormal(Family):
     The covariance is S (I + F^T F) S with S = diag(scale) and F of shape (rank, elements). F starts at 0.
 
     Attributes:
-        rank: the number of shared directions, from 1.
+        rank: number of shared directions, from 1.
     """
 
     rank: float = 1

@@ -1,4 +1,4 @@
-"""The matrix normal: rows that vary together and columns that vary together."""
+"""The matrix normal: correlated rows and correlated columns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class MatrixNormal(Family):
     """Matrix normal: w = mean + scale * A Z B^T, Z_ij ~ N(0, 1), with roots A = diag(e^a) (I + p p^T) and B alike.
 
     The rows have the covariance A A^T and the columns B B^T: a scale for each row and each column, and one direction in
-    which they vary together. A tensor of more than two dimensions is its first one by the rest.
+    which they vary together. A tensor of more than two dimensions is a matrix of its first dimension by the rest.
     """
 
     learned: ClassVar[tuple[str, ...]] = ("rows", "row_direction", "columns", "column_direction")
@@ -31,7 +31,7 @@ class MatrixNormal(Family):
     def initialize(self, mean: Tensor) -> tuple[Tensor, ...]:
         rows, columns = _matrix(mean).shape
         parts: list[Tensor] = []
-        for size in (rows, columns):  # a direction of 0 would have no gradient
+        for size in (rows, columns):  # a zero direction would have no gradient
             parts += [mean.new_zeros(size), mean.new_full((size,), 0.1 / math.sqrt(max(size, 1)))]
         return tuple(parts)
 

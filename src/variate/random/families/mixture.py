@@ -1,4 +1,4 @@
-"""Two Gaussians: a weight that is one of two, an implicit ensemble."""
+"""Two Gaussians: each weight takes one of two values, an implicit ensemble."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from variate.random.keys import hash_words
 from variate.random.noise import counter
 from variate.registry import family
 
-NODES = 64  # of the Gauss-Hermite rule that the entropy takes: error below 1e-6 nats
+NODES = 64  # of the Gauss-Hermite rule for the entropy: error below 1e-6 nats
 
 
 @family(
@@ -27,7 +27,7 @@ class Mixture(Family):
     """Two Gaussians of equal weight: w = mean + scale * (sqrt(c) * b + sqrt(1 - c) * z), b a fair sign, z ~ N(0, 1).
 
     c = sigmoid(split), one number per tensor, is the share of the variance that lies between the two. The scale is the
-    standard deviation of the whole. A fair sign has no parameter, so the gradient is that of the sample.
+    standard deviation of the mixture. A fair sign has no parameter, so the pathwise gradient is exact.
     """
 
     learned: ClassVar[tuple[str, ...]] = ("split",)

@@ -1,4 +1,4 @@
-"""Student's t: tails as heavy as wished."""
+"""Student's t: tails as heavy as you choose."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from variate.registry import family
 @family(random=True, cite="Bailey 1994, Mathematics of Computation 62(206)")
 @dataclass(frozen=True)
 class StudentT(Family):
-    """Student's t of ``df`` degrees of freedom, scaled to unit variance: w = mean + scale * sqrt((df - 2) / df) * t.
+    """Student's t with ``df`` degrees of freedom, scaled to unit variance: w = mean + scale * sqrt((df - 2) / df) * t.
 
     t = sqrt(df * (u^(-2/df) - 1)) * cos(2 pi v) with u, v uniform in (0, 1) is exactly t-distributed (Bailey 1994).
 
     Attributes:
-        df: degrees of freedom, above 2: below that there is no variance.
+        df: degrees of freedom, above 2; otherwise the variance is not finite.
     """
 
     df: float = 5.0

@@ -14,7 +14,7 @@ from variate.registry import family
 @family(random=True, cite="")
 @dataclass(frozen=True)
 class Uniform(LocationScale):
-    """Uniform on mean +- sqrt(3) * scale: no draw is farther from the mean than that."""
+    """Uniform on mean +- sqrt(3) * scale: draws are bounded."""
 
     kind: ClassVar[Kind] = "uniform"
 

@@ -1,1 +1,1 @@
-"""Samplers: noise as a counter, in C, in torch, in Triton and inside traced graphs; one file each."""
+"""Samplers: counter-based noise in C, in torch, in Triton and inside traced graphs; one file each."""

@@ -1,7 +1,7 @@
-"""Noise as a counter: element i of tensor ``uid`` under ``key`` is a pure function of (key, uid, i), whoever makes it.
+"""Counter-based noise: element i of tensor ``uid`` under ``key`` is a pure function of (key, uid, i).
 
-The compiled sampler makes it where there is one, plain torch everywhere else: the same integers, floats that agree up
-to rounding. Nothing depends on threads, device, batch or the state of any generator.
+The compiled sampler makes it where available, plain torch elsewhere: the same integers, and floats that agree up to
+rounding. Nothing depends on threads, device, batch or the state of any generator.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from variate.random.noise.kinds import Kind
 def noise(
     kind: Kind, key: int | Tensor, uid: int, shape: Sequence[int], *, device: torch.device | str = "cpu"
 ) -> Tensor:
-    """Noise of ``shape``, float32, of mean 0 and variance 1 (``unit``: uniform in (0, 1)).
+    """Noise of ``shape``, float32, with mean 0 and variance 1 (``unit``: uniform in (0, 1)).
 
     Args:
-        kind: its distribution.
-        key: an integer; a tensor of one int64 in graphs whose key is data.
-        uid: the tensor's number.
-        shape: of the noise.
-        device: where it is made.
+        kind: distribution of the noise.
+        key: an integer, or a tensor of one int64 in graphs whose key is data.
+        uid: number of the tensor.
+        shape: shape of the noise.
+        device: device of the noise.
     """
     if isinstance(key, Tensor):
         return traced.noise(kind, key, uid, torch.Size(shape), torch.device(device))

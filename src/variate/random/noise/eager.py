@@ -1,4 +1,4 @@
-"""Noise under a key that is known now: from the compiled sampler where there is one, from plain torch elsewhere."""
+"""Noise outside graphs: from the compiled sampler where available, from plain torch elsewhere."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from variate.random.noise.kinds import Kind
 def noise(kind: Kind, key: int, uid: int, shape: Sequence[int], device: torch.device) -> Tensor:
     """Noise of ``shape``, float32."""
     if device.type == "cpu" and native.available():
-        made = torch.empty(tuple(shape), dtype=torch.float32)
-        if not torch._C._functorch.is_functorch_wrapped_tensor(made):
-            native.fill(kind, key, uid, made)
-            return made
+        out = torch.empty(tuple(shape), dtype=torch.float32)
+        if not torch._C._functorch.is_functorch_wrapped_tensor(out):
+            native.fill(kind, key, uid, out)
+            return out
     return threefry.noise(kind, key, uid, math.prod(shape), device=device).view(tuple(shape))

@@ -1,6 +1,6 @@
-"""The sampler on a GPU: noise made and applied to many tensors in one launch. The twin of ``native``, in Triton.
+"""The GPU sampler: noise made and applied to many tensors in one launch. The Triton counterpart of ``native``.
 
-What never changes lies on the device. A call sends a key, and addresses where they are not those of the last call.
+Constant columns stay on the device. A call sends the key, and the tensor addresses if they have changed.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from variate.random.noise import threefry
 from variate.random.noise.kinds import KINDS
 from variate.random.noise.native import OPERATIONS, SWITCH, Operation, Row
 
-DTYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16"}  # that it reads and writes
-TILE = 2**11  # elements of a program of the kernel: 16 a thread
-WARPS = 4  # of a program
+DTYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16"}  # supported dtypes
+TILE = 2**11  # elements per program of the kernel: 16 per thread
+WARPS = 4  # per program
 
 Place = tuple[torch.device, int]  # a device and a stream on it
 
 
 @dataclass(frozen=True)
 class _Launch:
-    """The rows whose tensors have the same dtypes."""
+    """One launch of the kernel: the rows whose tensors have the same dtypes."""
 
     programs: Tensor  # int32, (programs, 2): row and tile
     dtypes: list[Any]  # Triton's, of mean, scale and out
@@ -39,7 +39,7 @@ class _Launch:
 
 @dataclass(frozen=True)
 class _Sent:
-    """What one call sent, and the next needs not send again."""
+    """What the last call put on the device, reused while it stays valid."""
 
     place: Place
     addresses: list[int]
@@ -65,20 +65,20 @@ class Table:
     def run(
         self, operation: Operation, key: int, means: Sequence[Tensor], scales: Sequence[Tensor], outs: Sequence[Tensor]
     ) -> None:
-        """Fill ``outs``; every tensor contiguous, of a dtype in DTYPES, on one GPU; computed in float32.
+        """Fill ``outs``. Every tensor is contiguous, with a dtype in DTYPES, on one GPU; computed in float32.
 
-        It is one launch for all rows of the same dtypes; a row of no elements is left alone.
+        All rows with the same dtypes take one launch; a row without elements is skipped.
 
         Args:
             operation: ``draw``: out = mean + s * z; ``gradient``: out = mean * z * ds/dscale, where ``mean`` is the
-                gradient that arrives; ``noise``: out = z, and the others are not read.
-            key: the draw.
-            means: one for each row.
-            scales: one for each row; its softplus is s where the row is ``positive``.
-            outs: one for each row.
+                incoming gradient; ``noise``: out = z, and the others are not read.
+            key: key of the draw.
+            means: one tensor per row.
+            scales: one tensor per row; s is its softplus where the row is ``positive``.
+            outs: one tensor per row.
 
         Raises:
-            TypeError: a tensor has another dtype.
+            TypeError: if a tensor has another dtype.
         """
         if not outs:
             return
@@ -101,18 +101,18 @@ class Table:
                 )
 
     def _send(self, device: torch.device, tensors: list[Tensor]) -> _Sent:
-        """What the launches read, on the device; sent again only where it has changed."""
+        """The data that the launches read, on the device; sent again only if it has changed."""
         place = device, torch.cuda.current_stream().cuda_stream if device.type == "cuda" else 0
         addresses = [tensor.data_ptr() for tensor in tensors]
         dtypes = [tensor.dtype for tensor in tensors]
         last = self._last
         if last is None or last.addresses != addresses or last.place != place or last.dtypes != dtypes:
-            columns, launches = self._fixed(place), self._planned(place, tuple(dtypes))
+            columns, launches = self._constants(place), self._launches_for(place, tuple(dtypes))
             last = self._last = _Sent(place, addresses, dtypes, _ahead(addresses, device), columns, launches)
         return last
 
-    def _fixed(self, place: Place) -> Tensor:
-        """The columns that never change."""
+    def _constants(self, place: Place) -> Tensor:
+        """The constant columns."""
         if place not in self._columns:
             rows = [
                 (threefry.signed64(row.uid), KINDS.index(row.kind), row.count, row.positive, row.inner, row.groups)
@@ -121,40 +121,40 @@ class Table:
             self._columns[place] = torch.tensor(rows, dtype=torch.int64, device=place[0])
         return self._columns[place]
 
-    def _planned(self, place: Place, dtypes: tuple[torch.dtype, ...]) -> list[_Launch]:
+    def _launches_for(self, place: Place, dtypes: tuple[torch.dtype, ...]) -> list[_Launch]:
         """The launches for tensors of these dtypes."""
-        known = self._launches.get((place, dtypes))
-        if known is None:
+        launches = self._launches.get((place, dtypes))
+        if launches is None:
             if not DTYPES.keys() >= set(dtypes):
                 raise TypeError(
                     f"tensors of {set(dtypes) - DTYPES.keys()}: the sampler takes {', '.join(DTYPES.values())}"
                 )
-            alike: dict[tuple[torch.dtype, ...], list[int]] = {}
-            for number in range(len(self._rows)):
-                if self._rows[number].count:
-                    alike.setdefault(dtypes[number :: len(self._rows)], []).append(number)
-            known = self._launches[place, dtypes] = [
-                _Launch(self._programs(numbers).to(place[0]), [getattr(_kernel().tl, DTYPES[t]) for t in types])
-                for types, numbers in alike.items()
+            rows_by_dtypes: dict[tuple[torch.dtype, ...], list[int]] = {}
+            for row in range(len(self._rows)):
+                if self._rows[row].count:
+                    rows_by_dtypes.setdefault(dtypes[row :: len(self._rows)], []).append(row)
+            launches = self._launches[place, dtypes] = [
+                _Launch(self._programs(rows).to(place[0]), [getattr(_kernel().tl, DTYPES[t]) for t in row_dtypes])
+                for row_dtypes, rows in rows_by_dtypes.items()
             ]
-        return known
+        return launches
 
-    def _programs(self, numbers: Sequence[int]) -> Tensor:
-        """(row, tile) of the programs that cover some rows."""
-        rows = torch.tensor(numbers, device="cpu")
-        tiles = torch.tensor([-(-self._rows[number].count // TILE) for number in numbers], device="cpu")
+    def _programs(self, indices: Sequence[int]) -> Tensor:
+        """(row, tile) of the programs that cover the rows at ``indices``."""
+        rows = torch.tensor(indices, device="cpu")
+        tiles = torch.tensor([-(-self._rows[index].count // TILE) for index in indices], device="cpu")
         before = (tiles.cumsum(0) - tiles).repeat_interleave(tiles)
         return torch.stack([rows.repeat_interleave(tiles), torch.arange(len(before), device="cpu") - before], 1).int()
 
 
 def available() -> bool:
-    """Whether there is a GPU on which the sampler works, and it is not turned off."""
+    """Whether the sampler works on a GPU here and is not turned off."""
     return os.environ.get(SWITCH) != "torch" and _works()
 
 
 @cache
 def _works() -> bool:
-    """Whether a first launch succeeds: Triton needs a GPU that it knows, and on some systems a C compiler."""
+    """Whether a first launch succeeds: Triton needs a supported GPU, and on some systems a C compiler."""
     if not torch.cuda.is_available() or find_spec("triton") is None:
         return False
     try:
@@ -168,13 +168,13 @@ def _works() -> bool:
 
 @cache
 def _kernel() -> Any:
-    """Where the kernel and Triton are, which is never loaded without need."""
+    """The module with the kernel, which imports Triton: loaded on first use."""
     from variate.random.noise import gpu_kernel
 
     return gpu_kernel
 
 
 def _ahead(addresses: list[int], device: torch.device) -> Tensor:
-    """Addresses on the device: one copy that nothing waits for."""
+    """Addresses on the device, in one asynchronous copy."""
     pinned = torch.tensor(addresses, dtype=torch.int64, device="cpu", pin_memory=device.type == "cuda")
     return pinned.to(device, non_blocking=True)

@@ -1,6 +1,6 @@
-"""The kernel of ``gpu.py``: ``noise.c`` in Triton. Imported only where Triton is.
+"""The kernel of ``gpu.py``: ``noise.c`` in Triton. Imported only where Triton is installed.
 
-A program makes one tile of one tensor. The integers are those of ``threefry.py``; logarithms, sines and exponentials
+Each program makes one tile of one tensor. The integers are those of ``threefry.py``; logarithms, sines and exponentials
 are the polynomials of ``noise.c``, since a GPU's own logarithm is too coarse where the radius of a normal is small.
 """
 
@@ -28,15 +28,15 @@ def sample(
     columns,  # int64 (rows, 6): uid, kind, count, positive, inner, groups
     addresses,  # int64 (3, rows): of means, scales and outs
     rows,
-    low,  # halves of the key, signed: 32 bits whatever the key, so that no key compiles the kernel anew
+    low,  # halves of the key, signed: always 32 bits, so that no key recompiles the kernel
     high,
     operation: tl.constexpr,
     mean: tl.constexpr,  # dtypes
     scale: tl.constexpr,
     out: tl.constexpr,
-    tile: tl.constexpr,  # elements of a program: whole blocks
+    tile: tl.constexpr,  # elements per program: a multiple of the block
 ):
-    """Do one operation on many tensors."""
+    """Apply one operation to many tensors."""
     program = tl.program_id(0)
     row = tl.load(programs + 2 * program)
     start = tl.load(programs + 2 * program + 1).to(tl.int64) * tile
@@ -47,10 +47,10 @@ def sample(
     outs = tl.load(addresses + 2 * rows + row).to(tl.pointer_type(out)) + start
     pair = tl.arange(0, tile // 2)
     a, b = _threefry(low, high, tl.load(column), (start // 2).to(tl.uint32) + pair.to(tl.uint32))
-    one, two = _noise(tl.load(column + 1), a, b)
+    za, zb = _noise(tl.load(column + 1), a, b)
     first = pair // HALF * BLOCK + pair % HALF  # the element of word a; that of word b is HALF further
-    _write(one, first, left, start, means, scales, outs, column, operation)
-    _write(two, first + HALF, left, start, means, scales, outs, column, operation)
+    _write(za, first, left, start, means, scales, outs, column, operation)
+    _write(zb, first + HALF, left, start, means, scales, outs, column, operation)
 
 
 @triton.jit
@@ -79,7 +79,7 @@ def _scale(element, inside, start, scales, column):
     inner = tl.load(column + 4)
     if inner == 0:
         s = tl.load(scales + start + element, inside).to(tl.float32)
-    else:  # 64-bit divisions only of scalars
+    else:  # 64-bit divisions of scalars only
         groups = tl.load(column + 5)
         further = ((start % inner).to(tl.uint32) + element.to(tl.uint32)) // inner.to(tl.uint32)
         group = ((start // inner % groups).to(tl.uint32) + further) % groups.to(tl.uint32)
@@ -97,7 +97,7 @@ def _mix(z):
 
 @triton.jit
 def _threefry(low, high, uid, pair):
-    """Two words for each pair."""
+    """Two random words for each pair of elements."""
     key = high.to(tl.uint64) << 32 | low.to(tl.uint32, bitcast=True).to(tl.uint64)
     mixed = _mix(_mix(key) + uid.to(tl.uint64))
     k0, k1, c1 = mixed.to(tl.uint32), (mixed >> 32).to(tl.uint32), _mix((mixed ^ GOLDEN) + key).to(tl.uint32)
@@ -124,16 +124,16 @@ def _round(a, b, by: tl.constexpr):
 
 @triton.jit
 def _noise(kind, a, b):
-    """Two words to two elements of noise."""
+    """Turn two words into two elements of noise."""
     if kind == NORMAL:  # Box & Muller 1958
         radius = tl.sqrt(_minus_two_log(_odd31(a)))
-        one, two = _cos_sin(b)
-        one *= radius
-        two *= radius
+        za, zb = _cos_sin(b)
+        za *= radius
+        zb *= radius
     else:
-        one = _transform(kind, a)
-        two = _transform(kind, b)
-    return one, two
+        za = _transform(kind, a)
+        zb = _transform(kind, b)
+    return za, zb
 
 
 @triton.jit
@@ -192,7 +192,7 @@ def _minus_two_log(n):
 
 @triton.jit
 def _cos_sin(word):
-    """The cosine and the sine of word * 2 pi / 2^32, the word read as signed."""
+    """The cosine and the sine of word * 2 pi / 2^32, with the word read as signed."""
     quarter = (word + 0x20000000) >> 30
     r = _signed(word - (quarter << 30)) * 1.46291807926716e-9
     z = r * r
@@ -208,7 +208,7 @@ def _cos_sin(word):
 def _exp_minus_abs(x):
     a = -tl.abs(x)
     a = tl.where(a < -87.0, -87.0, a)  # tl.maximum would hide a NaN
-    n = (a * 1.44269504 + 12582912.0) - 12582912.0  # to the nearest whole number
+    n = (a * 1.44269504 + 12582912.0) - 12582912.0  # to the nearest integer
     r = a - n * 0.693359375 + n * 2.12194440e-4
     p = 8.2976520061e-3 * r + 4.1915383190e-2
     p = p * r + 1.6667574644e-1

@@ -1,7 +1,6 @@
-"""The compiled sampler: noise made and applied to many tensors in one pass over memory. Pointers in, no torch ABI.
+"""The compiled sampler: noise made and applied to many tensors in one pass over memory, without torch's ABI.
 
-Threads are those of torch's own OpenMP runtime, found through torch's own library, so that there is one set of threads
-in the process.
+Threads come from torch's own OpenMP runtime, found through torch's library, so that the process has one thread pool.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from torch import Tensor
 from variate.random.noise.kinds import KINDS, Kind
 
 LIBRARY = Path(__file__).with_name("noise.so")
-CHUNK, LARGE_CHUNK = 2**12, 2**16  # elements that a thread takes at a time: short ones share small jobs evenly,
-LARGE = 2**20  # long ones let the processor read ahead in jobs of as many elements as this
+CHUNK, LARGE_CHUNK = 2**12, 2**16  # elements that a thread takes at a time: short chunks balance small jobs,
+LARGE = 2**20  # long chunks help the processor's prefetcher in jobs of at least this many elements
 THREADED = 2**16  # elements below which waking a thread costs more than it saves
 OPERATIONS = {"noise": 0, "draw": 1, "gradient": 2}
 SWITCH = "VARIATE_SAMPLER"  # "torch" turns the compiled sampler off
@@ -45,15 +44,15 @@ class _Job(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Row:
-    """What the sampler knows of one tensor beside its memory.
+    """What the sampler knows about one tensor, apart from its memory.
 
     Attributes:
-        uid: its number in the counter.
-        kind: of noise.
-        count: elements.
+        uid: number of the tensor in the counter.
+        kind: kind of noise.
+        count: number of elements.
         positive: whether the scale goes through softplus.
-        inner: element i has the scale i // inner % groups; 0 if every element has its own.
-        groups: see ``inner``.
+        inner: element i has the scale i // inner % groups; 0: every element has its own.
+        groups: number of scales; see ``inner``.
     """
 
     uid: int
@@ -75,7 +74,7 @@ class Table:
         self._elements = sum(row.count for row in rows)
         chunk = CHUNK if self._elements < LARGE else LARGE_CHUNK
         chunks = [-(-row.count // chunk) for row in rows]
-        self._fixed = {
+        self._columns = {  # the job points into them
             "uid": _column([row.uid - 2**64 if row.uid >= 2**63 else row.uid for row in rows]),
             "kind": _column([KINDS.index(row.kind) for row in rows]),
             "count": _column([row.count for row in rows]),
@@ -84,24 +83,24 @@ class Table:
             "inner": _column([row.inner for row in rows]),
             "groups": _column([row.groups for row in rows]),
         }
-        self._job = _Job(sites=len(rows), chunks=sum(chunks), chunk=chunk, **self._fixed)
+        self._job = _Job(sites=len(rows), chunks=sum(chunks), chunk=chunk, **self._columns)
 
     def run(
         self, operation: Operation, key: int, means: Sequence[Tensor], scales: Sequence[Tensor], outs: Sequence[Tensor]
     ) -> None:
-        """Fill ``outs``; every tensor contiguous, float32, on the CPU; a row of no elements is left alone.
+        """Fill ``outs``. Every tensor is contiguous, float32, on the CPU; a row without elements is skipped.
 
         Args:
             operation: ``draw``: out = mean + s * z; ``gradient``: out = mean * z * ds/dscale, where ``mean`` is the
-                gradient that arrives; ``noise``: out = z, and the others are not read.
-            key: the draw.
-            means: one for each row.
-            scales: one for each row; its softplus is s where the row is ``positive``.
-            outs: one for each row.
+                incoming gradient; ``noise``: out = z, and the others are not read.
+            key: key of the draw.
+            means: one tensor per row.
+            scales: one tensor per row; s is its softplus where the row is ``positive``.
+            outs: one tensor per row.
         """
         library, lanes, parallel = _library()
         threads = torch.get_num_threads() if self._elements >= THREADED else 1
-        job = _Job.from_buffer_copy(self._job)  # of this call alone: threads may draw at once
+        job = _Job.from_buffer_copy(self._job)  # a copy for this call: threads may draw at the same time
         job.op, job.key = OPERATIONS[operation], key
         columns = [_pointers(tensors) for tensors in (means, scales, outs)]
         job.mean, job.scale, job.out = columns
@@ -109,22 +108,22 @@ class Table:
 
 
 def available() -> bool:
-    """Whether the compiled sampler is there and not turned off."""
+    """Whether the compiled sampler is installed and not turned off."""
     return os.environ.get(SWITCH) != "torch" and _load() is not None
 
 
 def fill(kind: Kind, key: int, uid: int, out: Tensor) -> None:
     """Fill a contiguous float32 tensor on the CPU with noise."""
-    _alone(kind, uid, out.numel()).run("noise", key, [out], [out], [out])
+    _single(kind, uid, out.numel()).run("noise", key, [out], [out], [out])
 
 
-@lru_cache(maxsize=64)  # the coins of a batch are as many keys of one tensor
-def _alone(kind: Kind, uid: int, count: int) -> Table:
+@lru_cache(maxsize=64)  # the coins of a batch use one tensor with many keys
+def _single(kind: Kind, uid: int, count: int) -> Table:
     return Table([Row(uid, kind, count)])
 
 
 def describe() -> str:
-    """In words, which sampler is in use."""
+    """A description of the active sampler."""
     if not available():
         off = os.environ.get(SWITCH) == "torch"
         why = f"{SWITCH}=torch" if off else "it was built without a C compiler"
@@ -147,10 +146,10 @@ def _load() -> Any | None:
 
 @cache
 def _library() -> tuple[Any, int, ctypes.c_void_p | None]:
-    """The library, the lanes of its widest worker that runs here, and where its threads come from."""
+    """The library, the number of vector lanes on this processor, and the function that runs its threads."""
     library = _load()
     if library is None:
-        raise RuntimeError(f"{LIBRARY} is not there")
+        raise RuntimeError(f"{LIBRARY} does not exist or cannot be loaded")
     return library, library.variate_lanes(), _parallel()
 
 

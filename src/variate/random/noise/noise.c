@@ -1,14 +1,14 @@
-/* The native sampler: noise as a counter, made and applied in one pass over memory.
+/* The native sampler: counter-based noise, made and applied in one pass over memory.
  *
  * Element i of tensor `uid` under `key` is a pure function of (key, uid, i): the words come from Threefry-2x32 with 13
- * rounds (Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3"), its counter is the number of
+ * rounds (Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3"), its counter is the index of
  * a pair of elements. `threefry.py` makes the same integers in torch; floats agree up to rounding.
  *
- * Elements go in blocks of 32: lane j of a block takes the pair (word a, word b) and makes the elements j and 16 + j.
+ * Elements come in blocks of 32: lane j of a block takes the pair (word a, word b) and makes the elements j and 16 + j.
  *
- * The build compiles this file once for each width of vector register (LANES of 32 bits, see hatch_build.py) with a
- * name of its own for `work`, and once with VARIATE_ENTRY for `variate_sample`, which chooses among them. Nothing here
- * knows torch: tensors are pointers. Threads come from the caller's OpenMP runtime, if it passes its GOMP_parallel.
+ * The build compiles this file once for each vector width (LANES of 32 bits, see hatch_build.py), each with its own
+ * name for `work`, and once with VARIATE_ENTRY for `variate_sample`, which chooses among them. Nothing here depends on
+ * torch: tensors are pointers. Threads come from the caller's OpenMP runtime, if it passes its GOMP_parallel.
  */
 #include <math.h>
 #include <stdint.h>
@@ -17,16 +17,16 @@
 enum op { NOISE, DRAW, GRADIENT };
 enum kind { NORMAL, UNIFORM, LAPLACE, LOGISTIC, UNIT, BITS };
 
-/* One tensor an entry in every array. Pointers travel as 64-bit integers. */
+/* Every array has one entry per tensor. Pointers are passed as 64-bit integers. */
 struct job {
     int64_t op, sites, chunks, key;
     int64_t chunk;                     /* elements that a thread takes at a time: a multiple of BLOCK */
-    const int64_t *uid, *kind, *count; /* the tensor's number, its noise, its elements */
-    const int64_t *first;              /* the number of its first chunk of work */
+    const int64_t *uid, *kind, *count; /* number of the tensor, kind of noise, number of elements */
+    const int64_t *first;              /* index of its first chunk of work */
     const int64_t *mean, *scale, *out; /* DRAW: out = mean + s * z; GRADIENT: out = mean * z * s'; NOISE: out = z */
     const int64_t *positive;           /* 1: s = softplus(scale); 0: s = scale, and s' = 1 */
     const int64_t *inner, *groups;     /* element i has scale[i / inner % groups]; inner 0: scale[i] */
-    int64_t next;                      /* the next chunk that no thread has taken yet: 0 at the start */
+    int64_t next;                      /* the next chunk that no thread has taken; initially 0 */
 };
 
 enum { BLOCK = 32, HALF = 16 }; /* elements */
@@ -50,7 +50,7 @@ int variate_lanes(void) {
     return 4;
 }
 
-/* Do a whole job on `threads` threads of the OpenMP runtime whose GOMP_parallel is given, or on this thread alone. */
+/* Run a whole job on `threads` threads of the OpenMP runtime that owns GOMP_parallel, or on this thread alone. */
 void variate_sample(struct job *job, int lanes, parallel_fn *parallel, unsigned threads) {
     void (*work)(void *) = work_4;
 #if defined(VARIATE_X86)
@@ -65,7 +65,7 @@ void variate_sample(struct job *job, int lanes, parallel_fn *parallel, unsigned 
         work(job);
 }
 
-#else /* the worker, for one width */
+#else /* the worker, for one vector width */
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -89,23 +89,23 @@ typedef float FU __attribute__((vector_size(4 * LANES), aligned(4))); /* at any 
 #define TO_INT(f) __builtin_convertvector(f, I)
 #define ALL(x) ((F){0} + (x))
 
-/* What compilers do not find by themselves. LEAST(a, x) is the larger of a and x, and NaN if x is. */
+/* Instructions that compilers miss. AT_LEAST(a, x) is the larger of a and x, and NaN if x is NaN. */
 #if defined(__AVX512F__) && LANES == 16
 #define ROTATE(x, r) ((U)_mm512_rol_epi32((__m512i)(x), r))
-#define LEAST(a, x) ((F)_mm512_max_ps((__m512)ALL(a), (__m512)(x)))
+#define AT_LEAST(a, x) ((F)_mm512_max_ps((__m512)ALL(a), (__m512)(x)))
 #elif defined(__AVX2__) && LANES == 8
-#define LEAST(a, x) ((F)_mm256_max_ps((__m256)ALL(a), (__m256)(x)))
+#define AT_LEAST(a, x) ((F)_mm256_max_ps((__m256)ALL(a), (__m256)(x)))
 #elif defined(__SSE2__) && LANES == 4
-#define LEAST(a, x) ((F)_mm_max_ps((__m128)ALL(a), (__m128)(x)))
+#define AT_LEAST(a, x) ((F)_mm_max_ps((__m128)ALL(a), (__m128)(x)))
 #endif
 #ifndef ROTATE
 #define ROTATE(x, r) (x << r | x >> (32 - r))
 #endif
-#ifndef LEAST
-#define LEAST(a, x) choose(x < a, ALL(a), x)
+#ifndef AT_LEAST
+#define AT_LEAST(a, x) choose(x < a, ALL(a), x)
 #endif
 
-/* Everything is done to GROUPS vectors in turn, operation by operation: one alone would wait for its own results. */
+/* Every operation runs on GROUPS vectors in turn: a single vector would stall on its own results. */
 #define EACH _Pragma("GCC unroll 8") for (int g = 0; g < GROUPS; g++)
 
 INLINE F choose(I mask, F yes, F no) { return (F)((mask & (I)yes) | (~mask & (I)no)); }
@@ -114,7 +114,7 @@ INLINE void square_root(F *x) {
     EACH for (int j = 0; j < LANES; j++) x[g][j] = sqrtf(x[g][j]);
 }
 
-/* 64 bits to 64 bits (SplitMix64: Steele, Lea & Flood 2014). */
+/* Mix 64 bits (SplitMix64: Steele, Lea & Flood 2014). */
 INLINE uint64_t mix(uint64_t z) {
     z += 0x9E3779B97F4A7C15u;
     z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
@@ -136,9 +136,9 @@ INLINE void mix_round(U *a, U *b, int by) {
     EACH b[g] ^= a[g];
 }
 
-INLINE void inject(U *a, U *b, uint32_t one, uint32_t two) {
-    EACH a[g] += one;
-    EACH b[g] += two;
+INLINE void inject(U *a, U *b, uint32_t key_a, uint32_t key_b) {
+    EACH a[g] += key_a;
+    EACH b[g] += key_b;
 }
 
 /* Two words for each of GROUPS * LANES pairs: those of lane j of group g belong to pair first[g] + j. */
@@ -171,7 +171,7 @@ INLINE void minus_two_log(F *n) {
     EACH n[g] = p[g] * m[g] + e[g] * -1.3862943611f;
 }
 
-/* The cosine and the sine of word * 2 pi / 2^32, the word read as signed; absolute error 1e-7. */
+/* The cosine and the sine of word * 2 pi / 2^32, with the word read as signed; absolute error 1e-7. */
 INLINE void cos_sin(const U *word, F *cosine, F *sine) {
     U quarter[GROUPS];
     F r[GROUPS], z[GROUPS], s[GROUPS], c[GROUPS];
@@ -192,8 +192,8 @@ INLINE void cos_sin(const U *word, F *cosine, F *sine) {
 /* From x to exp(-|x|), relative error 1e-7. */
 INLINE void exp_minus_abs(F *x) {
     F n[GROUPS], r[GROUPS], p[GROUPS];
-    EACH x[g] = LEAST(-87.0f, (F)((U)x[g] | 0x80000000u));
-    EACH n[g] = (x[g] * 1.44269504f + 12582912.0f) - 12582912.0f; /* to the nearest whole number */
+    EACH x[g] = AT_LEAST(-87.0f, (F)((U)x[g] | 0x80000000u));
+    EACH n[g] = (x[g] * 1.44269504f + 12582912.0f) - 12582912.0f; /* to the nearest integer */
     EACH r[g] = x[g] - n[g] * 0.693359375f + n[g] * 2.12194440e-4f;
     EACH p[g] = 8.2976520061e-3f * r[g] + 4.1915383190e-2f;
     step(p, r, 1.6667574644e-1f), step(p, r, 4.9998894334e-1f), step(p, r, 9.9999970198e-1f), step(p, r, 1.0000001192f);
@@ -208,7 +208,7 @@ INLINE void softplus(F *x) {
     EACH p[g] = 5.2326242439e-3f * e[g] - 2.9504956678e-2f;
     step(p, e, 7.8225493431e-2f), step(p, e, -1.3663206995e-1f), step(p, e, 1.9105988741e-1f);
     step(p, e, -2.4842977524e-1f), step(p, e, 3.3319094777e-1f), step(p, e, -4.9999493361e-1f), step(p, e, 9.9999994040e-1f);
-    EACH x[g] = LEAST(0.0f, x[g]) + p[g] * e[g];
+    EACH x[g] = AT_LEAST(0.0f, x[g]) + p[g] * e[g];
 }
 
 INLINE void sigmoid(F *x) {
@@ -220,7 +220,7 @@ INLINE void sigmoid(F *x) {
 
 INLINE F odd31(U word) { return TO_FLOAT(word >> 1 | 1u); } /* 1, 3, ..., 2^31 - 1: times 2^-31 uniform in (0, 1] */
 
-/* Words to noise of unit variance (UNIT: uniform in (0, 1); BITS: the word itself), one to one. */
+/* Turn each word into noise of unit variance (UNIT: uniform in (0, 1); BITS: the word itself). */
 INLINE void transform(int64_t kind, const U *word, F *z) {
     F rest[GROUPS];
     switch (kind) {
@@ -246,13 +246,13 @@ INLINE void transform(int64_t kind, const U *word, F *z) {
     }
 }
 
-/* Lane j of group g makes the elements at[g] + j and at[g] + j + HALF of a stretch, from pair first[g] + j. */
+/* Fill a stretch: lane j of group g makes the elements at[g] + j and at[g] + j + HALF, from pair first[g] + j. */
 INLINE void stretch_noise(int64_t kind, struct words w, int64_t element, float *z) {
     for (int start = 0; start < STRETCH / 2; start += GROUPS * LANES) {
         uint32_t first[GROUPS];
         int at[GROUPS];
         U a[GROUPS], b[GROUPS];
-        F one[GROUPS], two[GROUPS];
+        F za[GROUPS], zb[GROUPS];
         EACH first[g] = (uint32_t)(element / 2) + (uint32_t)(start + g * LANES);
         EACH at[g] = (start + g * LANES) / HALF * BLOCK + (start + g * LANES) % HALF;
         threefry(w, first, a, b);
@@ -261,18 +261,18 @@ INLINE void stretch_noise(int64_t kind, struct words w, int64_t element, float *
             EACH radius[g] = odd31(a[g]);
             minus_two_log(radius);
             square_root(radius);
-            cos_sin(b, one, two);
-            EACH one[g] *= radius[g];
-            EACH two[g] *= radius[g];
+            cos_sin(b, za, zb);
+            EACH za[g] *= radius[g];
+            EACH zb[g] *= radius[g];
         } else {
-            transform(kind, a, one), transform(kind, b, two);
+            transform(kind, a, za), transform(kind, b, zb);
         }
-        EACH *(FU *)(z + at[g]) = one[g];
-        EACH *(FU *)(z + at[g] + HALF) = two[g];
+        EACH *(FU *)(z + at[g]) = za[g];
+        EACH *(FU *)(z + at[g] + HALF) = zb[g];
     }
 }
 
-/* One stretch: `scale` holds its own elements' entries. */
+/* Apply noise to one stretch; `scale` has one entry per element. */
 INLINE void apply(int64_t op, int64_t positive, const float *mean, const float *scale, const float *z, float *out) {
     for (int j = 0; j < STRETCH; j += GROUPS * LANES) {
         F noise[GROUPS], value[GROUPS], s[GROUPS];
@@ -292,7 +292,7 @@ INLINE void apply(int64_t op, int64_t positive, const float *mean, const float *
 
 struct tensor { int64_t uid, kind, positive, inner, groups; const float *mean, *scale; float *out; };
 
-/* The elements from `start` to `end` of one tensor; the constants are known at compile time where it pays. */
+/* The elements from `start` to `end` of one tensor; `op`, `kind`, `positive` are compile-time constants where it pays. */
 INLINE void run(int64_t op, struct tensor t, int64_t kind, int64_t positive, uint64_t key, int64_t start, int64_t end) {
     struct words w = words_of(key, (uint64_t)t.uid);
     float z[STRETCH], scale[STRETCH], mean[STRETCH], out[STRETCH];

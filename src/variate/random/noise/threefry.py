@@ -1,8 +1,8 @@
-"""The noise in plain torch: the integers of ``noise.c``, for machines without a compiler, other devices and graphs.
+"""Noise in plain torch: the integers of ``noise.c``, for machines without a compiler, other devices and graphs.
 
 Element i of tensor ``uid`` under ``key`` is a pure function of (key, uid, i). The words come from Threefry-2x32 with 13
-rounds (Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3"); its counter is the number of a
-pair of elements. Elements go in blocks of 32: lane j of a block makes the elements j and 16 + j.
+rounds (Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3"); its counter is the index of a
+pair of elements. Elements come in blocks of 32: lane j of a block makes the elements j and 16 + j.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 from variate.random.noise.kinds import Kind
 
 BLOCK, HALF = 32, 16
-AT_ONCE = 2**16  # elements made at a time: the temporaries stay in the cache, which is twice as fast for large tensors
+AT_ONCE = 2**16  # elements made at a time: temporaries stay in the cache, twice as fast for large tensors
 MASK64 = 2**64 - 1
 GOLDEN, MIX1, MIX2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
@@ -30,11 +30,11 @@ def noise(kind: Kind, key: int | Tensor, uid: int, count: int, *, device: torch.
     """Noise of ``count`` elements, float32, shape (count,).
 
     Args:
-        kind: its distribution.
+        kind: distribution of the noise.
         key: an integer, or a tensor of one int64 for graphs whose key is data.
-        uid: the tensor's number, 64 bits.
-        count: how many elements.
-        device: where they are made.
+        uid: number of the tensor, 64 bits.
+        count: number of elements.
+        device: device of the noise.
     """
     words = words_of(key, uid)
     if isinstance(key, Tensor) or count <= AT_ONCE or torch._C._are_functorch_transforms_active():
@@ -47,14 +47,14 @@ def noise(kind: Kind, key: int | Tensor, uid: int, count: int, *, device: torch.
 
 
 def words_of(key: int | Tensor, uid: int) -> tuple[int, int, int] | tuple[Tensor, Tensor, Tensor]:
-    """Threefry's key and the upper word of its counter from (key, uid): 96 bits, so that streams do not meet."""
+    """Threefry's key and the upper word of its counter from (key, uid): 96 bits, so that streams do not overlap."""
     if isinstance(key, Tensor):
         first = _mix_tensor(_mix_tensor(key) + signed64(uid))
         second = _mix_tensor((first ^ signed64(GOLDEN)) + key)
         return first.to(torch.int32), (first >> 32).to(torch.int32), second.to(torch.int32)
-    one = _mix((_mix(key) + uid) & MASK64)
-    two = _mix((one ^ GOLDEN) + key & MASK64)
-    return _signed32(one), _signed32(one >> 32), _signed32(two)
+    low = _mix((_mix(key) + uid) & MASK64)
+    high = _mix((low ^ GOLDEN) + key & MASK64)
+    return _signed32(low), _signed32(low >> 32), _signed32(high)
 
 
 def _bits(
@@ -68,18 +68,18 @@ def _bits(
     keys = (k0, k1, k0 ^ k1 ^ PARITY)
     a = pairs + k0
     b = torch.zeros_like(pairs) + _wrap(c1 + k1)
-    for number in range(ROUNDS):
+    for i in range(ROUNDS):
         a = a + b
-        b = _rotate(b, ROTATIONS[number % 8]) ^ a
-        if number % 4 == 3:
-            turn = number // 4 + 1
-            a = a + keys[turn % 3]
-            b = b + _wrap(keys[(turn + 1) % 3] + turn)
+        b = _rotate(b, ROTATIONS[i % 8]) ^ a
+        if i % 4 == 3:
+            injection = i // 4 + 1
+            a = a + keys[injection % 3]
+            b = b + _wrap(keys[(injection + 1) % 3] + injection)
     return a, b
 
 
 def _transform(kind: Kind, a: Tensor, b: Tensor, count: int) -> Tensor:
-    """Words to noise: (blocks, 16) twice to (count,)."""
+    """Turn words into noise: two tensors (blocks, 16) to (count,)."""
     if kind == "normal":  # Box & Muller 1958
         radius = _minus_two_log(_odd31(a)).sqrt()
         angle = b.to(torch.float32) * (math.pi * 2.0**-31)
@@ -119,7 +119,7 @@ def _rotate(x: Tensor, by: int) -> Tensor:
 
 
 def _mix(z: int) -> int:
-    """64 bits to 64 bits (SplitMix64: Steele, Lea & Flood 2014)."""
+    """Mix 64 bits (SplitMix64: Steele, Lea & Flood 2014)."""
     z = (z + GOLDEN) & MASK64
     z = (z ^ z >> 30) * MIX1 & MASK64
     z = (z ^ z >> 27) * MIX2 & MASK64
@@ -143,5 +143,5 @@ def _signed32(word: int) -> int:
 
 
 def signed64(word: int) -> int:
-    """The 64-bit word as a signed integer."""
+    """A 64-bit word as a signed integer."""
     return word - 2**64 if word >= 2**63 else word

@@ -1,9 +1,9 @@
 """Noise inside traced graphs (``torch.compile``, ``torch.export``), where the key is data and not a constant.
 
-A compiled graph asks for its key at every run, through an operation that writes to a ticket, so that no two calls in
-one graph are taken for the same; its noise comes from the sampler as one opaque operation. An exported graph must run
+A compiled graph requests its key at every run, through an operation that writes to a ticket, so that two calls in one
+graph are not merged into one; its noise comes from the sampler as one opaque operation. An exported graph must run
 without Variate: its key comes from torch's own generator, and its noise from plain integer operations. A graph for a
-runtime that lacks such integers (ONNX shifts no signed ones) holds that runtime's own random operations, and no key.
+runtime that lacks such operations (ONNX cannot shift signed integers) uses that runtime's random operations and no key.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ from variate.random.noise.kinds import KINDS, Kind
 
 
 class KeyHolder(Protocol):
-    """What hands out keys: the handle of a random network."""
+    """A source of keys: the handle of a random network."""
 
     def take_key(self) -> int:
         """The key of the next call."""
         ...
 
 
-LEAST = 2.0**-24  # of a uniform number: the logarithm of 0, and of 1 - 1, would be infinite
+LEAST = 2.0**-24  # smallest uniform number: the logarithm of 0, and of 1 - 1, would be infinite
 _random_operations: ContextVar[bool] = ContextVar("random_operations", default=False)
 _holders: weakref.WeakValueDictionary[int, KeyHolder] = weakref.WeakValueDictionary()
-_numbers = itertools.count()
+_holder_ids = itertools.count()
 
 
 def enlist(holder: KeyHolder) -> int:
-    """A number under which graphs ask ``holder`` for keys, as long as it lives."""
-    number = next(_numbers)
-    _holders[number] = holder
-    return number
+    """A number under which graphs request keys from ``holder``, as long as it exists."""
+    holder_id = next(_holder_ids)
+    _holders[holder_id] = holder
+    return holder_id
 
 
 @contextmanager
 def random_operations() -> Iterator[None]:
-    """Inside, exported graphs make their noise by random operations of the runtime; no key reproduces it."""
+    """Context in which exported graphs make noise by the runtime's random operations; no key reproduces it."""
     token = _random_operations.set(True)
     try:
         yield
@@ -59,33 +59,33 @@ def key_of(ticket: Tensor, holder: int, fixed: int | None) -> Tensor:
     """The key of this run of the graph: a tensor of one int64.
 
     Args:
-        ticket: a tensor of one int64 that belongs to the holder.
-        holder: its number.
-        fixed: the key that is fixed now; an exported graph keeps it, a compiled one asks anew at every run.
+        ticket: tensor of one int64 that belongs to the holder.
+        holder: number of the holder, from ``enlist``.
+        fixed: the key that is fixed now; an exported graph keeps it, a compiled one requests a key at every run.
     """
     if not torch.compiler.is_exporting():
         key: Tensor = torch.ops.variate.next_key(ticket, holder)
         return key
     if _random_operations.get():
-        return torch.zeros((), dtype=torch.int64)  # nobody looks at it
+        return torch.zeros((), dtype=torch.int64)  # unused
     if fixed is not None:
         return torch.full((), fixed, dtype=torch.int64)
     return torch.randint(0, 2**62, ())
 
 
 def noise(kind: Kind, key: Tensor, uid: int, shape: torch.Size, device: torch.device) -> Tensor:
-    """Noise of ``shape``, float32, under a key that is data."""
+    """Noise of ``shape``, float32, for a key that is data."""
     exporting = torch.compiler.is_exporting()
     if exporting and _random_operations.get():  # in this order: torch.compile cannot trace the second
-        return _by_operations(kind, shape, device)
+        return _by_random_operations(kind, shape, device)
     if device.type == "cpu" and not exporting:
-        made: Tensor = torch.ops.variate.noise(key, threefry.signed64(uid), KINDS.index(kind), list(shape))
-        return made
+        out: Tensor = torch.ops.variate.noise(key, threefry.signed64(uid), KINDS.index(kind), list(shape))
+        return out
     return threefry.noise(kind, key, uid, shape.numel(), device=device).view(shape)
 
 
-def _by_operations(kind: Kind, shape: torch.Size, device: torch.device) -> Tensor:
-    """The same distributions from ``randn`` and ``rand`` alone."""
+def _by_random_operations(kind: Kind, shape: torch.Size, device: torch.device) -> Tensor:
+    """The same distributions, from ``randn`` and ``rand``."""
     if kind == "normal":
         return torch.randn(shape, device=device)
     unit = torch.rand(shape, device=device).clamp(LEAST, 1 - LEAST)
