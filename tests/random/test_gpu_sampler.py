@@ -184,7 +184,9 @@ def test_there_is_no_sampler_without_a_gpu_or_when_it_is_turned_off(monkeypatch)
 
 
 def test_triton_is_not_loaded_without_need():
-    code = "import sys, variate.random.draw.node; from variate.random.noise import gpu; gpu.Table([]); print(*sys.modules)"
+    code = (
+        "import sys, variate.random.draw.node; from variate.random.noise import gpu; gpu.Table([]); print(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "variate.random.noise.gpu_kernel" not in done.stdout.split()
 

@@ -1,1 +1,1 @@
-"""Oracles: what an attacker may ask of a network, averaged over its draws, every query counted."""
+"""Oracles: an attacker's access to a network, averaged over its draws, with every query counted."""

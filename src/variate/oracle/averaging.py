@@ -1,4 +1,4 @@
-"""How the answers of several draws become one: what is averaged is named, and chosen."""
+"""How the outputs of several draws become one: the quantity that is averaged."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ AVERAGES: tuple[Average, ...] = get_args(Average)
 
 
 def check_average(average: str) -> Average:
-    """The name, if it is one. Raises ``UsageError``."""
+    """Return ``average`` if it is a valid name. Raises ``UsageError``."""
     if average not in AVERAGES:
         raise unknown_name("average", average, AVERAGES)
     return average
 
 
 class FreshAverage(nn.Module):
-    """The scores of a network averaged over fresh draws at every call; ``AverageNetwork`` is that over fixed ones.
+    """The scores of a network averaged over fresh draws at every call (``AverageNetwork``: over fixed draws).
 
     Args:
-        network: from inputs to logits.
-        draws: S, at every call.
-        average: what is averaged: ``probability`` gives log probabilities; see ``scores_of``.
-        stream: where the keys come from. With it the network is no part of this module: its mode, its parameters and
-            their gradients are out of reach of a library that holds the module, and scores are differentiable in the
-            inputs alone. Without it the network draws as it is used to, and is a part, so that a graph can be made.
+        network: a module from inputs to logits.
+        draws: S, number of draws at every call.
+        average: quantity to average; ``probability`` gives log probabilities; see ``scores_of``.
+        stream: source of the keys. With it, the network is not a submodule, so that a library given this module cannot
+            change its mode, its parameters or their gradients, and scores are differentiable with respect to the inputs
+            only. Without it, the network draws as usual and is a submodule, so that the module can be exported.
     """
 
     def __init__(
@@ -64,8 +64,8 @@ class FreshAverage(nn.Module):
 def scores_of(logits: Tensor, average: Average) -> Tensor:
     """Scores of each class: (S, B, K) to (B, K).
 
-    ``logits``: their mean. ``majority`` and ``zero-one``: the log of the share of draws that answer each class, every
-    class counting one vote more, so that none is impossible. ``loss`` and ``probability``: the log of the mean
+    ``logits``: their mean. ``majority`` and ``zero-one``: the log of the share of draws that predict each class, with
+    one vote added to every class, so that none is impossible. ``loss`` and ``probability``: the log of the mean
     probability.
     """
     if average == "logits":
@@ -79,12 +79,12 @@ def scores_of(logits: Tensor, average: Average) -> Tensor:
 def loss_of(logits: Tensor, y: Tensor, loss: Loss, average: Average) -> Tensor:
     """The averaged loss of each example: (S, B, K) and (B,) to (B,).
 
-    ``loss``: the mean of the draws' losses. ``logits``, ``probability``: the loss of the mean. ``majority``: the share
-    of votes of the strongest other class less that of the label, whatever the loss. ``zero-one``: the share of draws
-    that are wrong, whatever the loss.
+    ``loss``: the mean of the draws' losses. ``logits``, ``probability``: the loss of the mean. ``majority``, for any
+    loss: the share of votes of the strongest other class minus that of the label. ``zero-one``, for any loss: the share
+    of draws that are wrong.
     """
     if average == "loss":
-        return torch.stack([loss(one, y) for one in logits]).mean(0)
+        return torch.stack([loss(logits_of_draw, y) for logits_of_draw in logits]).mean(0)
     if average == "zero-one":
         return (logits.argmax(-1) != y).to(logits).mean(0)
     if average == "majority":
@@ -94,7 +94,7 @@ def loss_of(logits: Tensor, y: Tensor, loss: Loss, average: Average) -> Tensor:
 
 
 def pull_back(logits: Tensor, y: Tensor, loss: Loss, average: Average) -> tuple[Tensor, Tensor]:
-    """The loss of an average, and its gradient in the logits of every draw: (B,) and (S, B, K). Raises an error."""
+    """The averaged loss (B,), and its gradient with respect to all logits (S, B, K). Raises ``UsageError``."""
     if average in ("majority", "zero-one"):
         raise UsageError(f"the average {average!r} has no gradient", expected="loss, logits or probability")
     with torch.enable_grad():
@@ -105,7 +105,7 @@ def pull_back(logits: Tensor, y: Tensor, loss: Loss, average: Average) -> tuple[
 
 
 def label_of(logits: Tensor) -> Tensor:
-    """The label that most draws give, the smallest where several do: (S, B, K) to (B,)."""
+    """The label that most draws predict, the smallest in a tie: (S, B, K) to (B,)."""
     return logits.argmax(-1).mode(0).values
 
 

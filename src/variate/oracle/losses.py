@@ -1,6 +1,6 @@
-"""Losses that an attacker raises: one number per example, the higher the closer to a wrong answer.
+"""Losses that an attacker maximizes: one number per example, higher closer to a misclassification.
 
-Each takes logits (B, K) and labels (B,) and returns (B,). ``aimed`` turns any of them towards a target label.
+Each takes logits (B, K) and labels (B,) and returns (B,). ``aimed`` turns any of them into a targeted loss.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from torch.nn import functional as F
 from variate.errors import unknown_name
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-TINY = 1e-12  # a difference of logits below it is none
+TINY = 1e-12  # avoids division by zero
 
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     """The cross-entropy.
 
-    Written as softplus(logsumexp of the other logits - own logit): the usual form rounds its gradient to zero, or to
+    Written as softplus(logsumexp of the other logits - the label's): the usual form rounds its gradient to zero, or to
     the wrong direction, once the margin passes 17 in float32, which makes confident networks look robust.
     """
-    own = _of(logits, y)  # (B,)
-    return F.softplus(_without(logits, y).logsumexp(1) - own)
+    label_logit = _of(logits, y)  # (B,)
+    return F.softplus(_without(logits, y).logsumexp(1) - label_logit)
 
 
 def margin(logits: Tensor, y: Tensor) -> Tensor:
-    """The largest other logit less the own: above 0 is wrong (Carlini & Wagner 2017, arXiv:1608.04644, f6)."""
+    """The largest other logit minus the label's: above 0 is an error (Carlini & Wagner 2017, arXiv:1608.04644, f6)."""
     return _without(logits, y).amax(1) - _of(logits, y)
 
 
 def dlr(logits: Tensor, y: Tensor) -> Tensor:
-    """The difference of logits ratio: margin / (largest - third largest logit), free of shift and scale.
+    """The difference of logits ratio: margin / (largest - third largest logit), invariant to shift and scale.
 
-    Croce & Hein 2020 (arXiv:2003.01690, equation 6). Two classes leave no third: the margin stands alone.
+    Croce & Hein 2020 (arXiv:2003.01690, equation 6). With two classes there is no third logit: the plain margin.
     """
     if logits.shape[1] < 3:
         return margin(logits, y)
@@ -45,11 +45,11 @@ def dlr(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def dlr_targeted(logits: Tensor, pairs: Tensor) -> Tensor:
-    """The targeted difference of logits ratio (Croce & Hein 2020, equation 7); below four classes the bare difference.
+    """The targeted difference of logits ratio (Croce & Hein 2020, equation 7); below four classes, the plain difference.
 
     Args:
         logits: shape (B, K).
-        pairs: of labels and the labels to reach, as ``y * K + target``, shape (B,).
+        pairs: labels and target labels, encoded as ``y * K + target``, shape (B,).
     """
     classes = logits.shape[1]
     gap = _of(logits, pairs % classes) - _of(logits, pairs // classes)
@@ -71,25 +71,25 @@ def divergence(logits: Tensor, probabilities: Tensor) -> Tensor:
 
 def loss_named(name: str) -> Loss:
     """A loss of labels by its name. Raises ``UsageError``."""
-    known: dict[str, Loss] = {"cross-entropy": cross_entropy, "margin": margin, "dlr": dlr}
-    if name not in known:
-        raise unknown_name("loss", name, list(known))
-    return known[name]
+    losses: dict[str, Loss] = {"cross-entropy": cross_entropy, "margin": margin, "dlr": dlr}
+    if name not in losses:
+        raise unknown_name("loss", name, list(losses))
+    return losses[name]
 
 
 def aimed(loss: Loss, y: Tensor, target: Tensor | None) -> tuple[Loss, Tensor]:
-    """What to raise, and the labels that it is of: the loss of ``y``, or the negative loss of the target.
+    """The loss to maximize and its labels: the loss for ``y``, or the negative loss for the target.
 
     Args:
         loss: a loss of this file.
         y: labels, shape (B,).
-        target: the labels to reach, shape (B,); None to leave ``y``.
+        target: target labels, shape (B,); None: any label other than ``y``.
     """
     return (loss, y) if target is None else (partial(_negative, loss), target)
 
 
 def reached(labels: Tensor, y: Tensor, target: Tensor | None) -> Tensor:
-    """Whether answers are what the attacker wants: not ``y``, or the target. Shapes (..., B) and (B,) to (..., B)."""
+    """Whether the attacker succeeds: labels other than ``y``, or the target. Shapes (..., B) and (B,) to (..., B)."""
     return labels != y if target is None else labels == target
 
 

@@ -1,7 +1,7 @@
-"""A network lent to another library: an ordinary module over fixed draws, every pass through it counted.
+"""A network lent to another library: an ordinary module over fixed draws that counts every pass.
 
-The library gets scores and input gradients. The network itself is no part of the module, so its mode, its parameters
-and their gradients are out of the library's reach.
+The library gets scores and input gradients. The network itself is not a submodule, so the library cannot change its
+mode, its parameters or their gradients.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from variate.random.seeding import under
 
 
 class LentNetwork(nn.Module):
-    """A network's scores, averaged over draws that stay the same, for any tool that takes a module.
+    """A network's scores, averaged over fixed draws, for any tool that takes a module.
 
-    What one pass costs is charged to the examples that the module was lent for: a pass of as many inputs as there are
-    examples, or of a multiple, is a pass of each. A library that batches otherwise is charged for every example as if
-    it had asked about the whole batch, rounded up; lent for a single example, the counts are exact whatever it does.
+    Every pass counts for the examples the module was lent for: a pass of as many inputs as there are examples, or a
+    multiple, is one pass, or that many, of each. If a library batches in another way, every example counts as if the
+    pass covered the whole batch, rounded up. For a single example, the counts are always exact.
 
     Args:
         network: the network.
-        keys: the draws, K of them.
-        average: how the draws become one, as in ``variate.oracle.averaging``; a single draw is left as it is.
-        like: inputs, shape (B, ...), whose type and device are the network's.
-        rows: the examples that it is lent for, by number in the batch of ``queries``, shape (B,).
-        queries: where passes are counted.
-        watch: looks at the draws.
+        keys: keys of the draws.
+        average: how the draws become one, as in ``variate.oracle.averaging``; a single draw is returned as it is.
+        like: inputs, shape (B, ...), with the dtype and device of the network.
+        rows: indices of the examples it is lent for, in the batch of ``queries``, shape (B,).
+        queries: counts the passes.
+        watch: checks that the draws differ.
     """
 
     def __init__(
@@ -50,13 +50,13 @@ class LentNetwork(nn.Module):
         watch: Watch,
     ) -> None:
         super().__init__()
-        self.eval()  # what the library does with the mode stays here
+        self.eval()  # the library changes only this module's own mode
         self.keys = list(keys)
         self.average = average
         self._hidden = (network, like.new_zeros(0), rows.cpu(), queries, watch)  # in a tuple: no submodule, no buffer
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scores for inputs of shape (B, ...): (B, K), in the type and on the device of the inputs."""
+        """Scores for inputs of shape (B, ...): (B, K), in the dtype and on the device of the inputs."""
         if torch.is_grad_enabled() and x.requires_grad:
             scores: Tensor = _Pass.apply(x, self)  # type: ignore[no-untyped-call]
             return scores
@@ -69,7 +69,7 @@ class LentNetwork(nn.Module):
         for key in self.keys:
             with under(network, key):
                 logits = network(inputs)
-            # a library may look at NaN inputs on its way, and gets what it asked for
+            # a library may pass NaN inputs along the way, and gets their outputs unchecked
             outputs.append(checked_logits(logits, inputs) if bool(inputs.isfinite().all()) else logits)
         watch.see(self.keys, [output.detach() for output in outputs])
         queries.count(rows.repeat(self._times(x)), self.keys, forwards=1, backwards=0, again=True)
@@ -77,15 +77,15 @@ class LentNetwork(nn.Module):
 
     def _count_backward(self, x: Tensor) -> None:
         _, _, rows, queries, _ = self._hidden
-        np.add.at(queries.backwards, rows.numpy(), self._times(x) * len(self.keys))  # an example may stand twice
+        np.add.at(queries.backwards, rows.numpy(), self._times(x) * len(self.keys))  # an example may occur twice
 
     def _times(self, x: Tensor) -> int:
-        """How often each example was asked about in a pass of ``x``."""
+        """How many passes of each example a pass of ``x`` counts as."""
         return -(-len(x) // max(len(self._hidden[2]), 1))
 
 
 class _Pass(torch.autograd.Function):
-    """A pass whose gradient ends at the inputs: parameters get none, however the library calls backward."""
+    """A pass whose gradient ends at the inputs: parameters never get one, however the library calls backward."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, lent: LentNetwork) -> Tensor:
@@ -96,8 +96,8 @@ class _Pass(torch.autograd.Function):
             raise UsageError(
                 f"the average {lent.average!r} has no gradient"
                 if len(lent.keys) > 1
-                else "the network's outputs have no gradient in its inputs",
-                todo="average loss, logits or probability, or take an attack that needs no gradients",
+                else "the network's outputs have no gradient with respect to its inputs",
+                todo="average loss, logits or probability, or use an attack that needs no gradients",
             )
         ctx.lent, ctx.leaf, ctx.scores = lent, leaf, scores
         return scores.detach().to(x)
@@ -105,7 +105,7 @@ class _Pass(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
-        # kept, since a library may ask for the gradient of each class of one forward pass
+        # retained, since a library may compute the gradient of each class from one forward pass
         (gradient,) = torch.autograd.grad(ctx.scores, ctx.leaf, slope.to(ctx.scores), retain_graph=True)
         ctx.lent._count_backward(ctx.leaf)
         return gradient, None

@@ -1,8 +1,8 @@
-"""What an attacker may ask of a network, averaged over its draws, with every query counted.
+"""An attacker's access to a network, averaged over its draws, with every query counted.
 
-Access is the oracle's type: an attack that is given a ``LabelOracle`` cannot take a gradient, because there is none.
-Every query draws from the *search* stream; the judge's keys come from another stream, so nothing that guided the
-search takes part in the verdict.
+The oracle's type is the level of access: an attack with a ``LabelOracle`` cannot take a gradient, because it has no
+method for one. Every query draws from the *search* stream; the judge's keys come from another stream, so that no draw
+that guided the search takes part in the verdict.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ Reuse = Literal["fresh", "fixed", "one"]
 
 
 class Oracle:
-    """The least access: the attacker knows the input and the label, and asks nothing.
+    """The lowest access: the attacker knows the input and the label, and makes no queries.
 
-    Queries take ``rows``, the number in the batch of the example that each input belongs to, where they are not one
-    input for each example in order: an attack may ask about some examples only, or about many inputs for each. All
-    inputs of one query meet the same draws.
+    Queries take ``rows``, the index in the batch of the example that each input belongs to, unless there is one input
+    for each example in order: an attack may query only some examples, or many inputs for each. All inputs of one query
+    use the same draws.
 
     Args:
-        network: any module; its mode is left as it is.
-        draws: K, the number of draws that each answer averages over; 1 for a network that is not random.
-        stream: where the keys come from: the search stream, or the training stream inside training.
+        network: any module, in the mode to attack.
+        draws: number of draws that each query averages over; 1 for a network that is not random.
+        stream: source of the keys: the search stream, or the training stream during training.
         examples: B, the size of the batch.
-        average: what is averaged over the draws: ``loss``, ``logits``, ``probability``, ``majority`` or ``zero-one``
+        average: quantity averaged over the draws: ``loss``, ``logits``, ``probability``, ``majority`` or ``zero-one``
             (see ``variate.oracle.averaging``).
-        keys: ``fresh`` draws at every query; ``fixed``: the same K for the whole attack; ``one``: the naive attacker,
-            who sees one fresh draw at every query whatever K is.
-        kind: what ``keyed.kind_of`` says of the network, if it is known already.
-        seed: the seed of the attacker's own coins.
-        memory: the most bytes that inputs and draws may take at once in the network; they are split to keep to it.
-        reach: which input the network sees at each point that is asked about; None where points are inputs.
+        keys: ``fresh``: new draws at every query; ``fixed``: the same draws for the whole attack; ``one``: the naive
+            attacker, who sees one fresh draw at every query, for any ``draws``.
+        kind: result of ``variate.random.seeding.kind_of`` for the network, if known.
+        seed: seed of the attacker's own randomness.
+        memory: memory limit in bytes for inputs and draws in the network; larger queries are split.
+        reach: maps each queried point to the input that the network sees; None: points are inputs.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Oracle:
         self.average = check_average(average)
         self._kind = kind
         self._draws = 1 if keys == "one" else draws
-        self._held: list[int] | None = None
+        self._last_keys: list[int] | None = None
         self._reuse = keys
         self._seed = seed
         self._memory, self.reach = memory, reach
@@ -91,23 +91,23 @@ class Oracle:
         self._classes = 0
 
     def coins(self, x: Tensor) -> Coins:
-        """The attacker's own coins for original inputs ``x``, shape (B, ...): the same for an example in any batch."""
+        """The attacker's own coins for original inputs ``x``, shape (B, ...): an example has the same in any batch."""
         return Coins(self._seed, x, free_of(self.reach, x))
 
     def _keys(self, x: Tensor) -> list[int]:
         if self._kind is None and len(x):
             self._kind = kind_of(self.network, x)
-        if self._held is None or self._reuse != "fixed":
-            self._held = self.stream.take(1 if self._kind == "deterministic" else self._draws)
-        return self._held
+        if self._last_keys is None or self._reuse != "fixed":
+            self._last_keys = self.stream.take(1 if self._kind == "deterministic" else self._draws)
+        return self._last_keys
 
     def skip(self, queries: int) -> None:
-        """Pass over the keys of queries that are not asked: those of a later one follow from its number alone."""
+        """Skip the keys of queries that are not made: the keys of a later query depend only on its position."""
         if self._reuse != "fixed":
             self.stream.index += queries * (1 if self._kind == "deterministic" else self._draws)
 
     def _outputs(self, x: Tensor, rows: Tensor | None) -> Tensor:
-        """The logits of every draw without gradients: (S, B, K)."""
+        """The logits of every draw, without gradients: (S, B, K)."""
         keys = self._keys(x)
         outputs = self._logits(inputs_at(self.reach, x, rows), keys)
         self._count(x, rows, keys, forwards=1)
@@ -123,7 +123,7 @@ class Oracle:
         return outputs
 
     def _parts(self, x: Tensor, keys: Sequence[int]) -> tuple[list[slice], bool]:
-        """Parts of the inputs that fit in memory, and whether only one draw at a time does."""
+        """Parts of the inputs that fit in memory, and whether only one draw fits at a time."""
         if self._room is None:
             self._room = room_for(self._memory, self.network, x)
         if self._room is None:
@@ -132,15 +132,15 @@ class Oracle:
         return [slice(start, start + self._room) for start in starts], self._room < len(x) * len(keys)
 
     def _count(self, x: Tensor, rows: Tensor | None, keys: list[int], *, forwards: int = 0, backwards: int = 0) -> None:
-        whose = torch.arange(len(x)) if rows is None else rows
-        self.queries.count(whose, keys, forwards=forwards, backwards=backwards, again=self._reuse == "fixed")
+        indices = torch.arange(len(x)) if rows is None else rows
+        self.queries.count(indices, keys, forwards=forwards, backwards=backwards, again=self._reuse == "fixed")
 
 
 class LabelOracle(Oracle):
-    """Labels only: the answer of most draws."""
+    """Labels only, by majority of the draws."""
 
     def labels(self, x: Tensor, *, rows: Tensor | None = None) -> Tensor:
-        """The label that most draws give: (B, ...) to (B,)."""
+        """The label that most draws predict: (B, ...) to (B,)."""
         return label_of(self._outputs(x, rows))
 
 
@@ -148,7 +148,7 @@ class ScoreOracle(LabelOracle):
     """Labels and scores."""
 
     def scores(self, x: Tensor, *, rows: Tensor | None = None) -> Tensor:
-        """Scores averaged over the draws: (B, ...) to (B, K); the log of the mean probability unless chosen."""
+        """Scores averaged over the draws: (B, ...) to (B, K); by default the log of the mean probability."""
         return scores_of(self._outputs(x, rows), self.average)
 
     def loss(self, x: Tensor, y: Tensor, loss: Loss = cross_entropy, *, rows: Tensor | None = None) -> Tensor:
@@ -158,30 +158,30 @@ class ScoreOracle(LabelOracle):
             x: inputs, shape (B, ...).
             y: labels, shape (B,).
             loss: a loss per example: logits (B, K) and labels (B,) to (B,); see ``variate.oracle.losses``.
-            rows: the example of each input; in order without it.
+            rows: index of the example of each input; None: in order.
         """
         return loss_of(self._outputs(x, rows), y, loss, self.average)
 
     def wrong(self, x: Tensor, y: Tensor, *, rows: Tensor | None = None) -> Tensor:
-        """The share of the draws that do not answer ``y``: (B, ...) and (B,) to (B,)."""
+        """The share of the draws that do not predict ``y``: (B, ...) and (B,) to (B,)."""
         return loss_of(self._outputs(x, rows), y, cross_entropy, "zero-one")
 
 
 class GradientOracle(ScoreOracle):
     """Labels, scores and the gradient of the averaged loss (expectation over transformation, Athalye et al. 2018).
 
-    ``trace`` keeps the losses that came with the gradients of whole batches.
+    ``trace`` records the losses that come with the gradients of whole batches.
     """
 
     def take_keys(self, x: Tensor) -> list[int]:
-        """The keys of one query, to be given to several: who knows the weights may hold a draw and look at it twice."""
+        """The keys of one query, to share between several: a white-box attacker may evaluate the same draw twice."""
         return self._keys(x)
 
     def module(self, x: Tensor, *, rows: Tensor | None = None, keys: list[int] | None = None) -> LentNetwork:
-        """The network at fixed draws as a module, for a library that takes one; every pass through it is counted."""
+        """The network at fixed draws as a module, for a library that takes one; every pass is counted."""
         keys = self._keys(x) if keys is None else keys
-        whose = torch.arange(len(x)) if rows is None else rows
-        return LentNetwork(self.network, keys, self.average, x, whose, self.queries, self._watch)
+        indices = torch.arange(len(x)) if rows is None else rows
+        return LentNetwork(self.network, keys, self.average, x, indices, self.queries, self._watch)
 
     def gradient(
         self,
@@ -194,15 +194,15 @@ class GradientOracle(ScoreOracle):
     ) -> tuple[Tensor, Tensor]:
         """The averaged loss, and its gradient with respect to the inputs.
 
-        The mean loss takes one forward and one backward pass a draw. The loss of the mean logits or probabilities
-        takes two forwards: the first to know the mean, so that no more than one draw is in memory.
+        The mean loss takes one forward and one backward pass per draw. The loss of the mean logits or probabilities
+        takes two forward passes: the first computes the mean, so that only one draw is in memory at a time.
 
         Args:
             x: inputs, shape (B, ...).
             y: labels, shape (B,).
             loss: a loss per example: logits (B, K) and labels (B,) to (B,).
-            rows: the example of each input; in order without it.
-            keys: the draws, from ``take_keys``; the next ones without it.
+            rows: index of the example of each input; None: in order.
+            keys: keys of the draws, from ``take_keys``; None: the next ones.
 
         Returns:
             The loss, shape (B,), and the gradient, shape (B, ...).
@@ -228,14 +228,14 @@ class GradientOracle(ScoreOracle):
     def each(
         self, x: Tensor, y: Tensor, loss: Loss, keys: list[int], *, rows: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Draw by draw, nothing averaged.
+        """The loss and gradient of each draw, not averaged.
 
         Args:
             x: inputs, shape (B, ...).
             y: labels, shape (B,).
             loss: a loss per example.
-            keys: S draws, from ``take_keys``.
-            rows: the example of each input; in order without it.
+            keys: S keys of draws, from ``take_keys``.
+            rows: index of the example of each input; None: in order.
 
         Returns:
             The losses, shape (S, B), their gradients, shape (S, B, ...), and the logits, shape (S, B, K).
@@ -274,7 +274,7 @@ class GradientOracle(ScoreOracle):
 
 
 def _along(slope: Tensor, logits: Tensor, _y: Tensor) -> Tensor:
-    """The part of the logits along a gradient: (B, K) to (B,)."""
+    """The product of the logits with a gradient: (B, K) to (B,)."""
     return (logits * slope).sum(1)
 
 

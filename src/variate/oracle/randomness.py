@@ -1,6 +1,6 @@
 """The attacker's own coins: a pure function of the seed, the purpose and the example's content.
 
-An example meets the same coins alone and in any batch, and torch's global generator is left alone.
+An example has the same coins alone and in any batch, and torch's global generator is not used.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Coins:
     """Coins for the examples of one batch.
 
     Args:
-        seed: of the attacker.
-        x: the original inputs, shape (B, ...): what they are decides their coins.
-        free: which of their values may be touched, so that no start is spent on others; None where all may.
+        seed: seed of the attacker.
+        x: original inputs, shape (B, ...): their content determines their coins.
+        free: mask of the values that the attacker may change, so that random starts use only these; None: all.
     """
 
     def __init__(self, seed: int, x: Tensor, free: Tensor | None = None) -> None:
@@ -34,29 +34,29 @@ class Coins:
 
     @functools.cached_property
     def _keys(self) -> list[int]:
-        """One for each example; made when a coin is first asked for."""
+        """One key per example, computed at first use."""
         return [hash_words("coins", self._seed, fingerprint([row])) % 2**63 for row in self._like]
 
     def uniform(self, purpose: str, shape: Sequence[int]) -> Tensor:
-        """Uniform in (0, 1): shape (B, *shape), in the inputs' precision. Another purpose has other coins."""
-        return self._made("unit", purpose, shape)
+        """Uniform in (0, 1): shape (B, *shape), in the inputs' precision; independent for different purposes."""
+        return self._draw("unit", purpose, shape)
 
     def normal(self, purpose: str, shape: Sequence[int]) -> Tensor:
         """Standard normal: shape (B, *shape), in the inputs' precision."""
-        return self._made("normal", purpose, shape)
+        return self._draw("normal", purpose, shape)
 
     def integers(self, purpose: str, shape: Sequence[int], below: int | Tensor) -> Tensor:
         """Integers from 0 to below - 1, int64: shape (B, *shape); ``below`` may be a tensor that broadcasts to it."""
-        drawn = (self.uniform(purpose, shape).double() * below).long()
-        return torch.minimum(drawn, torch.as_tensor(below, device=drawn.device) - 1)
+        integers = (self.uniform(purpose, shape).double() * below).long()
+        return torch.minimum(integers, torch.as_tensor(below, device=integers.device) - 1)
 
     def signs(self, purpose: str, shape: Sequence[int]) -> Tensor:
         """-1 or 1, in the inputs' precision: shape (B, *shape)."""
         return (self.uniform(purpose, shape) < 0.5).to(self._like) * 2 - 1
 
-    def _made(self, kind: Kind, purpose: str, shape: Sequence[int]) -> Tensor:
+    def _draw(self, kind: Kind, purpose: str, shape: Sequence[int]) -> Tensor:
         if not self._keys:
             return self._like.new_zeros((0, *shape))
         uid, count = hash_words(purpose), math.prod(shape)
-        drawn = counter.rows(kind, self._keys, uid, count, device=self._like.device)  # (B, count)
-        return drawn.view(-1, *shape).to(self._like.dtype)
+        noise = counter.rows(kind, self._keys, uid, count, device=self._like.device)  # (B, count)
+        return noise.view(-1, *shape).to(self._like.dtype)

@@ -1,1 +1,1 @@
-"""Networks outside of Variate: exported, opened, served."""
+"""Networks in deployment: exporting, opening and serving them."""

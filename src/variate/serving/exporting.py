@@ -1,7 +1,7 @@
-"""Networks as files that run without Variate, their randomness inside: every call of the graph is a fresh draw.
+"""Networks as files that run without Variate, with their randomness: every call of the graph makes a fresh draw.
 
-``torch-export`` keeps the counter: the graph draws a key from torch's generator and makes the noise from it. ``onnx``
-has random operations of its own, which the runtime seeds; ``variate.open_exported`` opens both with fresh entropy.
+``torch-export`` keeps the counter-based noise: the graph draws a key from torch's generator and makes the noise from
+it. ``onnx`` uses random operations that the runtime seeds. ``variate.open_exported`` opens both with fresh entropy.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ from variate.serving.opening import PROGRAM, open_exported
 Format = Literal["onnx", "torch-export"]
 ENDINGS: dict[str, str] = {"onnx": ".onnx", "torch-export": PROGRAM}
 INSTEAD = "serve the network itself (variate.Served)"
-CALLS = 10  # in which a random graph has to differ from the first
-RTOL, ATOL = 1e-3, 1e-4  # single precision, sums in another order
+CALLS = 10  # calls of a random graph, of which one must differ from the first
+RTOL, ATOL = 1e-3, 1e-4  # single precision with reordered sums
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """The result of ``export``.
 
     Attributes:
-        path: of the file.
+        path: path of the file.
         format: ``onnx`` or ``torch-export``.
-        random: whether every call is a fresh draw.
-        draws: how many fresh draws one call averages over.
-        batch: the only size of batch that the graph takes; None if it takes any.
+        random: whether every call makes a fresh draw.
+        draws: number of fresh draws that one call averages over.
+        batch: the only batch size that the graph takes; None if it takes any.
     """
 
     path: str
@@ -70,52 +70,50 @@ def export(
     mean: bool = False,
     key: int | None = None,
 ) -> Exported:
-    """Write a network as a graph that runs without Variate, in eval mode, and check what was written.
+    """Write a network in eval mode as a graph that runs without Variate, and verify the file.
 
     Args:
-        net: from inputs to logits; a random network, one of another defense, or a deterministic one. It is left as
-            it is.
-        path: of the file to write, ending in ``.onnx`` or ``.pt2``.
-        example: inputs in [0, 1], shape (B, ...); B may be another at every call where the network allows it.
+        net: a module from inputs to logits: a random network, one with another defense, or a deterministic one. It is
+            not modified.
+        path: path of the file to write, ending in ``.onnx`` or ``.pt2``.
+        example: inputs in [0, 1], shape (B, ...); the graph takes any batch size if the network allows it.
         format: ``onnx``, or ``torch-export`` for ``torch.export.load``.
-        draws: fresh draws that every call averages over; more than one returns log probabilities.
-        mean: write the mean network instead, every parameter at its mean: deterministic.
-        key: write the draw of this key instead: deterministic.
+        draws: number of fresh draws that every call averages over; more than one returns log probabilities.
+        mean: export the mean network instead, with every parameter at its mean: deterministic.
+        key: export the draw of this key instead: deterministic.
 
     Returns:
-        What was written.
+        What was exported.
 
     Raises:
         UsageError: for options that exclude one another, or libraries that are not installed.
-        ExportError: for a network that the exporter cannot take, or a graph that does not do what the network does.
+        ExportError: if the exporter cannot take the network, or the graph does not behave as the network does.
     """
     target = Path(path)
     _check(net, target, format, draws, mean, key)
     x = example.detach().cpu()
-    x = (
-        x if len(x) > 1 else torch.cat([x, x])
-    )  # from a batch of one, the exporter would conclude that there is no other
+    x = x if len(x) > 1 else torch.cat([x, x])  # from a batch of one, the exporter would infer a fixed size
     network = copy.deepcopy(net).cpu().eval()
     if mean or key is not None:
-        network = _twin(network, key)
+        network = _deterministic(network, key)
     kind = kind_of(network, x)
     if kind == "unkeyed" or _draws_elsewhere(network, x):
         raise ExportError(
-            "the network draws random numbers that are not torch's, and a graph would keep one of them for ever",
+            "the network draws random numbers outside torch, and a graph would contain one of them as a constant",
             todo="draw them with torch.randn or torch.rand",
         )
     random = kind == "keyed"
     if (mean or key is not None) and random:
         raise ExportError(
-            f"{type(net).__name__} is random by its layers, which have neither a mean nor a key inside a graph",
-            todo="leave out mean and key: its graph draws afresh at every call",
+            f"{type(net).__name__} has random layers, which have neither a mean nor a key inside a graph",
+            todo="leave out mean and key: its graph makes a fresh draw at every call",
         )
     if draws > 1 and not random:
-        raise UsageError(f"{draws} draws of a deterministic network are {draws} times the same", expected="draws=1")
+        raise UsageError(f"{draws} draws of a deterministic network are all the same", expected="draws=1")
     target.parent.mkdir(parents=True, exist_ok=True)
     facts = Exported(str(target), format, random, draws, None)
     with _quiet(), torch.no_grad():
-        batch = _written(FreshAverage(network, draws) if draws > 1 else network, x, target, facts)
+        batch = _write(FreshAverage(network, draws) if draws > 1 else network, x, target, facts)
         _verify(network, x, target, facts)
     return Exported(str(target), format, random, draws, batch)
 
@@ -126,13 +124,13 @@ def _check(net: nn.Module, target: Path, format: str, draws: int, mean: bool, ke
     if target.suffix != ENDINGS[format]:
         raise UsageError(f"{target} does not end in {ENDINGS[format]}", expected=f"that ending for {format}")
     if sum((mean, key is not None, draws > 1)) > 1:
-        raise UsageError("a graph is of fresh draws, of the mean network or of one key", expected="one of the three")
+        raise UsageError("draws, mean and key exclude one another", expected="only one of the three")
     if draws < 1:
         raise UsageError(f"draws is {draws}", expected="1 or more")
     if any(isinstance(part, AverageNetwork) for part in net.modules()):
         raise ExportError(
-            "an average over fixed keys is not one graph",
-            todo="export the random network itself: with draws=S, or the draw of one key",
+            "an average over fixed keys cannot be exported as one graph",
+            todo="export the random network itself, with draws=S or the key of one draw",
         )
     if format == "onnx":
         for name in ("onnx", "onnxscript", "onnxruntime"):
@@ -140,26 +138,26 @@ def _check(net: nn.Module, target: Path, format: str, draws: int, mean: bool, ke
 
 
 def _draws_elsewhere(network: nn.Module, x: Tensor) -> bool:
-    """Whether one key gives two answers."""
+    """Whether the same key gives different outputs."""
     with torch.no_grad():
-        one, other = (outputs_under(network, x, [1]) for _ in range(2))
-    return not torch.equal(one, other)
+        output, repeated = (outputs_under(network, x, [1]) for _ in range(2))
+    return not torch.equal(output, repeated)
 
 
-def _twin(network: nn.Module, key: int | None) -> nn.Module:
-    """Every random network inside at its mean, or in the draw of a key."""
+def _deterministic(network: nn.Module, key: int | None) -> nn.Module:
+    """The network with every random network inside it at its mean, or at the draw of a key."""
     if isinstance(network, RandomNetwork):
         return plain.mean(network) if key is None else plain.at(network, check_key(key))
-    for number, part in enumerate([part for part in network.modules() if isinstance(part, RandomNetwork)]):
-        drawn = None if key is None else plain.at(part, sibling(check_key(key), number)).state_dict()
+    for index, part in enumerate([part for part in network.modules() if isinstance(part, RandomNetwork)]):
+        drawn = None if key is None else plain.at(part, sibling(check_key(key), index)).state_dict()
         module = plain.unwrap(part)
         if drawn is not None:
             module.load_state_dict(drawn)
     return network
 
 
-def _written(network: nn.Module, x: Tensor, target: Path, facts: Exported) -> int | None:
-    """Write the graph; returns the only size of batch that it takes, or None."""
+def _write(network: nn.Module, x: Tensor, target: Path, facts: Exported) -> int | None:
+    """Write the graph; returns the only batch size that it takes, or None."""
     from torch.export import Dim, save
 
     onnx = facts.format == "onnx"
@@ -169,9 +167,9 @@ def _written(network: nn.Module, x: Tensor, target: Path, facts: Exported) -> in
         names = program.graph_signature.user_inputs
         size = next(node.meta["val"].shape[0] for node in program.graph.nodes if node.name in names)
         if onnx:
-            written = onnx_program(program)
-            written.model.metadata_props.update(_metadata(facts))
-            written.save(str(target))
+            exported = onnx_program(program)
+            exported.model.metadata_props.update(_metadata(facts))
+            exported.save(str(target))
         else:
             save(program, target, extra_files={"variate.json": json.dumps(_metadata(facts))})
     except ExportError:
@@ -185,17 +183,17 @@ def _written(network: nn.Module, x: Tensor, target: Path, facts: Exported) -> in
 
 
 def _metadata(facts: Exported) -> dict[str, str]:
-    kept = {name: value for name, value in asdict(facts).items() if name in ("random", "draws")}
-    return {"variate": __version__, **{f"variate.{name}": json.dumps(value) for name, value in kept.items()}}
+    values = {name: value for name, value in asdict(facts).items() if name in ("random", "draws")}
+    return {"variate": __version__, **{f"variate.{name}": json.dumps(value) for name, value in values.items()}}
 
 
 def _verify(network: nn.Module, x: Tensor, target: Path, facts: Exported) -> None:
-    """Whether calls differ where the network is random, and agree with it where it is not; else the file goes."""
+    """Check that calls of a random graph differ, and that others agree with the network; otherwise delete the file."""
     try:
         run: Callable[[Tensor], Tensor] = open_exported(target)
         first = checked_logits(run(x), x)
         if facts.random and all(torch.equal(first, run(x)) for _ in range(CALLS)):
-            raise ExportError("the exported graph is deterministic, and the network is not", todo=INSTEAD)
+            raise ExportError("the exported graph is deterministic, but the network is not", todo=INSTEAD)
         if not facts.random and not torch.allclose(first, network(x).to(first), rtol=RTOL, atol=ATOL):
             raise ExportError(
                 "the exported graph and the network disagree",
@@ -209,7 +207,7 @@ def _verify(network: nn.Module, x: Tensor, target: Path, facts: Exported) -> Non
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter's progress and advice are not the user's."""
+    """Context without the exporter's progress output, warnings and logs."""
     names = "torch.onnx._internal.exporter._registration", "torch.fx.experimental.symbolic_shapes"
     loggers = [logging.getLogger(name) for name in names]
     before = [logger.level for logger in loggers]
@@ -225,7 +223,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
-    """What went wrong at the bottom, in one line."""
+    """The first line of the root cause."""
     while error.__cause__ is not None:
         error = error.__cause__
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

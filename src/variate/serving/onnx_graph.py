@@ -1,7 +1,7 @@
-"""A program of ``torch.export`` as an ONNX graph in which everything random stays so.
+"""A program of ``torch.export`` as an ONNX graph that keeps every random operation.
 
-The exporter takes a coin of constant rate for a constant, and dropout for a thing of training. So masks are made of
-uniform numbers first, and the random operations are counted after.
+The exporter folds a Bernoulli draw with a constant rate into a constant, and drops dropout as training-only. So masks
+are first rewritten with uniform numbers, and the random operations are counted afterwards.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ RANDOM_OPERATIONS = (
 
 
 def onnx_program(program: Any) -> Any:
-    """What ``torch.onnx`` makes of an exported program of one input, every random operation kept.
+    """The ONNX program of an exported program with one input, with every random operation kept.
 
     Raises:
-        ExportError: where the exporter would make a constant of a random operation.
+        ExportError: if the exporter turns a random operation into a constant.
     """
     aten = torch.ops.aten
     masks = {aten.bernoulli.default: _coin, aten.bernoulli.p: _coin_of_rate, aten.native_dropout.default: _dropout}
-    wanted = [node for node in program.graph.nodes if node.users and _draws(node)]
+    random = [node for node in program.graph.nodes if node.users and _draws(node)]
     program = program.run_decompositions(masks)
-    written: Any = torch.onnx.export(program, dynamo=True, input_names=["x"], output_names=["logits"], verbose=False)
-    proto = written.model_proto
+    converted: Any = torch.onnx.export(program, dynamo=True, input_names=["x"], output_names=["logits"], verbose=False)
+    proto = converted.model_proto
     nodes = [node for part in (proto.graph, *proto.functions) for node in part.node]
     drawn = [node for node in nodes if node.op_type in RANDOM_OPERATIONS]
-    if len(drawn) < len(wanted):
+    if len(drawn) < len(random):
         raise ExportError(
-            f"{len(wanted)} random operations of the network became {len(drawn)}: the others would be constants",
-            findings=[f"the network draws by {', '.join(sorted({str(node.target) for node in wanted}))}"],
-            todo="draw by torch.randn or torch.rand, or export with format='torch-export'",
+            f"of {len(random)} random operations in the network, {len(drawn)} remain: the others would be constants",
+            findings=[f"the network draws with {', '.join(sorted({str(node.target) for node in random}))}"],
+            todo="draw with torch.randn or torch.rand, or export with format='torch-export'",
         )
-    return written
+    return converted
 
 
 def _coin(rate: Tensor, *, generator: Any = None) -> Tensor:
@@ -60,10 +60,10 @@ def _dropout(x: Tensor, rate: float, train: bool | None) -> tuple[Tensor, Tensor
 
 
 def _draws(node: Any) -> bool:
-    """Whether a node of torch's graph draws; what could drop values, recurrence and attention too, may not do so."""
+    """Whether a node draws random numbers: dropout, recurrence and attention may not, depending on their arguments."""
     if torch.Tag.nondeterministic_seeded not in getattr(node.target, "tags", ()):
         return False
-    given = dict(node.kwargs)
-    for place, argument in enumerate(node.target._schema.arguments):
-        given.setdefault(argument.name, node.args[place] if place < len(node.args) else argument.default_value)
-    return given.get("train") is not False and given.get("dropout_p") != 0
+    arguments = dict(node.kwargs)
+    for i, argument in enumerate(node.target._schema.arguments):
+        arguments.setdefault(argument.name, node.args[i] if i < len(node.args) else argument.default_value)
+    return arguments.get("train") is not False and arguments.get("dropout_p") != 0

@@ -1,4 +1,4 @@
-"""A network as it is deployed: fresh draws for every request, keys from the operating system, any number of threads."""
+"""A network in deployment: fresh draws for every request, keys from the operating system, any number of threads."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from variate.random.seeding import outputs_under
 class Served:
     """A network that answers each request with the mean probability over fresh draws.
 
-    Every key is taken from the operating system's entropy for this one draw and forgotten: it is not logged, saved,
-    shown or derived from another, a fork repeats none, and whoever learns one knows no other. The network is served in
-    eval mode and without gradients; its tensors are shared, so what is loaded into it is served at once.
+    Every key comes from the operating system's entropy, for one draw, and is then discarded: it is never logged, saved,
+    shown or derived from another key, a fork repeats none, and one key reveals no other. The network runs in eval mode
+    without gradients; its tensors are shared, so newly loaded weights are served at once.
 
-    Threads answer side by side, each on modules of its own over the same tensors, if the network draws from nothing but
-    its keys. Otherwise requests wait for one another.
+    Threads run in parallel, each with its own modules over the same tensors, if the network draws from nothing but its
+    keys. Otherwise requests run one at a time.
 
     Args:
-        network: from inputs to logits: a random network, one of another defense, or a deterministic one.
-        draws: S, averaged for every request.
+        network: a module from inputs to logits: a random network, one with another defense, or a deterministic one.
+        draws: S, number of draws averaged for every request.
     """
 
-    _alone: bool | None  # whether it draws from nothing but its keys
+    _parallel: bool | None  # whether it draws from nothing but its keys; None: unknown
 
     def __init__(self, network: nn.Module, draws: int = 1) -> None:
         if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
@@ -47,7 +47,7 @@ class Served:
         """Inputs of shape (B, ...) to log probabilities of shape (B, K)."""
         if self._process != os.getpid():
             self._prepare()
-        if self._side_by_side(x):
+        if self._runs_in_parallel(x):
             return self._answer(x)
         with self._lock:
             return self._answer(x)
@@ -58,19 +58,19 @@ class Served:
 
     def _answer(self, x: Tensor) -> Tensor:
         replica, keys = self._replica(), fresh_keys(self.draws)
-        if self._alone:
+        if self._parallel:
             with torch.no_grad():
                 return mean_log_probabilities(draws(replica, x, keys))
         return mean_log_probabilities(outputs_under(replica, x, keys))
 
-    def _side_by_side(self, x: Tensor) -> bool:
-        """Whether this request needs to wait for no other; found out on the first one."""
+    def _runs_in_parallel(self, x: Tensor) -> bool:
+        """Whether requests can run in parallel, determined at the first one."""
         with self._lock:
-            if self._alone is None:
-                self._alone = isinstance(self.network, RandomNetwork) and not self._consumes(x)
-            return self._alone
+            if self._parallel is None:
+                self._parallel = isinstance(self.network, RandomNetwork) and not self._uses_generator(x)
+            return self._parallel
 
-    def _consumes(self, x: Tensor) -> bool:
+    def _uses_generator(self, x: Tensor) -> bool:
         """Whether the network draws from torch's generator, which all threads share."""
         before = torch.get_rng_state()
         with torch.no_grad(), torch.random.fork_rng():
@@ -79,18 +79,18 @@ class Served:
 
     def _replica(self) -> Any:
         """This thread's modules over the tensors of the network."""
-        found = getattr(self._local, "replica", None)
-        if found is None:
-            tensors = chain(self.network.parameters(), self.network.buffers())
-            found = self._local.replica = copy.deepcopy(self.network, {id(tensor): tensor for tensor in tensors}).eval()
-        return found
+        replica = getattr(self._local, "replica", None)
+        if replica is None:
+            tensors = {id(tensor): tensor for tensor in chain(self.network.parameters(), self.network.buffers())}
+            replica = self._local.replica = copy.deepcopy(self.network, tensors).eval()
+        return replica
 
     def _prepare(self) -> None:
-        """What belongs to one process."""
+        """Set up the state of one process."""
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._local = threading.local()
-        self._alone = None  # nobody has looked
+        self._parallel = None  # determined at the first request
 
     def __getstate__(self) -> dict[str, Any]:
         return {"network": self.network, "draws": self.draws}
