@@ -45,7 +45,7 @@ def dlr(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def dlr_targeted(logits: Tensor, pairs: Tensor) -> Tensor:
-    """The targeted difference of logits ratio (Croce & Hein 2020, equation 7); below four classes, the plain difference.
+    """The targeted difference of logits ratio (Croce & Hein 2020, equation 7); the plain difference below four classes.
 
     Args:
         logits: shape (B, K).
