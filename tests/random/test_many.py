@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from variate.datasets.info import About
-from variate.errors import UsageError
+from variate.errors import InputError, UsageError
 from variate.random import many
 from variate.random.draw.node import Draws
 from variate.random.keys import legacy_seed, sibling
@@ -231,6 +231,16 @@ def test_what_depends_on_the_weights_is_looped():
     expected = torch.stack([net.at(key)(x) for key in KEYS])
     assert torch.allclose(net.draws(x, KEYS), expected)
     assert torch.allclose(net.input_gradient(x, loss, KEYS).logits, expected)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"), [(lambda out: out * math.nan, "NaN logits"), (lambda out: (out, out), "returned tuple")]
+)
+def test_outputs_that_are_no_logits_are_the_error_that_they_are_in_a_loop(spoil, words):
+    net = randomize(Elsewhere(spoil)).eval()
+    for examples in (2, 20):
+        with pytest.raises(InputError, match=words):
+            outputs_under(net, torch.rand(examples, 6), range(8))
 
 
 def test_what_makes_no_sense():

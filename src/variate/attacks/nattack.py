@@ -86,6 +86,8 @@ def nattack(
             best[rows] = torch.where(
                 unsqueeze_to(better, x), points[torch.arange(len(rows), device=x.device), top_index], best[rows]
             )
+        else:
+            oracle.skip(1)
         if is_snapshot(step, steps):
             snapshots.append(_inputs(mean[~exact, None], x[~exact], budget)[:, 0])
     rows = (~exact).nonzero()[:, 0]

@@ -153,7 +153,7 @@ def _usage(card: Card, repo_id: str) -> str:
         f'import variate\n\nnet = variate.from_pretrained("{repo_id}"{trust_argument})\nlogits = net(x)  # x in [0, 1]'
     )
     note = f" Loading it needs your own module that defines `{card.architecture}`." if trust_argument else ""
-    random = " Every call draws new weights; `net.mean()` is the deterministic mean network."
+    random = " Every call draws new weights; `variate.mean(net)` is the deterministic mean network."
     return (
         f"```python\n{code}\n```\n\nInstall with `pip install 'variate[hub]'`.{note}{random if card.families else ''}"
     )

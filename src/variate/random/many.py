@@ -179,11 +179,13 @@ def _agrees(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> bool:
             together = grouped(net, leaf, keys)
         except Exception:  # of any kind: the loop raises it again if it is the network's own
             return False
-    if caught:  # an operation without a batching rule, which vmap runs one by one
+    if caught or not isinstance(together, Tensor):  # an operation without a batching rule, which vmap runs one by one
         return False
     with fixed(net, keys[0], learn=False):
         alone = net(leaf).detach()
-    largest = float(alone.abs().max()) if alone.numel() else 0.0
+    if not alone.numel() or not bool(alone.isfinite().all()):
+        return False
+    largest = float(alone.abs().max())
     return torch.allclose(together[0].detach(), alone, rtol=TOLERANCE, atol=TOLERANCE * largest)
 
 

@@ -126,6 +126,7 @@ def _race(
     repeats = repeats_of(queries)
     rounds = (queries - repeats * SNAPSHOTS) // (slots + 1)
     if not len(rows):
+        oracle.skip(rounds + repeats)
         return points
     free = torch.ones(len(rows), slots, dtype=torch.bool, device=points.device)
     tries, rounds_raced = torch.zeros_like(rows), torch.zeros_like(free, dtype=torch.long)

@@ -92,6 +92,8 @@ def ascend(
             done[rows] = exact[rows] & (value > 0)
             moved = budget.project(step(points[rows], gradient, rows), x[rows])
             points[rows] = torch.where(unsqueeze_to(done[rows], moved), points[rows], moved)
+        else:
+            oracle.skip(1)
         if is_snapshot(index, steps):
             snapshots.append(points[~exact])
     rows = (~exact).nonzero()[:, 0]
