@@ -419,7 +419,7 @@ def test_the_report_plays_both_clips_as_they_were_and_says_how_loud_what_was_add
         assert rate == 4000
         assert np.abs(samples / 32768 - (2 * clip[0].numpy() - 1)).max() <= 0.51 / 32768
         assert pair.added.startswith(
-            ("what was added is 20.0 dB below", "what was added is 19.9", "what was added is 20.1")
+            ("the perturbation is 20.0 dB below", "the perturbation is 19.9", "the perturbation is 20.1")
         )
     page = page_text([records])
     assert page.count('src="data:audio/wav;base64,') == 6

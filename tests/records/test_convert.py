@@ -78,7 +78,7 @@ def test_the_numbers_stay_and_what_names_said_stands_in_fields(tmp_path, name):
 def test_what_is_no_file_of_records_is_left_as_it_is(tmp_path):
     path = tmp_path / "other.jsonl"
     path.write_text('{"flour": 3}\n')
-    with pytest.raises(RecordError, match="no file of records"):
+    with pytest.raises(RecordError, match="not a file of records"):
         convert(path)
     assert path.read_text() == '{"flour": 3}\n'
     assert main([]) == 2

@@ -174,7 +174,7 @@ def test_a_fingerprint_tells_values_names_shapes_and_types_apart():
 
 def test_answers_are_made_before_the_file_is_opened(tmp_path):
     records = Records(tmp_path / "records.jsonl")
-    with pytest.raises(TypeError, match="records are added once they are made"):
+    with pytest.raises(TypeError, match="records must be a collection"):
         records.add(line for line in [CLAIM])
     assert not (tmp_path / "records.jsonl").exists()
 

@@ -68,14 +68,16 @@ def test_the_three_spectrograms_have_one_scale():
 def test_what_was_added_is_measured_by_the_clip():
     noise = np.where(np.arange(8000) % 2, 100, -100)
     clip = np.where(np.arange(8000) % 4 < 2, 1000, -1000)
-    assert pair_of(clip, clip + noise).added == "what was added is 20.0 dB below the clip, at most 0.0031 of full scale"
+    assert (
+        pair_of(clip, clip + noise).added == "the perturbation is 20.0 dB below the clip, at most 0.0031 of full scale"
+    )
     assert "6.0 dB above the clip" in pair_of(clip, clip + 20 * noise).added
 
 
 def test_nothing_added_is_said():
     kept = {**KEPT["audio"], "adversarial": KEPT["audio"]["original"]}
-    assert "; nothing was added" in page_text([records_of("audio", **kept)])
-    assert "; what was added is 20.0 dB below the clip" in page_text([records_of("audio", **KEPT["audio"])])
+    assert "; no perturbation" in page_text([records_of("audio", **kept)])
+    assert "; the perturbation is 20.0 dB below the clip" in page_text([records_of("audio", **KEPT["audio"])])
 
 
 def test_a_clip_shorter_than_one_window_is_shown():
@@ -83,4 +85,4 @@ def test_a_clip_shorter_than_one_window_is_shown():
 
 
 def test_a_clip_too_quiet_for_16_bits_is_shown():
-    assert pair_of(np.zeros(800), np.ones(800)).added.startswith("the clip is too quiet for 16 bits")
+    assert pair_of(np.zeros(800), np.ones(800)).added.startswith("the clip is silent in 16 bits")

@@ -10,7 +10,7 @@ from variate.records.file import pack
 from variate.records.schema import Claim, Example, Picture
 from variate.report.attacked import displays, galleries, not_shown
 from variate.report.page import TEMPLATES, page_text
-from variate.report.shown.image import pair
+from variate.report.shown.image import image_pair
 
 
 @pytest.mark.parametrize("name", registry.entries("modalities"))
@@ -26,11 +26,11 @@ def test_what_was_kept_of_an_example_is_shown_with_how_it_was_answered(modality)
     (gallery,) = galleries(records_of(modality, **KEPT[modality]))
     assert (gallery.modality, gallery.id) == (modality, f"examples-{modality}")
     (one,) = gallery.networks["n"]
-    assert one.caption == "label 3: right in 3 of 4 draws"
+    assert one.caption == "label 3: correct in 3 of 4 draws"
     page = page_text([records_of(modality, **KEPT[modality])])
     assert f'<h2 id="examples-{modality}">{gallery.display.title} ' in page
     assert f'<a href="#examples-{modality}">' in page
-    assert "label 3: right in 3 of 4 draws" in page
+    assert "label 3: correct in 3 of 4 draws" in page
 
 
 def test_no_more_examples_of_a_network_are_shown_than_there_is_room_for():
@@ -46,7 +46,7 @@ def test_words_of_texts_are_escaped_and_those_that_changed_marked():
 
 
 def test_differences_are_magnified_as_far_as_they_fit():
-    assert pair(Picture(claim="c", example=0, label=0, **KEPT["image"])).factor == 12  # 10 of 255, 127 // 10
+    assert image_pair(Picture(claim="c", example=0, label=0, **KEPT["image"])).factor == 12  # 10 of 255, 127 // 10
 
 
 def test_the_style_of_a_modality_is_added_only_where_it_is_shown():
@@ -59,13 +59,13 @@ def test_examples_of_an_unknown_modality_are_said_to_be_missing():
     records = records_of("smell", shape=[1], original="00", adversarial="01")
     assert galleries(records) == []
     assert not_shown(records) == ["smell"]
-    assert re.search(r"Examples of smell were kept and cannot be shown", page_text([records]))
+    assert re.search(r"Stored examples of smell cannot be displayed", page_text([records]))
 
 
 def test_an_example_that_was_not_judged_draw_by_draw_is_captioned_by_what_was():
     deployments = {"mean-2": pack([1, 0])}
     (gallery,) = galleries(records_of("image", answers=deployments, **KEPT["image"]))
-    assert gallery.networks["n"][0].caption == "label 3: right in 1 of 2 answers of mean-2"
+    assert gallery.networks["n"][0].caption == "label 3: correct in 1 of 2 answers of mean-2"
 
 
 def test_the_attack_that_leaves_the_fewest_right_is_shown():

@@ -76,14 +76,14 @@ def test_aimed_attacks_say_nothing_of_the_verdict(store):
     assert (verdict(store), headline(store)) == before
     aimed = Records()
     claim(aimed, "random", answers(0.0), options={"target": "next"})
-    assert "nothing is said of robustness" in headline(aimed)
+    assert "there is no verdict on robustness" in headline(aimed)
 
 
 def test_the_headline_says_that_the_best_was_picked(store):
     assert headline(store) == verdict(store)[0]
     claim(store, "second", answers(0.9))
-    assert "second is right" in headline(store)
-    assert headline(store).endswith("second is the best of 2 random networks, picked on these very examples.")
+    assert "second is correct" in headline(store)
+    assert headline(store).endswith("second is the best of 2 random networks, selected on these same examples.")
 
 
 def test_curves_hold_everything_but_one_thing(store):

@@ -92,7 +92,7 @@ def test_a_figures_mark_tells_its_numbers(visit, pages):
     ]
     row = rows_of(records, claim)[0]
     page = visit(pages["one"])
-    assert page.locator(".told title").first.text_content() == f"random lenet\n{row.percent} % at 0.05"
+    assert page.locator(".tooltip title").first.text_content() == f"random lenet\n{row.percent} % at 0.05"
     cell = page.locator("figure .numbers tbody tr").first.locator("td").first.text_content()
     assert cell == f"{100 * row.rate:.1f}{100 * row.low:.1f} to {100 * row.high:.1f}"
 
@@ -240,7 +240,7 @@ def test_calibration_is_drawn_and_passes_axe(visit, many):
     for scheme in ("light", "dark"):
         page = visit(many, scheme=scheme)
         assert page.locator(".plot svg[aria-label^=Reliability]").count() == 2
-        marks = page.locator("svg[aria-label='Reliability without attack'] .told title").all_text_contents()
+        marks = page.locator("svg[aria-label='Reliability without attack'] .tooltip title").all_text_contents()
         assert sum(mark.startswith("random\n") for mark in marks) == 15  # bins
         page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
         found = axe.Axe().run(page).response["violations"]

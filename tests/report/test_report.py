@@ -98,8 +98,8 @@ def test_the_page_shows_figures_pictures_with_alternatives_and_every_rate(page, 
     elements = Elements(page).found
     titles = [attributes["aria-label"] for tag, attributes in elements if tag == "svg"]
     assert [title.removeprefix("Accuracy against the ") for title in titles] == [
-        "size of the budget, linf", "number of attack draws", "steps of the attack", "number of questions",
-        "Learned scales", "Reliability without attack", "Reliability under the attack that leaves the least",
+        "size of the budget, linf", "number of attack draws", "steps of the attack", "number of repeated queries",
+        "Learned scales", "Reliability without attack", "Reliability under the strongest attack",
     ]  # fmt: skip
     images = [attributes for tag, attributes in elements if tag == "img"]
     assert len(images) == 2 * 6 * 3
@@ -276,7 +276,7 @@ def test_a_report_of_many_networks_unpacks_each_claim_a_few_times_and_resamples_
     answers, counts = Records.answers, resampling._counts
     monkeypatch.setattr(Records, "answers", lambda self, c, s: unpacked.update([c.id]) or answers(self, c, s))
     monkeypatch.setattr(resampling, "_counts", lambda chosen, n: made.update([n]) or counts(chosen, n))
-    resampling._kept.cache_clear()
+    resampling._cached_blocks.cache_clear()
     first = page_text([store])
     assert max(unpacked.values()) <= 60  # those of the strongest attacks most, against 11 others
     assert sum(unpacked.values()) / len(store.claims) < 20

@@ -1,4 +1,4 @@
-"""What the records of one network say that a red flag may ask."""
+"""The records of one network, as red flags query them."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from variate.records.rows import CLEAN
 from variate.records.schema import Claim, Convergence, Example, Gradient, NetworkLine, Scale
 from variate.statistics.rates import Bits, Deployment, Rate, rate_of
 
-DOUBTS: Final = "doubts"  # the part of the records that is measured for flags alone
-Z = NormalDist().inv_cdf(0.995)  # a difference is believed from 99 % on
-NOTICED = 0.01  # and from one point on
+DOUBTS: Final = "doubts"  # the part of the records that is measured only for flags
+Z = NormalDist().inv_cdf(0.995)  # a difference counts if it is significant at the 99 % level
+NOTICED = 0.01  # and at least one point
 SINGLE = Deployment("single", 1)
-FEWEST = 8  # examples that must differ: fewer, all in one direction, are chance (sign test, 2^-8 < 0.005 < 2^-7)
+FEWEST = 8  # least number of differing examples: fewer may all agree by chance (sign test, 2^-8 < 0.005 < 2^-7)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How much more often one claim leaves the right answer than another, on the same examples and draws.
+    """Accuracy under one claim minus accuracy under another, on the same examples and draws.
 
     Attributes:
-        value: rate of one less rate of the other.
+        value: difference of the two rates.
         error: its standard error, over examples and draws.
-        differing: examples on which the two differ at all.
+        differing: number of examples on which the two differ at all.
     """
 
     value: float
@@ -40,7 +40,7 @@ class Difference:
 
     @property
     def noticed(self) -> bool:
-        """Whether it is above zero, by more than a point and more than chance."""
+        """Whether it is positive, significant and more than a point."""
         return self.differing >= FEWEST and self.value > max(NOTICED, Z * self.error)
 
 
@@ -48,8 +48,8 @@ class Evidence:
     """The records of one network.
 
     Args:
-        records: of any number of networks.
-        network: its name there.
+        records: records of any number of networks.
+        network: name of the network in the records.
     """
 
     def __init__(self, records: Records, network: str) -> None:
@@ -63,46 +63,46 @@ class Evidence:
 
     @property
     def random(self) -> bool:
-        """Whether it was judged over draws."""
+        """Whether it was evaluated over several draws."""
         return any(claim.verdict_draws > 1 for claim in self.claims)
 
     @property
     def claims_random(self) -> bool:
-        """Whether it was made random, or judged as what is."""
+        """Whether it was built as a random network, or evaluated as one."""
         return self.random or (self.described is not None and self.described.random)
 
     @property
     def described(self) -> NetworkLine | None:
-        """How it was made, where the records say so."""
+        """How it was built and trained; None if the records do not say."""
         return self.records.networks.get(self.network)
 
     @property
     def data(self) -> str | None:
-        """The data set: its own, where the records hold networks of several."""
+        """Name of its data set; the first run's if the network's own is not recorded."""
         runs = {run.data for run in self.records.runs}
         own = self.described.training.get("data") if self.described is not None else None
         return own if own in runs else next((run.data for run in self.records.runs), None)
 
     @cached_property
     def gradients(self) -> list[Gradient]:
-        """What its gradients are worth."""
-        prints = {claim.fingerprint for claim in self.claims}
-        return [line for line in self.records.gradients.values() if line.fingerprint in prints]
+        """Measurements of the quality of its gradients."""
+        fingerprints = {claim.fingerprint for claim in self.claims}
+        return [line for line in self.records.gradients.values() if line.fingerprint in fingerprints]
 
     @property
     def scales(self) -> list[Scale]:
-        """What was learned of its noise, without parameters that were never random."""
+        """The learned scales of its noise, without parameters that were never random."""
         return [line for line in self.records.scales if line.network == self.network and line.std_max > 0]
 
     @property
     def convergences(self) -> list[Convergence]:
-        """The ladders of draws that were climbed."""
-        prints = {claim.fingerprint for claim in self.claims}
+        """Its measurements of convergence in the number of attack draws."""
+        fingerprints = {claim.fingerprint for claim in self.claims}
         ours = [line for line in self.records.convergences if line.network == self.network]
-        return [line for line in ours if line.fingerprint in prints]
+        return [line for line in ours if line.fingerprint in fingerprints]
 
     def attacked(self, *, part: str | None = None, attack: str | None = None) -> list[Claim]:
-        """The claims of attacks, of a part and a name where they are given."""
+        """The claims with an attack, optionally of one part and one attack."""
         return [
             claim
             for claim in self.claims
@@ -110,62 +110,62 @@ class Evidence:
         ]
 
     def sees_gradient(self, claim: Claim) -> bool:
-        """Whether its attack takes gradients: as the registry says, or by what it asked if its name is not there."""
-        known = sees_gradient(claim.attack)
-        return known if known is not None else any(line.backwards for line in self.examples(claim).values())
+        """Whether its attack uses gradients: from the registry, or else from its backward passes."""
+        registered = sees_gradient(claim.attack)
+        return registered if registered is not None else any(line.backwards for line in self.examples(claim).values())
 
     def examples(self, claim: Claim) -> dict[int, Example]:
         """The examples of a claim by their numbers."""
         return self.records.examples[claim.id]
 
     def answers(self, claim: Claim) -> Bits:
-        """Right or wrong by draw and example."""
+        """Whether each answer is correct, shape (draws, examples)."""
         return self.records.answers(claim, SINGLE.source)
 
     def rate(self, claim: Claim) -> Rate:
-        """How often one draw is right."""
+        """The accuracy of one draw per query."""
         return rate_of(SINGLE, self.answers(claim))
 
     def difference(self, one: Claim, other: Claim) -> Difference | None:
-        """How much more often ``one`` leaves the right answer; None if they share too few examples, draws or neither.
+        """Accuracy under ``one`` minus accuracy under ``other``; None if they cannot be paired.
 
-        Claims of one seed were judged by the same draws, so that draws and examples are both paired.
+        Claims of one seed were evaluated with the same draws, so both draws and examples are paired.
         """
         if judged_on(one) != judged_on(other):
             return None
         common = sorted(self.examples(one).keys() & self.examples(other).keys())
         if len(common) < 2:
             return None
-        first, second = (self._some(claim, common) for claim in (one, other))
+        first, second = (self._answers_to(claim, common) for claim in (one, other))
         if first.shape != second.shape:
             return None
-        gap = first.astype(float) - second
-        draws, examples = gap.shape
-        variance = float(gap.mean(0).var(ddof=1)) / examples
-        variance += float(gap.mean(1).var(ddof=1)) / draws if draws > 1 else 0.0
-        return Difference(float(gap.mean()), variance**0.5, int((gap != 0).any(0).sum()))
+        change = first.astype(float) - second
+        draws, examples = change.shape
+        variance = float(change.mean(0).var(ddof=1)) / examples
+        variance += float(change.mean(1).var(ddof=1)) / draws if draws > 1 else 0.0
+        return Difference(float(change.mean()), variance**0.5, int((change != 0).any(0).sum()))
 
-    def _some(self, claim: Claim, numbers: Sequence[int]) -> Bits:
-        columns = np.searchsorted(sorted(self.examples(claim)), numbers)
-        chosen: Bits = self.answers(claim)[:, columns]
-        return chosen
+    def _answers_to(self, claim: Claim, examples: Sequence[int]) -> Bits:
+        columns = np.searchsorted(sorted(self.examples(claim)), examples)
+        answers: Bits = self.answers(claim)[:, columns]
+        return answers
 
 
 def _has_single(records: Records, claim: Claim) -> bool:
-    return any(Deployment.parse(way).source == SINGLE.source for way in groups.deployments_of(records, claim))
+    return any(Deployment.parse(name).source == SINGLE.source for name in groups.deployments_of(records, claim))
 
 
 def judged_on(claim: Claim) -> tuple[str, str, int, int]:
-    """What two claims must share to be compared: the very tensors, the inputs, the seed and the number of draws."""
+    """The tensors, inputs, seed and number of draws that two claims must share to be compared."""
     return claim.fingerprint, claim.inputs, claim.seed, claim.verdict_draws
 
 
 def sees_gradient(attack: str) -> bool | None:
-    """Whether an attack takes gradients, as the registry says; None for a name that it does not know."""
+    """Whether an attack uses gradients, from the registry; None for an unregistered attack."""
     entry = registry.entries("attacks").get(attack)
     return None if entry is None else bool(entry.facts["access"] == "gradient")
 
 
 def steps_of(claim: Claim) -> int:
-    """How many steps an attack was told to take; 0 where it was not told."""
+    """Number of steps of an attack; 0 if its options do not set it."""
     return int(claim.options.get("steps", 0))

@@ -18,13 +18,13 @@ class Raised:
     """A red flag on one network.
 
     Attributes:
-        network: its name in the records.
-        flag: the flag's name.
-        level: ``warning``, or ``note`` for what may be meant.
-        findings: what was seen, a sentence each.
+        network: name of the network in the records.
+        flag: name of the flag.
+        level: ``warning``, or ``note`` for what may be intended.
+        findings: one sentence for each finding.
         explanation: why it matters.
         remedy: what to do.
-        page: where the flag is explained.
+        page: path of the page that explains the flag.
     """
 
     network: str
@@ -36,13 +36,13 @@ class Raised:
     page: str
 
     def as_json(self) -> dict[str, Any]:
-        """As one plain object."""
+        """As a dict for JSON."""
         return asdict(self)
 
 
 def raised(records: Records) -> list[Raised]:
-    """Every flag that is raised, network by network, warnings first."""
-    found = []
+    """Every raised flag, warnings first, then by network."""
+    flags = []
     for network in dict.fromkeys(claim.network for claim in shown(records)):
         evidence = Evidence(records, network)
         if not evidence.claims:
@@ -53,5 +53,5 @@ def raised(records: Records) -> list[Raised]:
                 facts = entry.facts
                 level = facts["level"] if evidence.claims_random else facts["deterministic"] or facts["level"]
                 texts = (level, tuple(findings), facts["explanation"], facts["remedy"])
-                found.append(Raised(network, name, *texts, f"{PAGES}/{name}.md"))
-    return sorted(found, key=lambda flag: flag.level != "warning")
+                flags.append(Raised(network, name, *texts, f"{PAGES}/{name}.md"))
+    return sorted(flags, key=lambda flag: flag.level != "warning")

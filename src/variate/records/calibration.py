@@ -1,4 +1,4 @@
-"""Whether a network is right as often as it is sure (Guo et al. 2017, arXiv:1706.04599), from records alone."""
+"""Calibration from records alone: whether confidence matches accuracy (Guo et al. 2017, arXiv:1706.04599)."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from variate.records.schema import Claim
 from variate.statistics.rates import Bits, Floats, clopper_pearson
 from variate.statistics.resampling import resamples
 
-BINS = 15  # as many as Guo et al. 2017 have, of equal numbers of examples instead of equal widths
-EACH = 40  # examples of a bin, where there are as many
-FEWEST = 10  # examples in all; with fewer there is nothing to see
-SAMPLES = 200  # of a network that is calibrated
+BINS = 15  # as in Guo et al. 2017, but with equal numbers of examples instead of equal widths
+EACH = 40  # least number of examples per bin, where there are enough
+FEWEST = 10  # examples in total; fewer show nothing
+SAMPLES = 200  # simulated samples of a calibrated network
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Examples that a network was about as sure of.
+    """Examples with similar confidence.
 
     Attributes:
-        confidence: their mean.
-        right: how many of them were answered rightly.
-        examples: how many there are.
-        low, high: the exact 95 % interval of the share of right answers.
+        confidence: mean confidence.
+        right: number of correct answers.
+        examples: number of examples.
+        low, high: exact 95 % interval of the accuracy.
     """
 
     confidence: float
@@ -37,26 +37,27 @@ class Bin:
 
     @property
     def accuracy(self) -> float:
-        """The share of right answers."""
+        """Share of correct answers."""
         return self.right / self.examples
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far confidence and accuracy are apart, over answers of one deployment.
+    """Distance between confidence and accuracy, over the answers of one deployment.
 
     Attributes:
-        bins: of equal numbers of examples, by growing confidence.
-        error: expected calibration error (ECE): the mean over bins of the distance between the two, weighted by
-            examples. Chance adds to it, the more the fewer examples there are.
-        low, high: its 95 % interval over examples, by the bootstrap, turned about the estimate (Davison & Hinkley 1997,
-            section 5.2) so that what chance adds is taken off; from 0 on where the error is no more than ``chance``.
-            Simulated coverage: 87 to 96 % for 100 to 1000 examples of networks that are off by 0, 7 and 23 points.
-        chance: the error that a perfectly calibrated network of the same confidences stays below in 95 of 100 such
-            samples (Bröcker & Smith 2007, "Increasing the reliability of reliability diagrams"): less shows nothing.
-        brier: the mean squared distance of the confidence from 1 for right and 0 for wrong answers.
+        bins: bins with equal numbers of examples, by increasing confidence.
+        error: expected calibration error (ECE): the mean over bins of |confidence - accuracy|, weighted by examples.
+            Chance inflates it, the more so with fewer examples.
+        low, high: basic bootstrap 95 % interval of the error over examples (Davison & Hinkley 1997, section 5.2),
+            reflected about the estimate, which removes the inflation by chance. ``low`` is 0 where the error is at
+            most ``chance``. Simulated coverage: 87 to 96 % for 100 to 1000 examples of networks that are off by 0, 7
+            and 23 points.
+        chance: 95 % quantile of the error of a perfectly calibrated network with the same confidences (Bröcker &
+            Smith 2007, "Increasing the reliability of reliability diagrams"). A lower error shows nothing.
+        brier: mean squared distance of the confidence from 1 for correct and 0 for wrong answers.
         confidence, accuracy: their means.
-        examples: how many.
+        examples: number of examples.
     """
 
     bins: list[Bin]
@@ -71,36 +72,38 @@ class Calibration:
 
 
 def calibration_of(records: Records, claim: Claim, source: str) -> Calibration | None:
-    """The calibration of a deployment under one claim; None where the records keep no or too few confidences."""
+    """The calibration of a deployment under one claim; None if the records hold no confidences or too few."""
     examples = [records.examples[claim.id][i] for i in sorted(records.examples.get(claim.id, {}))]
     if len(examples) < FEWEST or any(source not in line.confidences for line in examples):
         return None
     answers = records.answers(claim, source)  # (G, B)
-    asked = np.array([line.example for line in examples]) % len(answers)
-    sure = np.array([line.confidences[source] for line in examples])
-    return calibration(sure, answers[asked, np.arange(len(examples))])
+    draw_of = np.array([line.example for line in examples]) % len(answers)  # the draw whose confidence was kept
+    confidences = np.array([line.confidences[source] for line in examples])
+    return calibration(confidences, answers[draw_of, np.arange(len(examples))])
 
 
 def calibration(confidences: Floats, right: Bits, *, bins: int = BINS, seed: int = 0) -> Calibration:
-    """Confidence against accuracy.
+    """Compare confidence with accuracy.
 
     Args:
-        confidences: of the answers, shape (B,), in [0, 1].
-        right: whether they were right, shape (B,).
-        bins: how many, of equal numbers of examples; fewer where less than forty would be in each.
-        seed: of the resampling.
+        confidences: confidence in each answer, shape (B,), in [0, 1].
+        right: whether each answer was correct, shape (B,).
+        bins: number of bins with equal numbers of examples; fewer if a bin would hold less than forty.
+        seed: seed of the resampling.
     """
-    number = max(1, min(bins, len(right) // EACH))
+    count = max(1, min(bins, len(right) // EACH))
     order = np.argsort(confidences, kind="stable")
-    sure, hit = confidences[order], right[order]
-    starts = np.arange(number, dtype=np.int64) * len(right) // number
-    error = float(_errors((hit - sure)[None], starts)[0])
-    again = _resampled_errors(hit - sure, starts, seed)
-    luck = np.random.default_rng(seed).random((SAMPLES, len(right))) < sure
-    limit = float(np.quantile(_errors(luck - sure, starts), 0.95))
-    low, high = 2 * error - np.quantile(again, [0.975, 0.025])
+    confidence, correct = confidences[order], right[order]
+    starts = np.arange(count, dtype=np.int64) * len(right) // count
+    error = float(_errors((correct - confidence)[None], starts)[0])
+    resampled = _resampled_errors(correct - confidence, starts, seed)
+    simulated = np.random.default_rng(seed).random((SAMPLES, len(right))) < confidence
+    limit = float(np.quantile(_errors(simulated - confidence, starts), 0.95))
+    low, high = 2 * error - np.quantile(resampled, [0.975, 0.025])
     return Calibration(
-        bins=[_bin(*part) for part in zip(np.split(sure, starts[1:]), np.split(hit, starts[1:]), strict=True)],
+        bins=[
+            _bin(*part) for part in zip(np.split(confidence, starts[1:]), np.split(correct, starts[1:]), strict=True)
+        ],
         error=error,
         low=0.0 if error <= limit else min(max(float(low), 0.0), error),
         high=min(max(float(high), error), 1.0),
@@ -113,13 +116,13 @@ def calibration(confidences: Floats, right: Bits, *, bins: int = BINS, seed: int
 
 
 def _errors(gaps: Floats, starts: NDArray[np.int64]) -> Floats:
-    """The calibration error of each of R samples: right less confidence, sorted by confidence, (R, B) to (R,)."""
+    """Calibration error of each of R samples from ``correct - confidence`` sorted by confidence: (R, B) to (R,)."""
     errors: Floats = np.abs(np.add.reduceat(gaps, starts, axis=1)).sum(1) / gaps.shape[1]
     return errors
 
 
 def _resampled_errors(gaps: Floats, starts: NDArray[np.int64], seed: int) -> Floats:
-    """The calibration errors of resampled examples, the bins staying where they were: (B,) to (R,)."""
+    """Calibration errors of resampled examples with the bins kept fixed: (B,) to (R,)."""
     in_bin = np.zeros((len(gaps), len(starts)))  # (B, bins)
     in_bin[np.arange(len(gaps)), np.searchsorted(starts, np.arange(len(gaps)), side="right") - 1] = gaps
     blocks = [np.abs(counts.astype(np.float64) @ in_bin).sum(1) for (counts,) in resamples((len(gaps),), seed)]

@@ -1,10 +1,10 @@
-"""Files of records that older versions wrote, brought to the present format with the same numbers.
+"""Convert files of records of older versions to the current format; the numbers stay the same.
 
     python -m variate.records.convert runs/a/records.jsonl docs/results/paper/records.jsonl.gz
 
-A file is replaced by its conversion once that is whole. Format 1 did not write all that decides an answer: what cannot
-be known is ``unknown``, so the answers are shown as before and no new measurement takes them for its own. Format 1 told
-twins and networks of several seeds by their names alone; they are told here for the last time.
+The converted file replaces the original once it is complete. Format 1 did not store everything that determines an
+answer. What cannot be known becomes ``unknown``: the answers are shown as before, and no new measurement reuses them.
+Format 1 identified twins and seeds of a network by their names alone; the names are parsed here for the last time.
 """
 
 from __future__ import annotations
@@ -26,43 +26,43 @@ from variate.options import parse
 from variate.records.file import HEADER, Records
 from variate.records.schema import READ, UNKNOWN, Claim, Part
 
-TWINS = ("mean network", "one frozen draw")  # how studies named the twins of a random network
+TWINS = ("mean network", "one frozen draw")  # the names that studies gave to the twins of a random network
 Line = dict[str, Any]
 
 
 def convert(path: Path) -> int:
-    """Bring a file of format 1 to the present format.
+    """Convert a file of format 1 to the current format.
 
     Returns:
-        How many lines it has; 0 if it has the present format already, and is left as it is.
+        Number of lines; 0 if the file already has the current format and was left unchanged.
 
     Raises:
-        RecordError: for a file that is neither.
+        RecordError: if the file has neither format.
     """
-    packed = path.suffix == ".gz"
+    compressed = path.suffix == ".gz"
     try:
-        data = gzip.decompress(path.read_bytes()) if packed else path.read_bytes()
+        data = gzip.decompress(path.read_bytes()) if compressed else path.read_bytes()
     except (OSError, EOFError) as error:
         raise RecordError(f"cannot read records from {path}: {error}") from error
     if data.startswith(HEADER):
         return 0
     raw = data[: data.rfind(b"\n") + 1].splitlines()
     try:
-        lines = _First(raw).converted()
+        lines = _FirstFormat(raw).converted()
         written = HEADER + b"".join(READ.validate_python(line).model_dump_json().encode() + b"\n" for line in lines)
     except (ValueError, KeyError, TypeError, ValidationError) as error:
-        raise RecordError(f"{path} is no file of records of format 1", findings=[str(error)]) from error
-    fresh = path.with_name(f"{path.stem}.new{path.suffix}")
-    fresh.write_bytes(gzip.compress(written, 9, mtime=0) if packed else written)
+        raise RecordError(f"{path} is not a file of records of format 1", findings=[str(error)]) from error
+    temporary = path.with_name(f"{path.stem}.new{path.suffix}")
+    temporary.write_bytes(gzip.compress(written, 9, mtime=0) if compressed else written)
     answers = {(old["claim"], old["example"]) for old in map(json.loads, raw) if old["kind"] == "example"}
-    if sum(map(len, Records(fresh).examples.values())) != len(answers):
-        fresh.unlink()
-        raise RecordError(f"two claims of {path} cannot be told apart once they are converted; it is left as it is")
-    os.replace(fresh, path)
+    if sum(map(len, Records(temporary).examples.values())) != len(answers):
+        temporary.unlink()
+        raise RecordError(f"two claims of {path} become identical when converted; the file is unchanged")
+    os.replace(temporary, path)
     return len(raw)
 
 
-class _First:
+class _FirstFormat:
     """The lines of a file of format 1."""
 
     def __init__(self, raw: Sequence[bytes]) -> None:
@@ -75,9 +75,9 @@ class _First:
         names: dict[str, set[str]] = {}
         for line in claims:
             names.setdefault(line["fingerprint"], set()).add(line["network"])
-        self.shared = {fingerprint for fingerprint, found in names.items() if len(found) > 1}
+        self.shared = {fingerprint for fingerprint, networks in names.items() if len(networks) > 1}
         self.seeds = {(line["fingerprint"], line["inputs"]): line["seed"] for line in claims}
-        ids = [hashlib.blake2b(line, digest_size=8).hexdigest() for line in raw]  # a claim's id was that of its line
+        ids = [hashlib.blake2b(line, digest_size=8).hexdigest() for line in raw]  # a claim's id hashed its line
         self.ids = {
             old: Claim.model_validate(self._claim(line)).id
             for old, line in zip(ids, self.lines, strict=True)
@@ -85,7 +85,7 @@ class _First:
         }
 
     def converted(self) -> list[Line]:
-        """The same lines in the present format, in order."""
+        """The same lines in the current format, in the same order."""
         kinds = {
             "claim": self._claim, "network": self._network, "gradient": self._gradient,
             "convergence": self._convergence, "example": self._of_claim, "timing": self._of_claim,
@@ -99,7 +99,7 @@ class _First:
     def _claim(self, line: Line) -> Line:
         part = line.get("part", "table")
         if part not in get_args(Part):
-            raise ValueError(f"the part {part!r} of {line['network']} is none of {', '.join(get_args(Part))}")
+            raise ValueError(f"the part {part!r} of {line['network']} is not one of {', '.join(get_args(Part))}")
         owner = self._owner(line["network"]) if part == "twins" else None
         drawn = "nothing" if line["verdict_draws"] == 1 else UNKNOWN
         return {
@@ -111,7 +111,7 @@ class _First:
         }
 
     def _judged(self, line: Line, *, drawn: str = UNKNOWN) -> Line:
-        """What is known of the network and the inputs of a line."""
+        """The known facts about the network and the inputs of a line."""
         return {
             "fingerprint": self._fingerprint(line["network"], line["fingerprint"]),
             "modality": self._modality(line["network"]),
@@ -134,44 +134,44 @@ class _First:
         return {**line, "claim": self.ids[line["claim"]]}
 
     def _fingerprint(self, network: str, fingerprint: str) -> str:
-        """With the name where several names share it: the fingerprints of format 1 saw tensors alone."""
+        """The fingerprint, made unique by the name where several names share it: format 1 hashed tensors alone."""
         if fingerprint not in self.shared:
             return fingerprint
         return f"{fingerprint}-{hashlib.blake2b(network.encode(), digest_size=4).hexdigest()}"
 
     def _owner(self, network: str) -> str | None:
-        """The random network that a twin was made of."""
+        """The random network that a twin was made from; None if this is not a twin."""
         return next((name for name in self.random for twin in TWINS if network == f"{name}, {twin}"), None)
 
     def _group(self, network: str) -> str | None:
-        """The name that a network, or a twin of it, shares with those of other seeds."""
+        """The name that a network (or its twin) shares with the same network of other seeds."""
         for name, line in self.described.items():
-            ending = f", seed {line['seed']}"
-            if name.endswith(ending) and (network == name or network.startswith(f"{name}, ")):
-                shared: str = name.removesuffix(ending) + network.removeprefix(name)
+            suffix = f", seed {line['seed']}"
+            if name.endswith(suffix) and (network == name or network.startswith(f"{name}, ")):
+                shared: str = name.removesuffix(suffix) + network.removeprefix(name)
                 return shared
         return None
 
     def _modality(self, network: str) -> str:
-        """What the data of a network are, where its data set is one of Variate's."""
+        """The modality of a network's data set, if Variate knows the data set."""
         owner = self._owner(network) or network
         described: Mapping[str, Any] = self.described.get(owner, {})
         only = next(iter(self.data)) if len(self.data) == 1 else ""
         data = described.get("training", {}).get("data", only)
-        known = registry.entries("datasets").get(parse(data, "a data set")[0] if data else "")
-        return UNKNOWN if known is None else str(known.facts["modality"])
+        entry = registry.entries("datasets").get(parse(data, "a data set")[0] if data else "")
+        return UNKNOWN if entry is None else str(entry.facts["modality"])
 
 
-def main(words: Sequence[str]) -> int:
-    """Convert the files that are named. Returns the exit status."""
-    for word in words:
+def main(paths: Sequence[str]) -> int:
+    """Convert the given files. Returns the exit status."""
+    for path in paths:
         try:
-            count = convert(Path(word))
+            count = convert(Path(path))
         except VariateError as error:
             sys.stderr.write(f"{error}\n")
             return 1
-        sys.stdout.write(f"{word}: {f'{count:,} lines' if count else 'has the present format'}\n")
-    return 0 if words else 2
+        sys.stdout.write(f"{path}: {f'{count:,} lines' if count else 'already in the current format'}\n")
+    return 0 if paths else 2
 
 
 if __name__ == "__main__":

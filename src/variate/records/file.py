@@ -1,7 +1,7 @@
-"""Records: one line of JSON per example and claim, and the few facts that a report needs beside them.
+"""Records: one line of JSON per example and claim, and the few other facts that a report needs.
 
-The first line says which version of the lines it is. Lines are only ever appended; a last line cut short by a crash is
-passed over, and taken away when the file is written to again.
+The first line holds the version of the format. Lines are only appended. A last line that a crash left incomplete is
+ignored when reading, and removed before the next write.
 """
 
 from __future__ import annotations
@@ -36,32 +36,32 @@ from variate.records.schema import (
 from variate.statistics.rates import Bits
 
 T = TypeVar("T")
-RECORDS = "records.jsonl"  # its name in a folder
+RECORDS = "records.jsonl"  # the file's name in a run folder
 HEADER = Header(version=FORMAT).model_dump_json().encode() + b"\n"
 
 
 class Records:
-    """A file of records, opened for reading and appending; without a path they are kept in memory only.
+    """A file of records, opened for reading and appending; without a path, records are kept in memory only.
 
     Args:
-        path: the file; one that ends in ``.gz`` is only read.
-        shard: the number of one of several processes that write at once: it reads the file, and appends to one of its
-            own beside it, which ``variate.evaluation.processes.merge`` brings together.
+        path: the file; a file that ends in ``.gz`` is read-only.
+        shard: number of this process where several write at once. Each reads the file and appends to its own shard
+            beside it; ``variate.evaluation.processes.merge`` merges the shards.
 
     Attributes:
-        runs, networks, scales, claims, examples, timings, pictures, gradients, convergences: what the file says so
-            far. ``claims`` by (name of the network, id), ``examples`` by the claim's id and their number, ``timings``
-            by the claim's id and the first example, ``gradients`` by (id, example).
+        runs, networks, scales, claims, examples, timings, pictures, gradients, convergences: the records so far.
+            ``claims`` by (network name, id), ``examples`` by claim id and example number, ``timings`` by claim id and
+            first example, ``gradients`` by (id, example).
 
     Raises:
-        RecordError: for a file that cannot be read, or of another version.
+        RecordError: if the file cannot be read or has another version.
     """
 
     def __init__(self, path: str | Path | None = None, *, shard: int | None = None) -> None:
-        whole = Path(path) if path is not None else None
-        self.path = whole if whole is None or shard is None else shard_of(whole, shard)
-        self._mended = False
-        self._scaled: dict[tuple[str, str], int] = {}  # where a parameter's scale stands
+        main = Path(path) if path is not None else None
+        self.path = main if main is None or shard is None else shard_of(main, shard)
+        self._repaired = False
+        self._scaled: dict[tuple[str, str], int] = {}  # index of each parameter's scale in ``scales``
         self._pictured: set[tuple[str, int]] = set()
         self._derived: dict[Hashable, Any] = {}
         self.runs: list[RunLine] = []
@@ -73,44 +73,44 @@ class Records:
         self.pictures: list[Picture] = []
         self.gradients: dict[tuple[str, int], Gradient] = {}
         self.convergences: list[Convergence] = []
-        for file in dict.fromkeys((whole, self.path)):
+        for file in dict.fromkeys((main, self.path)):
             if file is not None and file.exists():
-                with _nothing_collected():
+                with _garbage_collection_off():
                     header, *lines = _lines(file) or [b""]
                     _check_version(header, file)
                     for number, line in enumerate(lines, 2):
                         self._keep(_parse(line, file, number))
 
     def add(self, records: Collection[Record]) -> None:
-        """Append records, all or none: what is already in the file is not written twice.
+        """Append records, all or none; records that the file already holds are not written again.
 
-        They are there already when they are added: nothing is computed while the file is open.
+        Takes a collection, not an iterator, so that nothing is computed while the file is open.
 
         Raises:
-            RecordError: where they cannot be written; what the file held is intact.
+            RecordError: if the records cannot be written; the file is left intact.
             TypeError: for an iterator.
         """
         if not isinstance(records, Collection):
-            raise TypeError(f"records are added once they are made, and a {type(records).__name__} makes them")
-        fresh = [record for record in records if not self._known(record)]
-        if self.path is not None and fresh:
-            self._append(self.path, "".join(record.model_dump_json() + "\n" for record in fresh).encode())
-        for record in fresh:
+            raise TypeError(f"records must be a collection such as a list, not a {type(records).__name__}")
+        new = [record for record in records if not self._contains(record)]
+        if self.path is not None and new:
+            self._append(self.path, "".join(record.model_dump_json() + "\n" for record in new).encode())
+        for record in new:
             self._keep(record)
 
     def answers(self, claim: Claim, source: str) -> Bits:
-        """The matrix of right answers of a claim, shape (draws or groups, examples)."""
+        """Whether each answer of a claim is correct, shape (draws or groups, examples)."""
         examples = self.examples[claim.id]
         return unpack_all([examples[i].answers[source] for i in sorted(examples)])
 
     def once(self, name: Hashable, make: Callable[[], T]) -> T:
-        """What ``make`` computes of the records as they are: computed at the first call, and again once they grow."""
+        """Return ``make()``, cached under ``name`` until records are added."""
         if name not in self._derived:
             self._derived[name] = make()
         derived: T = self._derived[name]
         return derived
 
-    def _known(self, record: Record) -> bool:
+    def _contains(self, record: Record) -> bool:
         match record:
             case Example():
                 return record.example in self.examples.get(record.claim, {})
@@ -121,8 +121,8 @@ class Records:
             case NetworkLine():
                 return self.networks.get(record.network) == record
             case Scale():
-                place = self._scaled.get((record.network, record.parameter))
-                return place is not None and self.scales[place] == record
+                index = self._scaled.get((record.network, record.parameter))
+                return index is not None and self.scales[index] == record
             case Picture():
                 return (record.claim, record.example) in self._pictured
             case Gradient():
@@ -144,8 +144,8 @@ class Records:
             case NetworkLine():
                 self.networks[record.network] = record
             case Scale():
-                place = self._scaled.setdefault((record.network, record.parameter), len(self.scales))
-                self.scales[place : place + 1] = [record]
+                index = self._scaled.setdefault((record.network, record.parameter), len(self.scales))
+                self.scales[index : index + 1] = [record]
             case Picture():
                 self._pictured.add((record.claim, record.example))
                 self.pictures.append(record)
@@ -157,14 +157,14 @@ class Records:
                 self.runs.append(record)
 
     def _append(self, path: Path, data: bytes) -> None:
-        """Write at the end of the file; what a full disk cut short is taken back, so the file stays whole."""
+        """Append to the file; a write that fails midway (full disk) is undone, so the file stays intact."""
         if path.suffix == ".gz":
-            raise RecordError(f"{path} is compressed and can only be read", todo="write to a .jsonl file")
+            raise RecordError(f"{path} is compressed and read-only", todo="write to a .jsonl file")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if not self._mended:
+            if not self._repaired:
                 _cut_incomplete_line(path)
-                self._mended = True
+                self._repaired = True
             with path.open("ab", buffering=0) as file:
                 start = file.tell()
                 try:
@@ -175,13 +175,13 @@ class Records:
         except OSError as error:
             raise RecordError(
                 f"cannot write records to {path}: {error.strerror or error}",
-                findings=[f"the {sum(map(len, self.examples.values()))} example records so far are intact"],
-                todo="make room or choose another folder, then run the same command again: it goes on from there",
+                findings=[f"the {sum(map(len, self.examples.values()))} example records written so far are intact"],
+                todo="free some space or choose another folder, then run the same command again to continue",
             ) from error
 
 
 def shard_of(path: Path, number: int) -> Path:
-    """Where one of several processes writes what will be part of ``path``."""
+    """Path of the shard that process ``number`` writes; shards are merged into ``path``."""
     return path.with_name(f"{path.stem}.{number}{path.suffix}")
 
 
@@ -191,24 +191,26 @@ def pack(bits: Bits) -> str:
 
 
 def unpack(text: str) -> Bits:
-    """The bits of ``pack``."""
+    """Inverse of ``pack``."""
     count, _, digits = text.partition(":")
     return np.unpackbits(np.frombuffer(bytes.fromhex(digits), np.uint8), count=int(count)).astype(np.bool_)
 
 
 def unpack_all(texts: Sequence[str]) -> Bits:
-    """The bits of several examples, shape (draws or groups, examples). Raises ``RecordError`` if lengths differ."""
+    """Unpack several examples, shape (draws or groups, examples). Raises ``RecordError`` if lengths differ."""
     head = texts[0].partition(":")[0] + ":"
     if not all(text.startswith(head) for text in texts):
         counts = sorted({text.partition(":")[0] for text in texts})
-        raise RecordError(f"one claim's examples were answered {' and '.join(counts)} times", expected="as often each")
+        raise RecordError(
+            f"examples of one claim have {' and '.join(counts)} answers", expected="the same number of answers each"
+        )
     packed = bytes.fromhex("".join(text[len(head) :] for text in texts))
     rows = np.frombuffer(packed, np.uint8).reshape(len(texts), -1)
     return np.ascontiguousarray(np.unpackbits(rows, axis=1, count=int(head[:-1])).T.astype(np.bool_))
 
 
 def _lines(path: Path) -> list[bytes]:
-    """The complete lines of a file: an incomplete last one is another process's, or what a crash left."""
+    """The complete lines of a file; an incomplete last line is still being written, or left by a crash."""
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError) as error:
@@ -217,7 +219,7 @@ def _lines(path: Path) -> list[bytes]:
 
 
 def _check_version(line: bytes, file: Path) -> None:
-    """Whether a file's first line is the header of this version. Raises ``RecordError``."""
+    """Raise ``RecordError`` unless a file's first line is the header of this version."""
     if not line:  # nothing was written yet
         return
     try:
@@ -226,16 +228,17 @@ def _check_version(line: bytes, file: Path) -> None:
         version = 1 if b'"kind"' in line else None  # the first version had no header
     if version is None:
         raise RecordError(
-            f"{file} holds no records of Variate", todo="give a records.jsonl that `variate attack` or a study wrote"
+            f"{file} is not a file of Variate records",
+            todo="pass a records.jsonl that `variate attack` or a study wrote",
         )
     if version < FORMAT:
         raise RecordError(
-            f"{file} was written by an older Variate: format {version}, and this one reads format {FORMAT}",
+            f"{file} was written by an older Variate: it has format {version}, this version reads format {FORMAT}",
             todo=f"python -m variate.records.convert {file}  (the numbers stay the same)",
         )
     if version > FORMAT:
         raise RecordError(
-            f"{file} was written by a newer Variate: format {version}, and this one reads format {FORMAT}",
+            f"{file} was written by a newer Variate: it has format {version}, this version reads format {FORMAT}",
             todo="pip install --upgrade variate",
         )
 
@@ -248,13 +251,13 @@ def _parse(line: bytes, file: Path, number: int) -> Record:
         raise RecordError(
             f"line {number} of {file} is not a record of this version of Variate",
             findings=[f"{'.'.join(map(str, first['loc'])) or 'line'}: {first['msg']}"],
-            todo="give a records.jsonl that `variate attack` or `variate study` wrote",
+            todo="pass a records.jsonl that `variate attack` or `variate study` wrote",
         ) from error
 
 
 @contextmanager
-def _nothing_collected() -> Iterator[None]:
-    """Without Python's search for cycles, which takes most of the time where many objects are made and all are kept."""
+def _garbage_collection_off() -> Iterator[None]:
+    """Pause the search for cycles, which dominates the time when many objects are made and all are kept."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -265,7 +268,7 @@ def _nothing_collected() -> Iterator[None]:
 
 
 def _cut_incomplete_line(path: Path) -> None:
-    """Take away what a crash left of a last line, before anything is written behind it."""
+    """Remove a last line that a crash left incomplete, before anything is appended."""
     if path.exists():
         data = path.read_bytes()
         if not data.endswith(b"\n"):

@@ -1,8 +1,8 @@
-"""Which answers of a file are shown together: of each network the newest, and what else the file holds of it.
+"""Select the answers of a file that are shown together: the newest of each network; ``notes`` list the others.
 
-A file may hold several networks under one name, and several sets of examples of one network: more examples asked for
-later, other columns that may be changed. They answer different questions, so a report mixes none of them. Everything
-that is shown of a file of records reads ``shown``, and says ``notes``.
+A file may hold several networks under one name, and several sets of examples of one network, for instance after an
+evaluation with more examples or with other columns that may change. They answer different questions, so a report never
+mixes them. Everything that presents records reads ``shown`` and prints ``notes``.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from variate.records.file import Records
 from variate.records.schema import UNKNOWN, Claim
 from variate.statistics.rates import Deployment
 
-HIDDEN = ("source", "sources", "attacks")  # options that a heading has no room for
+HIDDEN = ("source", "sources", "attacks")  # options too long for a heading
 
 
 @dataclass(frozen=True)
 class _Grouping:
-    """The claims of a file in the order in which they were written, and which deployments of each are shown."""
+    """The claims of a file in the order they were written, and the deployments of each that are shown."""
 
     shown: dict[tuple[str, str], list[str]]
     claims: list[Claim]
@@ -27,14 +27,14 @@ class _Grouping:
 
 
 def shown(records: Records, *parts: str) -> list[Claim]:
-    """The claims that are shown, of some parts or of all, in the order in which they were written.
+    """The claims to show, in the order they were written, from the given parts of a report (default: all).
 
-    Of each name the network that was judged last; of it, in each part of a report, the inputs that were judged last
-    (and what may be changed of them); and of several claims about one attack in one setting, such as those of several
-    seeds, the last that holds a deployment. A claim without any answers is not shown.
+    For each name, only the network evaluated last is shown. For that network and each part of a report, only the
+    inputs (and allowed changes) evaluated last are shown. Where several claims have the same attack and setting, for
+    instance with several seeds, the last claim with a deployment provides it. Claims without answers are not shown.
     """
-    every = _grouping(records).claims
-    return [claim for claim in every if not parts or claim.part in parts]
+    claims = _grouping(records).claims
+    return [claim for claim in claims if not parts or claim.part in parts]
 
 
 def deployments_of(records: Records, claim: Claim) -> list[str]:
@@ -43,17 +43,17 @@ def deployments_of(records: Records, claim: Claim) -> list[str]:
 
 
 def fingerprint_of(records: Records, network: str) -> str | None:
-    """The fingerprint of the network that is shown under a name; None where nothing is."""
+    """The fingerprint of the network that is shown under a name; None if none is."""
     return next((claim.fingerprint for claim in shown(records) if claim.network == network), None)
 
 
 def setting_words(claim: Claim) -> str:
-    """The options that were given to an attack, as in ``40 steps``."""
+    """The options of an attack that differ from its defaults, as in ``40 steps``."""
     return ", ".join(f"{value} {name}" for name, value in claim.options.items() if name not in HIDDEN)
 
 
 def notes(records: Records) -> list[str]:
-    """What the file holds and a report does not show, a sentence for each network; what is shown is said beside it."""
+    """One sentence per network on what the file holds and a report does not show."""
     return records.once("notes", lambda: list(_notes(records)))
 
 
@@ -66,9 +66,9 @@ def _grouped(records: Records) -> _Grouping:
     network = {claim.network: claim.fingerprint for claim in answered}
     ours = [claim for claim in answered if network[claim.network] == claim.fingerprint]
     subject = {(claim.network, claim.part): claim.subject for claim in ours}
-    same = [claim for claim in ours if subject[claim.network, claim.part] == claim.subject]
-    last = {_answers(claim, way): claim.key for claim in same for way in claim.deployments}
-    kept = {c.key: [way for way in c.deployments if last[_answers(c, way)] == c.key] for c in same}
+    current = [claim for claim in ours if subject[claim.network, claim.part] == claim.subject]
+    last = {_setting(claim, deployment): claim.key for claim in current for deployment in claim.deployments}
+    kept = {c.key: [name for name in c.deployments if last[_setting(c, name)] == c.key] for c in current}
     return _Grouping(
         kept,
         [claim for claim in answered if kept.get(claim.key)],
@@ -76,10 +76,10 @@ def _grouped(records: Records) -> _Grouping:
     )
 
 
-def _answers(claim: Claim, deployment: str) -> Hashable:
-    """What a rate stands for in a report, and which answers it comes from: only one claim of a kind can be shown.
+def _setting(claim: Claim, deployment: str) -> Hashable:
+    """A rate's place in a report and the answers it is computed from; only one claim with a given setting is shown.
 
-    One question and several are answered by the same draws, and a deterministic network has but one kind of answers.
+    ``single`` and ``survive-N`` use the same draws, and a deterministic network has only one kind of answers.
     """
     source = "any" if claim.verdict_draws == 1 else Deployment.parse(deployment).source
     return (claim.network, claim.part, claim.attack, setting_words(claim), claim.budget, claim.draws, source)
@@ -91,27 +91,27 @@ def _notes(records: Records) -> Iterator[str]:
         others.setdefault(claim.network, []).append(claim)
     for network, claims in others.items():
         ours = [claim for claim in shown(records) if claim.network == network]
-        held = list(dict.fromkeys(_described(records, claim, ours) for claim in claims))
-        newest = list(dict.fromkeys(_set_of(records, claim) for claim in ours))
+        hidden = list(dict.fromkeys(_why_hidden(records, claim, ours) for claim in claims))
+        newest = list(dict.fromkeys(_example_set(records, claim) for claim in ours))
         yield (
-            f"{network}: shown are the newest answers ({'; '.join(newest)}). The records also hold {'; '.join(held)}: "
-            "not shown."
+            f"{network}: only the newest answers are shown ({'; '.join(newest)}). Also in the records, but not shown: "
+            f"{'; '.join(hidden)}."
         )
 
 
-def _described(records: Records, claim: Claim, ours: list[Claim]) -> str:
-    """What a claim that is not shown is of."""
+def _why_hidden(records: Records, claim: Claim, ours: list[Claim]) -> str:
+    """How a claim that is not shown differs from those that are."""
     if claim.fingerprint != ours[0].fingerprint:
-        return f"another network of this name, {claim.fingerprint} ({_set_of(records, claim)})"
+        return f"another network of this name, {claim.fingerprint} ({_example_set(records, claim)})"
     if all(claim.subject != other.subject for other in ours if other.part == claim.part):
-        return _set_of(records, claim)
-    hidden = [way for way in claim.deployments if way not in deployments_of(records, claim)]
+        return _example_set(records, claim)
+    hidden = [name for name in claim.deployments if name not in deployments_of(records, claim)]
     words = f"{', '.join(hidden)} under {claim.attack}{f' at {claim.budget}' if claim.budget else ''}"
     return f"earlier answers to {words} (seed {claim.seed}, {claim.verdict_draws} verdict draws{_when(claim)})"
 
 
-def _set_of(records: Records, claim: Claim) -> str:
-    """The examples of a claim in words."""
+def _example_set(records: Records, claim: Claim) -> str:
+    """The examples of a claim, in words."""
     changed = "" if claim.allowed == UNKNOWN else f", {claim.modality} {claim.allowed[:8]}"
     count = len(records.examples[claim.id])
     return f"{claim.part}: {count} examples, inputs {claim.inputs[:8]}{changed}{_when(claim)}"

@@ -1,4 +1,4 @@
-"""Rows of rates computed from records alone: what ``evaluate`` returns and what reports show."""
+"""Rows of rates, computed from records alone: ``evaluate`` returns them and reports show them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from variate.records.file import Records
 from variate.records.schema import Claim
 from variate.statistics.rates import Deployment, rate_of
 
-CLEAN = "clean"  # the attack that does nothing
+CLEAN = "clean"  # the name of no attack
 
 
 def label_of(attack: str, source: str | None) -> str:
-    """What the examples of a suite call an attack that may be run from several networks."""
+    """Label of an attack in a suite: the same attack may run from several source networks."""
     return f"{attack} from {source}" if source else attack
 
 
 @dataclass(frozen=True)
 class RateRow:
-    """One rate: how often a network is right under an attack when deployed in one way, with its interval in [0, 1].
+    """The accuracy of a network under one attack and one deployment, with its interval, in [0, 1].
 
-    ``budget`` is None and ``draws`` 0 for clean inputs; ``draws`` is what each query of the attack averaged over.
+    ``draws`` is the number of draws that each query of the attack averages over. For clean inputs, ``budget`` is None
+    and ``draws`` is 0.
     """
 
     network: str
@@ -51,11 +52,11 @@ class OverSeeds:
     """A rate over networks that differ in their seed alone, in [0, 1].
 
     Attributes:
-        rate: the mean of the networks' rates.
-        std: their standard deviation (of a sample: n - 1).
-        interval: the t interval of the mean, n - 1 degrees of freedom, cut to [0, 1]. It speaks of further trainings
-            judged on the same examples, not of other examples. None where all are alike, which says nothing.
-        seeds: n.
+        rate: mean of the networks' rates.
+        std: their sample standard deviation (n - 1).
+        interval: t interval of the mean with n - 1 degrees of freedom, clipped to [0, 1]. It covers further training
+            runs evaluated on the same examples, not other examples. None if all rates are equal.
+        seeds: number of networks n.
     """
 
     rate: float
@@ -72,7 +73,7 @@ class OverSeeds:
 
 @dataclass(frozen=True)
 class Result:
-    """The rates of an evaluation, one row per attack and deployment; ``records`` holds every single answer."""
+    """The rates of an evaluation, one row per attack and deployment; ``records`` holds every answer."""
 
     rows: list[RateRow]
     records: Records
@@ -83,7 +84,7 @@ class Result:
         return [asdict(row) for row in self.rows]
 
     def __str__(self) -> str:
-        head = ("attack", "budget", "attack draws", "deployment", "right % [95 % interval]")
+        head = ("attack", "budget", "attack draws", "deployment", "correct % [95 % interval]")
         cells = [head] + [
             (row.attack, row.budget or "-", str(row.draws or "-"), row.deployment, row.percent) for row in self.rows
         ]
@@ -93,7 +94,7 @@ class Result:
 
 
 def result_of(records: Records, claims: Sequence[Claim]) -> Result:
-    """The rows of claims, from their records alone; a claim without a single example yet has no row."""
+    """The rows of claims, computed from their records; a claim without examples has no row."""
     rows = [row for claim in claims if records.examples.get(claim.id) for row in rows_of(records, claim)]
     return Result(rows, records, claims)
 
@@ -102,8 +103,8 @@ def over_seeds(rates: Sequence[float], *, level: float = 0.95) -> OverSeeds:
     """Mean and spread of the rates of networks that differ in their seed alone.
 
     Args:
-        rates: of two networks or more, in [0, 1].
-        level: confidence of the interval.
+        rates: rates of two or more networks, in [0, 1].
+        level: confidence level of the interval.
     """
     values = np.asarray(rates, dtype=np.float64)
     mean, std = float(values.mean()), float(values.std(ddof=1))

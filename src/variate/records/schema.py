@@ -1,11 +1,11 @@
-"""The lines of a file of records: what was done, to what, and what came out.
+"""The lines of a file of records: what was measured, on what, and the outcome.
 
-A *claim* says what was done (network, inputs, attack, budget, draws, seed); an *example* record says how one input
-fared under it, draw by draw, so every rate and interval can be computed again from the file alone.
+A *claim* describes a measurement (network, inputs, attack, budget, draws, seed). An *example* holds the outcome for one
+input, draw by draw, so every rate and interval can be recomputed from the file alone.
 
-What two lines speak of is the same if their ``id`` is: a hash of everything that can change an answer, and of nothing
-that is only shown. A fact that cannot be known, because an older version did not write it, is ``UNKNOWN``: such a line
-is read and shown, and no new measurement has its ``id``.
+Two lines with the same ``id`` describe the same measurement: the ``id`` is a hash of everything that can change an
+answer and nothing else. A fact that an older version did not store is ``UNKNOWN``: such a line is read and shown, and
+no new measurement gets its ``id``.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-FORMAT = 2  # of the lines below; the first line of a file says it
+FORMAT = 2  # version of the lines below, stored in the first line of a file
 UNKNOWN = "unknown"
 
-Curve = Literal["sizes", "draws", "steps", "queries"]  # what is varied
+Curve = Literal["sizes", "draws", "steps", "queries"]  # the setting that varies
 Part = Literal["table", "twins", "doubts", "unbounded", "layers", "test split", "validation split", Curve]
 Drawn = Literal["nothing", "keys", "generator", "keys and generator", "elsewhere", "unknown"]
 
@@ -37,7 +37,7 @@ class Header(_Line):
 
 
 class RunLine(_Line):
-    """How the records were made."""
+    """How the records were produced."""
 
     kind: Literal["run"] = "run"
     command: str
@@ -52,12 +52,12 @@ class RunLine(_Line):
 
 
 class NetworkLine(_Line):
-    """A network that was judged: how it was built and trained.
+    """How an evaluated network was built and trained.
 
     Attributes:
-        seed: of its training.
-        fingerprint: of the tensors alone, as its folder says; that of a claim sees modes and settings too.
-        group: the name that it shares with networks that differ in their seed alone.
+        seed: training seed.
+        fingerprint: hash of the tensors alone, as in its run folder; that of a claim includes modes and settings.
+        group: name shared by networks that differ in their seed alone.
     """
 
     kind: Literal["network"] = "network"
@@ -77,7 +77,7 @@ class NetworkLine(_Line):
 
 
 class Scale(_Line):
-    """The learned distribution of one parameter: sizes of its means and of its standard deviations."""
+    """The learned distribution of one parameter: statistics of its means and standard deviations."""
 
     kind: Literal["scale"] = "scale"
     network: str
@@ -90,23 +90,23 @@ class Scale(_Line):
 
 
 class Judged(_Line):
-    """What a measurement was made on.
+    """The subject of a measurement.
 
     Attributes:
-        network: the network's name, which is only shown.
-        fingerprint: of its tensors, modes, settings and distributions.
-        inputs: fingerprint of inputs and labels.
-        modality: what the inputs are, by name.
-        allowed: fingerprint of the modality with all it knows of a data set: what may be changed, into what.
-        task: what the outputs are.
-        drawn: where the network's randomness comes from: ``keys`` of its own, torch's global ``generator``, or
-            ``elsewhere``, where no draw can be repeated.
-        seed: of the search and of the verdict.
-        batch_size, memory: how the examples were split, where answers depend on what else is in the batch; else None.
-        date: when it was begun, which is only shown.
+        network: name of the network, for display only.
+        fingerprint: hash of its tensors, modes, settings and distributions.
+        inputs: hash of inputs and labels.
+        modality: name of the modality of the inputs.
+        allowed: hash of the modality with its data set's details: which parts of an input may change, and to what.
+        task: kind of output.
+        drawn: source of the network's randomness: its own ``keys``, torch's global ``generator``, or ``elsewhere``,
+            where draws cannot be reproduced.
+        seed: seed of the attack and of the verdict.
+        batch_size, memory: how the examples were split, if answers depend on the rest of the batch; else None.
+        date: when the measurement started, for display only.
     """
 
-    shown: ClassVar[frozenset[str]] = frozenset({"kind", "network", "date"})  # these say nothing of the answers
+    shown: ClassVar[frozenset[str]] = frozenset({"kind", "network", "date"})  # fields that do not affect the answers
 
     network: str
     fingerprint: str
@@ -126,29 +126,29 @@ class Judged(_Line):
         return self._hash()
 
     def _hash(self, more: object = None) -> str:
-        said = {name: value for name, value in self.model_dump().items() if name not in self.shown}
-        text = json.dumps([said, more], sort_keys=True, default=str)
+        hashed = {name: value for name, value in self.model_dump().items() if name not in self.shown}
+        text = json.dumps([hashed, more], sort_keys=True, default=str)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     @property
     def subject(self) -> tuple[str, ...]:
-        """The network, the inputs and what may be changed of them: what is shown together must share it."""
+        """The network, the inputs and the allowed changes: the same for everything that is shown together."""
         return (self.fingerprint, self.inputs, self.modality, self.allowed, self.task)
 
 
 class Claim(Judged):
-    """What was done to the examples: an attack (or none) on a network within a budget.
+    """One measurement: an attack (or none) on a network within a budget.
 
     Attributes:
-        options: what was asked of the attack otherwise than usual; shown, and not part of the ``id``.
-        settings: everything that the attack was told, usual or not; None where an older version did not write it, and
-            then ``options`` is in its place.
-        budget: None without attack.
-        draws: that every query of the attack averaged over; 0 without attack.
-        verdict_draws: fresh ones; 1 of a deterministic network.
-        part: of a report.
-        twin_of: the fingerprint of the random network whose mean or frozen draw this network is.
-        group: the name that networks share which differ in their training seed alone.
+        options: the attack's options that differ from its defaults; shown, and not part of the ``id``.
+        settings: all settings of the attack, defaults included; None if an older version did not store them, and then
+            ``options`` takes their place in the ``id``.
+        budget: perturbation budget; None without attack.
+        draws: number of draws that every query of the attack averages over; 0 without attack.
+        verdict_draws: number of fresh draws of the verdict; 1 for a deterministic network.
+        part: part of the report that shows it.
+        twin_of: fingerprint of the random network whose mean or frozen draw this network is.
+        group: name shared by networks that differ in their training seed alone.
     """
 
     shown: ClassVar[frozenset[str]] = Judged.shown | {"options", "settings", "twin_of", "group"}
@@ -172,23 +172,23 @@ class Claim(Judged):
 
     @property
     def key(self) -> tuple[str, str]:
-        """The place of the line in a file: one network may be shown under several names."""
+        """Key of the claim in a file; the name is part of it because one network may have several names."""
         return (self.network, self.id)
 
 
 class Example(_Line):
-    """One input under one claim: the answers of every draw as bits (1 is right), packed into hexadecimal.
+    """One input under one claim: the answers of every draw as bits (1 is correct), packed into hexadecimal.
 
     Attributes:
-        answers: by deployment; of an aimed attack, 1 is any answer but the target.
-        distance: of the adversarial input, in the budget's norm.
-        forwards, backwards: passes that the attack took.
-        points: inputs that it asked about; each is answered over several draws.
+        answers: bits by deployment; for a targeted attack, 1 is any answer but the target.
+        distance: distance of the adversarial input from the original, in the budget's norm.
+        forwards, backwards: number of forward and backward passes of the attack.
+        points: number of inputs that the attack queried; each query averages over several draws.
         rising: how far the attack's best loss still moved in its last steps, as a share of its range.
-        chosen: of a suite, the attack whose input was the worst.
-        shares: of a suite, the share of right answers that each attack left, over the draws of the search.
-        confidences: by deployment, the probability that the network gave the answer of number ``example`` modulo how
-            many there are, 4 digits; none of aimed attacks, nor in records of versions that did not keep it.
+        chosen: for a suite, the attack that found the worst input.
+        shares: for a suite, the accuracy left by each attack over the draws of its search.
+        confidences: by deployment, the probability of one answer, with 4 digits: the answer whose index is ``example``
+            modulo the number of answers. Empty for targeted attacks and in records of older versions.
     """
 
     kind: Literal["example"] = "example"
@@ -207,12 +207,12 @@ class Example(_Line):
 
 
 class Timing(_Line):
-    """How long one batch of a claim took, in seconds by the wall's clock: it depends on the machine and its load.
+    """Wall-clock time of one batch of a claim, which depends on the machine and its load.
 
     Attributes:
-        first: the number of its first example.
-        examples: how many.
-        attack, verdict: seconds of the search, and of judging what it found.
+        first: number of its first example.
+        examples: number of examples.
+        attack, verdict: seconds that the attack and the verdict took.
     """
 
     kind: Literal["timing"] = "timing"
@@ -227,8 +227,9 @@ class Picture(_Line):
     """An original and its adversarial input for the report, in hexadecimal.
 
     Attributes:
-        modality: what they are. Images are 8-bit pixels, shape (C, H, W); rows of tables 32-bit floats, shape (D,).
-        details: what the report must know of them: the features of a table.
+        modality: name of the modality. Images are 8-bit pixels, shape (C, H, W); table rows are 32-bit floats, shape
+            (D,).
+        details: what the report needs to display them, such as the features of a table.
     """
 
     kind: Literal["picture"] = "picture"
@@ -243,13 +244,13 @@ class Picture(_Line):
 
 
 class Gradient(Judged):
-    """What an attacker's gradient at one unattacked input is worth, over many draws.
+    """Quality of the attacker's gradient at one clean input, over many draws.
 
     Attributes:
-        zero: share of the draws whose gradient is zero everywhere.
-        snr: norm of the mean gradient / root mean square norm of a draw's deviation from it; None if none deviates.
-        cosine: between the mean gradients of two halves of the draws.
-        draws: how many.
+        zero: share of draws whose gradient is zero everywhere.
+        snr: norm of the mean gradient / root mean square norm of a draw's deviation from it; None if no draw deviates.
+        cosine: cosine between the mean gradients of two halves of the draws.
+        draws: number of draws.
     """
 
     shown: ClassVar[frozenset[str]] = Judged.shown | {"zero", "snr", "cosine"}
@@ -263,15 +264,15 @@ class Gradient(Judged):
 
 
 class Convergence(Judged):
-    """Whether more draws in every step of an attack still lower the accuracy.
+    """Whether more draws per step of an attack still lower the accuracy.
 
     Attributes:
-        attack: which was run on the first ``examples`` inputs.
-        settings: what it was told; None where an older version did not write it.
-        draws: numbers of draws, growing.
-        accuracy: that each left, over the same draws of the search.
-        chosen: the number that the attacks took.
-        flat: whether the last doubling changed nothing that could be told from chance or mattered.
+        attack: name of the attack, run on the first ``examples`` inputs.
+        settings: its settings; None if an older version did not store them.
+        draws: numbers of draws, increasing.
+        accuracy: accuracy left by each number of draws, over the same draws of the search.
+        chosen: number of draws that the attacks used.
+        flat: whether the last doubling made no difference that is significant or matters.
     """
 
     shown: ClassVar[frozenset[str]] = Judged.shown | {"draws", "accuracy", "chosen", "flat"}

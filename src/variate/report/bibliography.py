@@ -1,4 +1,4 @@
-"""BibTeX of exactly what the records used: attacks, defenses, objectives, families, architectures and data sets."""
+"""BibTeX for exactly what the records used: attacks, defenses, objectives, families, architectures, data sets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from variate.records.file import Records
 TITLE = "Variate"  # as in CITATION.cff
 AUTHORS = "The Variate developers"
 CALIBRATION = ("measure", "expected calibration error", "Guo et al. 2017, arXiv:1706.04599")
-FAMILY = "normal"  # of a random network whose defense names none
+FAMILY = "normal"  # default family of a random network
 WORD = re.compile(r"[a-z][a-z0-9-]*")
 NAME = r"[A-Z][\w'’-]+"
 WHO = re.compile(rf"({NAME}(?:(?:, | & ){NAME})*(?: et al\.)?),?(?: (\d{{4}}))?(?=\W|$)")
@@ -22,17 +22,18 @@ ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 
 def bibtex(records: Records) -> str:
     """One entry for each source, in the order of use, and one for Variate itself."""
-    found: dict[str, tuple[dict[str, str], list[str]]] = {}
+    sources: dict[str, tuple[dict[str, str], list[str]]] = {}
     norms = {Budget.parse(claim.budget).norm for claim in records.claims.values() if claim.budget}
     for kind, name, cite in _used(records):
         for key, fields in _sources(cite, name, without=() if "l1" in norms else ("l1",)):
-            users = found.setdefault(key, (fields, []))[1]
+            users = sources.setdefault(key, (fields, []))[1]
             users += [label] if (label := f"{registry.SINGULAR.get(kind, kind)} {name}") not in users else []
-    entries = [_entry("misc", key, fields | {"note": _note(fields, users)}) for key, (fields, users) in found.items()]
+    entries = [_entry("misc", key, fields | {"note": _note(fields, users)}) for key, (fields, users) in sources.items()]
     version = next((run.versions["variate"] for run in records.runs if "variate" in run.versions), None)
-    ours = {"author": f"{{{AUTHORS}}}", "title": f"{{{TITLE}}}"}
-    named = version is not None and version[:1].isdigit()
-    return "\n\n".join([_entry("software", "variate", ours | ({"version": str(version)} if named else {})), *entries])
+    software = {"author": f"{{{AUTHORS}}}", "title": f"{{{TITLE}}}"}
+    if version is not None and version[:1].isdigit():
+        software["version"] = version
+    return "\n\n".join([_entry("software", "variate", software), *entries])
 
 
 def _note(fields: dict[str, str], users: list[str]) -> str:
@@ -40,7 +41,7 @@ def _note(fields: dict[str, str], users: list[str]) -> str:
 
 
 def _used(records: Records) -> Iterator[tuple[str, str, str]]:
-    """Kind, name and source of every registered entry that the records name, each once, and of what they measure."""
+    """Kind, name and citation of each registered entry that the records name, and of the measures they need."""
     for kind, name in dict.fromkeys(_named(records)):
         entry = registry.entries(kind).get(name)
         if entry is not None and entry.facts.get("cite"):
@@ -50,11 +51,11 @@ def _used(records: Records) -> Iterator[tuple[str, str, str]]:
 
 
 def _named(records: Records) -> Iterator[tuple[str, str]]:
-    """Words of the records that may name an entry."""
+    """Kind and name of everything in the records that may be a registered entry."""
     for claim in records.claims.values():
         yield "attacks", claim.attack
-        for one in claim.options.get("attacks", ()):
-            yield "attacks", str(one["name"] if isinstance(one, dict) else one)
+        for part in claim.options.get("attacks", ()):
+            yield "attacks", str(part["name"] if isinstance(part, dict) else part)
     for network in records.networks.values():
         defense = plain(network.defense)
         yield "defenses", defense
@@ -71,33 +72,33 @@ def _named(records: Records) -> Iterator[tuple[str, str]]:
 
 
 def _sources(cite: str, name: str, *, without: Sequence[str] = ()) -> Iterator[tuple[str, dict[str, str]]]:
-    """Key and fields of each source that a citation names; of one that names none that can be read, the words.
+    """Key and fields of each source in a citation; the citation as a note if none can be parsed.
 
     Args:
-        cite: sources, separated by semicolons.
-        name: of the entry, for want of a better key.
-        without: norms that were not used; what is cited for them alone is left out.
+        cite: sources separated by semicolons.
+        name: name of the entry, the fallback key.
+        without: norms that were not used; sources cited only for them are omitted.
     """
-    found = False
+    parsed = False
     for part in cite.split(";"):
-        number, who = ARXIV.search(part), _who(part)
-        if who is None or part.strip().startswith(tuple(f"{norm}:" for norm in without)):
+        arxiv, authors = ARXIV.search(part), _authors_and_year(part)
+        if authors is None or part.strip().startswith(tuple(f"{norm}:" for norm in without)):
             continue
-        found = True
-        names, year = who
+        parsed = True
+        names, year = authors
         key = re.sub(r"\W", "", re.split(r"[ ,]", names)[0]).lower() + year
-        fields = {"author": _authors(names), "year": year}
-        if number:
-            address = {"eprint": number[1], "archivePrefix": "arXiv", "url": f"https://arxiv.org/abs/{number[1]}"}
-            yield f"{key}-{number[1].replace('.', '')}", fields | address
+        fields = {"author": _bibtex_authors(names), "year": year}
+        if arxiv:
+            address = {"eprint": arxiv[1], "archivePrefix": "arXiv", "url": f"https://arxiv.org/abs/{arxiv[1]}"}
+            yield f"{key}-{arxiv[1].replace('.', '')}", fields | address
         else:
             yield key, fields | {"note": part.strip()}
-    if not found:
+    if not parsed:
         yield re.sub(r"\W", "", name), {"note": cite}
 
 
-def _who(part: str) -> tuple[str, str] | None:
-    """The last names with a year; or those right before the address, with its year."""
+def _authors_and_year(part: str) -> tuple[str, str] | None:
+    """The last authors with a year; or those right before the arXiv number, with its year."""
     before, address, number = part.partition("arXiv:")
     dated = [match for match in WHO.finditer(before) if match[2]]
     if dated:
@@ -106,7 +107,7 @@ def _who(part: str) -> tuple[str, str] | None:
     return (last[-1][1], f"20{number[:2]}") if address and last else None
 
 
-def _authors(names: str) -> str:
+def _bibtex_authors(names: str) -> str:
     """``A, B & C et al.`` as BibTeX writes it."""
     return re.sub(r",\s+|\s+&\s+", " and ", names.replace(" et al.", " and others"))
 

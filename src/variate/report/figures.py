@@ -1,4 +1,4 @@
-"""Figures from records: each only where the records hold what it shows."""
+"""Figures computed from records; each is omitted if the records lack its data."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from variate.report.scale_figure import learned_scales
 from variate.report.sheet import Head, ReportTable, TableCell
 from variate.statistics.rates import survive_curve
 
-UP = "right answers, %"
-QUESTIONS = (1, 2, 5, 10, 20, 50, 100)  # numbers that stand below the axis
-ASKED = (1, 2, 3, 4, 5, 7, 10, 14, 20, 28, 40, 50, 70, 100)  # points of the curve, even on a logarithmic axis
+ACCURACY = "accuracy, %"  # label of the vertical axis
+REPETITIONS = (1, 2, 5, 10, 20, 50, 100)  # ticks of the axis of N
+POINTS = (1, 2, 3, 4, 5, 7, 10, 14, 20, 28, 40, 50, 70, 100)  # points of the curve, evenly spaced in log N
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure, what it means, and its numbers.
+    """A figure with its caption and its numbers.
 
     Attributes:
-        id: its name in addresses and files.
-        title, text: what stands above and below it.
+        id: its anchor and file name.
+        title, text: heading and caption.
         svg: the drawing.
-        numbers: the same in a table.
+        numbers: the same data as a table.
     """
 
     id: str
@@ -41,21 +41,21 @@ class Figure:
 
 
 def figures(records: Records) -> list[Figure]:
-    """Every figure that the records can give, but for those of calibration."""
-    found = [*against_size(records), against_draws(records), against_steps(records), against_queries(records)]
-    found += [survival(records), scales(records)]
-    return [figure for figure in found if figure is not None]
+    """Every figure that the records allow, except those of calibration."""
+    drawn = [*against_size(records), against_draws(records), against_steps(records), against_queries(records)]
+    drawn += [survival(records), scales(records)]
+    return [figure for figure in drawn if figure is not None]
 
 
 def against_size(records: Records) -> list[Figure]:
-    """Accuracy against the budget's size, a figure for each norm."""
-    every = series.series(records, series.size, fewest=3, part="sizes")
+    """Accuracy against the size of the budget, one figure per norm."""
+    curves = series.series(records, series.size, fewest=3, part="sizes")
     drawn = []
-    for norm in dict.fromkeys(_norm(one) for one in every):
-        ours = [one for one in every if _norm(one) == norm]
+    for norm in dict.fromkeys(map(_norm, curves)):
+        ours = [curve for curve in curves if _norm(curve) == norm]
         text = (
-            f"{_under(ours)}. A curve that does not fall to zero with a large budget is a weak attack, not a strong "
-            "network."
+            f"{_settings(ours)}. A curve that does not fall to zero as the budget grows points to a weak attack, not "
+            "to a robust network."
         )
         title = f"Accuracy against the size of the budget, {norm}"
         drawn.append(_figure(records, ours, (f"accuracy-size-{norm}", title, text), f"eps ({norm})"))
@@ -63,18 +63,18 @@ def against_size(records: Records) -> list[Figure]:
 
 
 def against_draws(records: Records) -> Figure | None:
-    """Accuracy against the draws that each query of the attack averaged over."""
+    """Accuracy against the number of draws that each query of the attack averages over."""
     text = (
-        "While a curve still falls, the attack has not averaged enough. Dashed, where the number was chosen so: what "
-        "is left over the search's own draws, which is no verdict."
+        "While a curve still falls, the attack does not average over enough draws. Dashed: accuracy on the search's "
+        "own draws while the number of draws was chosen; this is not a verdict."
     )
     ours = series.series(records, series.draws, fewest=3, part="draws")
     names = (
         "accuracy-draws",
         "Accuracy against the number of attack draws",
-        f"{f'{_under(ours)}. ' if ours else ''}{text}",
+        f"{f'{_settings(ours)}. ' if ours else ''}{text}",
     )
-    climbed = [
+    search = [
         Curve(
             f"{line.network}, {line.attack}, search",
             [CurvePoint(n, 100 * share) for n, share in zip(line.draws, line.accuracy, strict=True)],
@@ -84,61 +84,61 @@ def against_draws(records: Records) -> Figure | None:
         for line in records.convergences
         if len(line.draws) > 1 and line.fingerprint == fingerprint_of(records, line.network)
     ]
-    return _figure(records, ours, names, "draws averaged in each step of the attack", log=True, more=climbed)
+    return _figure(records, ours, names, "draws per step of the attack", log=True, more=search)
 
 
 def against_steps(records: Records) -> Figure | None:
-    """Accuracy against the steps of an attack."""
+    """Accuracy against the number of steps of an attack."""
     ours = series.series(records, series.steps, fewest=2)
-    text = f"{_under(ours)}. While a curve still falls, the attack was stopped too early."
+    text = f"{_settings(ours)}. While a curve still falls, the attack stops too early."
     names = ("accuracy-steps", "Accuracy against the steps of the attack", text)
     return _figure(records, ours, names, "steps", log=True)
 
 
 def against_queries(records: Records) -> Figure | None:
-    """Accuracy against the queries that an attack may ask."""
+    """Accuracy against the number of queries that an attack may use."""
     ours = series.series(records, series.queries, fewest=2)
-    text = f"{_under(ours)}. While a curve still falls, the attacker had too few queries."
+    text = f"{_settings(ours)}. While a curve still falls, the attacker had too few queries."
     names = ("accuracy-queries", "Accuracy against the queries of the attack", text)
     return _figure(records, ours, names, "queries", log=True)
 
 
 def survival(records: Records) -> Figure | None:
-    """How often N answers to one input are all right, with and without attack; None without a random network."""
+    """How often N answers to the same input are all correct, with and without attack; None without random networks."""
     curves, lines = [], []
-    for network in [name for name in _networks(records) if _least(records, name)]:
-        for claim in _least(records, network):
-            rates = survive_curve(single.bits(records, claim), ASKED)
+    for network in [name for name in _networks(records) if _clean_and_worst(records, name)]:
+        for claim in _clean_and_worst(records, network):
+            rates = survive_curve(single.bits(records, claim), POINTS)
             points = [CurvePoint(n, 100 * r.rate, 100 * r.low, 100 * r.high) for n, r in rates.items()]
             label = f"{network}, {claim.attack}"
             clean = claim.attack == CLEAN
             shown = [CurvePoint(p.x, p.y) for p in points] if clean else points
             curves.append(Curve(label, shown, _color(records, network), dashed=clean))
-            lines.append([TableCell(label), *(_point_cell(p) for p in points if p.x in QUESTIONS)])
+            lines.append([TableCell(label), *(_point_cell(p) for p in points if p.x in REPETITIONS)])
     if not curves:
         return None
-    ticks = [n for n in QUESTIONS if n <= max(point.x for curve in curves for point in curve.points)]
+    ticks = [n for n in REPETITIONS if n <= max(point.x for curve in curves for point in curve.points)]
     heads: list[Head] = [("network and attack",), *((f"N = {n}",) for n in ticks)]
-    title = "Accuracy against the number of questions"
+    title = "Accuracy against the number of repeated queries"
     text = (
-        "How often all answers to the same input are right when an attacker asks N times: solid under the attack that "
-        "leaves the least, with its 95 % interval; dashed without attack. Where the dashed curve falls as well, the "
-        "network errs by itself."
+        "How often all answers are correct when the attacker submits the same input N times. Solid: under the "
+        "strongest attack, with the 95 % interval; dashed: without attack. If the dashed curve falls too, the network "
+        "also makes errors without any attack."
     )
     across = "answers to the same input, N"
-    svg = draw_curves(curves, name=title, across=across, up="all N right, %", log=True, ticks=ticks)
+    svg = draw_curves(curves, name=title, across=across, up="all N correct, %", log=True, ticks=ticks)
     return Figure("survival", title, text, svg, ReportTable(heads, _padded(lines, len(heads))))
 
 
 def scales(records: Records) -> Figure | None:
-    """The learned noise of every parameter."""
+    """The learned scale of the noise of every parameter."""
     colors = {name: _color(records, name) for name in dict.fromkeys(scale.network for scale in records.scales)}
     if not colors:
         return None
     title = "Learned scales"
     text = (
-        "How noisy every parameter tensor is, relative to its own size. Mark: root mean square; line: range over its "
-        "elements. Scales near zero are no randomness."
+        "Noise of every parameter tensor relative to the size of the tensor. Mark: root mean square; line: range over "
+        "elements. Where scales are near zero, the network is practically deterministic."
     )
     svg, numbers = learned_scales(records.scales, colors, name=title)
     return Figure("scales", title, text, svg, numbers)
@@ -146,22 +146,22 @@ def scales(records: Records) -> Figure | None:
 
 def reliability(records: Records) -> list[Figure]:
     """Reliability diagrams, without and under attack; none without confidences."""
-    every = reliabilities(records)
-    colors = {name: _color(records, name) for name in dict.fromkeys(one.claim.network for one in every)}
+    measured = reliabilities(records)
+    colors = {name: _color(records, name) for name in dict.fromkeys(curve.claim.network for curve in measured)}
     text = (
-        "How often answers are right against how sure the network was of them, in bins of equal numbers of examples "
-        "with exact 95 % intervals. Below the broken line it is surer than it should be."
+        "Accuracy against confidence, in bins with equal numbers of examples and exact 95 % intervals. Below the "
+        "dashed line the network is overconfident."
     )
-    found = []
-    for end, said, ours in (
-        ("clean", "without attack", [one for one in every if one.clean]),
-        ("attacked", "under the attack that leaves the least", [one for one in every if not one.clean]),
+    drawn = []
+    for suffix, condition, curves in (
+        ("clean", "without attack", [curve for curve in measured if curve.clean]),
+        ("attacked", "under the strongest attack", [curve for curve in measured if not curve.clean]),
     ):
-        if ours:
-            title = f"Reliability {said}"
-            svg, numbers = diagram(ours, colors, name=title)
-            found.append(Figure(f"reliability-{end}", title, text, svg, numbers))
-    return found
+        if curves:
+            title = f"Reliability {condition}"
+            svg, numbers = diagram(curves, colors, name=title)
+            drawn.append(Figure(f"reliability-{suffix}", title, text, svg, numbers))
+    return drawn
 
 
 def _figure(
@@ -173,43 +173,43 @@ def _figure(
     log: bool = False,
     more: Sequence[Curve] = (),
 ) -> Figure | None:
-    """Curves of series, with their numbers beside them."""
+    """A figure of series and further curves, with a table of the numbers; None without curves."""
     curves = [*_curves(records, ours), *more]
     if not curves:
         return None
     values = sorted({point.x for curve in curves for point in curve.points})
     identifier, title, text = names
-    svg = draw_curves(curves, name=title, across=across, up=UP, log=log, ticks=nice_ticks(values))
+    svg = draw_curves(curves, name=title, across=across, up=ACCURACY, log=log, ticks=nice_ticks(values))
     heads: list[Head] = [("network",), *((f"{value:g}",) for value in values)]
     lines = []
     for curve in curves:
-        known = {point.x: point for point in curve.points}
-        lines.append([TableCell(curve.label), *(_point_cell(known.get(value)) for value in values)])
+        points = {point.x: point for point in curve.points}
+        lines.append([TableCell(curve.label), *(_point_cell(points.get(value)) for value in values)])
     return Figure(identifier, title, text, svg, ReportTable(heads, lines))
 
 
 def _curves(records: Records, ours: Sequence[series.Series]) -> list[Curve]:
-    """One curve each; the legend says the attack only where it is not the same for all."""
-    same = len({one.attack for one in ours}) == 1
+    """One curve per series; labels name the attack only if it is not the same for all."""
+    same = len({line.attack for line in ours}) == 1
     return [
         Curve(
-            one.network if same else f"{one.network}, {one.attack}",
-            [_point(x, row) for x, row in one.rows.items()],
-            _color(records, one.network),
+            line.network if same else f"{line.network}, {line.attack}",
+            [_point(x, row) for x, row in line.rows.items()],
+            _color(records, line.network),
         )
-        for one in ours
+        for line in ours
     ]
 
 
-def _under(ours: Sequence[series.Series]) -> str:
-    """Which attacks the curves are of."""
-    said: dict[str, dict[str, None]] = {}
-    for one in ours:
-        said.setdefault(one.attack, {}).update(dict.fromkeys(filter(None, one.setting.split(", "))))
-    examples = sorted({row.examples for one in ours for row in one.rows.values()})
-    attacks = "; ".join(f"{name} ({', '.join(words)})" if words else name for name, words in said.items())
+def _settings(ours: Sequence[series.Series]) -> str:
+    """The attacks and settings of the curves, in words."""
+    settings: dict[str, dict[str, None]] = {}
+    for line in ours:
+        settings.setdefault(line.attack, {}).update(dict.fromkeys(filter(None, line.setting.split(", "))))
+    examples = sorted({row.examples for line in ours for row in line.rows.values()})
+    attacks = "; ".join(f"{name} ({', '.join(words)})" if words else name for name, words in settings.items())
     return (
-        f"{attacks}, on {' or '.join(map(str, examples))} examples, judged one draw per query; shaded: 95 % intervals"
+        f"{attacks}, on {' or '.join(map(str, examples))} examples, one draw per query; shaded: 95 % intervals"
         if attacks
         else ""
     )
@@ -230,8 +230,8 @@ def _padded(lines: Sequence[list[TableCell]], width: int) -> list[list[TableCell
     return [line + [TableCell("-")] * (width - len(line)) for line in lines]
 
 
-def _norm(one: series.Series) -> str:
-    return Budget.parse(next(iter(one.rows.values())).budget or "").norm
+def _norm(line: series.Series) -> str:
+    return Budget.parse(next(iter(line.rows.values())).budget or "").norm
 
 
 def _networks(records: Records) -> list[str]:
@@ -239,12 +239,12 @@ def _networks(records: Records) -> list[str]:
 
 
 def _color(records: Records, network: str) -> int:
-    """A network's color, the same in every figure."""
+    """Index of a network's color, the same in every figure."""
     return _networks(records).index(network)
 
 
-def _least(records: Records, network: str) -> list[Claim]:
-    """The clean claim of a random network, and that of the attack in the table that leaves the fewest right."""
+def _clean_and_worst(records: Records, network: str) -> list[Claim]:
+    """The clean claim of a random network, and the claim of the strongest attack in the table."""
     claims = [c for c in single.judged(records, "table") if c.network == network and c.verdict_draws > 1]
     attacked = [claim for claim in claims if claim.attack != CLEAN]
     if not attacked:

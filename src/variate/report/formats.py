@@ -1,4 +1,4 @@
-"""Records as plain text: one line a rate in CSV, objects in JSON, and a table for a paper in LaTeX."""
+"""Records as text: CSV with one line per rate, JSON, Markdown, and LaTeX tables."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",
 }  # fmt: skip
-COLUMNS = 8  # that fit on a page; wider tables are scaled to it
+COLUMNS = 8  # that fit on a page; wider tables are scaled down
 
 
 def rates(records: Sequence[Records]) -> list[dict[str, Any]]:
-    """Every rate that is shown with its interval as one flat object, and what its claim cost, in their order."""
+    """Every rate shown, as one flat dict with its interval and the cost of its claim."""
     return [
         {"run": name, **asdict(row), "verdict_draws": claim.verdict_draws, **asdict(spent(one, claim))}
         for name, one in zip(names(records), records, strict=True)
@@ -36,7 +36,7 @@ def rates(records: Sequence[Records]) -> list[dict[str, Any]]:
 
 
 def names(records: Sequence[Records]) -> list[str]:
-    """What each set of records is called: its title, with its place among the others where titles are alike."""
+    """The title of each set of records, with its number appended where titles are equal."""
     titles = [one.runs[0].title if one.runs else "records" for one in records]
     return [
         title if titles.count(title) == 1 else f"{title} ({number})" for number, title in enumerate(titles, start=1)
@@ -49,7 +49,7 @@ def as_json(records: Sequence[Records]) -> str:
 
 
 def as_csv(records: Sequence[Records]) -> str:
-    """``rates`` with a head; options as JSON."""
+    """``rates`` as CSV with a header; options as JSON."""
     rows = rates(records)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["run"], lineterminator="\n")
@@ -59,7 +59,7 @@ def as_csv(records: Sequence[Records]) -> str:
 
 
 def as_markdown(records: Sequence[Records]) -> str:
-    """The tables of each set of records, and what its attacks cost."""
+    """The tables of each set of records, and the cost of its attacks."""
     return "\n\n".join(part for one in records for part in (markdown(one), *_costs(one))) + "\n"
 
 
@@ -70,18 +70,18 @@ def _costs(records: Records) -> list[str]:
     heads, *lines = plain(sheet)
     rows = [heads, [":--"] * sheet.words + ["--:"] * (len(heads) - sheet.words), *lines]
     table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    return [f"Cost of the attacks, a mean over examples; seconds are those of all:\n\n{table}"]
+    return [f"Cost of the attacks: counts are means per example, seconds are totals.\n\n{table}"]
 
 
 def as_latex(records: Sequence[Records]) -> str:
-    """A table for each set of records and part, with intervals; it needs the packages booktabs and graphicx."""
-    found = [
+    """A table for each set of records and part, with intervals; requires the packages booktabs and graphicx."""
+    latex = [
         _latex(grid_sheet([(run, content)]), f"{run}: {name}")
         for run, one in zip(names(records), records, strict=True)
         for name, content in study_grids(one)
     ]
-    said = [escaped(note) for one in records for note in notes(one)]
-    return "\n\n".join(["% \\usepackage{booktabs,graphicx}", *found, *said]) + "\n"
+    remarks = [escaped(note) for one in records for note in notes(one)]
+    return "\n\n".join(["% \\usepackage{booktabs,graphicx}", *latex, *remarks]) + "\n"
 
 
 def _latex(sheet: ReportTable, caption: str) -> str:
@@ -101,8 +101,8 @@ def _latex(sheet: ReportTable, caption: str) -> str:
     body = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *lines, r"\bottomrule", r"\end{tabular}"]
     if len(sheet.heads) > COLUMNS:
         body = [r"\resizebox{\textwidth}{!}{%", *body, "}"]
-    said = escaped(f"{caption}. {LEGEND}")
-    return "\n".join([r"\begin{table}", r"\centering", rf"\caption{{{said}}}", *body, r"\end{table}"])
+    legend = escaped(f"{caption}. {LEGEND}")
+    return "\n".join([r"\begin{table}", r"\centering", rf"\caption{{{legend}}}", *body, r"\end{table}"])
 
 
 def _latex_cell(cell: TableCell) -> str:
@@ -111,5 +111,5 @@ def _latex_cell(cell: TableCell) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text as LaTeX shows it."""
+    """Text escaped for LaTeX."""
     return re.sub(r"[\\&%$#_{}~^±]", lambda match: SPECIAL[match[0]], text)

@@ -1,4 +1,4 @@
-"""One self-contained page from records: it asks for nothing from elsewhere, and its only script is its own."""
+"""A self-contained HTML page from records: it loads nothing from elsewhere and runs only its own script."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ BLACK_BOX = ("scores", "labels")
 
 @dataclass(frozen=True)
 class Flag:
-    """A red flag, and what was found of which networks."""
+    """A red flag with its findings by network; ``text`` is any of its occurrences."""
 
     text: Raised
-    found: list[tuple[str, tuple[str, ...]]]
+    findings: list[tuple[str, tuple[str, ...]]]
 
 
 @dataclass(frozen=True)
 class Section:
-    """Everything that the page says of one set of records; what they do not hold is None or empty."""
+    """The contents of the page for one set of records; parts without data are None or empty."""
 
     prefix: str
     title: str
@@ -64,23 +64,23 @@ class Section:
 
     @property
     def contents(self) -> list[tuple[str, str]]:
-        """Addresses and titles of the parts that it has."""
+        """Anchors and titles of its parts."""
         parts: list[tuple[str, str, object]] = [
             ("verdict", "Verdict", True),
             ("flags", "Red flags", self.warnings or self.notes),
             *((part, name, True) for part, name, _ in self.tables),
-            ("twins-less", "Differences to the twins", self.twins),
+            ("twins-less", "Differences from the twins", self.twins),
             *((figure.id, figure.title, True) for figure in self.figures),
-            ("averaging", "Naive against averaged attacks", self.averaging),
+            ("averaging", "Naive and averaged attacks", self.averaging),
             ("calibration", "Calibration", self.calibration),
             *((figure.id, figure.title, True) for figure in self.reliability),
             *((gallery.id, gallery.display.title, True) for gallery in self.galleries),
             ("cost", "Cost", self.cost),
             ("made", "How it was made", True),
             ("cite", "What to cite", True),
-            ("lacking", "What this does not tell", True),
+            ("lacking", "Limitations", True),
         ]
-        return [(f"{self.prefix}{name}", title) for name, title, there in parts if there]
+        return [(f"{self.prefix}{name}", title) for name, title, present in parts if present]
 
 
 def write_page(records: Sequence[Records], path: str | Path) -> Path:
@@ -90,7 +90,7 @@ def write_page(records: Sequence[Records], path: str | Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page, encoding="utf-8")
     except OSError as error:
-        raise RecordError(f"cannot write {path}: {error.strerror}", todo="choose another place with --out") from error
+        raise RecordError(f"cannot write {path}: {error.strerror}", todo="choose another path with --out") from error
     return path
 
 
@@ -109,7 +109,7 @@ def page_text(records: Sequence[Records]) -> str:
     several = len(records) > 1
     prefixes = [f"run-{number}-" if several else "" for number in range(1, len(records) + 1)]
     parts = zip(records, names(records), prefixes, strict=True)
-    sections = [section(one, name, prefix=prefix) for one, name, prefix in parts]
+    sections = [section(run, name, prefix=prefix) for run, name, prefix in parts]
     return environment.get_template("page.html.j2").render(
         title=f"{len(sections)} runs compared" if several else sections[0].title,
         sections=sections,
@@ -121,21 +121,21 @@ def page_text(records: Sequence[Records]) -> str:
 
 
 def style(sections: Sequence[Section]) -> str:
-    """The page's style sheet, with those of the modalities that it shows."""
-    modalities = dict.fromkeys(gallery.modality for one in sections for gallery in one.galleries)
+    """The page's style sheet, including those of the modalities shown."""
+    modalities = dict.fromkeys(gallery.modality for part in sections for gallery in part.galleries)
     sheets = [TEMPLATES / "page.css", *(TEMPLATES / "shown" / f"{name}.css" for name in modalities)]
     return "".join(sheet.read_text(encoding="utf-8") for sheet in sheets if sheet.exists())
 
 
 def together(records: Sequence[Records]) -> list[tuple[str, ReportTable]]:
-    """The tables of several runs in one each; a run's first column holds its number, from 1."""
-    grids = [(str(number), dict(study_grids(one))) for number, one in enumerate(records, start=1)]
-    shown = [(name, [(run, found[name]) for run, found in grids if name in found]) for name in TABLES.values()]
-    return [(name, grid_sheet(found)) for name, found in shown if len(found) > 1]
+    """The tables of several runs, merged; the first column holds the number of the run, from 1."""
+    runs = [(str(number), dict(study_grids(run))) for number, run in enumerate(records, start=1)]
+    by_name = [(name, [(run, grids[name]) for run, grids in runs if name in grids]) for name in TABLES.values()]
+    return [(name, grid_sheet(grids)) for name, grids in by_name if len(grids) > 1]
 
 
 def section(records: Records, title: str, *, prefix: str = "") -> Section:
-    """What the page says of one of its sets of records; ``prefix`` stands before its addresses."""
+    """The section of the page for one set of records; ``prefix`` is prepended to its anchors."""
     flags = _by_flag(raised(records))
     return Section(
         prefix=prefix,
@@ -149,8 +149,8 @@ def section(records: Records, title: str, *, prefix: str = "") -> Section:
         tables=[
             (part, name, grid_sheet([("", content)]))
             for part, name in TABLES.items()
-            for found, content in study_grids(records)
-            if found == name
+            for table_title, content in study_grids(records)
+            if table_title == name
         ],
         twins=twins(records),
         averaging=averaging(records),
@@ -167,40 +167,40 @@ def section(records: Records, title: str, *, prefix: str = "") -> Section:
 
 
 def lacking(records: Records) -> list[str]:
-    """What the records do not tell, a sentence each."""
+    """What the records do not show, one sentence each."""
     shown = groups.shown(records)
     used = {claim.attack for claim in shown if claim.part == "table" and claim.attack != CLEAN}
     named = [
-        str(one["name"] if isinstance(one, dict) else one)
+        str(part["name"] if isinstance(part, dict) else part)
         for claim in shown
-        for one in claim.options.get("attacks", ())
+        for part in claim.options.get("attacks", ())
     ]
-    known = registry.entries("attacks")
-    asked = {known[name].facts["access"] for name in {*used, *named} if name in known}
-    sentences = [f"Robustness is shown against these attacks only: {', '.join(sorted(used)) or 'none'}."]
-    if "gradient" not in asked:
-        sentences.append("No attack that sees gradients was run.")
-    if not asked & set(BLACK_BOX):
+    entries = registry.entries("attacks")
+    access = {entries[name].facts["access"] for name in {*used, *named} if name in entries}
+    sentences = [f"Robustness was tested against these attacks only: {', '.join(sorted(used)) or 'none'}."]
+    if "gradient" not in access:
+        sentences.append("No gradient-based attack was run.")
+    if not access & set(BLACK_BOX):
         sentences.append("No black-box attack was run in the main table.")
     if not records.gradients and not records.convergences:
-        sentences.append("What the red flags on gradients and convergence need was not measured.")
+        sentences.append("The measurements for the red flags on gradients and convergence were not made.")
     unseen = not_shown(records)
     if unseen:
-        sentences.append(f"Examples of {', '.join(unseen)} were kept and cannot be shown.")
+        sentences.append(f"Stored examples of {', '.join(unseen)} cannot be displayed.")
     if not reliabilities(records):
-        sentences.append("Calibration is not shown: these records do not keep how sure the networks were.")
+        sentences.append("Calibration is not shown: these records hold no confidences.")
     if not records.timings:
-        sentences.append("These records do not keep how many seconds the attacks took.")
+        sentences.append("These records do not say how long the attacks took.")
     return sentences
 
 
 def _by_flag(flags: Sequence[Raised]) -> list[Flag]:
-    """Each flag once, with what was found of each network; networks of which the same was found stand together."""
+    """Each flag once, with its findings by network; networks with the same findings are grouped."""
     groups: dict[Raised, dict[tuple[str, ...], list[str]]] = {}
     for flag in flags:
-        found = groups.setdefault(replace(flag, network="", findings=()), {})
-        found.setdefault(flag.findings, []).append(flag.network)
+        networks = groups.setdefault(replace(flag, network="", findings=()), {})
+        networks.setdefault(flag.findings, []).append(flag.network)
     return [
-        Flag(flag, [(", ".join(names), findings) for findings, names in found.items()])
-        for flag, found in groups.items()
+        Flag(flag, [(", ".join(names), findings) for findings, names in networks.items()])
+        for flag, networks in groups.items()
     ]

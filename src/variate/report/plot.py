@@ -1,6 +1,6 @@
-"""Curves with intervals as SVG text: no library, colors that follow the page, the numbers under the pointer.
+"""Draw curves with intervals as SVG text, without a plotting library; tooltips show the numbers.
 
-Colors are custom properties of the page with a fallback, so that a figure saved by itself looks as it did in the light.
+Colors are CSS custom properties of the page with a fallback, so a figure saved by itself keeps its light-theme colors.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-COLORS = ("#0072b2", "#c44f00", "#00785a", "#b0468a", "#8a6100", "#5b4bb7", "#57606a")  # after Okabe & Ito, darker
+COLORS = ("#0072b2", "#c44f00", "#00785a", "#b0468a", "#8a6100", "#5b4bb7", "#57606a")  # Okabe & Ito, darkened
 WIDTH, HEIGHT = 480.0, 280.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 12.0, 10.0, 42.0
-LINE = 18.0  # height of a line of the legend
-FEW, SHORT = 6, 28  # a legend has two columns where it has more lines than that, none of more letters
-ROOM = 36.0  # between the middles of two numbers
+LINE = 18.0  # height of a legend line
+FEW, SHORT = 6, 28  # more than FEW entries, none longer than SHORT characters: two columns
+ROOM = 36.0  # least distance between tick labels
 FONT = 'font-family="system-ui, sans-serif" font-size="12.5"'
-Place = Callable[[float], float]
+Coordinate = Callable[[float], float]  # from data to SVG coordinates
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Curve:
     """One line of a figure.
 
     Attributes:
-        label: its name in the legend.
-        points: by growing ``x``.
-        color: number of its color and of the form of its points.
-        dashed: whether its line is broken.
+        label: label in the legend.
+        points: points by increasing ``x``.
+        color: index of its color and marker shape.
+        dashed: whether its line is dashed.
     """
 
     label: str
@@ -52,19 +52,19 @@ class Curve:
 
 
 def draw_curves(curves: Sequence[Curve], *, name: str, across: str, up: str, log: bool, ticks: Sequence[float]) -> str:
-    """Percentages against a number.
+    """Plot percentages against a number.
 
     Args:
-        curves: at least one.
-        name: what the figure is, for those who do not see it.
-        across: what the axis of numbers is.
-        up: what the axis of percentages is.
-        log: whether the number's axis is logarithmic; all ``x`` are then positive.
-        ticks: numbers that stand below the axis.
+        curves: one or more curves.
+        name: accessible name of the figure.
+        across: label of the horizontal axis.
+        up: label of the vertical axis (percent).
+        log: whether the horizontal axis is logarithmic; all ``x`` must then be positive.
+        ticks: ticks of the horizontal axis.
     """
     scale: Callable[[float], float] = math.log if log else float
-    every = [scale(x) for x in (*ticks, *(point.x for curve in curves for point in curve.points))]
-    start, end = min(every), max(every)
+    scaled = [scale(x) for x in (*ticks, *(point.x for curve in curves for point in curve.points))]
+    start, end = min(scaled), max(scaled)
     width = WIDTH - LEFT - RIGHT - 16
 
     def x_at(value: float) -> float:
@@ -81,29 +81,29 @@ def draw_curves(curves: Sequence[Curve], *, name: str, across: str, up: str, log
 
 
 def svg(parts: Sequence[str], *, name: str, height: float) -> str:
-    """Parts of a figure as one element."""
+    """Wrap the parts of a figure in an ``svg`` element."""
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {height:g}" role="img" '
     return f'{head}aria-label="{escape(name)}" {FONT} fill="currentColor">{"".join(parts)}</svg>'
 
 
 def colored(color: int, inside: str) -> str:
-    """A part of a figure in one of the page's colors."""
-    number = color % len(COLORS)
-    return f'<g style="color:var(--series-{number},{COLORS[number]})">{inside}</g>'
+    """Wrap a part of a figure in one of the page's colors."""
+    index = color % len(COLORS)
+    return f'<g style="color:var(--series-{index},{COLORS[index]})">{inside}</g>'
 
 
 def legend(entries: Sequence[tuple[str, int, bool]], top: float) -> tuple[str, float]:
-    """A piece of every curve and its name, in two columns where there are many and they fit, and the end of it.
+    """Draw the legend, in two columns if there are many short entries. Returns its SVG and its bottom edge.
 
     Args:
-        entries: label, number of the color, whether it is dashed.
-        top: where it begins.
+        entries: label, index of the color, whether it is dashed.
+        top: top edge.
     """
     columns = 2 if len(entries) > FEW and max(len(label) for label, _, _ in entries) <= SHORT else 1
     rows = math.ceil(len(entries) / columns)
     parts = []
-    for number, (label, color, dashed) in enumerate(entries):
-        x, y = LEFT + (WIDTH - LEFT) / 2 * (number // rows), top + LINE * (number % rows) + 6
+    for i, (label, color, dashed) in enumerate(entries):
+        x, y = LEFT + (WIDTH - LEFT) / 2 * (i // rows), top + LINE * (i % rows) + 6
         parts += [
             colored(color, _stroke(f"M{x:g} {y:g}h26", dashed) + mark(x + 13, y, color)),
             text(x + 34, y + 4, label),
@@ -112,40 +112,40 @@ def legend(entries: Sequence[tuple[str, int, bool]], top: float) -> tuple[str, f
 
 
 def text(x: float, y: float, words: str, *, anchor: str = "start", turned: bool = False) -> str:
-    """Words at a place."""
+    """Text at (x, y)."""
     turn = f' transform="rotate(-90 {x:g} {y:g})"' if turned else ""
     return f'<text x="{x:.4g}" y="{y:.4g}" text-anchor="{anchor}"{turn}>{escape(words)}</text>'
 
 
 def rule(path: str) -> str:
-    """A thin line of the grid."""
+    """A thin grid line."""
     return f'<path d="{path}" stroke="currentColor" stroke-opacity=".18" fill="none"/>'
 
 
-def told(words: str, inside: str) -> str:
-    """A part of a figure that says ``words`` under the pointer."""
-    return f'<g class="told"><title>{escape(words)}</title>{inside}</g>'
+def with_tooltip(words: str, inside: str) -> str:
+    """Add a tooltip to a part of a figure."""
+    return f'<g class="tooltip"><title>{escape(words)}</title>{inside}</g>'
 
 
 def mark(x: float, y: float, color: int) -> str:
-    """A point: form and color go together, so that either is enough to tell curves apart."""
-    forms = (
+    """A marker; its shape goes with its color, so curves can be told apart without color."""
+    shapes = (
         "m-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z",
         "m-3.6 -3.6h7.2v7.2h-7.2z",
         "m0 -5l4.6 8.4h-9.2z",
         "m0 -5l5 5l-5 5l-5 -5z",
         "m0 5l4.6 -8.4h-9.2z",
     )
-    return f'<path d="M{x:.1f} {y:.1f}{forms[color % len(forms)]}"/>'
+    return f'<path d="M{x:.1f} {y:.1f}{shapes[color % len(shapes)]}"/>'
 
 
 def nice_ticks(values: Sequence[float], most: int = 8) -> list[float]:
-    """The values themselves if they are few, or every n-th of them."""
-    found = sorted(set(values))
-    return found[:: max(1, math.ceil(len(found) / most))]
+    """At most ``most`` of the values: all of them, or every n-th."""
+    distinct = sorted(set(values))
+    return distinct[:: max(1, math.ceil(len(distinct) / most))]
 
 
-def _levels(y_at: Place) -> list[str]:
+def _levels(y_at: Coordinate) -> list[str]:
     parts = []
     for level in range(0, 101, 20):
         parts += [rule(f"M{LEFT:g} {y_at(level):.1f}H{WIDTH - RIGHT:g}")]
@@ -153,8 +153,8 @@ def _levels(y_at: Place) -> list[str]:
     return parts
 
 
-def _ticks(ticks: Sequence[float], x_at: Place) -> list[str]:
-    """A line for each, and its number where the last one leaves room."""
+def _ticks(ticks: Sequence[float], x_at: Coordinate) -> list[str]:
+    """A grid line per tick, with a label where there is room."""
     bottom, last, parts = HEIGHT - BOTTOM, -math.inf, []
     for tick in ticks:
         x = x_at(tick)
@@ -171,7 +171,7 @@ def _titles(across: str, up: str) -> str:
     return text(middle, HEIGHT - 9, across, anchor="middle") + text(12, height, up, anchor="middle", turned=True)
 
 
-def _curve(curve: Curve, x_at: Place, y_at: Place, shade: float) -> str:
+def _curve(curve: Curve, x_at: Coordinate, y_at: Coordinate, shade: float) -> str:
     path = "M" + "L".join(f"{x_at(p.x):.1f} {y_at(p.y):.1f}" for p in curve.points)
     ends = [(p.x, p.low, p.high) for p in curve.points if p.low is not None and p.high is not None]
     parts = []
@@ -183,7 +183,7 @@ def _curve(curve: Curve, x_at: Place, y_at: Place, shade: float) -> str:
     for point in curve.points:
         x, y = x_at(point.x), y_at(point.y)
         target = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="9" fill-opacity="0"/>'
-        parts.append(told(f"{curve.label}\n{point} at {point.x:g}", mark(x, y, curve.color) + target))
+        parts.append(with_tooltip(f"{curve.label}\n{point} at {point.x:g}", mark(x, y, curve.color) + target))
     return colored(curve.color, "".join(parts))
 
 

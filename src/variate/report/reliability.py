@@ -1,4 +1,4 @@
-"""Whether networks are right as often as they are sure: calibration errors in a table, and reliability diagrams."""
+"""Calibration of the networks: a table of calibration errors, and reliability diagrams."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from variate.statistics.rates import Deployment
 
 GRAY = 6  # the last of the colors
 TICKS = (0, 20, 40, 60, 80, 100)
-MOST = 7  # curves in one diagram, as many as there are colors; with more only those of single draws are drawn
+MOST = 7  # curves per diagram, the number of colors; if there are more, only single-draw deployments are drawn
 
 
 @dataclass(frozen=True)
@@ -25,89 +25,98 @@ class Reliability:
     """One deployment of a network under one claim.
 
     Attributes:
-        claim: what was done to the inputs.
-        deployment: whose answers; ``any`` of a deterministic network.
-        found: its calibration.
+        claim: the claim, clean or attacked.
+        deployment: deployment that answered; ``any`` for a deterministic network.
+        calibration: calibration of its answers.
     """
 
     claim: Claim
     deployment: str
-    found: Calibration
+    calibration: Calibration
 
     @property
     def clean(self) -> bool:
-        """Whether the inputs were not attacked."""
+        """Whether the inputs are clean."""
         return self.claim.attack == CLEAN
 
     @property
     def label(self) -> str:
-        """The network, and how it was deployed where that is not one draw."""
-        alone = self.deployment in ("any", "single")
-        return self.claim.network if alone else f"{self.claim.network}, {self.deployment}"
+        """The network, with its deployment unless that is a single draw."""
+        one_draw = self.deployment in ("any", "single")
+        return self.claim.network if one_draw else f"{self.claim.network}, {self.deployment}"
 
 
 def reliabilities(records: Records) -> list[Reliability]:
-    """Every network without attack, and under the attack that leaves it the fewest right; none without confidences."""
-    return records.once("reliabilities", lambda: [one for claim in _claims(records) for one in _of(records, claim)])
+    """Every network on clean inputs and under its strongest attack; empty without confidences."""
+    return records.once(
+        "reliabilities", lambda: [curve for claim in _claims(records) for curve in _by_deployment(records, claim)]
+    )
 
 
 def calibration_sheet(records: Records) -> ReportTable | None:
     """The calibration error of every network and deployment; None without confidences."""
     lines = []
-    for one in reliabilities(records):
-        found = one.found
-        words = [one.claim.network, one.deployment, single.attack_words(one.claim), one.claim.budget or "none"]
-        shares = [TableCell(f"{100 * value:.1f}", value=value) for value in (found.accuracy, found.confidence)]
-        error = rate_cell(found.error, found.low, found.high)
+    for line in reliabilities(records):
+        own = line.calibration
+        words = [line.claim.network, line.deployment, single.attack_words(line.claim), line.claim.budget or "none"]
+        shares = [TableCell(f"{100 * value:.1f}", value=value) for value in (own.accuracy, own.confidence)]
+        error = rate_cell(own.error, own.low, own.high)
         rest = [
-            TableCell(f"{100 * found.chance:.1f}", value=found.chance),
-            TableCell(f"{found.brier:.3f}", value=found.brier),
+            TableCell(f"{100 * own.chance:.1f}", value=own.chance),
+            TableCell(f"{own.brier:.3f}", value=own.brier),
         ]
-        lines.append([*map(TableCell, words), count_cell(found.examples), *shares, error, *rest])
+        lines.append([*map(TableCell, words), count_cell(own.examples), *shares, error, *rest])
     heads: list[Head] = [("network",), ("deployment",), ("attack",), ("budget",), ("examples",)]
-    heads += [("right, %",), ("confidence", "mean, %"), ("ECE, %",), ("by chance", "ECE up to, %"), ("Brier", "score")]
+    heads += [
+        ("accuracy, %",),
+        ("confidence", "mean, %"),
+        ("ECE, %",),
+        ("by chance", "ECE up to, %"),
+        ("Brier", "score"),
+    ]
     return ReportTable(heads, lines, words=4) if lines else None
 
 
 def diagram(ours: Sequence[Reliability], colors: dict[str, int], *, name: str) -> tuple[str, ReportTable]:
-    """A reliability diagram: the share of right answers against confidence, beside where they are equal.
+    """A reliability diagram: accuracy against confidence, with the diagonal of perfect calibration.
 
     Args:
-        ours: at least one; with more than seven curves only those of single draws are drawn.
-        colors: the number of each network's color.
-        name: what the figure is, for those who do not see it.
+        ours: one or more; if there are more than seven, only single-draw deployments are drawn.
+        colors: index of each network's color.
+        name: accessible name of the figure.
     """
-    drawn = [one for one in ours if one.deployment in ("any", "single")] if len(ours) > MOST else ours
-    equal = Curve("as sure as right", [CurvePoint(0, 0), CurvePoint(100, 100)], GRAY, dashed=True)
-    curves = [_curve(one, colors[one.claim.network]) for one in drawn or ours]
+    drawn = [line for line in ours if line.deployment in ("any", "single")] if len(ours) > MOST else ours
+    diagonal = Curve("perfect calibration", [CurvePoint(0, 0), CurvePoint(100, 100)], GRAY, dashed=True)
+    curves = [_curve(line, colors[line.claim.network]) for line in drawn or ours]
     across = "confidence, %"
-    svg = draw_curves([*curves, equal], name=name, across=across, up="right answers, %", log=False, ticks=TICKS)
-    heads: list[Head] = [("network",), ("confidence", "mean of the bin, %"), ("right, %",), ("examples",)]
-    lines = [_bin_line(one.label, part) for one in ours for part in one.found.bins]
+    svg = draw_curves([*curves, diagonal], name=name, across=across, up="accuracy, %", log=False, ticks=TICKS)
+    heads: list[Head] = [("network",), ("confidence", "mean of the bin, %"), ("accuracy, %",), ("examples",)]
+    lines = [_bin_line(line.label, part) for line in ours for part in line.calibration.bins]
     return svg, ReportTable(heads, lines)
 
 
 def _claims(records: Records) -> list[Claim]:
     networks = dict.fromkeys(claim.network for claim in single.judged(records, "table"))
-    wanted = [(name, budget) for name in networks for budget in [None, *single.budgets(records, name)[:1]]]
-    found = [single.strongest(records, name, budget) for name, budget in wanted]
-    return [claim for claim in found if claim is not None]
+    settings = [(name, budget) for name in networks for budget in [None, *single.budgets(records, name)[:1]]]
+    strongest = [single.strongest(records, name, budget) for name, budget in settings]
+    return [claim for claim in strongest if claim is not None]
 
 
-def _of(records: Records, claim: Claim) -> list[Reliability]:
+def _by_deployment(records: Records, claim: Claim) -> list[Reliability]:
     sources = dict.fromkeys(Deployment.parse(word).source for word in deployments_of(records, claim))
     if claim.verdict_draws == 1:
-        found = calibration_of(records, claim, next(iter(sources)))
-        return [Reliability(claim, "any", found)] if found is not None else []
-    known = {source: calibration_of(records, claim, source) for source in sources}
-    return [Reliability(claim, source, found) for source, found in known.items() if found is not None]
+        sole = calibration_of(records, claim, next(iter(sources)))
+        return [Reliability(claim, "any", sole)] if sole is not None else []
+    measured = {source: calibration_of(records, claim, source) for source in sources}
+    return [Reliability(claim, source, own) for source, own in measured.items() if own is not None]
 
 
-def _curve(one: Reliability, color: int) -> Curve:
-    points = [CurvePoint(100 * b.confidence, 100 * b.accuracy, 100 * b.low, 100 * b.high) for b in one.found.bins]
-    return Curve(one.label, points, color, dashed=one.deployment not in ("any", "single"))
+def _curve(line: Reliability, color: int) -> Curve:
+    bins = line.calibration.bins
+    points = [CurvePoint(100 * b.confidence, 100 * b.accuracy, 100 * b.low, 100 * b.high) for b in bins]
+    return Curve(line.label, points, color, dashed=line.deployment not in ("any", "single"))
 
 
 def _bin_line(label: str, part: Bin) -> list[TableCell]:
-    sure = TableCell(f"{100 * part.confidence:.1f}", value=part.confidence)
-    return [TableCell(label), sure, rate_cell(part.accuracy, part.low, part.high), count_cell(part.examples)]
+    confidence = TableCell(f"{100 * part.confidence:.1f}", value=part.confidence)
+    return [TableCell(label), confidence, rate_cell(part.accuracy, part.low, part.high), count_cell(part.examples)]

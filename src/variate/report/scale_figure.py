@@ -1,4 +1,4 @@
-"""The learned scales of every parameter, a line each."""
+"""Figure of the learned scales, one bar per parameter and network."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from variate.records.schema import Scale
-from variate.report.plot import LEFT, RIGHT, WIDTH, colored, legend, mark, rule, svg, text, told
+from variate.report.plot import LEFT, RIGHT, WIDTH, colored, legend, mark, rule, svg, text, with_tooltip
 from variate.report.sheet import ReportTable, TableCell
 
-LEAST = 1e-6  # what stands at the left end, however small it is
-EDGE = 22.0  # to the left and to the right
-STEP, GAP = 13.0, 24.0  # height of a bar, and of a parameter's name with the space about it
+LEAST = 1e-6  # smaller ratios are drawn at the left end
+EDGE = 22.0  # left and right margin
+STEP, GAP = 13.0, 24.0  # height of a bar, and of a parameter's name with its margins
 
 
 def learned_scales(scales: Sequence[Scale], colors: Mapping[str, int], *, name: str) -> tuple[str, ReportTable]:
-    """Standard deviations over the size of their tensor: root mean square, and the range over elements.
+    """Standard deviations relative to the size of their tensor: root mean square, and range over elements.
 
     Args:
-        scales: of one or more networks.
-        colors: the number of each network's color.
-        name: what the figure is, for those who do not see it.
+        scales: scales of one or more networks.
+        colors: index of each network's color.
+        name: accessible name of the figure.
     """
     shares = [scale.std_min / scale.mean_rms for scale in scales] + [scale.std_max / scale.mean_rms for scale in scales]
     start, end = (math.log10(max(share, LEAST)) for share in (min(shares), max(shares)))
@@ -33,9 +33,9 @@ def learned_scales(scales: Sequence[Scale], colors: Mapping[str, int], *, name: 
     for parameter in dict.fromkeys(scale.parameter for scale in scales):
         ours = [scale for scale in scales if scale.parameter == parameter]
         parts.append(text(EDGE, y + 11, parameter))
-        for number, scale in enumerate(ours):
+        for i, scale in enumerate(ours):
             color = colors[scale.network]
-            parts.append(colored(color, _bar(scale, x_at, y + GAP + STEP * number, color)))
+            parts.append(colored(color, _bar(scale, x_at, y + GAP + STEP * i, color)))
         y += GAP + STEP * len(ours)
     decades = [10.0**power for power in range(first, last + 1)]
     grid = [rule(f"M{x_at(share):.1f} 4V{y + 4:g}") for share in decades]
@@ -48,12 +48,12 @@ def learned_scales(scales: Sequence[Scale], colors: Mapping[str, int], *, name: 
 def _bar(scale: Scale, x_at: Callable[[float], float], y: float, color: int) -> str:
     low, middle, high = (x_at(std / scale.mean_rms) for std in (scale.std_min, scale.std_rms, scale.std_max))
     line = f'<path d="M{low:.1f} {y:g}H{high:.1f}" stroke="currentColor" stroke-width="3" stroke-opacity=".45"/>'
-    return told(f"{scale.network}, {scale.parameter}\n{_said(scale)}", line + mark(middle, y, color))
+    return with_tooltip(f"{scale.network}, {scale.parameter}\n{_in_words(scale)}", line + mark(middle, y, color))
 
 
-def _said(scale: Scale) -> str:
+def _in_words(scale: Scale) -> str:
     shares = [std / scale.mean_rms for std in (scale.std_rms, scale.std_min, scale.std_max)]
-    return "{:.3g} [{:.3g}, {:.3g}] of its size".format(*shares)
+    return "{:.3g} [{:.3g}, {:.3g}] of the tensor's size".format(*shares)
 
 
 def _numbers(scales: Sequence[Scale]) -> ReportTable:

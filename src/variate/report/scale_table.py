@@ -1,4 +1,4 @@
-"""Where in the networks of a study the randomness ended up."""
+"""Table of the learned noise of every parameter of a study."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from variate.records.schema import Scale
 
 
 def scale_table(records: Records) -> str:
-    """Markdown: by network, the root mean square of the noise over that of the means, of all and of each parameter.
+    """Markdown table of RMS noise / RMS mean by network, over all parameters and for each parameter.
 
-    Networks of several seeds are one line, the root mean square over them.
+    Seeds of one network share a line, the root mean square over them.
     """
-    found: dict[str, list[Scale]] = {}
+    groups: dict[str, list[Scale]] = {}
     for scale in records.scales:
         described = records.networks.get(scale.network)
-        found.setdefault((described.group if described else None) or scale.network, []).append(scale)
+        groups.setdefault((described.group if described else None) or scale.network, []).append(scale)
     parameters = list(dict.fromkeys(scale.parameter for scale in records.scales))
     lines = [["network", "all", *parameters], [":--", *["--:"] * (len(parameters) + 1)]]
-    for name, scales in found.items():
+    for name, scales in groups.items():
         own = [[scale for scale in scales if scale.parameter == parameter] for parameter in parameters]
         lines.append([name, _ratio(scales), *map(_ratio, own)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,4 +1,4 @@
-"""The verdict in sentences: what the intervals show, and what they do not."""
+"""The verdict in sentences: what the intervals show and what they do not show."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from variate.records.schema import Claim
 from variate.report import single
 from variate.report.paired import compared
 
-NOTHING = "No attack that wants any wrong answer was judged one draw per query, so nothing is said of robustness."
+NO_VERDICT = "No untargeted attack was evaluated with one draw per query, so there is no verdict on robustness."
 
 
 def verdict(records: Records) -> list[str]:
-    """Each random network's one-draw rate under its strongest attack, beside the best deterministic network's.
+    """Each random network's one-draw accuracy under its strongest attack, compared with the best deterministic network.
 
-    Strongest and best within one budget and one data set: others say nothing of it. Where there is no random network,
-    each network's own rate.
+    Only claims with the same budget and data set are compared. Without random networks, each network's own accuracy.
     """
     return records.once("verdict", lambda: _verdict(records))
 
@@ -32,28 +31,29 @@ def _verdict(records: Records) -> list[str]:
 
 
 def headline(records: Records) -> str:
-    """The verdict in one sentence: on the only random network, or on the one with the most right answers."""
+    """The verdict in one or two sentences, on the only random network or the most accurate one."""
     sentences = verdict(records)
     random = single.random_networks(records)
-    found = [(network, single.budgets(records, network)[:1]) for network in random]
-    worst = [single.strongest(records, network, budget) for network, first in found for budget in first]
-    known = [claim for claim in worst if claim is not None]
-    if len(known) < 2:
-        return sentences[0] if sentences else NOTHING
-    budget = known[0].budget
-    ours = [claim for claim in known if claim.budget == budget]
-    claim = max(ours, key=lambda claim: single.share(records, claim))
-    said = _sentence(records, claim, _best(records, claim))
-    return f"{said} {claim.network} is the best of {len(ours)} random networks, picked on these very examples."
+    budgets = [(network, single.budgets(records, network)[:1]) for network in random]
+    strongest = [single.strongest(records, network, budget) for network, first in budgets for budget in first]
+    claims = [claim for claim in strongest if claim is not None]
+    if len(claims) < 2:
+        return sentences[0] if sentences else NO_VERDICT
+    same_budget = [claim for claim in claims if claim.budget == claims[0].budget]
+    claim = max(same_budget, key=lambda claim: single.share(records, claim))
+    return (
+        f"{_sentence(records, claim, _best(records, claim))} {claim.network} is the best of {len(same_budget)} random "
+        "networks, selected on these same examples."
+    )
 
 
 def _best(records: Records, claim: Claim) -> Claim | None:
-    """Of the deterministic networks of the table on the same data, the one with the most right answers."""
+    """The strongest claim on the most accurate deterministic network of the table with the same data and budget."""
     names = dict.fromkeys(other.network for other in single.judged(records, "table") if other.verdict_draws == 1)
     ours = [name for name in names if _data(records, name) == _data(records, claim.network)]
-    found = [single.strongest(records, name, claim.budget) for name in ours]
-    known = [other for other in found if other is not None]
-    return max(known, key=lambda other: single.share(records, other), default=None)
+    strongest = [single.strongest(records, name, claim.budget) for name in ours]
+    claims = [other for other in strongest if other is not None]
+    return max(claims, key=lambda other: single.share(records, other), default=None)
 
 
 def _data(records: Records, network: str) -> str | None:
@@ -64,32 +64,31 @@ def _data(records: Records, network: str) -> str | None:
 def _sentence(records: Records, claim: Claim, best: Claim | None) -> str:
     row = single.row(records, claim)
     if best is None:
-        return f"{_said(row, claim)}."
+        return f"{_accuracy(row, claim)}."
     other = single.row(records, best)
-    return f"{_said(row, claim)}; the best deterministic network, {best.network}, {other.percent} %: " + (
-        _relation(records, claim, best, row, other)
-    )
+    relation = _relation(records, claim, best, row, other)
+    return f"{_accuracy(row, claim)}; the best deterministic network, {best.network}, {other.percent} %: {relation}"
 
 
 def _relation(records: Records, claim: Claim, best: Claim, row: RateRow, other: RateRow) -> str:
-    """What the paired difference shows, or the two intervals where the examples are not the same."""
+    """The paired difference, or the relation of the two intervals if the examples differ."""
     paired = compared(records, claim, best)
     if paired is not None:
         ends = f"{100 * paired.difference:+.1f} points [{100 * paired.low:+.1f}, {100 * paired.high:+.1f}]"
         if paired.low > 0 or paired.high < 0:
-            return f"a paired difference of {ends}."
-        return f"a paired difference of {ends}, which does not tell them apart."
+            return f"the paired difference is {ends}."
+        return f"the paired difference is {ends}, which is not significant."
     if row.low > other.high:
-        return "the interval lies above it."
+        return "the interval lies above the other."
     if row.high < other.low:
-        return "the interval lies below it."
+        return "the interval lies below the other."
     return "the intervals overlap, so no difference is shown."
 
 
-def _said(row: RateRow, claim: Claim) -> str:
+def _accuracy(row: RateRow, claim: Claim) -> str:
     random = claim.verdict_draws > 1
     averaged = f" averaged over {row.draws} draws" if row.draws > 1 and random else ""
-    answered = "with one draw per query" if random else "with its one answer"
+    deployed = "with one draw per query" if random else "as a deterministic network"
     return (
-        f"Under {row.attack}{averaged} at {row.budget}, {row.network} is right {row.percent} % of the time {answered}"
+        f"Under {row.attack}{averaged} at {row.budget}, {row.network} is correct {row.percent} % of the time {deployed}"
     )

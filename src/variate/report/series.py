@@ -1,4 +1,4 @@
-"""Claims that differ in one thing alone: the points of a curve."""
+"""Series: claims that differ in one setting alone, the points of a curve."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from variate.records.rows import CLEAN, RateRow
 from variate.records.schema import Claim
 from variate.report import single
 
-At = Callable[[Claim], float | None]
+At = Callable[[Claim], float | None]  # the value of the setting that varies
 
 
 @dataclass(frozen=True)
 class Series:
-    """One network under one attack, of which one thing was varied.
+    """One network under one attack with one varied setting.
 
     Attributes:
         network, attack: their names.
-        setting: what was held, where the attack's name does not say it: options, draws, budget.
-        rows: by what was varied, growing.
+        setting: the fixed options, draws and budget, in words.
+        rows: rows by increasing value of the varied setting.
     """
 
     network: str
@@ -36,38 +36,38 @@ def size(claim: Claim) -> float | None:
 
 
 def draws(claim: Claim) -> float | None:
-    """How many draws every query of the attack averages over; none of a deterministic network."""
+    """Number of draws that each query of the attack averages over; None for a deterministic network."""
     return float(claim.draws) if claim.draws and claim.verdict_draws > 1 else None
 
 
 def steps(claim: Claim) -> float | None:
-    """How many steps the attack takes."""
+    """Number of steps of the attack."""
     return _number(claim, "steps")
 
 
 def queries(claim: Claim) -> float | None:
-    """How many inputs the attack may ask about."""
+    """Number of queries that the attack may use."""
     return _number(claim, "queries")
 
 
 def series(records: Records, at: At, *, fewest: int, part: str | None = None) -> list[Series]:
-    """The longest series of each network and attack, judged one draw per query.
+    """The longest series of each network and attack, with one draw per query.
 
     Args:
-        records: where the claims are.
-        at: what is varied.
-        fewest: values that a series must have.
-        part: of the records that is preferred, where it holds such series.
+        records: records with the claims.
+        at: the setting that varies.
+        fewest: least number of values in a series.
+        part: part of the records to prefer if it holds such series.
     """
     groups: dict[tuple[str, ...], dict[float, Claim]] = {}
     for claim in single.judged(records):
         value = at(claim) if claim.attack != CLEAN else None
         if value is not None:
-            groups.setdefault(_held(claim, at), {})[value] = claim
-    found = [group for group in groups.values() if len(group) >= fewest]
-    preferred = [group for group in found if next(iter(group.values())).part == part]
+            groups.setdefault(_fixed(claim, at), {})[value] = claim
+    long = [group for group in groups.values() if len(group) >= fewest]
+    preferred = [group for group in long if next(iter(group.values())).part == part]
     longest: dict[tuple[str, str, str], dict[float, Claim]] = {}
-    for group in preferred or found:
+    for group in preferred or long:
         claim = next(iter(group.values()))
         key = claim.network, claim.attack, _measure(claim)
         if len(group) > len(longest.get(key, {})):
@@ -81,13 +81,13 @@ def _series(records: Records, group: dict[float, Claim], at: At) -> Series:
     return Series(claim.network, claim.attack, ", ".join(_words(claim, at)), rows)
 
 
-def _held(claim: Claim, at: At) -> tuple[str, ...]:
-    """What must be alike: everything but what is varied."""
+def _fixed(claim: Claim, at: At) -> tuple[str, ...]:
+    """All settings but the varied one; equal within a series."""
     options = {name: value for name, value in claim.options.items() if at is not _OPTIONS.get(name)}
-    held = [claim.network, claim.fingerprint, claim.inputs, claim.part, claim.attack, str(options), str(claim.seed)]
-    held += [str(claim.verdict_draws)]
-    held += [_measure(claim) if at is size else str(claim.budget)]
-    return (*held, "" if at is draws else str(claim.draws))
+    fixed = [claim.network, claim.fingerprint, claim.inputs, claim.part, claim.attack, str(options), str(claim.seed)]
+    fixed += [str(claim.verdict_draws)]
+    fixed += [_measure(claim) if at is size else str(claim.budget)]
+    return (*fixed, "" if at is draws else str(claim.draws))
 
 
 def _words(claim: Claim, at: At) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""A table as every format shows it: heads, and cells that know what they are sorted by."""
+"""Tables independent of the output format: headers, and cells with sort keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from variate.report.table import Grid
 
 @dataclass(frozen=True)
 class TableCell:
-    """What stands in a table: a word or a number, its interval or a remark in small, and what it is sorted by."""
+    """A word or number, its interval or a remark in small print, and its sort key."""
 
     text: str
     small: str = ""
@@ -19,7 +19,7 @@ class TableCell:
 
 
 NOTHING = TableCell("-")
-Head = tuple[str, ...]  # the first part, and what stands below it in small
+Head = tuple[str, ...]  # the header, and what stands below it in small print
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class ReportTable:
     """A table.
 
     Attributes:
-        heads: one for each column.
-        lines: cells, as many as heads.
-        words: how many columns hold words; they are aligned to the left.
+        heads: one header per column.
+        lines: rows of cells, one cell per column.
+        words: number of leading columns that hold words and are left-aligned.
     """
 
     heads: Sequence[Head]
@@ -49,12 +49,12 @@ def row_cell(row: RateRow | None) -> TableCell:
 
 
 def count_cell(value: float, small: str = "") -> TableCell:
-    """A whole number with its thousands apart."""
+    """A whole number with a thin space between thousands."""
     return TableCell(f"{value:,.0f}".replace(",", "\u202f"), small, value)
 
 
 def grid_sheet(grids: Sequence[tuple[str, Grid]]) -> ReportTable:
-    """The table of networks, deployments and attacks: of one run, or of several with a first column of numbers."""
+    """The table of networks, deployments and attacks; for several runs, the first column is the run's number."""
     columns = list(dict.fromkeys(column for _, content in grids for column in content.columns))
     several = len(grids) > 1
     heads: list[Head] = [("run",)] if several else []
@@ -65,8 +65,8 @@ def grid_sheet(grids: Sequence[tuple[str, Grid]]) -> ReportTable:
     for run, content in grids:
         first = [TableCell(run, value=float(run))] if several else []
         for network, deployment in content.lines:
-            known = [content.cells.get(((network, deployment), column)) for column in columns]
-            lines.append([*first, TableCell(network), TableCell(deployment), *map(row_cell, known)])
+            rows = [content.cells.get(((network, deployment), column)) for column in columns]
+            lines.append([*first, TableCell(network), TableCell(deployment), *map(row_cell, rows)])
             for (label, word), over in content.seeds.get((network, deployment), {}).items():
                 lines.append(
                     [*first, TableCell(label), TableCell(word), *(_seeds_cell(over.get(column)) for column in columns)]
@@ -75,14 +75,14 @@ def grid_sheet(grids: Sequence[tuple[str, Grid]]) -> ReportTable:
 
 
 def plain(sheet: ReportTable) -> Iterable[list[str]]:
-    """Lines of text, the heads first."""
+    """The lines as text, headers first."""
     yield [", ".join(head) for head in sheet.heads]
     for line in sheet.lines:
         yield [f"{cell.text} [{cell.small}]" if cell.small else cell.text for cell in line]
 
 
 def _seeds_cell(over: OverSeeds | None) -> TableCell:
-    """Mean over seeds, with its standard deviation and interval in small."""
+    """Mean over seeds, with standard deviation and interval in small print."""
     if over is None:
         return NOTHING
     mean, _, rest = over.percent.partition(" ")

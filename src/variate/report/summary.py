@@ -1,4 +1,4 @@
-"""One line a network: what is left without an attack, and under the attack that leaves the least."""
+"""Summary with one line per network: accuracy on clean inputs and under the strongest attack."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from variate.records.groups import notes
 from variate.records.rows import CLEAN, RateRow
 from variate.report.table import study_rows
 
-ONCE, PERSISTENT = ("single", "any"), "survive"  # deployments: one answer, or all of several
+ONCE, PERSISTENT = ("single", "any"), "survive"  # deployments: one answer, or all of N
 
 
 def summary(records: Records) -> str:
-    """A Markdown table of a study: by network, budget and number of questions, the lowest rate of any attack.
+    """Markdown table of a study: the lowest accuracy of any attack by network, budget and deployment.
 
-    The lowest of several estimates is low by chance too; a network that was tried by more attacks is not favoured.
+    The minimum of several estimates is biased low, so a network with more attacks gains no advantage.
     """
     rows = study_rows(records, "table")
     budgets = list(dict.fromkeys(row.budget for row in rows if row.budget))
@@ -25,10 +25,10 @@ def summary(records: Records) -> str:
     lines = [heads, [":--", *["--:"] * (len(heads) - 1)]]
     for network in dict.fromkeys(row.network for row in rows):
         own = [row for row in rows if row.network == network]
-        once = [row for row in own if row.deployment in ONCE]
-        again = [row for row in own if row.deployment in (repeated, "any")]
-        cells = [_clean(once), *(_lowest(once, budget) for budget in budgets)]
-        cells += [_lowest(again, budget) for budget in budgets if repeated]
+        one_answer = [row for row in own if row.deployment in ONCE]
+        all_answers = [row for row in own if row.deployment in (repeated, "any")]
+        cells = [_clean(one_answer), *(_lowest(one_answer, budget) for budget in budgets)]
+        cells += [_lowest(all_answers, budget) for budget in budgets if repeated]
         lines.append([network, *cells])
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return "\n\n".join([table, *notes(records)])
@@ -39,7 +39,7 @@ def _clean(rows: Sequence[RateRow]) -> str:
 
 
 def _lowest(rows: Sequence[RateRow], budget: str) -> str:
-    """The lowest rate within a budget, with its interval and the attack that left it."""
+    """The lowest accuracy within a budget, with its interval and its attack."""
     attacked = [row for row in rows if row.budget == budget and row.attack != CLEAN]
     if not attacked:
         return "-"

@@ -1,4 +1,4 @@
-"""The table of a set of records: networks and deployments down, attacks across."""
+"""The table of a set of records: one row per network and deployment, one column per attack."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from variate.records.rows import CLEAN, OverSeeds, RateRow, over_seeds, rows_of
 from variate.records.schema import Claim
 
 TABLES = {
-    "table": "Right answers by network, deployment and attack",
+    "table": "Accuracy by network, deployment and attack",
     "twins": "Deterministic twins of the random networks",
 }
-LEGEND = "Right answers in percent, with the 95 % interval over examples and draws."
+LEGEND = "Accuracy in percent, with the 95 % interval over examples and draws."
 SEEDS = (
-    "Lines of several seeds: mean ± standard deviation of the rates of networks that differ in their seed alone, with "
-    "the 95 % t interval of the mean (degrees of freedom: seeds - 1), over trainings and on the same examples."
+    "Rows over several seeds: mean ± standard deviation over networks that differ in their training seed alone, on the "
+    "same examples, with the 95 % t interval of the mean (degrees of freedom: seeds - 1)."
 )
-Heading = tuple[str, str, str]  # attack, what it averages over, budget
+Heading = tuple[str, str, str]  # attack, its options and draws, budget
 Line = tuple[str, str]  # network, deployment
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Rows of a table: (network, deployment) down, attacks across; ``cells`` holds what is known.
+    """A table with one line per (network, deployment) and one column per attack; ``cells`` may have gaps.
 
-    ``seeds`` holds lines over the seeds of a network, each to stand below the last of that network's own lines.
+    ``seeds`` holds the lines over the seeds of a network, keyed by the line that they follow.
     """
 
     lines: list[Line]
@@ -41,7 +41,7 @@ class Grid:
 
 
 def grid(rows: Sequence[RateRow]) -> Grid:
-    """Arrange rows: a line for each network and deployment, a column for each attack."""
+    """Arrange rows in a table: one line per network and deployment, one column per attack."""
     cells: dict[tuple[Line, Heading], RateRow] = {}
     for row in rows:
         cells[(row.network, row.deployment), heading(row)] = row
@@ -51,7 +51,7 @@ def grid(rows: Sequence[RateRow]) -> Grid:
 
 
 def heading(row: RateRow) -> Heading:
-    """What stands above a column: the attack, the number of draws it averages over, the budget."""
+    """The heading of a row's column: the attack, its options and draws, the budget."""
     if row.attack == CLEAN:
         return (CLEAN, "", "")
     options = ", ".join(f"{value} {name}" for name, value in row.options.items() if name not in HIDDEN)
@@ -60,46 +60,46 @@ def heading(row: RateRow) -> Heading:
 
 
 def with_seeds(content: Grid, records: Records) -> Grid:
-    """The same table with lines over the seeds of each network that was trained with several."""
+    """The table with an added line for each network that was trained with several seeds."""
     groups: dict[str, list[str]] = {}
-    known = {claim.network: claim.group for claim in shown(records)}
+    group_of = {claim.network: claim.group for claim in shown(records)}
     for network in dict.fromkeys(name for name, _ in content.lines):
-        groups.setdefault(known.get(network) or network, []).append(network)
+        groups.setdefault(group_of.get(network) or network, []).append(network)
     below = {}
     for group, networks in groups.items():
         if len(networks) > 1:
             own = [line for line in content.lines if line[0] in networks]
             deployments = dict.fromkeys(deployment for _, deployment in own)
             label = f"{group}, {len(networks)} seeds"
-            below[own[-1]] = {(label, word): _over_seeds(content, networks, word) for word in deployments}
+            below[own[-1]] = {(label, name): _over_seeds(content, networks, name) for name in deployments}
     return replace(content, seeds=below)
 
 
 def _over_seeds(content: Grid, networks: Sequence[str], deployment: str) -> dict[Heading, OverSeeds]:
-    """One line: the columns that are known of every seed."""
-    found = {}
+    """One line over seeds, with the columns that every seed has."""
+    cells = {}
     for column in content.columns:
         rows = [content.cells.get(((network, deployment), column)) for network in networks]
         rates = [row.rate for row in rows if row is not None]
         if len(rates) == len(networks):
-            found[column] = over_seeds(rates)
-    return found
+            cells[column] = over_seeds(rates)
+    return cells
 
 
 def study_rows(records: Records, part: str) -> list[RateRow]:
-    """The rows of one part of the records that are shown, in the order in which they were made."""
+    """The rows shown of one part of the records, in the order they were made."""
     rows = []
     for claim in shown(records, part):
-        ways = deployments_of(records, claim)
-        rows += [row for row in _rows(records, claim) if row.deployment in (*ways, "any")]
+        deployments = deployments_of(records, claim)
+        rows += [row for row in _rows(records, claim) if row.deployment in (*deployments, "any")]
     return _spread(rows)
 
 
 def shown_rows(records: Records, claims: Iterable[Claim]) -> list[RateRow]:
     """The rows of claims as a table shows them.
 
-    A deterministic network is the same under every deployment and every number of attack draws: it gets one line, and
-    its rate stands under each column that other networks have.
+    Deployments and attack draws make no difference to a deterministic network: it gets one line, and its rate is
+    repeated in each column of the other networks.
     """
     return _spread([row for claim in claims if records.examples.get(claim.id) for row in _rows(records, claim)])
 
@@ -110,18 +110,18 @@ def _rows(records: Records, claim: Claim) -> list[RateRow]:
 
 
 def print_rows(rows: Sequence[RateRow], title: str) -> None:
-    """Rows as a table on standard output."""
+    """Print rows as a table."""
     Console().print(_rich(grid(rows), title))
 
 
 def tables(records: Records) -> list[tuple[str, Grid]]:
-    """The tables of a file of records, with their titles."""
-    named = [(name, study_rows(records, part)) for part, name in TABLES.items()]
-    return [(name, grid(rows)) for name, rows in named if rows]
+    """The tables of a set of records, with their titles."""
+    by_title = [(title, study_rows(records, part)) for part, title in TABLES.items()]
+    return [(title, grid(rows)) for title, rows in by_title if rows]
 
 
 def print_study(records: Records) -> None:
-    """The tables of a file of records on standard output."""
+    """Print the tables of a set of records."""
     console = Console()
     for run in records.runs[:1]:
         console.print(run.title, style="bold")
@@ -133,13 +133,13 @@ def print_study(records: Records) -> None:
 
 
 def markdown(records: Records) -> str:
-    """The tables of a file of records in Markdown."""
-    found = [f"{name}:\n\n{_markdown(content)}" for name, content in study_grids(records)]
-    return "\n\n".join([*found, _legend(records), *notes(records)])
+    """The tables of a set of records in Markdown."""
+    parts = [f"{name}:\n\n{_markdown(content)}" for name, content in study_grids(records)]
+    return "\n\n".join([*parts, _legend(records), *notes(records)])
 
 
 def study_grids(records: Records) -> list[tuple[str, Grid]]:
-    """The tables of a file of records with their lines over seeds, and their titles."""
+    """The tables of a set of records with lines over seeds, and their titles."""
     return records.once("grids", lambda: [(name, with_seeds(content, records)) for name, content in tables(records)])
 
 
@@ -151,8 +151,8 @@ def _markdown(content: Grid) -> str:
     heads = ["network", "deployment", *(", ".join(part for part in column if part) for column in content.columns)]
     rows = [heads, [":--", ":--", *("--:" for _ in content.columns)]]
     for line in content.lines:
-        found = [content.cells.get((line, column)) for column in content.columns]
-        rows.append([*line, *(row.percent if row else "-" for row in found)])
+        cells = [content.cells.get((line, column)) for column in content.columns]
+        rows.append([*line, *(row.percent if row else "-" for row in cells)])
         for label, over in content.seeds.get(line, {}).items():
             rows.append([*label, *(over[column].percent if column in over else "-" for column in content.columns)])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
@@ -160,7 +160,7 @@ def _markdown(content: Grid) -> str:
 
 def _rich(content: Grid, title: str) -> Table:
     budgets = {budget for _, _, budget in content.columns if budget}
-    shared = budgets.pop() if len(budgets) == 1 else None  # said once, in the title
+    shared = budgets.pop() if len(budgets) == 1 else None  # shown once, in the title
     table = Table(
         title=f"{title}, {shared}" if shared else title,
         title_justify="left",
@@ -178,11 +178,11 @@ def _rich(content: Grid, title: str) -> Table:
         network, deployment = line
         if previous not in (None, network):
             table.add_section()
-        found = [content.cells.get((line, column)) for column in content.columns]
-        table.add_row(network if network != previous else "", deployment, *map(_cell, found))
+        cells = [content.cells.get((line, column)) for column in content.columns]
+        table.add_row(network if network != previous else "", deployment, *map(_cell, cells))
         previous = network
-        for number, ((label, word), over) in enumerate(content.seeds.get(line, {}).items()):
-            table.add_row("" if number else label, word, *(_seeds_cell(over.get(c)) for c in content.columns))
+        for i, ((label, name), over) in enumerate(content.seeds.get(line, {}).items()):
+            table.add_row("" if i else label, name, *(_seeds_cell(over.get(c)) for c in content.columns))
     return table
 
 
@@ -202,14 +202,14 @@ def _deterministic(claim: Claim) -> bool:
 
 
 def _spread(rows: list[RateRow]) -> list[RateRow]:
-    """Show a deterministic network's rate under each number of draws that another network was attacked with."""
-    numbers: dict[tuple[str, str], list[int]] = {}
+    """Repeat a deterministic network's rate for each number of draws with which another network was attacked."""
+    draws_of: dict[tuple[str, str], list[int]] = {}
     for row in rows:
         if row.deployment != "any" and row.draws:
-            known = numbers.setdefault((row.attack, str(row.options)), [])
-            known += [row.draws] if row.draws not in known else []
+            listed = draws_of.setdefault((row.attack, str(row.options)), [])
+            listed += [row.draws] if row.draws not in listed else []
     spread = []
     for row in rows:
-        wanted = numbers.get((row.attack, str(row.options)), [row.draws]) if row.deployment == "any" else [row.draws]
-        spread += [replace(row, draws=draws) for draws in wanted] if row.draws else [row]
+        columns = draws_of.get((row.attack, str(row.options)), [row.draws]) if row.deployment == "any" else [row.draws]
+        spread += [replace(row, draws=draws) for draws in columns] if row.draws else [row]
     return spread

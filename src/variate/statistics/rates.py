@@ -1,9 +1,9 @@
-"""From a matrix of right and wrong answers (draws x examples) to a rate with an interval, for each way to deploy.
+"""Rates with intervals from a matrix of correct and wrong answers (draws x examples), for each deployment.
 
-The draws of a network are shared by all examples, so answers are neither independent over draws nor over examples. The
-interval therefore counts both: the variance of the mean is that of a two-way crossed design, with the t quantile of its
-degrees of freedom (Satterthwaite 1946). Few draws of a skewed rate make such an interval too short on the side of the
-tail that was hardly seen, so it is the hull of two:
+The draws of a network are shared by all examples, so answers are independent neither over draws nor over examples. The
+interval accounts for both: the variance of the mean is that of a two-way crossed design, with the t quantile of its
+degrees of freedom (Satterthwaite 1946). With few draws of a skewed rate such an interval is too short on the side of
+the rarely observed tail, so the interval is the hull of two:
 
 - the exact binomial one (Clopper & Pearson 1934) at the effective sample size (Korn & Graubard 1998, "Confidence
   intervals for proportions with small expected number of positive counts estimated from survey data");
@@ -11,16 +11,17 @@ tail that was hardly seen, so it is the hull of two:
   transformation", J. R. Statist. Soc. B 54).
 
 Simulated coverage of 95 % intervals (logistic answers; rates .5, .8, .95; 20 to 200 draws; 50 to 1000 examples; draws
-that vary by 0 to 2 logits): 93 to 98 % for single draws, 94 to 98 % for survive-5. It is conservative, up to 98.5 %,
-for 20 draws that are all alike or that vary by 2 logits about a rate of .5, and up to 100 % for survive-N of an N above
-a third of the draws. It is too short on the side above where survive-N is nearly impossible: 67 to 93 % for true rates
-below .002, with widths of a few thousandths. No interval knows of draws that it has not seen: what befalls one draw in
-n is missed by n draws in one of three cases.
+that vary by 0 to 2 logits): 93 to 98 % for single draws, 94 to 98 % for survive-5. Intervals are conservative, up to
+98.5 %, for 20 draws that are identical or vary by 2 logits around a rate of .5, and up to 100 % for survive-N with N
+above a third of the draws. Upper ends are too low where survive-N is nearly impossible: coverage is 67 to 93 % for true
+rates below .002, with widths of a few thousandths. No interval can account for draws that were not observed: n draws
+miss an event of probability 1/n in about one of three cases.
 
-Of fewer than 20 examples the skewness is hardly known, and Hall's ends ran off to 0 or 100 %: they are kept within two
-quantiles of the rate. Simulated coverage with 10 examples (20 and 160 draws that vary by .5 logits; examples that vary
-by .5 and 2): 94 to 98 % for single draws at rates of .2, .5 and .8, 86 to 100 % at .95; 93 to 99.5 % for survive-5 of
-single rates from .5, and 67 to 84 % at .2, where what few examples survive may be missing among ten.
+With fewer than 20 examples the skewness estimate is unreliable and Hall's interval reached 0 or 100 %, so its ends are
+clipped to two quantiles from the rate. Simulated coverage with 10 examples (20 and 160 draws that vary by .5 logits;
+examples that vary by .5 and 2): 94 to 98 % for single draws at rates of .2, .5 and .8, 86 to 100 % at .95; 93 to 99.5 %
+for survive-5 at single-draw rates from .5, and 67 to 84 % at .2, where ten examples may include none of the few that
+survive.
 """
 
 from __future__ import annotations
@@ -40,17 +41,17 @@ from variate.statistics.survival import CURVE, all_right, sizes_up_to
 Bits = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Rule = Literal["single", "mean", "majority", "survive"]
-FEW, REACH = 20, 2.0  # examples of which skewness tells little, and how many quantiles Hall's ends then keep within
+FEW, REACH = 20, 2.0  # below FEW examples, Hall's ends are clipped to REACH quantiles
 RULES = ("single", "mean-S", "majority-S", "survive-N")
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """A way to answer queries with a random network, and what the attacker may repeat.
+    """How a random network answers queries, and how often the attacker may repeat one.
 
-    ``single``: one fresh draw per query. ``mean-S``: the mean probability of S draws. ``majority-S``: the label that
-    most of S draws give, a tie being wrong. ``survive-N``: one draw per query, and the attacker asks N times: all N
-    must be right.
+    ``single``: one fresh draw per query. ``mean-S``: the mean probability of S draws. ``majority-S``: the most frequent
+    label of S draws; a tie is wrong. ``survive-N``: one draw per query, the attacker queries N times, and all N answers
+    must be correct.
     """
 
     rule: Rule
@@ -58,7 +59,7 @@ class Deployment:
 
     @classmethod
     def parse(cls, text: str | Deployment) -> Deployment:
-        """Read ``single``, ``mean-16``, ``majority-16`` or ``survive-10``. Raises ``UsageError``."""
+        """Parse ``single``, ``mean-16``, ``majority-16`` or ``survive-10``. Raises ``UsageError``."""
         if isinstance(text, Deployment):
             return text
         rule, _, size = str(text).partition("-")
@@ -75,13 +76,13 @@ class Deployment:
 
     @property
     def source(self) -> str:
-        """The answers it is computed from: those of single draws for ``survive``, its own otherwise."""
+        """The answers it is computed from: single draws for ``survive``, its own answers otherwise."""
         return "single" if self.rule == "survive" else str(self)
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A share of right answers with its confidence interval, all in [0, 1]."""
+    """A share of correct answers with its confidence interval, all in [0, 1]."""
 
     rate: float
     low: float
@@ -93,13 +94,13 @@ class Rate:
 
 @dataclass(frozen=True)
 class Crossed:
-    """A mean over draws and examples, taken apart; draws and examples are crossed: every draw answered every example.
+    """Variance components of a mean over a crossed design: every draw answered every example.
 
     Attributes:
-        per_example: its value at each example, shape (B,).
-        per_draw: its value at each draw (jackknife pseudo-values, whose mean is the rate), shape (n,).
-        residual: the variance of the mean that varies with neither alone; the spread over examples and that over draws
-            both contain it.
+        per_example: value at each example, shape (B,).
+        per_draw: value at each draw (jackknife pseudo-values, whose mean is the rate), shape (n,).
+        residual: variance of the mean due to the interaction of draws and examples; the variances over examples and
+            over draws both contain it.
     """
 
     per_example: Floats
@@ -113,12 +114,12 @@ class Crossed:
 
     @cached_property
     def by_example(self) -> float:
-        """The variance of the mean that comes from the examples, the residual included."""
+        """The variance of the mean due to examples, residual included."""
         return _variance_of_mean(self.per_example)
 
     @cached_property
     def by_draw(self) -> float:
-        """The variance of the mean that comes from the draws, the residual included."""
+        """The variance of the mean due to draws, residual included."""
         return _variance_of_mean(self.per_draw)
 
     @cached_property
@@ -143,25 +144,26 @@ def rate_of(deployment: Deployment, answers: Bits, *, level: float = 0.95) -> Ra
     """The rate of a deployment from its answers.
 
     Args:
-        deployment: how the network is used.
-        answers: right or wrong, shape (G, B): G draws (or groups of S draws) by B examples; G is 1 for a deterministic
-            network, whose every deployment is the same.
-        level: confidence of the interval.
+        deployment: how the network is deployed.
+        answers: whether each answer is correct, shape (G, B): G draws (or groups of S draws) by B examples; G is 1 for
+            a deterministic network, where all deployments are the same.
+        level: confidence level of the interval.
 
     Raises:
-        UsageError: ``survive-N`` from N or fewer draws.
+        UsageError: for ``survive-N`` with N or fewer draws.
     """
     size = deployment.size if deployment.rule == "survive" and len(answers) > 1 else 1
     return interval(crossed(answers, [size])[0], level=level)
 
 
 def survive_curve(answers: Bits, sizes: Sequence[int] = CURVE, *, level: float = 0.95) -> dict[int, Rate]:
-    """How often N answers are all right, for every N that the draws can tell of.
+    """How often N answers are all correct, for every N that the number of draws allows.
 
     Args:
-        answers: right or wrong, shape (n, B); one row of a deterministic network, which is the same for every N.
-        sizes: N, each from 1.
-        level: confidence of each interval alone.
+        answers: whether each answer is correct, shape (n, B); one row for a deterministic network, where every N gives
+            the same rate.
+        sizes: values of N, each at least 1.
+        level: confidence level of each interval (not simultaneous).
     """
     if len(answers) == 1:
         return dict.fromkeys(sizes, interval(crossed(answers)[0], level=level))
@@ -171,17 +173,17 @@ def survive_curve(answers: Bits, sizes: Sequence[int] = CURVE, *, level: float =
 
 
 def crossed(answers: Bits, sizes: Sequence[int] = (1,)) -> list[Crossed]:
-    """P(N answers are right) for each N of ``sizes``, without bias: C(c, N) / C(n, N) for c right answers of n draws.
+    """Unbiased estimate of P(N answers are correct) for each N: C(c, N) / C(n, N) for c correct answers of n draws.
 
-    The draws' part is the jackknife's: what the estimate becomes without each draw in turn. For N = 1 it is each draw's
-    own share of right answers. Of an N near n the jackknife counts too much of the variance (Efron & Stein 1981).
+    The draws' component is the jackknife's: the estimate without each draw in turn. For N = 1 it is each draw's own
+    accuracy. For N near n the jackknife overestimates the variance (Efron & Stein 1981).
 
     Args:
-        answers: right or wrong, shape (n, B).
-        sizes: numbers N from 1 to n - 1 (or 1 itself where n is 1).
+        answers: whether each answer is correct, shape (n, B).
+        sizes: values of N from 1 to n - 1 (or 1 if n is 1).
 
     Raises:
-        UsageError: N draws cannot be chosen from n and leave one out.
+        UsageError: if N is n or more, so that no draw can be left out.
     """
     matrix = answers.astype(np.float64)  # (n, B)
     n, examples = matrix.shape
@@ -190,28 +192,28 @@ def crossed(answers: Bits, sizes: Sequence[int] = (1,)) -> list[Crossed]:
             todo = f"judge with more than {size} draws"
             raise UsageError(f"survive-{size} cannot be estimated from {n} draws", todo=todo)
     right = matrix.sum(0)  # (B,)
-    asked = np.array(sizes, dtype=np.float64)[:, None]  # (N, 1)
+    counts = np.array(sizes, dtype=np.float64)[:, None]  # (N, 1)
     per_example = (
         np.stack([all_right(right, n, size) for size in sizes]) if sizes else np.zeros((0, examples))
     )  # (N, B)
-    # a right draw's pseudo-value minus a wrong one's: (n - 1) C(c - 1, N - 1) / C(n - 1, N)
-    gap = per_example / np.maximum(right, 1) * asked * n * (n - 1) / np.maximum(n - asked, 1)  # (N, B)
-    gap = np.where(asked == 1, 1.0, gap)  # also where no draw was right
-    offset = (matrix @ gap.T - right / n @ gap.T) / examples  # (n, N): each draw's distance from the rate
+    # pseudo-value of a correct draw minus that of a wrong draw: (n - 1) C(c - 1, N - 1) / C(n - 1, N)
+    gap = per_example / np.maximum(right, 1) * counts * n * (n - 1) / np.maximum(n - counts, 1)  # (N, B)
+    gap = np.where(counts == 1, 1.0, gap)  # also where no draw was correct
+    offset = (matrix @ gap.T - right / n @ gap.T) / examples  # (n, N): each draw's deviation from the rate
     within = (np.square(gap) * right * (1 - right / n)).sum(1) - examples * np.square(offset).sum(0)  # (N,)
     residual = np.maximum(within, 0) / max((n - 1) * (examples - 1), 1) / (n * examples)
     return [
-        Crossed(each, each.mean() + moved, float(rest) if min(n, examples) > 1 else 0.0)
-        for each, moved, rest in zip(per_example, offset.T, residual, strict=True)
+        Crossed(values, values.mean() + deviation, float(rest) if min(n, examples) > 1 else 0.0)
+        for values, deviation, rest in zip(per_example, offset.T, residual, strict=True)
     ]
 
 
 def interval(mean: Crossed, *, level: float = 0.95) -> Rate:
-    """The rate with its confidence interval: see the top of this file."""
+    """The rate with its confidence interval; the module docstring describes the method."""
     rate, draws, examples = mean.rate, len(mean.per_draw), len(mean.per_example)
-    if mean.variance <= 0 or not 0 < rate < 1:  # nothing varied: the smaller of the two samples is all that is known
-        known = float(min(examples, draws) if draws > 1 else examples)
-        low, high = clopper_pearson(rate * known, known, level)
+    if mean.variance <= 0 or not 0 < rate < 1:  # no variation: only the smaller sample size is known
+        size = float(min(examples, draws) if draws > 1 else examples)
+        low, high = clopper_pearson(rate * size, size, level)
         return Rate(rate, min(low, rate), max(high, rate))
     quantile = _quantile(level, mean.freedom)
     effective = rate * (1 - rate) / mean.variance * (_quantile(level, np.inf) / quantile) ** 2
@@ -223,7 +225,7 @@ def interval(mean: Crossed, *, level: float = 0.95) -> Rate:
 
 
 def _without_skew(mean: Crossed, quantile: float) -> tuple[float, float]:
-    """Hall's interval: g(T) is nearly normal for g(T) = T + k T^2 / 3 + k^2 T^3 / 27 + k / 6, k the mean's skewness."""
+    """Hall's interval: g(T) = T + k T^2 / 3 + k^2 T^3 / 27 + k / 6 is nearly normal, with k the mean's skewness."""
     skew, spread = mean.skewness, mean.variance**0.5
     if abs(skew) < 1e-6:
         return mean.rate - spread * quantile, mean.rate + spread * quantile

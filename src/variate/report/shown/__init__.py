@@ -1,1 +1,1 @@
-"""What the page shows of an example: a file and a template for each modality, named for it."""
+"""Displays of examples on the page, one file and one template per modality."""

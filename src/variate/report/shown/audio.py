@@ -1,4 +1,4 @@
-"""A clip beside what an attack made of it, to be listened to, with spectrograms."""
+"""Original and adversarial clips to play, with spectrograms."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from variate.report.attacked import Display
 
 FULL_SCALE = 32_768
 WINDOW, HOP = 256, 64  # samples
-RANGE = 60  # decibels from the loudest of both clips to white
+RANGE = 60  # decibels from black (the maximum of both clips) to white
 Samples = NDArray[np.int16]
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class ClipPair:
-    """One example's clips as data addresses.
+    """One example's clips as data URLs.
 
     Attributes:
         original, adversarial: 16-bit WAV files.
-        pictures: their spectrograms, and that of what was added, in one scale.
-        width, height: of a spectrogram.
-        added: how loud what was added is, in words.
+        pictures: spectrograms of both clips and of the perturbation, on one scale.
+        width, height: size of a spectrogram.
+        added: loudness of the perturbation, in words.
     """
 
     original: str
@@ -43,7 +43,7 @@ class ClipPair:
 
 
 def clip_pair(picture: Picture) -> ClipPair:
-    """One example: 16-bit samples, shape (1, T), and their ``rate``."""
+    """Display of one example: 16-bit samples, shape (1, T), and their ``rate``."""
     original, adversarial = (
         np.frombuffer(bytes.fromhex(samples), "<i2") for samples in (picture.original, picture.adversarial)
     )
@@ -51,23 +51,23 @@ def clip_pair(picture: Picture) -> ClipPair:
     clips = [clip.astype(np.float64) / FULL_SCALE for clip in (original, adversarial)]
     added = clips[1] - clips[0]
     decibels = [_decibels(clip) for clip in (*clips, added)]  # (F, N) each
-    top = max(float(one.max()) for one in decibels[:2])
-    first, second, third = (_picture(one, top) for one in decibels)
+    top = max(float(power.max()) for power in decibels[:2])
+    first, second, third = (_picture(power, top) for power in decibels)
     height, width = decibels[0].shape
     words = _in_words(clips[0], added)
     return ClipPair(_sound(original, rate), _sound(adversarial, rate), (first, second, third), width, height, words)
 
 
 def _in_words(clip: Floats, added: Floats) -> str:
-    """How loud what was added is by the clip, and its largest sample."""
-    heard, noise, most = float(np.linalg.norm(clip)), float(np.linalg.norm(added)), float(np.abs(added).max())
+    """Loudness of the perturbation relative to the clip, and its largest sample."""
+    signal, noise, most = float(np.linalg.norm(clip)), float(np.linalg.norm(added)), float(np.abs(added).max())
     if noise == 0:
-        return "nothing was added"
-    if heard == 0:
-        return f"the clip is too quiet for 16 bits, and what was added is at most {most:.2g} of full scale"
-    below = 20 * math.log10(heard / noise)
-    place = f"{below:.1f} dB below the clip" if below >= 0 else f"{-below:.1f} dB above the clip"
-    return f"what was added is {place}, at most {most:.2g} of full scale"
+        return "no perturbation"
+    if signal == 0:
+        return f"the clip is silent in 16 bits, and the perturbation is at most {most:.2g} of full scale"
+    below = 20 * math.log10(signal / noise)
+    level = f"{below:.1f} dB below the clip" if below >= 0 else f"{-below:.1f} dB above the clip"
+    return f"the perturbation is {level}, at most {most:.2g} of full scale"
 
 
 def _sound(samples: Samples, rate: int) -> str:
@@ -77,35 +77,35 @@ def _sound(samples: Samples, rate: int) -> str:
         file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes(samples.tobytes())
-    return _address("audio/wav", buffer.getvalue())
+    return _data_url("audio/wav", buffer.getvalue())
 
 
 def _decibels(clip: Floats) -> Floats:
-    """Power at each frequency, high ones first, in frames that overlap: (T,) to (F, N)."""
-    whole = np.pad(clip, (0, max(0, WINDOW - len(clip))))
-    frames = np.lib.stride_tricks.sliding_window_view(whole, WINDOW)[::HOP] * np.hanning(WINDOW)  # (N, WINDOW)
+    """Power by frequency (high ones first) in overlapping frames: (T,) to (F, N)."""
+    padded = np.pad(clip, (0, max(0, WINDOW - len(clip))))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP] * np.hanning(WINDOW)  # (N, WINDOW)
     power = np.abs(np.fft.rfft(frames)) ** 2  # (N, F)
-    found: Floats = 10 * np.log10(power + 1e-12).T[::-1]
-    return found
+    decibels: Floats = 10 * np.log10(power + 1e-12).T[::-1]
+    return decibels
 
 
 def _picture(decibels: Floats, top: float) -> str:
-    """Black where it is loudest, white from ``RANGE`` decibels below."""
+    """PNG image: black at ``top``, white from ``RANGE`` decibels below it."""
     gray: NDArray[Any] = np.clip((top - decibels) / RANGE, 0, 1) * 255
     buffer = io.BytesIO()
     Image.fromarray(gray.astype(np.uint8)).save(buffer, format="PNG")
-    return _address("image/png", buffer.getvalue())
+    return _data_url("image/png", buffer.getvalue())
 
 
-def _address(kind: str, content: bytes) -> str:
+def _data_url(kind: str, content: bytes) -> str:
     return f"data:{kind};base64," + base64.b64encode(content).decode()
 
 
 DISPLAY = Display(
     title="Original and adversarial clips",
     text=(
-        "Each clip and what was made of it, to be played, with spectrograms of both and of what was added: time to the "
-        "right, frequency upwards to half the rate, black where it is loudest, white 60 dB below that."
+        "Original and adversarial clips, with spectrograms of both and of the perturbation. Time runs to the right, "
+        "frequency upwards to half the sampling rate; black is loudest, white at least 60 dB below."
     ),
     most=3,
     show=clip_pair,

@@ -1,4 +1,4 @@
-"""An image beside its adversarial one and the magnified difference, as images inside the page."""
+"""Original and adversarial images with their magnified difference, embedded in the page."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from variate.report.attacked import Display
 
 
 @dataclass(frozen=True)
-class Pair:
-    """One example's images as data addresses.
+class ImagePair:
+    """One example's images as data URLs.
 
     Attributes:
         original, adversarial: the images.
-        difference: adversarial less original, ``factor`` times as large, about middle gray.
-        factor: how much it is magnified.
+        difference: ``factor * (adversarial - original)``, centered on middle gray.
+        factor: magnification of the difference.
     """
 
     original: str
@@ -30,20 +30,20 @@ class Pair:
     factor: int
 
 
-def pair(picture: Picture) -> Pair:
-    """The images of one example: 8-bit pixels, shape (C, H, W)."""
+def image_pair(picture: Picture) -> ImagePair:
+    """Display of one example: 8-bit pixels, shape (C, H, W)."""
     original, adversarial = (_values(pixels, picture.shape) for pixels in (picture.original, picture.adversarial))
-    moved = adversarial.astype(np.int16) - original
-    factor = max(1, 127 // max(1, int(np.abs(moved).max())))
-    difference = np.clip(128 + factor * moved, 0, 255).astype(np.uint8)
-    return Pair(_address(original), _address(adversarial), _address(difference), factor)
+    change = adversarial.astype(np.int16) - original
+    factor = max(1, 127 // max(1, int(np.abs(change).max())))
+    difference = np.clip(128 + factor * change, 0, 255).astype(np.uint8)
+    return ImagePair(_data_url(original), _data_url(adversarial), _data_url(difference), factor)
 
 
 def _values(pixels: str, shape: list[int]) -> NDArray[np.uint8]:
     return np.frombuffer(bytes.fromhex(pixels), np.uint8).reshape(shape)  # (C, H, W)
 
 
-def _address(values: NDArray[np.uint8]) -> str:
+def _data_url(values: NDArray[np.uint8]) -> str:
     image = Image.fromarray(values[0] if len(values) == 1 else values.transpose(1, 2, 0))  # (H, W) or (H, W, C)
     buffer = io.BytesIO()
     image.save(buffer, format="PNG")
@@ -52,7 +52,7 @@ def _address(values: NDArray[np.uint8]) -> str:
 
 DISPLAY = Display(
     title="Originals and adversarial inputs",
-    text="Original, adversarial input, and their difference about middle gray, magnified as it says.",
+    text="Original, adversarial input, and their magnified difference (middle gray: no change).",
     most=6,
-    show=pair,
+    show=image_pair,
 )

@@ -1,4 +1,4 @@
-"""A row of a table beside what an attack made of it: every feature in its own unit, the changed ones marked."""
+"""Original and adversarial rows of a table: every feature in its own unit, changes marked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from variate.inputs.columns import Column, columns_of, groups_of
 from variate.records.schema import Picture
 from variate.report.attacked import Display
 
-DIGITS = 4  # significant ones of a value, more where a change would not be seen
+DIGITS = 4  # significant digits of a value; more where a change would be invisible
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class FeatureRow:
     """One feature of one example.
 
     Attributes:
-        feature: its name.
-        unit: what it is measured in; empty for categories and pure numbers.
-        original, adversarial: its values, as people read them.
-        changed: whether they differ.
-        share: how far it moved, as a share of its range; 1 for another category.
+        feature: name of the feature.
+        unit: its unit; empty for categories and dimensionless numbers.
+        original, adversarial: its values as text.
+        changed: whether the values differ.
+        share: size of the change as a share of the feature's range; 1 for another category.
     """
 
     feature: str
@@ -37,18 +37,18 @@ class FeatureRow:
 
 @dataclass(frozen=True)
 class AttackedRow:
-    """One example of a table, before and after an attack: a line for each feature."""
+    """One row of a table before and after an attack, one line per feature."""
 
     rows: list[FeatureRow]
 
     @property
     def changed(self) -> int:
-        """How many features were changed."""
+        """Number of changed features."""
         return sum(row.changed for row in self.rows)
 
 
 def attacked_row(picture: Picture) -> AttackedRow:
-    """One example: 32-bit floats, shape (D,), and what is declared of the columns."""
+    """Display of one example: 32-bit floats, shape (D,), and the declared columns."""
     before, after = (np.frombuffer(bytes.fromhex(values), "<f4") for values in (picture.original, picture.adversarial))
     return AttackedRow(feature_rows(picture.details.get("features", ()), before.tolist(), after.tolist()))
 
@@ -59,20 +59,20 @@ def feature_rows(
     """Every feature of an example before and after an attack.
 
     Args:
-        features: what the data set says of its columns; without any they are numbers in [0, 1].
-        original: a row in [0, 1], D values.
-        adversarial: the same, attacked.
+        features: the data set's declared columns; if empty, columns are numbers in [0, 1].
+        original: original row, D values in [0, 1].
+        adversarial: adversarial row, D values in [0, 1].
 
     Returns:
-        One line for each feature, in the order of the table.
+        One line per feature, in the order of the table.
     """
-    columns = columns_of(features) or tuple(Column(f"column {place}") for place in range(len(original)))
+    columns = columns_of(features) or tuple(Column(f"column {i}") for i in range(len(original)))
     lines = []
-    for feature, places in groups_of(columns).items():
-        before, after = ([row[place] for place in places] for row in (original, adversarial))
-        own = [columns[place] for place in places]
-        whole = _category(feature, own, before, after) if own[0].group else _number(own[0], before[0], after[0])
-        lines.append(whole)
+    for feature, indices in groups_of(columns).items():
+        before, after = ([row[i] for i in indices] for row in (original, adversarial))
+        own = [columns[i] for i in indices]
+        line = _category(feature, own, before, after) if own[0].group else _number(own[0], before[0], after[0])
+        lines.append(line)
     return lines
 
 
@@ -87,18 +87,18 @@ def _number(column: Column, before: float, after: float) -> FeatureRow:
     digits = DIGITS
     while changed and f"{old:.{digits}g}" == f"{new:.{digits}g}" and digits < 9:
         digits += 1
-    moved = abs(after - before) if changed else 0.0
-    return FeatureRow(column.name, column.unit, _shown(old, digits), _shown(new, digits), changed, moved)
+    change = abs(after - before) if changed else 0.0
+    return FeatureRow(column.name, column.unit, _text(old, digits), _text(new, digits), changed, change)
 
 
-def _shown(value: float, digits: int) -> str:
-    """So many significant digits, and never an exponent for a large whole number."""
+def _text(value: float, digits: int) -> str:
+    """A number with the given significant digits; large whole numbers get no exponent."""
     return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
 
 
 DISPLAY = Display(
     title="Originals and adversarial rows",
-    text="Every feature in its own unit; what was changed is marked, with how far it moved in percent of its range.",
+    text="Every feature in its own unit. Changes are marked, with their size in percent of the feature's range.",
     most=3,
     show=attacked_row,
 )

@@ -1,4 +1,4 @@
-"""A text beside what an attack made of it: the changed words marked, or those whose vectors were moved most."""
+"""Original and adversarial texts, marking replaced words or those whose embeddings moved most."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from variate.records.schema import Picture
 from variate.report.attacked import Display
 
-FAR = 0.5  # of the largest move: vectors that were moved as far are marked
+FAR = 0.5  # embeddings that moved by at least this share of the largest move are marked
 
 
 @dataclass(frozen=True)
@@ -15,10 +15,10 @@ class Word:
     """One word of a text.
 
     Attributes:
-        original: as it was.
-        adversarial: as it is now; the same where only its vector was moved.
-        moved: how far its vector was moved.
-        marked: whether it was replaced, or its vector moved among the farthest.
+        original: the original word.
+        adversarial: the word after the attack; unchanged if only its embedding moved.
+        moved: distance that its embedding moved.
+        marked: whether it was replaced, or its embedding moved far.
     """
 
     original: str
@@ -29,24 +29,24 @@ class Word:
 
 @dataclass(frozen=True)
 class AttackedText:
-    """One example, word by word."""
+    """One text, word by word."""
 
     words: list[Word]
 
     @property
     def changed(self) -> int:
-        """How many words were replaced."""
+        """Number of replaced words."""
         return sum(word.original != word.adversarial for word in self.words)
 
 
 def attacked_text(picture: Picture) -> AttackedText:
-    """One example: its words before and after, and how far each vector was moved."""
-    told = picture.details
-    least = FAR * max(told["moved"], default=0.0)
+    """Display of one example: its words before and after, and how far each embedding moved."""
+    details = picture.details
+    least = FAR * max(details["moved"], default=0.0)
     return AttackedText(
         [
             Word(old, new, moved, old != new or moved > max(least, 1e-6))
-            for old, new, moved in zip(told["original"], told["adversarial"], told["moved"], strict=True)
+            for old, new, moved in zip(details["original"], details["adversarial"], details["moved"], strict=True)
         ]
     )
 
@@ -54,8 +54,8 @@ def attacked_text(picture: Picture) -> AttackedText:
 DISPLAY = Display(
     title="Originals and adversarial texts",
     text=(
-        "A replaced word stands struck out before the word that took its place; a word that is only marked stayed, "
-        "and its vector was moved."
+        "A replaced word is struck out before its replacement. A word that is only marked was kept, but its embedding "
+        "moved."
     ),
     most=4,
     show=attacked_text,

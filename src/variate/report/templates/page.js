@@ -1,6 +1,6 @@
 "use strict";
 
-// A table's head sorts it: numbers by their value, words by the alphabet, what is missing last.
+// Clicking a header sorts its table: numbers by value, words alphabetically, missing values last.
 function keyOf(row, column) {
   const cell = row.cells[column];
   return "value" in cell.dataset ? Number(cell.dataset.value) : cell.textContent.trim();
@@ -17,9 +17,9 @@ function sortBy(table, heads, head, column) {
   head.setAttribute("aria-sort", down ? "descending" : "ascending");
   const body = table.tBodies[0];
   const rows = Array.from(body.rows, (row) => ({ row, key: keyOf(row, column) }));
-  const [known, missing] = [rows.filter((one) => one.key !== "-"), rows.filter((one) => one.key === "-")];
-  known.sort((a, b) => (down ? compare(b.key, a.key) : compare(a.key, b.key)));
-  body.append(...[...known, ...missing].map((one) => one.row));
+  const [present, missing] = [rows.filter((line) => line.key !== "-"), rows.filter((line) => line.key === "-")];
+  present.sort((a, b) => (down ? compare(b.key, a.key) : compare(a.key, b.key)));
+  body.append(...[...present, ...missing].map((line) => line.row));
 }
 
 for (const table of document.querySelectorAll("table.sortable")) {
@@ -29,7 +29,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
-// A figure is saved as it looks in the light.
+// Figures are saved with the colors of the light theme.
 function save(button) {
   const figure = button.closest("figure").querySelector("svg").cloneNode(true);
   figure.setAttribute("style", "background:#fff;color:#1b1f24");
@@ -42,7 +42,7 @@ function save(button) {
 
 for (const button of document.querySelectorAll("button.save")) button.addEventListener("click", () => save(button));
 
-// The theme follows the system until it is chosen; the choice is kept where the browser allows it.
+// The theme follows the system until the reader chooses one; the choice is stored if the browser allows it.
 const THEMES = ["system", "light", "dark"];
 
 function stored(theme) {
@@ -69,7 +69,7 @@ toggle.addEventListener("click", () => {
   stored(theme);
 });
 
-// A link to what lies inside a closed part opens it.
+// A link to an element inside a closed part opens the part.
 function open() {
   const target = document.getElementById(location.hash.slice(1));
   for (let part = target; part; part = part.parentElement) if (part.tagName === "DETAILS") part.open = true;
@@ -78,5 +78,5 @@ function open() {
 window.addEventListener("hashchange", open);
 open();
 
-// On a narrow screen the verdict stands first, and the contents open when they are asked for.
+// On a narrow screen the verdict comes first, and the contents start closed.
 if (matchMedia("(max-width: 40rem)").matches) for (const part of document.querySelectorAll("nav details")) part.open = false;
