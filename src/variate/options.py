@@ -1,6 +1,6 @@
-"""A name with options, as users write it everywhere: ``student-t(df=4, share=channel)``, ``snr(target=10)``.
+"""Names with options, as users write them: ``student-t(df=4, share=channel)``, ``snr(target=10)``.
 
-A value in quotes is text, whatever it looks like: ``csv(path='2024, first half.csv')``.
+A quoted value is always text: ``csv(path='2024, first half.csv')``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from variate.errors import UsageError
 
-PART = re.compile(r"""(?:'[^']*'|"[^"]*"|[^,'"]|['"])+""")  # no comma but in quotes
+PART = re.compile(r"""(?:'[^']*'|"[^"]*"|[^,'"]|['"])+""")  # commas only within quotes
 QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 FORM = re.compile(r"([\w-]+)\s*(?:\((.*)\))?", re.S)
 
@@ -21,12 +21,12 @@ T = TypeVar("T")
 
 
 def parse(text: str, what: str, function: Callable[..., Any] | None = None) -> tuple[str, dict[str, Value]]:
-    """The name and its options. Raises ``UsageError``.
+    """Parse a name and its options. Raises ``UsageError``.
 
     Args:
-        text: ``name`` or ``name(option=value, ...)``; a value in quotes may hold commas.
-        what: what it names, for the error.
-        function: what takes the options: those that it annotates as text are not read as numbers.
+        text: ``name`` or ``name(option=value, ...)``; a quoted value may contain commas.
+        what: what the text names, for the error message.
+        function: function that takes the options; options that it annotates as text are not read as numbers.
     """
     match = FORM.fullmatch(text.strip())
     if match is None:
@@ -46,34 +46,34 @@ def parse(text: str, what: str, function: Callable[..., Any] | None = None) -> t
 
 
 def _takes_text(parameter: inspect.Parameter) -> bool:
-    """Whether a parameter is annotated as text, and as nothing that a number or a truth value could be."""
+    """Whether a parameter is annotated as text and not as a number or a truth value."""
     kinds = set(re.findall(r"\w+", str(getattr(parameter.annotation, "__name__", parameter.annotation))))
     return bool(kinds & {"str", "Path"}) and not kinds & {"int", "float", "bool"}
 
 
 def plain(text: str) -> str:
-    """The name alone, without its options."""
+    """The name without its options."""
     return text.partition("(")[0].strip()
 
 
 def names_code(text: str) -> bool:
-    """Whether it is the user's own ``module:callable``, and no name with options."""
+    """Whether the text is the user's own ``module:callable`` rather than a name with options."""
     return ":" in plain(text)
 
 
-def said_of(text: str, table: Mapping[str, T]) -> T | None:
-    """What a table says under a name with options, else under the name alone; None for nothing."""
+def entry_for(text: str, table: Mapping[str, T]) -> T | None:
+    """Look up a name with its options, else the name alone; None if the table has neither."""
     return table.get(text, table.get(plain(text)))
 
 
 def written(name: str, options: Mapping[str, Value]) -> str:
-    """``parse`` backwards: the shortest text that means the same."""
+    """The inverse of ``parse``: the shortest text with the same meaning."""
     inside = ", ".join(f"{option}={_quoted(value)}" for option, value in options.items())
     return f"{name}({inside})" if inside else name
 
 
 def _quoted(value: Value) -> Value:
-    """Text in quotes, where it would be read as something else without."""
+    """Quote text that would otherwise be read as something else."""
     if not isinstance(value, str) or (
         value and value == value.strip() and _value(value) == value and not set(value) & set(",'\"")
     ):
@@ -82,7 +82,7 @@ def _quoted(value: Value) -> Value:
 
 
 def whole(value: Any) -> Any:
-    """Numbers written in options are floats: a whole one is meant as an integer. Anything else stays."""
+    """Convert a float that is a whole number to an integer, since options are parsed as floats; keep anything else."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

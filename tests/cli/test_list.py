@@ -37,7 +37,7 @@ def test_one_kind_is_listed_for_a_modality():
     [
         ([], "there is nothing to list"),
         (["--modality", "tabula"], "did you mean 'tabular'"),
-        (["flags", "--modality", "tabular"], "flags serve every modality"),
+        (["flags", "--modality", "tabular"], "flags work with every modality"),
         (["netwroks", "--modality", "tabular"], "did you mean 'networks'"),
     ],
 )

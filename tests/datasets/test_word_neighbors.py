@@ -123,7 +123,7 @@ def test_a_list_of_ones_own(tmp_path):
     ("text", "message"),
     [
         ("{", "cannot read"),
-        ("[1]", "holds no object"),
+        ("[1]", "does not hold an object"),
         ('{"good": "fine"}', "lists no words for 'good'"),
         ('{"zebra": ["good"]}', "replaces no word"),
     ],

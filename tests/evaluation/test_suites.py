@@ -8,7 +8,7 @@ from torch import nn
 
 from variate.errors import UsageError
 from variate.evaluation import cascade as cascades
-from variate.evaluation.cascade import DRAWS, Comparison, cascade
+from variate.evaluation.cascade import DRAWS, CandidateScorer, cascade
 from variate.evaluation.claims import convergence_of
 from variate.evaluation.convergence import LADDER, converge
 from variate.evaluation.evaluate import evaluate
@@ -82,9 +82,9 @@ def test_the_worst_input_of_each_example_is_kept(labelled):
     target = target_of(net, x)
     suite = Suite("s", plans("fgsm", {"name": "pgd", "steps": 5}, "transfer"))
     outcome = cascade(target, suite, BUDGET, x, y, None, quiet)
-    comparison, everyone = Comparison(target, y), torch.arange(len(x))
-    least = comparison.scores(outcome.perturbed, everyone)[0]
-    before = comparison.scores(x, everyone)[0]
+    scorer, everyone = CandidateScorer(target, y), torch.arange(len(x))
+    least = scorer.scores(outcome.perturbed, everyone)[0]
+    before = scorer.scores(x, everyone)[0]
     assert bool(BUDGET.contains(outcome.perturbed, x).all())
     for i, shares in enumerate(outcome.shares):
         assert float(least[i]) == pytest.approx(min([float(before[i]), *shares.values()]), abs=1e-3)
@@ -201,14 +201,14 @@ def test_an_aimed_suite_counts_every_answer_but_the_target_as_right(x):
 def test_draws_are_raised_until_the_accuracy_is_flat(labelled, monkeypatch):
     net, x, y = labelled
     target, scores = target_of(net, x), iter([0.6, 0.5, 0.495])
-    monkeypatch.setattr(Comparison, "scores", lambda self, x, rows: (torch.full((len(x),), next(scores)),) * 2)
+    monkeypatch.setattr(CandidateScorer, "scores", lambda self, x, rows: (torch.full((len(x),), next(scores)),) * 2)
     plan = Plan.of({"name": "pgd", "steps": 1}, 1)
     judged = {"network": "n", "fingerprint": "f", "inputs": "i", "seed": 0, **JUDGED}
     asked = convergence_of(judged, plan, BUDGET, len(x))
     found = converge(target, plan, BUDGET, x, y, asked)
     assert (found.draws, found.accuracy, found.chosen, found.flat) == ([5, 10, 20], [0.6, 0.5, 0.495], 10, True)
     falling = iter(np.linspace(0.9, 0.1, len(LADDER)))
-    monkeypatch.setattr(Comparison, "scores", lambda self, x, rows: (torch.full((len(x),), next(falling)),) * 2)
+    monkeypatch.setattr(CandidateScorer, "scores", lambda self, x, rows: (torch.full((len(x),), next(falling)),) * 2)
     found = converge(target, plan, BUDGET, x, y, asked)
     assert (found.draws, found.chosen, found.flat) == (list(LADDER), LADDER[-1], False)
 
@@ -240,7 +240,7 @@ def test_merged_queries_belong_to_their_rows():
 
 def test_the_comparison_is_of_the_same_draws_for_all(net, x, y):
     target = target_of(net, x)
-    one, two = Comparison(target, y), Comparison(target, y)
+    one, two = CandidateScorer(target, y), CandidateScorer(target, y)
     assert one.keys == two.keys
     assert len(one.keys) == cascades.DRAWS
     assert {stream_of(key) for key in one.keys} == {"search"}

@@ -165,7 +165,7 @@ def test_training_within_a_budget_that_no_inner_attack_bounds_is_refused(tmp_pat
     train = "train --data digits --network mlp --defense at --budget l0:3 --epochs 1 --quiet --out"
     done = CliRunner().invoke(app, [*train.split(), str(tmp_path / "a")])
     assert done.exit_code == 2
-    assert "no inner attack bounds l0" in " ".join(done.output.split())
+    assert "no inner attack supports l0" in " ".join(done.output.split())
 
 
 def test_a_file_that_was_written_again_is_read_again(tmp_path):

@@ -76,7 +76,7 @@ def test_the_command():
         (["torch.nn:Linear"], 2, "cannot be called without arguments"),
         (["math:pi"], 2, "no callable named 'pi'"),
         (["builtins:dict"], 2, "returned dict"),
-        (["torch.nn:Transformer", "--family", "normal", "--family", "*.bias:fixed"], 2, "cannot stand beside patterns"),
+        (["torch.nn:Transformer", "--family", "normal", "--family", "*.bias:fixed"], 2, "combined with patterns"),
     ],
 )
 def test_mistakes(words, code, message):

@@ -117,16 +117,16 @@ def test_a_dry_run_of_a_study_tells_what_is_left(tmp_path):
 
 def _trained_passes(cell, out, monkeypatch):
     """Passes of the student in a real training, forward and backward."""
-    build, counts = run_folder.made, []
+    build, counts = run_folder.untrained, []
     with ExitStack() as stack:
 
-        def made(one, facts):
+        def untrained(one, facts):
             network, objective = build(one, facts)
             if one == cell:
                 counts.append(stack.enter_context(dry_training._passes(network)))
             return network, objective
 
-        monkeypatch.setattr(run_folder, "made", made)
+        monkeypatch.setattr(run_folder, "untrained", untrained)
         train_cell(cell, out)
     return tuple(counts[0])
 
@@ -267,6 +267,6 @@ def test_several_processes_are_not_started_to_tell_the_cost(tmp_path, monkeypatc
     words += ["--source", tmp_path / "b", "--devices", 2, "--no-doubts", "--draws", 1, "--dry-run"]
     done = run(*words)
     assert done.exit_code == 0, done.output
-    assert "in one process; 2 share it" in done.stdout
-    assert "come on top" in done.stdout
+    assert "in one process; 2 processes share the work" in done.stdout
+    assert "not counted: passes of the networks" in done.stdout
     assert not (tmp_path / "a" / "records.jsonl").exists()

@@ -11,7 +11,7 @@ import typer
 
 from variate.cli import evaluation_command as judging
 from variate.cli.dry_run import judge_or_plan
-from variate.cli.evaluation_command import Asked
+from variate.cli.evaluation_command import SharedOptions
 from variate.cli.from_fields import Only, from_fields
 from variate.cli.options import TrustCode
 from variate.errors import UsageError
@@ -23,9 +23,9 @@ def attack(
     run: Annotated[Path, typer.Argument(help="Folder that `variate train` wrote.")],
     evaluation: Annotated[Evaluation, Only(without=("suite", "target", "time_limit"), needed=("attacks",))],
     *,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps, for attacks that have them.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Number of steps, for attacks that have steps.")] = None,
     trust_code: TrustCode = False,
-    asked: Asked,
+    shared: SharedOptions,
 ) -> None:
     """Attack a trained network, judge it on fresh draws, and add the answers to RUN/records.jsonl.
 
@@ -33,19 +33,19 @@ def attack(
       variate attack runs/a --attack pgd --budget linf:0.1 --steps 40 --draws 20
       variate attack runs/a --attack "square(queries=1000)" --attack "pgd(steps=100)" --dry-run
     """
-    evaluation = replace(evaluation, attacks=[_plan(wanted, steps) for wanted in evaluation.attacks])
-    setting = judging.of_run(run, asked, budget=evaluation.budget, trust_code=trust_code)
-    judge_or_plan(setting, evaluation, asked)
+    evaluation = replace(evaluation, attacks=[_plan(attack, steps) for attack in evaluation.attacks])
+    setting = judging.of_run(run, shared, budget=evaluation.budget, trust_code=trust_code)
+    judge_or_plan(setting, evaluation, shared)
 
 
-def _plan(wanted: str | Mapping[str, Any], steps: int | None) -> dict[str, Any]:
-    """A plan from NAME or NAME(option=value), with --steps where it was given. Raises ``UsageError``."""
+def _plan(attack_text: str | Mapping[str, Any], steps: int | None) -> dict[str, Any]:
+    """Parse NAME or NAME(option=value), and add --steps if given. Raises ``UsageError``."""
     from variate import options as spec
     from variate.evaluation.plan import attack_options
 
-    name, given = spec.parse(str(wanted), "an attack")
+    name, values = spec.parse(str(attack_text), "an attack")
     if steps is None:
-        return {"name": name, **given}
+        return {"name": name, **values}
     if "steps" not in attack_options(name):
-        raise UsageError(f"{name} has no steps", todo=f"leave --steps out, or run {name} in a command of its own")
-    return {"name": name, **given, "steps": steps}
+        raise UsageError(f"{name} has no steps", todo=f"leave out --steps, or run {name} in its own command")
+    return {"name": name, **values, "steps": steps}

@@ -21,24 +21,24 @@ def check(
     family: Annotated[
         list[str] | None,
         typer.Option(
-            help="A family for all, or PATTERN:FAMILY, such as '*.bias:fixed'. Repeatable.",
+            help="Family of all parameters, or PATTERN:FAMILY, such as '*.bias:fixed'. Repeatable.",
             autocompletion=names("families"),
         ),
     ] = None,
     share: Annotated[
         str,
         typer.Option(
-            help="element, channel, tensor or network.",
+            help="Share one scale per element, channel, tensor or network.",
             autocompletion=names("", "element", "channel", "tensor", "network"),
         ),
     ] = "element",
-    floor: Annotated[float, typer.Option(help="The least scale, as a fraction of each tensor's size.")] = 0.0,
-    snr: Annotated[float, typer.Option(help="Signal-to-noise ratio at which every tensor is held; 0: none.")] = 0.0,
+    floor: Annotated[float, typer.Option(help="Smallest scale, as a fraction of the tensor's root mean square.")] = 0.0,
+    snr: Annotated[float, typer.Option(help="Signal-to-noise ratio that every tensor is held at; 0: none.")] = 0.0,
     config: Config = None,
     show_config: ShowConfig = False,
     json: Json = False,
 ) -> None:
-    """Tell what would be random in a module, what would not and why, and what one draw costs.
+    """Show which parameters of a module would be random, which would not and why, and the cost of one draw.
 
     Examples:
       variate check torch.nn:Transformer --family '*.bias:fixed'
@@ -46,44 +46,45 @@ def check(
     """
     from variate.random import inspection as checks
 
-    found = checks.check(build(module), families(family or []), share=share, floor=floor, snr=snr)  # type: ignore[arg-type]
+    result = checks.check(build(module), families(family or []), share=share, floor=floor, snr=snr)  # type: ignore[arg-type]
     if json:
-        print_json(found.as_json())
+        print_json(result.as_json())
     else:
-        show(found)
-    if found.findings:
-        raise RandomizeError(f"{found.module} cannot be made random", findings=found.findings)
+        show(result)
+    if result.findings:
+        raise RandomizeError(f"{result.module} cannot be made random", findings=result.findings)
 
 
 def families(words: list[str]) -> str | dict[str, str]:
-    """One family for all, or a mapping from patterns. Raises ``UsageError``."""
+    """Parse one family for all parameters, or a mapping from patterns. Raises ``UsageError``."""
     if not words:
         return "normal"
     if len(words) == 1 and ":" not in words[0]:
         return words[0]
     if any(":" not in word for word in words):
         raise UsageError(
-            "a family for all cannot stand beside patterns", expected="PATTERN:FAMILY for each; '*' is all"
+            "a family for all parameters cannot be combined with patterns",
+            expected="PATTERN:FAMILY for each; '*' matches all",
         )
     return dict(word.rsplit(":", 1) for word in words)
 
 
-def show(found: Check) -> None:
-    """Print what was found."""
-    width = max((len(" = ".join(p.names)) for p in found.random), default=0)
-    for parameter in found.random:
+def show(result: Check) -> None:
+    """Print the result of a check."""
+    width = max((len(" = ".join(p.names)) for p in result.random), default=0)
+    for parameter in result.random:
         shape = " x ".join(map(str, parameter.shape)) or "scalar"
         typer.echo(
             f"{' = '.join(parameter.names):{width}}  {shape:>20}  {parameter.family}, {parameter.learned:,} learned"
         )
-    for name, why in found.deterministic.items():
-        typer.echo(f"{name:{width}}  deterministic: {why}")
-    if found.buffers:
-        typer.echo(f"{len(found.buffers)} buffers are no parameters and stay as they are, such as {found.buffers[0]}")
-    if found.cost is not None:
-        elements = sum(math.prod(p.shape) for p in found.random)
-        learned = sum(p.learned for p in found.random)
+    for name, reason in result.deterministic.items():
+        typer.echo(f"{name:{width}}  deterministic: {reason}")
+    if result.buffers:
+        typer.echo(f"{len(result.buffers)} buffers are not parameters and stay unchanged, such as {result.buffers[0]}")
+    if result.cost is not None:
+        elements = sum(math.prod(p.shape) for p in result.random)
+        learned = sum(p.learned for p in result.random)
         typer.echo(
-            f"{elements:,} random parameters in {len(found.random)} tensors, {learned:,} learned beside them; "
-            f"one draw: {found.cost.milliseconds:g} ms, {found.cost.bytes / 1e6:.3g} MB ({found.cost.sampler})"
+            f"{elements:,} random parameters in {len(result.random)} tensors, {learned:,} learned beside them; "
+            f"one draw: {result.cost.milliseconds:g} ms, {result.cost.bytes / 1e6:.3g} MB ({result.cost.sampler})"
         )

@@ -21,7 +21,7 @@ def doctor(
     show_config: ShowConfig = False,
     json: Json = False,
 ) -> None:
-    """Tell what this installation is made of: versions, devices, who makes the noise, extras, and which data is there.
+    """Show the installation: versions, devices, the active sampler, extras, and the available data sets.
 
     Examples:
       variate doctor
@@ -37,36 +37,36 @@ def doctor(
 
 
 def examine(data_folder: Path | None = None) -> dict[str, str]:
-    """What there is, by name; data sets are looked for in a folder, or where they usually are."""
+    """The facts of the installation by name; data sets are looked for in a folder, or in their default folders."""
     import torch
 
     from variate._version import __version__
     from variate.random.noise import native
 
-    found = {
+    facts = {
         "variate": __version__,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
     }
     extras = required()
-    found |= {package: _version(package) for package in extras.pop("")}
-    cards = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    found["threads"] = f"{torch.get_num_threads()} of {os.cpu_count()} cores"
-    found["accelerators"] = ", ".join(cards) or "none"
-    found["sampler"] = native.describe()
-    found |= {f"extra {extra}": _extra(extra, packages) for extra, packages in extras.items() if extra != "dev"}
-    return found | {f"data {name}": state for name, state in _data(data_folder).items()}
+    facts |= {package: _version(package) for package in extras.pop("")}
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    facts["threads"] = f"{torch.get_num_threads()} of {os.cpu_count()} cores"
+    facts["accelerators"] = ", ".join(gpus) or "none"
+    facts["sampler"] = native.describe()
+    facts |= {f"extra {extra}": _extra(extra, packages) for extra, packages in extras.items() if extra != "dev"}
+    return facts | {f"data {name}": state for name, state in _data(data_folder).items()}
 
 
 def required() -> dict[str, list[str]]:
-    """The packages that each extra needs, as the installed metadata say; those that all need under no name."""
+    """The packages that each extra needs, from the installed metadata; required ones under the empty name."""
     from importlib.metadata import requires
 
-    found: dict[str, list[str]] = {"": []}
+    packages: dict[str, list[str]] = {"": []}
     for line in requires("variate") or []:
         match = REQUIREMENT.match(line)
         if match is not None:
-            found.setdefault(match.group(2) or "", []).append(match.group(1))
-    return found
+            packages.setdefault(match.group(2) or "", []).append(match.group(1))
+    return packages
 
 
 def _extra(extra: str, packages: list[str]) -> str:
@@ -77,26 +77,26 @@ def _extra(extra: str, packages: list[str]) -> str:
 
 
 def _data(folder: Path | None) -> dict[str, str]:
-    """Which data sets are found in a folder, or without being told where they are; nothing is fetched."""
+    """The state of every data set, in a folder or in its default folder; nothing is downloaded."""
     from variate import registry
     from variate.errors import VariateError
 
-    told = {}
+    states = {}
     for name, entry in registry.entries("datasets").items():
         load = entry.load()
-        place = folder or getattr(sys.modules[entry.module], "default_folder", lambda: UNKNOWN)()
-        if place is None:
-            told[name] = "not on this machine"
+        location = folder or getattr(sys.modules[entry.module], "default_folder", lambda: UNKNOWN)()
+        if location is None:
+            states[name] = "not on this machine"
             continue
         try:
             count = f"{len(load('test', folder=folder)[1]):,} test examples"
-            told[name] = count if place is UNKNOWN else f"{count} in {place}"
+            states[name] = count if location is UNKNOWN else f"{count} in {location}"
         except VariateError as error:
-            told[name] = f"not found: {error.problem}"
-    return told
+            states[name] = f"not found: {error.problem}"
+    return states
 
 
-UNKNOWN = Path()  # of a data set that comes with a package, or does not tell where it is
+UNKNOWN = Path()  # folder of a data set that comes with a package, or has no default folder
 MISSING = "not installed"
 
 

@@ -1,4 +1,4 @@
-"""``--dry-run``: what a command would do, and about how long it takes."""
+"""``--dry-run``: show what a command would do, and about how long it would take."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from variate.cli.options import print_json
 from variate.evaluation.evaluation import Evaluation
 
 if TYPE_CHECKING:
-    from variate.study.dry_training import Part
+    from variate.study.dry_training import Workload
 
 
 def judge_or_plan(
     setting: judging.Setting,
     evaluation: Evaluation,
-    asked: judging.Asked,
-    beside: judging.Beside = judging.ATTACKS_ALONE,
+    shared: judging.SharedOptions,
+    extras: judging.Extras = judging.ATTACKS_ALONE,
 ) -> None:
-    """Judge a setting and show what came of it; or only print the plan of that."""
-    if not asked.dry_run:
-        records, result = judging.judged(setting, evaluation, asked, beside)
-        judging.show(setting, records, result, json=asked.json)
+    """Judge a network and show the result; with ``--dry-run``, only print the plan."""
+    if not shared.dry_run:
+        records, result = judging.judged(setting, evaluation, shared, extras)
+        judging.show(setting, records, result, json=shared.json)
         return
     from variate.study.dry_evaluation import of_evaluation
 
@@ -42,16 +42,16 @@ def judge_or_plan(
         setting.x,
         setting.y,
         replace(evaluation, budget=setting.budget),
-        doubts=beside.doubts,
-        layers=beside.layers,
+        doubts=extras.doubts,
+        layers=extras.layers,
         modality=setting.modality,
         sources=list(setting.sources),
     )
-    print_plan(plan, parts, devices=beside.devices, as_json=asked.json)
+    print_plan(plan, parts, devices=extras.devices, as_json=shared.json)
 
 
-def print_plan(plan: Mapping[str, Any], parts: Iterable[Part], *, devices: int = 1, as_json: bool) -> None:
-    """The plan, then its parts as they are measured, then all of them together; or everything as JSON."""
+def print_plan(plan: Mapping[str, Any], parts: Iterable[Workload], *, devices: int = 1, as_json: bool) -> None:
+    """Print the plan, its parts as they are measured, and their total; or everything as JSON."""
     if as_json:
         print_json({"plan": plan, **as_row(list(parts))})
         return
@@ -63,17 +63,17 @@ def print_plan(plan: Mapping[str, Any], parts: Iterable[Part], *, devices: int =
         passes = f"{part.forwards:,} forward and {part.backwards:,} backward passes"
         judging = f", {part.judging:,} forward for the verdict" if part.judging else ""
         typer.echo(f"{duration(part.seconds):>7}  {part.what}; {part.batches:,} batches, each {passes}{judging}")
-    typer.echo(f"at most {total(measured)} on this machine: one batch of each kind was timed")
+    typer.echo(f"at most {total(measured)} on this machine, from timing one batch of each kind")
     if devices > 1:
-        typer.echo(f"in one process; {devices} share it")
+        typer.echo(f"in one process; {devices} processes share the work")
     if any("transfer" in part.what for part in measured):
-        typer.echo("passes of the network that a transfer holds come on top")
+        typer.echo("not counted: passes of the networks that attacks transfer from")
     if plan.get("draws") == "auto":
-        typer.echo("auto is counted as 20 draws; the pilot attack that chooses their number comes on top")
+        typer.echo("auto is counted as 20 draws; not counted: the pilot attack that chooses the number")
 
 
-def as_row(parts: list[Part]) -> dict[str, Any]:
-    """Parts and their sums, for JSON."""
+def as_row(parts: list[Workload]) -> dict[str, Any]:
+    """Parts and their totals, for JSON."""
     passes = {
         "forwards": sum(part.batches * (part.forwards + part.judging) for part in parts),
         "backwards": sum(part.batches * part.backwards for part in parts),
@@ -82,8 +82,8 @@ def as_row(parts: list[Part]) -> dict[str, Any]:
     return {"parts": rows, **passes, "seconds": sum(part.seconds for part in parts)}
 
 
-def total(parts: list[Part]) -> str:
-    """The passes and the time of parts together, in words."""
+def total(parts: list[Workload]) -> str:
+    """The total passes and time of parts, in words."""
     row = as_row(parts)
     return f"{row['forwards']:,} forward and {row['backwards']:,} backward passes, about {duration(row['seconds'])}"
 

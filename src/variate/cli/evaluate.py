@@ -9,7 +9,7 @@ import typer
 
 from variate.cli import evaluation_command as judging
 from variate.cli.dry_run import judge_or_plan
-from variate.cli.evaluation_command import Asked, Beside
+from variate.cli.evaluation_command import Extras, SharedOptions
 from variate.cli.from_fields import from_fields
 from variate.cli.options import TrustCode
 from variate.evaluation.evaluation import Evaluation
@@ -23,20 +23,20 @@ def evaluate(
     source: Annotated[
         list[Path] | None, typer.Option(help="Folder of another trained network to transfer from. Repeatable.")
     ] = None,
-    beside: Beside,
+    extras: Extras,
     trust_code: TrustCode = False,
-    asked: Asked,
+    shared: SharedOptions,
 ) -> None:
-    """Evaluate a trained network: a suite of attacks, a verdict on fresh draws, and red flags that doubt it.
+    """Evaluate a trained network: a suite of attacks, a verdict on fresh draws, and red flags.
 
-    Every answer is added to RUN/records.jsonl; what is there already is not computed again.
+    Every answer is added to RUN/records.jsonl; answers that are there already are not computed again.
 
     Examples:
       variate evaluate runs/a --suite standard --budget linf:0.1 --examples 500
       variate evaluate runs/a --suite quick --source runs/b --devices 2 --json
     """
     judging.check_something_is_run(evaluation)
-    if not asked.dry_run and judging.spread(beside.devices):
+    if not shared.dry_run and judging.spread(extras.devices):
         return
-    setting = judging.of_run(run, asked, budget=evaluation.budget, trust_code=trust_code, sources=source or [])
-    judge_or_plan(setting, evaluation, asked, beside)
+    setting = judging.of_run(run, shared, budget=evaluation.budget, trust_code=trust_code, sources=source or [])
+    judge_or_plan(setting, evaluation, shared, extras)

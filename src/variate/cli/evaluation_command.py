@@ -1,4 +1,4 @@
-"""What `attack`, `evaluate` and `audit` have in common: a network and its inputs, judged, shown and doubted."""
+"""The shared parts of `attack`, `evaluate` and `audit`: load a network and its inputs, judge it, show the result."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setting:
-    """A network with labelled inputs, and where its records go."""
+    """A network with labelled inputs, and the folder of its records."""
 
     network: nn.Module
     x: Tensor
@@ -47,8 +47,8 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What all three commands are told beside the evaluation."""
+class SharedOptions:
+    """The options of all three commands other than those of the evaluation."""
 
     examples: options.Examples = 1000
     data_folder: options.DataFolder = Cell.data_folder
@@ -61,33 +61,33 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Beside:
-    """What is done beside the attacks, and by how many processes."""
+class Extras:
+    """What to do in addition to the attacks, and in how many processes."""
 
     layers: options.Layers = False
     doubts: options.Doubts = True
     devices: options.Devices = 1
 
 
-STANDARD = Evaluation(suite="standard", attacks=(), draws="auto", batch_size=128)  # the defaults of a whole evaluation
-ATTACKS_ALONE = Beside(doubts=False)
+STANDARD = Evaluation(suite="standard", attacks=(), draws="auto", batch_size=128)  # defaults of `evaluate` and `audit`
+ATTACKS_ALONE = Extras(doubts=False)
 
 
 def check_something_is_run(evaluation: Evaluation) -> None:
-    """Raises ``UsageError`` for an evaluation without suite and attack."""
+    """Raise ``UsageError`` for an evaluation without a suite or an attack."""
     if evaluation.suite is None and not evaluation.attacks:
-        raise UsageError("no suite and no attack leave nothing to run", todo="--suite none --attack NAME")
+        raise UsageError("there is no suite and no attack to run", todo="--suite none --attack NAME")
 
 
 def of_run(
     run: Path,
-    asked: Asked,
+    shared: SharedOptions,
     *,
     budget: str | Budget | None,
     trust_code: bool,
     sources: Sequence[Path] = (),
 ) -> Setting:
-    """The network that `variate train` wrote, and the test split of its data."""
+    """A network that `variate train` wrote, and the test split of its data."""
     from variate.datasets.info import about
     from variate.datasets.load import labelled
     from variate.inputs.modality import modality_of
@@ -96,20 +96,20 @@ def of_run(
     from variate.training.saved import load, read_card
 
     card = read_card(run)
-    device = _device(asked.accelerator)
+    device = _device(shared.accelerator)
     network = load(run, trust_code=trust_code).to(device)
     if names_code(card.data) and not trust_code:
-        raise UsageError(f"the data of {run} is {card.data}, which is yours to run", todo="pass --trust-code")
-    x, y = labelled(card.data, folder=asked.data_folder, cut=True)
-    usual = budget or about(card.data, folder=asked.data_folder).budget
-    if not usual:
-        raise UsageError(f"there is no usual budget for {card.data}", todo="say --budget, such as linf:8/255")
+        raise UsageError(f"the data of {run} is {card.data}, code that would be run", todo="pass --trust-code")
+    x, y = labelled(card.data, folder=shared.data_folder, cut=True)
+    allowed = budget or about(card.data, folder=shared.data_folder).budget
+    if not allowed:
+        raise UsageError(f"{card.data} has no default budget", todo="pass --budget, such as linf:8/255")
     name = f"{card.defense} {card.architecture}"
     return Setting(
         network,
-        x[: asked.examples],
-        y[: asked.examples],
-        usual,
+        x[: shared.examples],
+        y[: shared.examples],
+        allowed,
         card.data,
         name,
         f"{name} on {card.data}",
@@ -124,74 +124,74 @@ def of_module(
     path: str,
     data: str,
     folder: Path,
-    asked: Asked,
+    shared: SharedOptions,
     *,
     mode: str,
     budget: str | Budget | None,
     sources: Sequence[str] = (),
 ) -> Setting:
-    """A network of the user's own, and labelled inputs from wherever they are. Raises ``UsageError``."""
+    """The user's own network, and labelled inputs. Raises ``UsageError``."""
     from variate.datasets.info import about
     from variate.datasets.load import is_own, labelled
     from variate.inputs.modality import modality_of
 
-    device = _device(asked.accelerator)
+    device = _device(shared.accelerator)
     network = build(path).to(device)
     if mode != "as-is":
         network.train(mode == "train")
-    x, y = labelled(data, folder=asked.data_folder)
-    known = None if is_own(data) else about(data, folder=asked.data_folder)
-    if budget is None and known is None:
-        raise UsageError(f"there is no usual budget for {data}", todo="say --budget, such as linf:8/255")
-    kind = modality_of("image") if known is None else known.modality
-    held = {source: kind.taken(build(source)).to(device).eval() for source in sources}
+    x, y = labelled(data, folder=shared.data_folder)
+    facts = None if is_own(data) else about(data, folder=shared.data_folder)
+    if budget is None and facts is None:
+        raise UsageError(f"{data} has no default budget", todo="pass --budget, such as linf:8/255")
+    input_kind = modality_of("image") if facts is None else facts.modality
+    loaded = {source: input_kind.taken(build(source)).to(device).eval() for source in sources}
     return Setting(
-        kind.taken(network),
-        x[: asked.examples],
-        y[: asked.examples],
-        budget or (known.budget if known else ""),
+        input_kind.taken(network),
+        x[: shared.examples],
+        y[: shared.examples],
+        budget or (facts.budget if facts else ""),
         data,
         path,
         f"{path} on {data}",
         folder,
-        sources=held,
-        modality=kind,
+        sources=loaded,
+        modality=input_kind,
     )
 
 
 def build(path: str) -> nn.Module:
-    """The module that the user's callable returns. Raises ``UsageError``."""
+    """Call the user's callable and return its module. Raises ``UsageError``."""
     from torch import nn
 
     from variate import registry
 
     function = registry.import_callable(path)
     try:
-        made = function()
+        network = function()
     except TypeError as error:
         raise UsageError(
             f"{path} cannot be called without arguments: {error}", expected="a callable that needs none"
         ) from error
-    if not isinstance(made, nn.Module):
-        raise UsageError(f"{path} returned {type(made).__name__}", expected="a torch.nn.Module")
-    return made
+    if not isinstance(network, nn.Module):
+        raise UsageError(f"{path} returned {type(network).__name__}", expected="a torch.nn.Module")
+    return network
 
 
 def spread(devices: int) -> bool:
-    """Whether the work went to several processes, and is done. Raises ``VariateError`` if one of them failed."""
+    """Run the command in several processes; False if there is only one. Raises ``VariateError`` if one failed."""
     import sys
 
     from variate.cli.settings import without
     from variate.evaluation.processes import spawn, this_shard
 
-    if devices == 1 or this_shard()[1] > 1:  # alone, or one of those that were started
+    if devices == 1 or this_shard()[1] > 1:  # a single process, or one of those started here
         return False
     spawn(without(sys.argv[1:], "--devices"), devices)
     return True
 
 
-def judged(setting: Setting, evaluation: Evaluation, asked: Asked, beside: Beside) -> tuple[Records, Result]:
-    """Evaluate a setting as one of the processes that do: the whole records, and the rates of what was asked."""
+def judged(setting: Setting, evaluation: Evaluation, shared: SharedOptions, extras: Extras) -> tuple[Records, Result]:
+    """Evaluate a setting, in one of possibly several processes: all records, and the rates of this evaluation."""
     from variate.evaluation.diagnostics import doubt
     from variate.evaluation.evaluate import evaluate
     from variate.evaluation.processes import leave, merge, this_shard, wait_for_all
@@ -199,33 +199,33 @@ def judged(setting: Setting, evaluation: Evaluation, asked: Asked, beside: Besid
     from variate.records.rows import result_of
     from variate.training.run_folder import run_record
 
-    number, count = shard = this_shard()
+    index, count = shard = this_shard()
     path = setting.folder / RECORDS
-    records = Records(path, shard=number if count > 1 else None)
+    records = Records(path, shard=index if count > 1 else None)
     command, seed = this_command(), evaluation.seed
     records.add([run_record(command=command, title=setting.title, data=setting.data, seed=seed, x=setting.x)])
     records.add(setting.lines)
     evaluation = replace(evaluation, budget=setting.budget)
-    judge = partial(evaluate, modality=setting.modality, records=records, shard=shard, show_progress=not asked.quiet)
+    judge = partial(evaluate, modality=setting.modality, records=records, shard=shard, show_progress=not shared.quiet)
     result = judge(
         setting.network, setting.x, setting.y, evaluation=evaluation, source=setting.sources, name=setting.name,
         pictures=True,
     )  # fmt: skip
-    if beside.doubts:
+    if extras.doubts:
         doubt(
             setting.network, setting.x, setting.y, evaluation=evaluation, source=setting.sources, name=setting.name,
-            modality=setting.modality, records=records, shard=shard, show_progress=not asked.quiet,
+            modality=setting.modality, records=records, shard=shard, show_progress=not shared.quiet,
         )  # fmt: skip
-    if beside.layers:
-        steps = [{"name": "pgd", "steps": 20}]
-        each = Evaluation(
-            budget=setting.budget, attacks=steps, deployments=("single",), verdict_draws=evaluation.verdict_draws,
+    if extras.layers:
+        attacks = [{"name": "pgd", "steps": 20}]
+        by_layer = Evaluation(
+            budget=setting.budget, attacks=attacks, deployments=("single",), verdict_draws=evaluation.verdict_draws,
             batch_size=evaluation.batch_size, memory=evaluation.memory, seed=seed,
         )  # fmt: skip
         for name, network in _by_layer(setting).items():
-            judge(network, setting.x, setting.y, evaluation=each, name=f"{setting.name}, {name}", part="layers")
+            judge(network, setting.x, setting.y, evaluation=by_layer, name=f"{setting.name}, {name}", part="layers")
     wait_for_all(shard)
-    if count > 1 and number == 0:
+    if count > 1 and index == 0:
         records = merge(path, count)
     wait_for_all(shard)
     leave(shard)
@@ -233,7 +233,7 @@ def judged(setting: Setting, evaluation: Evaluation, asked: Asked, beside: Besid
 
 
 def show(setting: Setting, records: Records, result: Result, *, json: bool) -> None:
-    """The table, the red flags and where the rest is; or all of it as JSON."""
+    """Print the table, the red flags and the files with the rest; or everything as JSON."""
     from variate.evaluation.processes import this_shard
     from variate.flags.raise_flags import raised
     from variate.records.file import RECORDS
@@ -260,7 +260,7 @@ def show(setting: Setting, records: Records, result: Result, *, json: bool) -> N
 
 
 def _device(accelerator: str) -> torch.device:
-    """The device of this process: one for each, where several share a machine."""
+    """The device of this process; processes on one machine each have their own."""
     import torch
 
     from variate.training.processes import device_of
@@ -273,14 +273,14 @@ def _device(accelerator: str) -> torch.device:
 
 
 def _by_layer(setting: Setting) -> dict[str, nn.Module]:
-    """The network with each layer's noise off and alone on, beside itself and its mean, by name."""
+    """Variants of a network by name: itself, its mean, and without or with only the noise of each layer."""
     from variate.random.ablation import variations
     from variate.random.network import RandomNetwork
     from variate.random.plain import mean
 
     if not isinstance(setting.network, RandomNetwork):
         raise UsageError(
-            f"{setting.name} has no layers with noise of their own", expected="a network of variate.randomize"
+            f"{setting.name} has no random layers to compare", expected="a network made by variate.randomize"
         )
     return {
         "all noise": setting.network,

@@ -12,8 +12,8 @@ import typer
 from variate.cli.options import Config, Json, ShowConfig, TrustCode, print_json
 
 
-class Form(StrEnum):
-    """What a network is exported as."""
+class ExportFormat(StrEnum):
+    """The formats that a network is exported to."""
 
     onnx = "onnx"
     torch_export = "torch-export"
@@ -21,17 +21,19 @@ class Form(StrEnum):
 
 def export(
     run: Annotated[Path, typer.Argument(help="Folder that `variate train` wrote.")],
-    out: Annotated[Path, typer.Option(help="The file to write: .onnx or .pt2.")],
-    form: Annotated[Form, typer.Option("--format", help="onnx, or torch-export for torch.export.load.")] = Form.onnx,
-    draws: Annotated[int, typer.Option(min=1, help="Fresh draws that every call averages over.")] = 1,
-    mean: Annotated[bool, typer.Option("--mean", help="Write the mean network, which is deterministic.")] = False,
-    key: Annotated[int | None, typer.Option(help="Write the draw of this key, which is deterministic.")] = None,
+    out: Annotated[Path, typer.Option(help="File to write: .onnx or .pt2.")],
+    form: Annotated[
+        ExportFormat, typer.Option("--format", help="onnx, or torch-export for torch.export.load.")
+    ] = ExportFormat.onnx,
+    draws: Annotated[int, typer.Option(min=1, help="Number of fresh draws that every call averages over.")] = 1,
+    mean: Annotated[bool, typer.Option("--mean", help="Export the mean network, which is deterministic.")] = False,
+    key: Annotated[int | None, typer.Option(help="Export the draw of this key, which is deterministic.")] = None,
     trust_code: TrustCode = False,
     config: Config = None,
     show_config: ShowConfig = False,
     json: Json = False,
 ) -> None:
-    """Write a trained network as a graph that runs without Variate, and draws afresh at every call.
+    """Export a trained network as a graph that runs without Variate and uses fresh draws at every call.
 
     Examples:
       variate export runs/a --format onnx --out a.onnx

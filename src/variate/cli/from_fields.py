@@ -1,4 +1,4 @@
-"""Options of a command made from the fields of the dataclasses that it takes."""
+"""Make the options of a command from the fields of the dataclasses that it takes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 @dataclass(frozen=True)
 class Only:
-    """What of a dataclass a command takes, where it is not all: ``recipe: Annotated[Recipe, Only(without=("log",))]``.
+    """Which options of a dataclass a command takes: ``recipe: Annotated[Recipe, Only(without=("log",))]``.
 
     Attributes:
         without: options that the command does not have.
-        needed: options that must be given, whatever their default.
+        needed: options that are required, whatever their default.
     """
 
     without: tuple[str, ...] = ()
@@ -30,11 +30,11 @@ class Only:
 
 
 def names(kind: str, *others: str) -> Callable[[str], list[str]]:
-    """What a shell completes a value to: the names of a kind, and others. Nothing heavy is imported."""
+    """A shell completion function for the names of a registry kind and other words. Imports nothing heavy."""
 
     def complete(incomplete: str) -> list[str]:
-        known = [*(registry.entries(kind) if kind else ()), *others]
-        return [name for name in known if name.startswith(incomplete)]
+        candidates = [*(registry.entries(kind) if kind else ()), *others]
+        return [name for name in candidates if name.startswith(incomplete)]
 
     return complete
 
@@ -42,8 +42,8 @@ def names(kind: str, *others: str) -> Callable[[str], list[str]]:
 def from_fields(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command an option for every field of each dataclass among its parameters.
 
-    The defaults are those of the parameter's default, which is an instance, or else of the dataclass. Fields of
-    dataclasses that only the command line has are annotated with ``typer.Option``, as parameters are.
+    Defaults come from the parameter's default, an instance, or else from the dataclass. Dataclasses that only the
+    command line uses annotate their fields with ``typer.Option``, as parameters do.
     """
     hints = get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []
@@ -54,7 +54,7 @@ def from_fields(command: Callable[..., Any]) -> Callable[..., Any]:
             parameters.append(parameter.replace(annotation=hints[parameter.name], kind=KEYWORD))
             continue
         given = None if parameter.default is parameter.empty else parameter.default
-        described = any(KEY in one.metadata or is_dataclass(one.default) for one in fields(kind))
+        described = any(KEY in item.metadata or is_dataclass(item.default) for item in fields(kind))
         takers[parameter.name] = _Described(kind, given, only) if described else _Annotated(kind)
         parameters += takers[parameter.name].parameters.values()
 
@@ -71,74 +71,74 @@ def from_fields(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def typed(kind: type, name: str, text: str | None = None) -> Any:
-    """The ``typer.Option`` of one field, for commands that do not take its dataclass; ``text`` instead of its help."""
-    return next(_option(one, text) for one in options_of(kind) if one.name == name)
+    """The ``typer.Option`` of one field, for commands that do not take its dataclass; ``text`` replaces its help."""
+    return next(_option(item, text) for item in options_of(kind) if item.name == name)
 
 
 class _Described:
-    """A dataclass whose fields say what they are: see ``variate.fields.option``."""
+    """A dataclass whose fields were made by ``variate.fields.option``."""
 
     def __init__(self, kind: type, given: Any, only: Only) -> None:
         self.kind, self.given = kind, given
-        taken = [one for one in options_of(kind if given is None else given) if one.name not in only.without]
-        self.own = {one.known.singular or one.name: one for one in taken}
-        self.parameters = {flag: _parameter(flag, one, only) for flag, one in self.own.items()}
+        options = [item for item in options_of(kind if given is None else given) if item.name not in only.without]
+        self.own = {item.option.singular or item.name: item for item in options}
+        self.parameters = {flag: _parameter(flag, item, only) for flag, item in self.own.items()}
 
     def take(self, typed: Mapping[str, Any]) -> Any:
-        """The dataclass of what was typed."""
-        values = {one.name: read(one, typed[flag]) for flag, one in self.own.items()}
+        """Build the dataclass from command-line values."""
+        values = {item.name: read(item, typed[flag]) for flag, item in self.own.items()}
         return built(self.kind, values, self.given)
 
 
 class _Annotated:
-    """A dataclass whose fields are annotated as the parameters of a command."""
+    """A dataclass whose fields are annotated like the parameters of a command."""
 
     def __init__(self, kind: type) -> None:
         self.kind = kind
         hints = get_type_hints(kind, include_extras=True)
         self.parameters = {
-            one.name: inspect.Parameter(one.name, KEYWORD, default=one.default, annotation=hints[one.name])
-            for one in fields(kind)
+            item.name: inspect.Parameter(item.name, KEYWORD, default=item.default, annotation=hints[item.name])
+            for item in fields(kind)
         }
 
     def take(self, typed: Mapping[str, Any]) -> Any:
-        """The dataclass of what was typed."""
+        """Build the dataclass from command-line values."""
         return self.kind(**typed)
 
 
 def _dataclass_in(hint: Any) -> tuple[type | None, Only]:
-    """The dataclass that a parameter holds, and what of it is taken; None for anything else."""
+    """The dataclass in a parameter's annotation, None if there is none, and the options to take."""
     kind, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     only = next((mark for mark in marks if isinstance(mark, Only)), Only())
     return (kind if isinstance(kind, type) and is_dataclass(kind) else None), only
 
 
-def _parameter(flag: str, one: Field, only: Only) -> inspect.Parameter:
-    hint = typed_as(one.inner)
-    if one.default is MISSING or one.name in only.needed:
-        return inspect.Parameter(flag, KEYWORD, annotation=Annotated[hint, _option(one)])
-    default = _shown(one, hint)
+def _parameter(flag: str, item: Field, only: Only) -> inspect.Parameter:
+    hint = typed_as(item.inner)
+    if item.default is MISSING or item.name in only.needed:
+        return inspect.Parameter(flag, KEYWORD, annotation=Annotated[hint, _option(item)])
+    default = _typed_default(item, hint)
     return inspect.Parameter(
-        flag, KEYWORD, default=default, annotation=Annotated[hint | None if default is None else hint, _option(one)]
+        flag, KEYWORD, default=default, annotation=Annotated[hint | None if default is None else hint, _option(item)]
     )
 
 
-def _option(one: Field, text: str | None = None) -> Any:
-    hint = typed_as(one.inner)
-    words = text or help_of(one, typed=True)
-    complete = names(one.known.entries, *one.choices) if one.known.entries or one.choices else None
+def _option(item: Field, text: str | None = None) -> Any:
+    hint = typed_as(item.inner)
+    help_text = text or help_of(item, typed=True)
+    complete = names(item.option.entries, *item.choices) if item.option.entries or item.choices else None
     return typer.Option(
-        "--" + (one.known.singular or one.name).replace("_", "-"),
-        help=f"{words}{' Repeatable.' if get_origin(hint) is list else ''}",
-        min=one.known.at_least,
+        "--" + (item.option.singular or item.name).replace("_", "-"),
+        help=f"{help_text}{' Repeatable.' if get_origin(hint) is list else ''}",
+        min=item.option.at_least,
         autocompletion=complete,
     )
 
 
-def _shown(one: Field, hint: Any) -> Any:
-    """The default of an option as it would be typed."""
-    if one.default is None:
+def _typed_default(item: Field, hint: Any) -> Any:
+    """The default of an option as a command-line value."""
+    if item.default is None:
         return None
     if get_origin(hint) is list:
-        return list(one.default) or None
-    return hint(one.default) // one.known.factor if one.known.factor != 1 else hint(one.default)
+        return list(item.default) or None
+    return hint(item.default) // item.option.factor if item.option.factor != 1 else hint(item.default)

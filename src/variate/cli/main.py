@@ -15,45 +15,45 @@ from variate.errors import VariateError
 
 
 class Commands(TyperGroup):
-    """All commands: a user's mistake ends in a message and an exit code, never in a traceback."""
+    """All commands; a user's mistake ends in a message and an exit code, never in a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
         if "" not in sys.path:
-            sys.path.append("")  # the user's own module:callable may stand in the present folder; it shadows nothing
+            sys.path.append("")  # finds a module:callable in the current folder; last, so it shadows nothing
         try:
             return super().invoke(ctx)
         except VariateError as error:
             draw(error)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as stop:
-            sys.stderr.write("\nstopped: what was computed is kept, and the same command goes on from there\n")
+            sys.stderr.write("\nstopped: finished work is kept; run the same command again to continue\n")
             raise typer.Exit(130) from stop
 
 
 class Command(TyperCommand):
-    """One command: its examples, and where the values of its options come from."""
+    """A command with examples, whose options also take values from the environment and a file."""
 
     def __init__(self, name: str | None, *, help: str | None = None, **rest: Any) -> None:  # noqa: A002 (typer's name)
-        """Take the examples out of the text, and give every option its environment variable."""
+        """Move the examples to the epilog, and give every option its environment variable."""
         text, _, examples = (help or "").partition("\n\nExamples:\n")
         super().__init__(name, **rest | {"help": text, "epilog": f"\b\nExamples:\n{examples}"})
         for parameter in settings.options_of(self).values():
             parameter.envvar, parameter.show_envvar = settings.variable_of(str(name), parameter), False
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the words; a value that cannot be meant is told with the place where it stands."""
+        """Parse the arguments; errors name the source of an invalid value."""
         try:
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:
-            place = settings.place_of(ctx, error.param) if error.param is not None else ""
-            if place.startswith(("environment", "file")):
-                error.message += f" ({place})"
+            source = settings.source_of(ctx, error.param) if error.param is not None else ""
+            if source.startswith(("environment", "file")):
+                error.message += f" ({source})"
             raise
 
     def invoke(self, ctx: Any) -> Any:
-        """Run it, or show its configuration."""
-        settings.note_what_is_added(ctx)
+        """Run the command, or show its configuration."""
+        settings.note_added_options(ctx)
         if not ctx.params.get("show_config"):
             return super().invoke(ctx)
         rows = settings.shown(ctx)
@@ -86,8 +86,8 @@ app.command("list", cls=Command)(list_entries.list_entries)
 app.command("doctor", cls=Command)(doctor.doctor)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(requested: bool) -> None:
+    if requested:
         typer.echo(f"variate {__version__}")
         raise typer.Exit
 
@@ -100,13 +100,13 @@ def options(
 ) -> None:
     """Networks whose every parameter is a random variate: train, attack, judge.
 
-    The value of an option is that of the command line, of the environment (VARIATE_TRAIN_LR), of a file (variate.toml),
-    or its default; in this order. --show-config, with any command, tells which.
+    The value of an option comes from the command line, the environment (VARIATE_TRAIN_LR), a file (variate.toml) or
+    its default, in this order. --show-config, with any command, shows the source of every value.
     """
 
 
 def draw(error: VariateError) -> None:
-    """The error as a tree on standard error."""
+    """Print the error as a tree on standard error."""
     parts = [*error.findings]
     parts += [f"expected: {error.expected}"] if error.expected else []
     parts += [f"do: {error.todo}"] if error.todo else []

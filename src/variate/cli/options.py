@@ -1,4 +1,4 @@
-"""Options that several commands share, said once."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from variate.training.recipe import Recipe
 Config = Annotated[
     Path | None,
     typer.Option(
-        help=f"TOML file of options; without it {settings.FILE} in the present folder.",
+        help=f"TOML file of options; by default {settings.FILE} in the current folder, if any.",
         envvar=settings.VARIABLE,
         callback=settings.read,
         is_eager=True,
@@ -27,35 +27,37 @@ ShowConfig = Annotated[
     bool,
     typer.Option(
         "--show-config",
-        help="Print every option and where its value comes from; do nothing.",
-        callback=settings.ask_for_nothing,
+        help="Print every option with its value and source, and exit.",
+        callback=settings.lift_requirements,
         is_eager=True,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Do not show progress.")]
 DataFolder = Annotated[Path | None, typed(Cell, "data_folder")]
 Accelerator = Annotated[str, typed(Recipe, "accelerator")]
 TrustCode = Annotated[
-    bool, typer.Option("--trust-code", help="Allow a saved network that names code of its own (module:callable).")
+    bool, typer.Option("--trust-code", help="Allow a saved network to run code that it names (module:callable).")
 ]
-Examples = Annotated[int, typer.Option(min=1, help="How many test examples.")]
-Devices = Annotated[int, typer.Option(min=1, help="Processes on this machine; torchrun starts them on several.")]
-Doubts = Annotated[bool, typer.Option(help="Measure what the red flags need, beside the attacks.")]
-Layers = Annotated[bool, typer.Option("--layers", help="Tell whose noise buys the robustness, too.")]
+Examples = Annotated[int, typer.Option(min=1, help="Number of test examples.")]
+Devices = Annotated[
+    int, typer.Option(min=1, help="Number of processes on this machine; for several machines use torchrun.")
+]
+Doubts = Annotated[bool, typer.Option(help="Also measure the evidence that the red flags need.")]
+Layers = Annotated[bool, typer.Option("--layers", help="Also measure which layer's noise provides the robustness.")]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Print what would be done, in how many passes, and about how long; do nothing."),
+    typer.Option("--dry-run", help="Print the plan, its number of passes and approximate time, and exit."),
 ]
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
+    """Print one JSON document on standard output."""
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
 
 def this_command() -> str:
-    """The command line that was typed, and what environment and file added to it, for the records."""
+    """The command line as typed, plus options from the environment and the file, for the records."""
     import shlex
 
     words = settings.without(sys.argv[1:], "--config")

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from variate.records.file import Records
 
 
-class Form(StrEnum):
-    """What a report is written as."""
+class ReportFormat(StrEnum):
+    """The formats of a report."""
 
     html = "html"
     md = "md"
@@ -32,21 +32,21 @@ def report(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Where to write; report.html beside the first records, or standard output for other formats."
+            help="File to write; by default report.html beside the first records, standard output for other formats."
         ),
     ] = None,
     form: Annotated[
-        Form,
+        ReportFormat,
         typer.Option(
             "--format", help="html: the page; md, latex: the tables; json, csv: every rate with its interval."
         ),
-    ] = Form.html,
+    ] = ReportFormat.html,
     show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     config: Config = None,
     show_config: ShowConfig = False,
     json: Json = False,
 ) -> None:
-    """Make the page, the tables or the numbers from records alone; several runs stand in one table too.
+    """Write a page, tables or numbers from records; several runs are shown in one table.
 
     Examples:
       variate report runs/a runs/b --open
@@ -54,28 +54,28 @@ def report(
     """
     from variate.records.file import Records
 
-    form = Form.json if json else form
-    if form is not Form.html and show:
+    form = ReportFormat.json if json else form
+    if form is not ReportFormat.html and show:
         raise UsageError(f"--open is for the page, not for {form}", todo="leave out --format and --json")
     files = [find_records(path) for path in paths]
     read = [Records(file) for file in files]
-    if form is Form.html:
+    if form is ReportFormat.html:
         _page(read, out or files[0].parent / "report.html", show=show)
         return
     text = _writer(form)(read)
-    if form in (Form.json, Form.csv):
-        _tell_notes(read)
+    if form in (ReportFormat.json, ReportFormat.csv):
+        _print_notes(read)
     if out is None:
         sys.stdout.write(text)
         return
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise RecordError(f"cannot write {out}: {error.strerror}", todo="choose another place with --out") from error
+        raise RecordError(f"cannot write {out}: {error.strerror}", todo="choose another file with --out") from error
 
 
 def find_records(path: Path) -> Path:
-    """The file of records at a path. Raises ``RecordError``."""
+    """The records file at a path. Raises ``RecordError``."""
     from variate.records.file import RECORDS
 
     choices = [path] if path.is_file() else [path / RECORDS, path / f"{RECORDS}.gz"]
@@ -84,13 +84,13 @@ def find_records(path: Path) -> Path:
             return choice
     raise RecordError(
         f"there are no records at {path}",
-        expected="a folder with records.jsonl, or such a file",
+        expected="a folder with records.jsonl, or a records file",
         todo="variate attack RUN --attack pgd writes them",
     )
 
 
 def _page(read: Sequence[Records], path: Path, *, show: bool) -> None:
-    """Write the page and print its tables; open it, if asked to."""
+    """Write the page and print its tables; with ``show``, open it in the browser."""
     from variate.report.page import write_page
     from variate.report.table import print_study
 
@@ -104,21 +104,21 @@ def _page(read: Sequence[Records], path: Path, *, show: bool) -> None:
         webbrowser.open(page.resolve().as_uri())
 
 
-def _tell_notes(read: Sequence[Records]) -> None:
-    """What the records hold beside what is shown, where the format has no place for it."""
+def _print_notes(read: Sequence[Records]) -> None:
+    """Print notes on records that are not shown, for formats that cannot hold notes."""
     from variate.records.groups import notes
 
     for note in (note for records in read for note in notes(records)):
         typer.echo(note, err=True)
 
 
-def _writer(form: Form) -> Callable[[Sequence[Records]], str]:
+def _writer(form: ReportFormat) -> Callable[[Sequence[Records]], str]:
     from variate.report import formats
 
     writers = {
-        Form.md: formats.as_markdown,
-        Form.json: formats.as_json,
-        Form.csv: formats.as_csv,
-        Form.latex: formats.as_latex,
+        ReportFormat.md: formats.as_markdown,
+        ReportFormat.json: formats.as_json,
+        ReportFormat.csv: formats.as_csv,
+        ReportFormat.latex: formats.as_latex,
     }
     return writers[form]

@@ -1,7 +1,7 @@
-"""Where the value of an option comes from: the command line, the environment, a file, or its default; in this order.
+"""Option values from the command line, the environment, a file or the default, in this order.
 
-The file is ``--config FILE``, or what ``VARIATE_CONFIG`` names, or ``variate.toml`` in the present folder. Its tables
-are commands; what stands above them holds for every command that has such an option.
+The file is ``--config FILE``, or the value of ``VARIATE_CONFIG``, or ``variate.toml`` in the current folder. Its tables
+are commands; values above the tables apply to every command that has the option.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import typer
 from variate.errors import UsageError, unknown_name
 
 FILE, VARIABLE, PREFIX = "variate.toml", "VARIATE_CONFIG", "VARIATE"
-ADDED: ContextVar[tuple[str, ...]] = ContextVar("ADDED", default=())  # what did not stand on the command line
-NEEDED = "variate.needed"  # parameters that must be given where a command is run
-OURS = ("config", "show_config", "help")  # parameters that are about the others
-GIVEN = {"COMMANDLINE": "command line", "ENVIRONMENT": "environment, {variable}", "DEFAULT_MAP": "file {file}"}
+ADDED: ContextVar[tuple[str, ...]] = ContextVar("ADDED", default=())  # options from the environment and the file
+NEEDED = "variate.needed"  # required parameters, kept while --show-config lifts the requirement
+OURS = ("config", "show_config", "help")  # parameters about configuration itself
+SOURCES = {"COMMANDLINE": "command line", "ENVIRONMENT": "environment, {variable}", "DEFAULT_MAP": "file {file}"}
 
 
 def option_of(parameter: Any) -> str:
@@ -41,12 +41,12 @@ def options_of(command: Any) -> dict[str, Any]:
 
 
 def read(context: typer.Context, value: Path | None) -> Path | None:
-    """Take the values of the file that holds for a command: the one given, or the one in the present folder, if any.
+    """Load the option values of a command from its file: the given one, or the one in the current folder, if any.
 
     Raises:
-        UsageError: for what no command knows, in the file or in the environment.
+        UsageError: for an unknown command or option in the file or the environment.
     """
-    if context.resilient_parsing or context.parent is None:  # a shell that completes; a command by itself
+    if context.resilient_parsing or context.parent is None:  # shell completion, or a command on its own
         return value
     _check_environment(context)
     path = value or (Path(FILE) if Path(FILE).is_file() else None)
@@ -56,8 +56,8 @@ def read(context: typer.Context, value: Path | None) -> Path | None:
     return path
 
 
-def ask_for_nothing(context: typer.Context, value: bool) -> bool:
-    """Where the configuration is only shown, nothing must be given."""
+def lift_requirements(context: typer.Context, value: bool) -> bool:
+    """Make no parameter required while the configuration is only shown."""
     needed = [parameter for parameter in context.command.params if value and parameter.required]
     context.meta[NEEDED] = needed
     for parameter in needed:
@@ -72,35 +72,37 @@ def ask_for_nothing(context: typer.Context, value: bool) -> bool:
 
 
 def read_config(path: Path, commands: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The values of a file by command and parameter. Raises ``UsageError`` for what no command knows.
+    """Read the values of a file by command and parameter. Raises ``UsageError`` for an unknown command or option.
 
     Args:
-        path: of the TOML file.
-        commands: the command line's commands by name.
+        path: TOML file.
+        commands: commands by name.
     """
     content = _content(path)
     general = {name: value for name, value in content.items() if not isinstance(value, dict)}
-    known = {name: options_of(command) for name, command in commands.items()}
-    everywhere = {option for options in known.values() for option in options}
+    options_by_command = {name: options_of(command) for name, command in commands.items()}
+    all_options = {option for options in options_by_command.values() for option in options}
     for name in general:
-        if _plain(name) not in everywhere:
-            raise unknown_name(f"option in {path}", name, sorted(everywhere))
+        if _plain(name) not in all_options:
+            raise unknown_name(f"option in {path}", name, sorted(all_options))
     for name, value in content.items():
-        if isinstance(value, dict) and name not in known:
-            raise unknown_name(f"command in {path}", name, list(known))
-    found: dict[str, dict[str, Any]] = {}
-    for command, options in known.items():
-        mine = {name: value for name, value in general.items() if _plain(name) in options}
-        for name, value in {**mine, **content.get(command, {})}.items():
+        if isinstance(value, dict) and name not in options_by_command:
+            raise unknown_name(f"command in {path}", name, list(options_by_command))
+    values: dict[str, dict[str, Any]] = {}
+    for command, options in options_by_command.items():
+        shared = {name: value for name, value in general.items() if _plain(name) in options}
+        for name, value in {**shared, **content.get(command, {})}.items():
             if _plain(name) not in options:
                 raise unknown_name(f"option of {command} in {path}", name, list(options))
             parameter = options[_plain(name)]
-            found.setdefault(command, {})[parameter.name] = _fitting(parameter, value, f"{name} of {command} in {path}")
-    return {name: found.get(name, {}) for name in known}
+            values.setdefault(command, {})[parameter.name] = _command_line_value(
+                parameter, value, f"{name} of {command} in {path}"
+            )
+    return {name: values.get(name, {}) for name in options_by_command}
 
 
-def note_what_is_added(context: Any) -> None:
-    """Remember what the environment and the file say, as words that a record of the command needs beside its own."""
+def note_added_options(context: Any) -> None:
+    """Remember options from the environment and the file, as words for the recorded command line."""
     words: list[str] = []
     for parameter in context.command.params:
         if parameter.name not in OURS and _source(context, parameter) in ("ENVIRONMENT", "DEFAULT_MAP"):
@@ -109,31 +111,31 @@ def note_what_is_added(context: Any) -> None:
 
 
 def without(words: Sequence[str], option: str) -> list[str]:
-    """A command line without an option that has a value."""
-    left, kept = iter(words), []
-    for word in left:
+    """A command line without one option and its value."""
+    remaining, kept = iter(words), []
+    for word in remaining:
         if word == option:
-            next(left, None)
+            next(remaining, None)
         elif not word.startswith(f"{option}="):
             kept.append(word)
     return kept
 
 
 def shown(context: Any) -> list[dict[str, Any]]:
-    """Every option of a command with its value and where it comes from."""
+    """Every option of a command with its value and its source."""
     rows = []
     for parameter in context.command.params:
         if parameter.name in context.params and parameter.name not in OURS:
             value = _text(context.params[parameter.name])
-            rows.append({"option": option_of(parameter), "value": value, "from": place_of(context, parameter)})
+            rows.append({"option": option_of(parameter), "value": value, "from": source_of(context, parameter)})
     return rows
 
 
-def place_of(context: Any, parameter: Any) -> str:
-    """Where the value of a parameter comes from."""
+def source_of(context: Any, parameter: Any) -> str:
+    """The source of a parameter's value, in words."""
     needed = parameter in context.meta.get(NEEDED, ())
-    place = GIVEN.get(_source(context, parameter), "required, not given" if needed else "default")
-    return place.format(variable=variable_of(context.info_name, parameter), file=context.params.get("config"))
+    source = SOURCES.get(_source(context, parameter), "required, not given" if needed else "default")
+    return source.format(variable=variable_of(context.info_name, parameter), file=context.params.get("config"))
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -143,12 +145,12 @@ def _content(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(
-            f"{path} is no configuration: {error}", expected="a TOML file, a table for each command"
+            f"{path} is not a configuration: {error}", expected="a TOML file with a table for each command"
         ) from None
 
 
-def _fitting(parameter: Any, value: Any, where: str) -> Any:
-    """A value as the command line would have it: a list where an option may be repeated, and only there."""
+def _command_line_value(parameter: Any, value: Any, where: str) -> Any:
+    """A value in command-line form: a list if and only if the option is repeatable."""
     if parameter.multiple:
         return value if isinstance(value, list) else [value]
     if isinstance(value, list | dict):
@@ -159,12 +161,12 @@ def _fitting(parameter: Any, value: Any, where: str) -> Any:
 
 
 def _check_environment(context: typer.Context) -> None:
-    """Refuse variables of this command that are none of its options'."""
+    """Raise ``UsageError`` for an environment variable of this command that matches none of its options."""
     command = str(context.info_name)
-    known = [variable_of(command, parameter) for parameter in options_of(context.command).values()]
+    variables = [variable_of(command, parameter) for parameter in options_of(context.command).values()]
     for name in os.environ:
-        if name.startswith(f"{PREFIX}_{command}_".upper()) and name not in known:
-            raise unknown_name("environment variable", name, known)
+        if name.startswith(f"{PREFIX}_{command}_".upper()) and name not in variables:
+            raise unknown_name("environment variable", name, variables)
 
 
 def _source(context: Any, parameter: Any) -> str:
@@ -173,18 +175,18 @@ def _source(context: Any, parameter: Any) -> str:
 
 
 def _words(parameter: Any, value: Any) -> list[str]:
-    """An option as it would be typed; nothing for a flag that is off and cannot be turned off."""
+    """An option as typed on the command line; empty for a flag that is off and has no off switch."""
     option = option_of(parameter)
     if isinstance(value, bool):
         return [option] if value else [max(parameter.secondary_opts, key=len)] if parameter.secondary_opts else []
     values = value if isinstance(value, list | tuple) else [value]
-    return [word for one in values for word in (option, str(_text(one)))]
+    return [word for item in values for word in (option, str(_text(item)))]
 
 
 def _text(value: Any) -> Any:
-    """A value as JSON has it."""
+    """A value in a form that JSON can hold."""
     if isinstance(value, list | tuple):
-        return [_text(one) for one in value]
+        return [_text(item) for item in value]
     return value.value if isinstance(value, Enum) else str(value) if isinstance(value, Path) else value
 
 

@@ -26,7 +26,7 @@ ON_RAY = "with --engine ray"
 
 
 class EngineName(StrEnum):
-    """Where the networks of a study are worked at."""
+    """Where the tasks of a study run."""
 
     local = "local"
     ray = "ray"
@@ -41,27 +41,29 @@ def study(
         ),
     ],
     out: Annotated[
-        Path, typer.Option(help="Folder for networks, records and report; a stopped study goes on from it.")
+        Path, typer.Option(help="Folder for networks, records and report; an interrupted study resumes from it.")
     ],
     data_folder: Annotated[
         list[str] | None,
-        typer.Option(help="Folder that holds a data set's files, or NAME=FOLDER where there are several. Repeatable."),
+        typer.Option(help="Folder with the data set's files, or NAME=FOLDER for several data sets. Repeatable."),
     ] = None,
     accelerator: Accelerator = Recipe.accelerator,
-    seed: Annotated[list[int] | None, typer.Option(help="Instead of the file's seeds. Repeatable.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Seed that replaces those of the file. Repeatable.")] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Print the networks, how far each is, what is left, and about how long; do nothing."
+            "--dry-run", help="Print the networks, their progress, the work left and its approximate time, and exit."
         ),
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Networks worked at a time, each in a process of its own.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Number of networks processed at a time, each in its own process.")
+    ] = 1,
     engine: Annotated[
         EngineName,
-        typer.Option(help="local: this machine; ray: a Ray cluster that shares the folders of --out and the data."),
+        typer.Option(help="local: this machine; ray: a Ray cluster with shared folders for --out and the data."),
     ] = EngineName.local,
     address: Annotated[
-        str | None, typer.Option(help=f"Of the cluster, {ON_RAY}; without it RAY_ADDRESS, or this machine.")
+        str | None, typer.Option(help=f"Address of the cluster, {ON_RAY}; by default RAY_ADDRESS, or this machine.")
     ] = None,
     cpus_per_cell: Annotated[float, typer.Option(min=0, help=f"CPU cores for each network, {ON_RAY}.")] = 1.0,
     gpus_per_cell: Annotated[float, typer.Option(min=0, help=f"GPUs for each network, {ON_RAY}; may be 0.5.")] = 0.0,
@@ -70,7 +72,9 @@ def study(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train the networks of a grid, attack and judge each, and write the table, records.jsonl and report.html.
+    """Train, attack and judge the networks of a grid, and write records.jsonl and report.html.
+
+    Each network of the grid, also called a cell, combines a data set, an architecture, a defense and a seed.
 
     Examples:
       variate study digits --out runs/digits --workers 2
@@ -83,20 +87,20 @@ def study(
     from variate.study.running import Where, run_study
 
     if engine is EngineName.ray and workers > 1:
-        raise UsageError("--workers are processes of this machine", todo="leave them out: Ray has its own")
+        raise UsageError("--workers are processes on this machine", todo="leave out --workers: Ray has its own")
     if engine is EngineName.local and address is not None:
-        raise UsageError("--address is that of a Ray cluster", todo="add --engine ray")
-    chosen = read_study(source)
+        raise UsageError("--address is the address of a Ray cluster", todo="add --engine ray")
+    loaded = read_study(source)
     if seed:
-        chosen = chosen.model_copy(update={"seeds": seed})
-    folders = _folders(data_folder or [], [plain(data) for data in chosen.data])
-    for line in left_out(chosen):
+        loaded = loaded.model_copy(update={"seeds": seed})
+    folders = _folders(data_folder or [], [plain(data) for data in loaded.data])
+    for line in left_out(loaded):
         sys.stderr.write(f"{line}\n")
     if dry_run:
-        _print_plan(chosen, out, folders=folders, accelerator=accelerator, as_json=json)
+        _print_plan(loaded, out, folders=folders, accelerator=accelerator, as_json=json)
         return
     records = run_study(
-        chosen,
+        loaded,
         out,
         command=this_command(),
         folders=folders,
@@ -115,19 +119,19 @@ def study(
     typer.echo(f"every answer: {out / 'records.jsonl'}; page: {page}")
 
 
-def _folders(words: Sequence[str], known: Sequence[str]) -> Folders:
-    """One folder for all data sets, or one for each by name. Raises ``UsageError``."""
-    if len(words) == 1 and words[0].partition("=")[0] not in known:
+def _folders(words: Sequence[str], data_sets: Sequence[str]) -> Folders:
+    """Parse one folder for all data sets, or one for each by name. Raises ``UsageError``."""
+    if len(words) == 1 and words[0].partition("=")[0] not in data_sets:
         return Path(words[0])
     pairs = [word.partition("=") for word in words]
     for name, equals, _ in pairs:
-        if not equals or name not in known:
-            raise unknown_name("data set of the study", name, known)
+        if not equals or name not in data_sets:
+            raise unknown_name("data set of the study", name, data_sets)
     return {name: Path(folder) for name, _, folder in pairs} or None
 
 
 def _print_plan(study: Study, out: Path, *, folders: Folders, accelerator: str, as_json: bool) -> None:
-    """The networks of a study and how far each is; then, as it is measured, what is left of each."""
+    """Print the networks of a study and their progress; then, as it is measured, the work left for each."""
     from variate.study.dry_evaluation import of_study
     from variate.study.grid import places
     from variate.study.running import progress_of
@@ -143,8 +147,8 @@ def _print_plan(study: Study, out: Path, *, folders: Folders, accelerator: str, 
     for name, state in states.items():
         typer.echo(f"{name:{width}}  {state}")
     typer.echo(f"{len(states)} networks: {done} done, {len(states) - done} left")
-    whole = []
+    measured = []
     for name, parts in left:
         typer.echo(f"{name:{width}}  {total(parts)}")
-        whole += parts
-    typer.echo(f"at most {total(whole)}, one network at a time on this machine: one batch of each kind was timed")
+        measured += parts
+    typer.echo(f"at most {total(measured)}, one network at a time on this machine, from timing one batch of each kind")

@@ -17,7 +17,7 @@ from variate.training.cell import Cell
 @from_fields
 def train(
     cell: Cell,
-    out: Annotated[Path, typer.Option(help="Folder for the network; a stopped training goes on from it.")],
+    out: Annotated[Path, typer.Option(help="Folder for the network; an interrupted training resumes from it.")],
     dry_run: DryRun = False,
     config: Config = None,
     show_config: ShowConfig = False,
@@ -43,7 +43,7 @@ def train(
             "network": cell.network,
             "defense": cell.defense,
             "batch size": cell.batch_size,
-            "network goes to": str(out),
+            "output": str(out),
         }
         print_plan(plan, of_training(cell), devices=cell.recipe.devices, as_json=json)
         return
@@ -62,6 +62,6 @@ def train(
     if history.robust:
         rate = 100 * history.robust[history.best]
         best = f"best epoch {history.best + 1} of {len(history.robust)}"
-        typer.echo(f"{best}: {rate:.1f} % right under the inner attack, to rank epochs only")
+        typer.echo(f"{best}: {rate:.1f} % right under the inner attack, which only ranks epochs")
     where = [] if cell.data_folder is None else ["--data-folder", str(cell.data_folder)]
     typer.echo(f"next: {shlex.join(['variate', 'evaluate', str(out), '--suite', 'standard', *where])}")

@@ -1,4 +1,4 @@
-"""One batch of one claim: attacked, judged on fresh draws, and written down example by example."""
+"""Attack one batch for one claim, judge it on fresh draws, and return one record per example."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PICTURES = 6
 
 @dataclass(frozen=True)
 class Attacked:
-    """What an attack or a suite made of a batch."""
+    """The result of an attack or a suite on one batch."""
 
     perturbed: Tensor
     queries: Queries
@@ -41,81 +41,81 @@ def answers(
     target: Target,
     plan: Plan | Suite,
     claim: Claim,
-    numbers: list[int],
+    indices: list[int],
     x: Tensor,
     y: Tensor,
-    told: Callable[[str, int, int], None],
+    report: Callable[[str, int, int], None],
 ) -> list[Record]:
-    """Attack and judge one batch: a record for each of its examples, pictures of the first few, and how long it took.
+    """Attack and judge one batch: one record per example, pictures of the first few examples, and the time taken.
 
-    All of it is there when it is returned, so that it is written at once or not at all.
+    The records are returned together, so that a batch is written as a whole or not at all.
 
     Args:
         target: the network.
-        plan: what is run.
-        claim: what the records say of it.
-        numbers: of the examples in the whole set.
-        x: their inputs, shape (B, ...).
-        y: their labels, shape (B,).
-        told: called before each attack of a suite.
+        plan: attack or suite to run.
+        claim: record of the claim.
+        indices: positions of the examples in the whole data set.
+        x: inputs, shape (B, ...).
+        y: labels, shape (B,).
+        report: called before each attack of a suite.
     """
     budget = Budget.parse(claim.budget) if claim.budget else None
-    begun = _now(x)
+    started = _now(x)
     goal = goal_of(target, plan.target, x, y)
-    made = _attacked(target, plan, budget, x, y, goal, told)
-    found = _now(x)
-    right, sure = _judged(target, claim, numbers, made.perturbed, y, goal)
-    spent = Timing(
+    attacked = _attacked(target, plan, budget, x, y, goal, report)
+    judging = _now(x)
+    right, confidence = _judged(target, claim, indices, attacked.perturbed, y, goal)
+    timing = Timing(
         claim=claim.id,
-        first=numbers[0],
-        examples=len(numbers),
-        attack=round(found - begun, 3),
-        verdict=round(_now(x) - found, 3),
+        first=indices[0],
+        examples=len(indices),
+        attack=round(judging - started, 3),
+        verdict=round(_now(x) - judging, 3),
     )
-    distance = x.new_zeros(len(x)) if budget is None else target.modality.reach(x, budget).distance(made.perturbed)
+    distance = x.new_zeros(len(x)) if budget is None else target.modality.reach(x, budget).distance(attacked.perturbed)
     lines: list[Record] = []
-    for j, example in enumerate(numbers):
+    for j, example in enumerate(indices):
         line = Example(
             claim=claim.id,
             example=example,
             label=int(y[j]),
             answers={source: pack(bits[:, j]) for source, bits in right.items()},
             distance=round(float(distance[j]), 7),
-            forwards=int(made.queries.forwards[j]),
-            backwards=int(made.queries.backwards[j]),
-            points=int(made.queries.points[j]),
-            rising=made.rising[j],
-            chosen=made.chosen[j],
-            shares=made.shares[j],
-            confidences={name: round(p[j], 4) for name, p in sure.items() if math.isfinite(p[j])},
+            forwards=int(attacked.queries.forwards[j]),
+            backwards=int(attacked.queries.backwards[j]),
+            points=int(attacked.queries.points[j]),
+            rising=attacked.rising[j],
+            chosen=attacked.chosen[j],
+            shares=attacked.shares[j],
+            confidences={name: round(p[j], 4) for name, p in confidence.items() if math.isfinite(p[j])},
         )
         lines.append(line)
         if target.pictures and budget is not None and example < PICTURES:
-            lines += _shown(target.modality, claim, example, int(y[j]), x[j], made.perturbed[j])
-    return [*lines, spent]
+            lines += _pictures(target.modality, claim, example, int(y[j]), x[j], attacked.perturbed[j])
+    return [*lines, timing]
 
 
 def _judged(
-    target: Target, claim: Claim, numbers: list[int], perturbed: Tensor, y: Tensor, goal: Tensor | None
+    target: Target, claim: Claim, indices: list[int], perturbed: Tensor, y: Tensor, goal: Tensor | None
 ) -> tuple[dict[str, Bits], dict[str, list[float]]]:
-    """Right or wrong by deployment on fresh draws, and how sure the network was; not of aimed attacks."""
-    ways = [Deployment.parse(text) for text in claim.deployments]
+    """Correctness by deployment on fresh draws, and the confidences; no confidences for targeted attacks."""
+    deployments = [Deployment.parse(text) for text in claim.deployments]
     logits = verdict(
         target.network,
         perturbed,
-        deployments=ways,
+        deployments=deployments,
         draws=claim.verdict_draws,
         stream=Stream("verdict", target.seed),
         kind=target.kind,
     )  # (n, B, K)
     if goal is not None:
-        return right_by_source(ways, logits, y, goal), {}
-    sure = {name: found.tolist() for name, found in confidences(ways, logits, numbers).items()}
-    return right_by_source(ways, logits, y), sure
+        return right_by_source(deployments, logits, y, goal), {}
+    confidence = {name: values.tolist() for name, values in confidences(deployments, logits, indices).items()}
+    return right_by_source(deployments, logits, y), confidence
 
 
 def _now(x: Tensor) -> float:
-    """The wall's clock, once the device of these inputs has done what it was told."""
+    """Wall-clock time after the device of ``x`` has finished its queued work."""
     if x.device.type != "cpu":
         torch.accelerator.synchronize(x.device)
     return time.perf_counter()
@@ -128,25 +128,25 @@ def _attacked(
     x: Tensor,
     y: Tensor,
     goal: Tensor | None,
-    told: Callable[[str, int, int], None],
+    report: Callable[[str, int, int], None],
 ) -> Attacked:
-    nothing: list[None] = [None] * len(x)
-    none_each: list[dict[str, float]] = [{} for _ in nothing]
+    missing: list[None] = [None] * len(x)
+    no_shares: list[dict[str, float]] = [{} for _ in missing]
     if budget is None:
-        return Attacked(x, Queries(len(x)), [*nothing], [*nothing], none_each)
+        return Attacked(x, Queries(len(x)), [*missing], [*missing], no_shares)
     if isinstance(plan, Suite):
-        outcome = cascade(target, plan, budget, x, y, goal, told)
-        return Attacked(outcome.perturbed, outcome.queries, [*nothing], [*outcome.chosen], outcome.shares)
+        outcome = cascade(target, plan, budget, x, y, goal, report)
+        return Attacked(outcome.perturbed, outcome.queries, [*missing], [*outcome.chosen], outcome.shares)
     perturbed, oracle = perturb(target, plan, budget, x, y, goal)
     rising = oracle.trace.rising() if isinstance(oracle, GradientOracle) else None
-    moved = [*nothing] if rising is None else [round(value, 4) for value in rising.tolist()]
-    return Attacked(perturbed, oracle.queries, moved, [*nothing], none_each)
+    shares_rising = [*missing] if rising is None else [round(value, 4) for value in rising.tolist()]
+    return Attacked(perturbed, oracle.queries, shares_rising, [*missing], no_shares)
 
 
-def _shown(
+def _pictures(
     modality: Modality, claim: Claim, example: int, label: int, original: Tensor, perturbed: Tensor
 ) -> Iterator[Picture]:
-    """What the report shows of one example, if anything."""
+    """The picture that the report shows for one example; nothing if its modality has none."""
     kept = modality.kept(original, perturbed)
     if kept is None:
         return

@@ -1,8 +1,8 @@
-"""A suite on one batch: attack after attack on what is not broken yet, the worst input of each example kept.
+"""Run a suite on one batch: each attack on the examples that are not broken yet, keeping the worst input of each.
 
-The worst is chosen by scores averaged over draws of the search, the same for all candidates: the lowest share of right
-answers, then the largest mean margin. An example is broken once it is wrong under every one of these draws. The verdict
-is not spoken here, and uses other draws.
+The worst input is selected by scores averaged over search draws, the same draws for all candidates: the lowest share of
+correct answers, then the largest mean margin. An example is broken once it is misclassified under every one of these
+draws. The verdict is computed elsewhere, on other draws.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from variate.random.keys import Stream, hash_words
 from variate.random.seeding import outputs_under
 from variate.records.rows import CLEAN, label_of
 
-DRAWS = 64  # of the search, that candidates are compared by
-Told = Callable[[str, int, int], None]  # attack, examples that it is run on, forward passes so far
+DRAWS = 64  # search draws that candidates are compared on
+ReportAttack = Callable[[str, int, int], None]  # attack, number of examples it runs on, forward passes so far
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a suite leaves of a batch.
+    """The result of a suite on a batch.
 
     Attributes:
         perturbed: the worst input of each example, shape (B, ...).
-        chosen: the attack that found it, ``clean`` if none did better than the original, shape (B,).
-        shares: by example, the share of right answers that each attack left, of those that were run on it.
-        queries: what all attacks and the comparisons asked.
+        chosen: attack that produced it, ``clean`` if none improved on the original; length B.
+        shares: per example, the share of correct answers after each attack that ran on it.
+        queries: queries of all attacks and of the comparisons.
     """
 
     perturbed: Tensor
@@ -43,13 +43,13 @@ class Outcome:
     queries: Queries
 
 
-class Comparison:
-    """Scores of candidates over draws of the search that are the same for all.
+class CandidateScorer:
+    """Scores candidate inputs over search draws that are the same for all candidates.
 
     Args:
         target: the network.
         y: labels, shape (B,).
-        goal: the labels that aimed attacks want, shape (B,); None if they do not aim.
+        goal: labels that targeted attacks aim at, shape (B,); None for untargeted attacks.
     """
 
     def __init__(self, target: Target, y: Tensor, goal: Tensor | None = None) -> None:
@@ -58,16 +58,16 @@ class Comparison:
         self._target, self._y, self._goal = target, y, goal
 
     def scores(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """The share of right answers and the mean margin of inputs for the examples ``rows``: (B,) each."""
+        """Share of correct answers and mean margin of candidates for the examples ``rows``: (B,) each."""
         y, goal = self._y[rows], None if self._goal is None else self._goal[rows]
         logits = outputs_under(self._target.network, x, self.keys)  # (S, B, K)
         share = 1 - reached(logits.argmax(-1), y, goal).to(x).mean(0)
         loss, labels = aimed(margin, y, goal)
-        return share, torch.stack([loss(one, labels) for one in logits]).mean(0)
+        return share, torch.stack([loss(draw, labels) for draw in logits]).mean(0)
 
 
 def cascade(
-    target: Target, suite: Suite, budget: Budget, x: Tensor, y: Tensor, goal: Tensor | None, told: Told
+    target: Target, suite: Suite, budget: Budget, x: Tensor, y: Tensor, goal: Tensor | None, report: ReportAttack
 ) -> Outcome:
     """Run a suite on one batch.
 
@@ -77,30 +77,30 @@ def cascade(
         budget: the norm and the size.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
-        goal: the labels that the suite aims at, shape (B,); None if it does not aim.
-        told: called before each attack.
+        goal: labels that the suite aims at, shape (B,); None if it is untargeted.
+        report: called before each attack.
     """
-    comparison = Comparison(target, y, goal)
+    scorer = CandidateScorer(target, y, goal)
     queries = Queries(len(x))
     everyone = torch.arange(len(x), device=x.device)
     worst, chosen = x.clone(), [CLEAN] * len(x)
-    share, gap = comparison.scores(x, everyone)
-    queries.count(everyone, comparison.keys, forwards=1, backwards=0, again=True)
+    share, mean_margin = scorer.scores(x, everyone)
+    queries.count(everyone, scorer.keys, forwards=1, backwards=0, again=True)
     shares: list[dict[str, float]] = [{} for _ in chosen]
     for plan in suite.plans:
         rows = everyone[share > 0]
         name = label_of(plan.attack, plan.source)
-        told(name, len(rows), int(queries.forwards.sum()))
+        report(name, len(rows), int(queries.forwards.sum()))
         if not len(rows):
             continue
-        found, oracle = perturb(target, plan, budget, x[rows], y[rows], None if goal is None else goal[rows])
+        perturbed, oracle = perturb(target, plan, budget, x[rows], y[rows], None if goal is None else goal[rows])
         queries.merge(oracle.queries, rows)
-        left, gained = comparison.scores(found, rows)
-        queries.count(rows, comparison.keys, forwards=1, backwards=0, again=True)
-        better = (left < share[rows]) | ((left == share[rows]) & (gained > gap[rows]))
+        new_share, new_margin = scorer.scores(perturbed, rows)
+        queries.count(rows, scorer.keys, forwards=1, backwards=0, again=True)
+        better = (new_share < share[rows]) | ((new_share == share[rows]) & (new_margin > mean_margin[rows]))
         for i, row in enumerate(rows.tolist()):
-            shares[row][name] = round(float(left[i]), 4)
+            shares[row][name] = round(float(new_share[i]), 4)
             chosen[row] = name if better[i] else chosen[row]
         at = rows[better]
-        worst[at], share[at], gap[at] = found[better], left[better], gained[better]
+        worst[at], share[at], mean_margin[at] = perturbed[better], new_share[better], new_margin[better]
     return Outcome(worst, chosen, shares, queries)

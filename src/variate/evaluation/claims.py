@@ -1,4 +1,4 @@
-"""What an evaluation says in the records: of which network and inputs, and what was done to them."""
+"""The identifying facts of an evaluation in the records: network, inputs, attack and settings."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from variate.statistics.rates import Deployment
 
 @dataclass(frozen=True)
 class Look:
-    """What one look at a network tells.
+    """What one forward pass reveals about a network.
 
     Attributes:
-        kind: of its randomness.
-        fingerprint: of all of it that can change its answers.
-        drawn: where its randomness comes from.
-        alone: whether its answer to an example does not depend on what else is in the batch: it draws from no generator
-            whose numbers go round the batch, and normalizes by no statistics of the batch.
-        classes: how many logits it returns.
+        kind: kind of randomness.
+        fingerprint: hash of everything that can change the answers.
+        drawn: source of the randomness.
+        alone: whether the answer to an example is independent of the rest of the batch: the network draws no noise for
+            the batch as a whole from a generator, and does not normalize by batch statistics.
+        classes: number of logits, K.
     """
 
     kind: Kind
@@ -48,7 +48,7 @@ class Look:
 
 
 def look_at(network: nn.Module, x: Tensor) -> Look:
-    """Ask a network once about two inputs, shape (B, ...). Raises ``InputError`` for inputs that it cannot take."""
+    """Run a network once on the first two of ``x``, (B, ...). Raises ``InputError`` for inputs that it cannot take."""
     few = x[:2].to(device_of(network, x))
     parameter = next(network.parameters(), few)
     if parameter.dtype != few.dtype:
@@ -72,7 +72,7 @@ def look_at(network: nn.Module, x: Tensor) -> Look:
 
 
 def device_of(network: nn.Module, x: Tensor) -> torch.device:
-    """Where the network is; the inputs are brought there batch by batch."""
+    """Device of the network, to which inputs are moved batch by batch."""
     return next((tensor.device for tensor in chain(network.parameters(), network.buffers())), x.device)
 
 
@@ -82,13 +82,13 @@ def judged(
     """What a measurement is made on, as the fields of ``variate.records.schema.Judged``.
 
     Args:
-        look: at the network.
+        look: result of ``look_at`` on the network.
         inputs: fingerprint of inputs and labels.
-        modality: of the inputs, with all that it knows of them.
-        name: of the network, which is only shown.
-        seed: of the search and of the verdict.
-        batch_size: examples at a time.
-        memory: the most bytes at once.
+        modality: modality of the inputs, with its details.
+        name: name of the network, for display only.
+        seed: seed of the search and of the verdict.
+        batch_size: examples per batch.
+        memory: memory limit in bytes; None for no limit.
     """
     return {
         "network": name,
@@ -105,7 +105,7 @@ def judged(
 
 
 def fingerprint_of(modality: Modality) -> str:
-    """A hash of a modality with all its fields: what may be changed, into what, in which unit."""
+    """Hash of a modality with all its fields: what may be changed, into what, and in which unit."""
     return fingerprint([torch.tensor(list(repr(plain(modality)).encode()), dtype=torch.uint8)])
 
 
@@ -114,53 +114,53 @@ def claim_of(
     target: Target,
     plan: Plan | Suite,
     budget: Budget,
-    ways: Sequence[Deployment],
+    deployments: Sequence[Deployment],
 ) -> Claim:
-    """What the records say of one attack or suite.
+    """The record of one attack or suite, without its answers.
 
     Args:
-        facts: those of ``judged``, and the claim's number of verdict draws, part, owner and group.
+        facts: those of ``judged``, with the claim's number of verdict draws, part, owner and group.
         target: the network.
-        plan: what is run.
-        budget: the norm and the size.
-        ways: to deploy it.
+        plan: attack or suite to run.
+        budget: norm and size.
+        deployments: ways to use the network.
     """
     random = target.kind != "deterministic"
-    held = _held(target, plan)
+    sources = _source_fingerprints(target, plan)
     return Claim(
         **{**facts, "verdict_draws": facts["verdict_draws"] if random else 1},
         attack=plan.attack,
-        options={**plan.choices(), **held},
-        settings={**plain_options(plan.settings()), **held},
+        options={**plan.choices(), **sources},
+        settings={**plain_options(plan.settings()), **sources},
         budget=None if plan.attack == CLEAN else budget.text,
         draws=plan.draws if random else min(plan.draws, 1),
-        deployments=[str(way) for way in ways],
+        deployments=[str(deployment) for deployment in deployments],
     )
 
 
 def convergence_of(facts: Mapping[str, Any], pilot: Plan, budget: Budget, examples: int) -> Convergence:
-    """What the records say of a search for the number of draws, before it is done."""
-    told = plain_options(pilot.settings())
-    return Convergence(**facts, attack=pilot.attack, settings=told, budget=budget.text, examples=examples)
+    """The record of a search for the number of draws, its results still empty."""
+    settings = plain_options(pilot.settings())
+    return Convergence(**facts, attack=pilot.attack, settings=settings, budget=budget.text, examples=examples)
 
 
 def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as JSON can hold them."""
+    """Options in a form that JSON can hold."""
     return {name: plain(value) for name, value in options.items()}
 
 
 def check_part(part: str) -> None:
-    """Whether reports have such a part. Raises ``UsageError``."""
+    """Raise ``UsageError`` unless reports have a part of this name."""
     if part not in get_args(Part):
         raise unknown_name("part of a report", part, get_args(Part))
 
 
-def _held(target: Target, plan: Plan | Suite) -> dict[str, Any]:
-    """The networks that an attacker was given, by their fingerprints."""
+def _source_fingerprints(target: Target, plan: Plan | Suite) -> dict[str, Any]:
+    """Fingerprints of the networks that the attacker holds."""
     if not target.sources:
         return {}
     if isinstance(plan, Suite):
-        return {"sources": {name: identity(held) for name, held in target.sources.items()}}
+        return {"sources": {name: identity(network) for name, network in target.sources.items()}}
     return {"source": f"{plan.source or 'all'} {identity(target.held(plan.source))}"} if plan.holds else {}
 
 
@@ -169,17 +169,17 @@ def _drawn(network: nn.Module, kind: Kind, *, consumed: bool) -> Drawn:
         return "elsewhere"
     if kind == "deterministic":
         return "nothing"
-    if not any(isinstance(part, RandomNetwork) for part in network.modules()):
+    if not any(isinstance(module, RandomNetwork) for module in network.modules()):
         return "generator"
     return "keys and generator" if consumed else "keys"
 
 
 def _normalizes_by_batch(network: nn.Module) -> bool:
-    """Whether a part computes statistics of the batch."""
-    parts = [part for part in network.modules() if isinstance(part, _BatchNorm)]
-    return any(part.training or part.running_mean is None for part in parts)
+    """Whether any module normalizes by statistics of the batch."""
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    return any(norm.training or norm.running_mean is None for norm in norms)
 
 
 def _generators(x: Tensor) -> list[Tensor]:
-    """The states of torch's global generators that a network beside these inputs could draw from."""
+    """States of torch's global generators that a network on the device of ``x`` could draw from."""
     return [torch.get_rng_state(), *([torch.cuda.get_rng_state(x.device)] if x.is_cuda else [])]

@@ -1,4 +1,4 @@
-"""What red flags need to know beside the attacks of an evaluation, measured on a few examples."""
+"""Measure the evidence for the red flags that the attacks of an evaluation do not give, on a few examples."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from variate.random.seeding import left_as_found
 from variate.records.file import Records
 from variate.records.schema import Gradient, Part
 
-EXAMPLES = 64  # that doubts are measured on, the first ones
-DRAWS = 20  # where those of the attacks are found out
+EXAMPLES = 64  # number of first examples to measure on
+DRAWS = 20  # draws per query where the evaluation chooses them itself (``auto``)
 BLACK_BOX: tuple[dict[str, Any], ...] = (
     {"name": "noise", "queries": 100},
     {"name": "square", "queries": 300, "draws": 5},
     {"name": "greedy-words", "draws": 5},
 )
-CLIMBERS = ("pgd", "fmn", "hotflip")  # the first of them that fits follows the gradient
+WHITE_BOX = ("pgd", "fmn", "hotflip")  # the first that fits is the attack that follows the gradient
 
 
 @takes_options(Evaluation)
@@ -59,88 +59,91 @@ def doubt(
     show_progress: bool = False,
     **overrides: Any,
 ) -> None:
-    """Measure, on the first examples, what the red flags ask for; what the records hold is not measured again.
+    """Measure, on the first examples, the evidence that the red flags need; measurements in the records are reused.
 
-    One step and many, twice the steps, half and twice the budget, the whole range of inputs, random search, a short
-    black-box attack, transfer, and what the gradients are worth. A network without a gradient is attacked from outside
-    only, and the records say that its gradient is zero; a network for texts of another kind than ours, whose words
-    have no vectors that could be moved, is attacked from outside too, and nothing is said of its gradient.
+    Measured are: one step and many, twice the steps, half and twice the budget, the whole range of inputs, random
+    search, a short black-box attack, transfer, and the quality of the gradients. A network without a gradient is
+    attacked by black-box attacks only, and its gradient is recorded as zero. A text network without word vectors to
+    perturb is attacked by black-box attacks too, and no gradient is recorded.
 
     Args:
         network: any module, in the mode it will be used in.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
-        records: where the answers go.
-        name: the network's name there.
-        group: a name that networks share which differ in their training seed alone.
-        evaluation: options of ``evaluate``; the attacks and the deployment are chosen here, and ``auto`` draws are 20.
-        examples: how many inputs, the first ones.
-        steps: of the attacks with gradients.
+        records: records that the answers are added to.
+        name: name of the network in the records.
+        group: name shared by networks that differ only in their training seed.
+        evaluation: options of ``evaluate``; its attacks and deployments are replaced, and ``auto`` draws are 20.
+        examples: number of first examples to measure on.
+        steps: steps of the gradient attacks.
         source: networks to transfer from.
-        modality: of the inputs.
-        shard: (number, count), as ``evaluate`` has it.
+        modality: modality of the inputs.
+        shard: (index, count), as in ``evaluate``.
         show_progress: show a progress bar on standard error.
-        overrides: fields of ``Evaluation`` by name, instead of those of ``evaluation``.
+        overrides: fields of ``Evaluation`` by name, which replace those of ``evaluation``.
     """
-    asked = overridden(evaluation, overrides, doubt)
-    draws = DRAWS if asked.draws == "auto" else asked.draws
-    parsed, kept = budget_of(asked), modality_of(modality)
+    settings = overridden(evaluation, overrides, doubt)
+    draws = DRAWS if settings.draws == "auto" else settings.draws
+    budget, input_kind = budget_of(settings), modality_of(modality)
     x, y = x[:examples], y[:examples].long()
-    inputs, felt = fingerprint([x, y]), _felt(kept, x, network, parsed)
+    inputs, relaxed = fingerprint([x, y]), _relaxed(input_kind, x, network, budget)
     with left_as_found(network):
-        look = look_at(network, x if felt is None else felt)
-        stream = Stream("search", hash_words("gradients", asked.seed))
+        look = look_at(network, x if relaxed is None else relaxed)
+        stream = Stream("search", hash_words("gradients", settings.seed))
         oracle = GradientOracle(
-            network, draws=draws, stream=stream, examples=len(x), kind=look.kind, memory=asked.memory
+            network, draws=draws, stream=stream, examples=len(x), kind=look.kind, memory=settings.memory
         )
-        size, memory = asked.batch_size, asked.memory
-        facts = judged(look, inputs, kept, name=name, seed=asked.seed, batch_size=size, memory=memory)
-        lines = [] if felt is None else _gradients(oracle, felt, y, facts, size)
+        size, memory = settings.batch_size, settings.memory
+        facts = judged(look, inputs, input_kind, name=name, seed=settings.seed, batch_size=size, memory=memory)
+        lines = [] if relaxed is None else _gradients(oracle, relaxed, y, facts, size)
         if shard[0] == 0:
             records.add(lines)
-        sees = any(line.zero < 1 for line in lines)
-    alone = replace(asked, draws=draws, deployments=("single",), suite=None, target=None, time_limit=None)
-    attacked = partial(
-        evaluate, network, x, y, source=source, modality=kept, records=records, name=name, group=group, shard=shard,
-        show_progress=show_progress,
+        has_gradient = any(line.zero < 1 for line in lines)
+    single = replace(settings, draws=draws, deployments=("single",), suite=None, target=None, time_limit=None)
+    measure = partial(
+        evaluate, network, x, y, source=source, modality=input_kind, records=records, name=name, group=group,
+        shard=shard, show_progress=show_progress,
     )  # fmt: skip
-    holds = isinstance(network, RandomNetwork) or (look.kind == "deterministic" and source is not None)
-    for ball, attacks, part in measurements(x, parsed, kept, sees=sees, transfers=holds or bool(source), steps=steps):
-        attacked(evaluation=replace(alone, budget=ball, attacks=attacks), part=part)
+    can_transfer = isinstance(network, RandomNetwork) or (look.kind == "deterministic" and source is not None)
+    can_transfer = can_transfer or bool(source)
+    for allowed, attacks, part in measurements(
+        x, budget, input_kind, has_gradient=has_gradient, transfers=can_transfer, steps=steps
+    ):
+        measure(evaluation=replace(single, budget=allowed, attacks=attacks), part=part)
 
 
 def measurements(
-    x: Tensor, budget: Budget, modality: Modality, *, sees: bool, transfers: bool, steps: int = 20
+    x: Tensor, budget: Budget, modality: Modality, *, has_gradient: bool, transfers: bool, steps: int = 20
 ) -> list[tuple[Budget, list[dict[str, Any]], Part]]:
-    """The attacks that red flags need: budgets, the attacks within each, and the part of the records that they go to.
+    """The attacks that the red flags need: budgets, attacks within each, and the part of the records they belong to.
 
     Args:
         x: inputs in [0, 1], shape (B, ...).
-        budget: the norm and the size.
-        modality: of the inputs.
-        sees: whether the network has a gradient to follow.
-        transfers: whether an attacker could hold another network; a random network of another kind has no mean.
-        steps: of the attacks with gradients.
+        budget: norm and size.
+        modality: modality of the inputs.
+        has_gradient: whether the network has a gradient to follow.
+        transfers: whether there is a network to transfer from; random networks of other libraries have no mean.
+        steps: steps of the gradient attacks.
     """
-    white = next((name for name in CLIMBERS if bounds(name, budget, modality)), "pgd")
+    white = next((name for name in WHITE_BOX if bounds(name, budget, modality)), "pgd")
     takes_steps = "steps" in attack_options(white)
     many: dict[str, Any] = {"name": white, "steps": steps} if takes_steps else {"name": white}
     whites = [{"name": "fgsm"}, many, *([many | {"steps": 2 * steps}] if takes_steps else [])]
-    known = registry.entries("attacks")
-    inside = [w for w in whites if sees and bounds(w["name"], budget, modality)]
-    outside = [b for b in BLACK_BOX if b["name"] in known and bounds(b["name"], budget, modality)]
+    registered = registry.entries("attacks")
+    white_box = [w for w in whites if has_gradient and bounds(w["name"], budget, modality)]
+    black_box = [b for b in BLACK_BOX if b["name"] in registered and bounds(b["name"], budget, modality)]
     if transfers:
-        outside += [{"name": "transfer"}] if bounds("transfer", budget, modality) else []
-    measured: list[tuple[Budget, list[dict[str, Any]], Part]] = [(budget, [*inside, *outside], DOUBTS)]
-    if not sees or not inside:
+        black_box += [{"name": "transfer"}] if bounds("transfer", budget, modality) else []
+    measured: list[tuple[Budget, list[dict[str, Any]], Part]] = [(budget, [*white_box, *black_box], DOUBTS)]
+    if not has_gradient or not white_box:
         return measured
     measured += [(budget.scaled(factor), [many], DOUBTS) for factor in (Fraction(1, 2), Fraction(2))]
-    climbing, whole = {"name": "pgd", "steps": 2 * steps}, modality.whole_range(x, budget)
-    return [*measured, (whole, [climbing], UNBOUNDED)]
+    unbounded, whole = {"name": "pgd", "steps": 2 * steps}, modality.whole_range(x, budget)
+    return [*measured, (whole, [unbounded], UNBOUNDED)]
 
 
-def _felt(modality: Modality, x: Tensor, network: nn.Module, budget: Budget) -> Tensor | None:
-    """The inputs in a form that has a gradient; None where the network takes none, and the budget needs none."""
+def _relaxed(modality: Modality, x: Tensor, network: nn.Module, budget: Budget) -> Tensor | None:
+    """Inputs in a differentiable form; None if the network takes no such form and the budget does not need it."""
     try:
         return modality.smooth(x, network)
     except UsageError:
@@ -152,30 +155,30 @@ def _felt(modality: Modality, x: Tensor, network: nn.Module, budget: Budget) -> 
 def _gradients(
     oracle: GradientOracle, x: Tensor, y: Tensor, facts: Mapping[str, Any], batch_size: int
 ) -> list[Gradient]:
-    """What the gradient at each input is worth, batch by batch under the same draws."""
+    """The quality of the gradient at each input, batch by batch under the same draws."""
     device = device_of(oracle.network, x)
     keys = oracle.take_keys(x)
     lines = []
     for start in range(0, len(x), batch_size):
-        here, labels = (tensor[start : start + batch_size].to(device) for tensor in (x, y))
-        rows = torch.arange(start, start + len(here))
+        inputs, labels = (tensor[start : start + batch_size].to(device) for tensor in (x, y))
+        rows = torch.arange(start, start + len(inputs))
         try:
-            _, slopes, _ = oracle.each(here, labels, cross_entropy, keys, rows=rows)  # (S, B, ...)
-        except InputError:  # no gradient at all is a finding, not a failure; bad outputs are refused by evaluate
-            slopes = torch.zeros(1, *here.shape)
-        for i, slope in enumerate(slopes.unbind(1), start):
-            zero, snr, cosine = _worth(slope.flatten(1).double())
-            worth: dict[str, Any] = {"zero": zero, "snr": snr, "cosine": cosine, "draws": len(slopes)}
-            lines.append(Gradient(**facts, example=i, **worth))
+            _, gradients, _ = oracle.each(inputs, labels, cross_entropy, keys, rows=rows)  # (S, B, ...)
+        except InputError:  # a missing gradient is a finding, not a failure; evaluate refuses bad outputs
+            gradients = torch.zeros(1, *inputs.shape)
+        for i, by_draw in enumerate(gradients.unbind(1), start):
+            zero, snr, cosine = _quality(by_draw.flatten(1).double())
+            quality: dict[str, Any] = {"zero": zero, "snr": snr, "cosine": cosine, "draws": len(gradients)}
+            lines.append(Gradient(**facts, example=i, **quality))
     return lines
 
 
-def _worth(slopes: Tensor) -> tuple[float, float | None, float]:
-    """The gradients of one input under several draws, (S, D), as share of zeros, snr and cosine."""
-    mean, half = slopes.mean(0), len(slopes) // 2
-    spread = float((slopes - mean).square().sum(1).mean().sqrt())
-    zero = float((slopes == 0).all(1).double().mean())
-    if len(slopes) < 2 or spread == 0:
+def _quality(gradients: Tensor) -> tuple[float, float | None, float]:
+    """Share of zeros, signal-to-noise ratio and cosine of one input's gradients under several draws, (S, D)."""
+    mean, half = gradients.mean(0), len(gradients) // 2
+    spread = float((gradients - mean).square().sum(1).mean().sqrt())
+    zero = float((gradients == 0).all(1).double().mean())
+    if len(gradients) < 2 or spread == 0:
         return zero, None, float(zero < 1)
-    cosine = torch.cosine_similarity(slopes[:half].mean(0), slopes[half:].mean(0), dim=0)
+    cosine = torch.cosine_similarity(gradients[:half].mean(0), gradients[half:].mean(0), dim=0)
     return zero, round(float(mean.norm()) / spread, 4), round(float(cosine), 4)

@@ -1,4 +1,4 @@
-"""Evaluate a network: attack it through an oracle, judge what comes out on fresh draws, keep every answer."""
+"""Evaluate a network: attack it through an oracle, judge the perturbed inputs on fresh draws, keep every answer."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ from variate.records.rows import CLEAN, Result, result_of
 from variate.records.schema import Claim, Part
 from variate.statistics.rates import Deployment
 
-PILOTS = ("apgd-ce", "fmn", "hotflip")  # the first of them that fits tells how many draws are enough
+PILOTS = ("apgd-ce", "fmn", "hotflip")  # the first that fits is used to find how many draws are enough
 
 
 @dataclass(frozen=True)
 class _Batches:
-    """Which examples this process takes, how many at a time, until when."""
+    """The examples of this process, its batch size and its deadline."""
 
     size: int
     shard: tuple[int, int]
     deadline: float
 
     def mine(self, total: int) -> list[int]:
-        number, count = self.shard
-        return [i for i in range(total) if i // self.size % count == number]
+        index, count = self.shard
+        return [i for i in range(total) if i // self.size % count == index]
 
     @property
     def late(self) -> bool:
@@ -71,80 +71,82 @@ def evaluate(
     show_progress: bool = False,
     **overrides: Any,
 ) -> Result:
-    """How often a network is right, without attack and under each attack, for each way to deploy it.
+    """Measure how often a network is right, on clean inputs and under each attack, for each way to deploy it.
 
     Args:
         network: any module from inputs to logits, in the mode it will be used in. A ``RandomNetwork`` is judged over
             its draws, a module that draws from torch's global generator over that generator.
         x: inputs in [0, 1], shape (B, ...).
         y: integer labels, shape (B,).
-        evaluation: all options of the evaluation; one of them must be given, the budget.
-        source: networks to transfer from, by name: a deterministic twin, a copy that was trained independently. Without
-            any, the mean network of a random one, and the network itself otherwise.
-        modality: what the inputs are, by name, or as ``variate.about(data).modality`` has it: what of them may be
-            changed, and in which unit a budget counts.
-        records: where every answer is kept: a path or ``Records``. What is there already and would come out the same is
-            not computed again (see ``variate.random.identity``): the source code is not read, so a network whose code
-            has changed needs a new file.
-        name: the network's name in reports; it does not tell networks apart.
-        part: the part of a report that the claims belong to.
-        twin_of: the fingerprint of the random network whose mean or frozen draw this is (``variate.random.identity``).
-        group: a name that networks share which differ in their training seed alone.
+        evaluation: all options of the evaluation; only the budget is required.
+        source: networks to transfer from, by name, such as a deterministic twin or a copy trained independently. By
+            default the mean network of a random network, and otherwise the network itself.
+        modality: modality of the inputs, by name or as ``variate.about(data).modality``: which values may be changed,
+            and the unit of the budget.
+        records: a path or ``Records`` that keeps every answer. Answers that are there already and would come out the
+            same are not computed again (see ``variate.random.identity``). Source code is not compared, so a network
+            whose code has changed needs a new file.
+        name: name of the network in reports; it need not be unique.
+        part: part of a report that the claims belong to.
+        twin_of: fingerprint of the random network whose mean or frozen draw this is (``variate.random.identity``).
+        group: name shared by networks that differ only in their training seed.
         pictures: whether to keep a few adversarial inputs for the report.
-        shard: (number, count): this process takes every count-th batch, beginning with its number.
+        shard: (index, count): this process takes every ``count``-th batch, starting at ``index``.
         show_progress: show a progress bar on standard error.
-        overrides: fields of ``Evaluation`` by name, instead of those of ``evaluation``: ``budget="linf:8/255"``,
+        overrides: fields of ``Evaluation`` by name, which replace those of ``evaluation``: ``budget="linf:8/255"``,
             ``attacks=["fgsm", {"name": "pgd", "steps": 100, "draws": 1}]``, ``draws=50``.
 
     Returns:
-        A ``Result``; the first rows are those of the clean inputs.
+        A ``Result`` whose first rows are those of the clean inputs.
 
     Raises:
         InputError: for inputs or labels that cannot be judged.
-        UsageError: for an unknown name or impossible option.
+        UsageError: for an unknown name or an impossible option.
         AttackError: for an attack that leaves its budget.
     """
-    asked = overridden(evaluation, overrides, evaluate)
-    attacks, suite, target, deployments = asked.attacks, asked.suite, asked.target, asked.deployments
-    draws, verdict_draws, seed, time_limit = asked.draws, asked.verdict_draws, asked.seed, asked.time_limit
-    parsed = budget_of(asked)
-    ways = [Deployment.parse(text) for text in deployments]
-    check_draws(ways, verdict_draws)
-    check_limits(asked)
+    settings = overridden(evaluation, overrides, evaluate)
+    attacks, suite, goal, time_limit = settings.attacks, settings.suite, settings.target, settings.time_limit
+    draws, verdict_draws, seed = settings.draws, settings.verdict_draws, settings.seed
+    budget = budget_of(settings)
+    deployments = [Deployment.parse(text) for text in settings.deployments]
+    check_draws(deployments, verdict_draws)
+    check_limits(settings)
     check_inputs(x, y)
-    kept = modality_of(modality)
-    kept.check(parsed)
-    check_kind(kept, x)
-    _planned(attacks, suite, parsed, 1 if draws == "auto" else draws, [], target, kept)  # mistakes come before any work
+    input_kind = modality_of(modality)
+    input_kind.check(budget)
+    check_kind(input_kind, x)
+    _plans(attacks, suite, budget, 1 if draws == "auto" else draws, [], goal, input_kind)  # mistakes before any work
     check_part(part)
-    inputs, x = fingerprint([x, y]), kept.prepared(x, parsed, network)
+    inputs, x = fingerprint([x, y]), input_kind.prepared(x, budget, network)
     look = look_at(network, x)
     check_classes(y, look.classes)
-    facts = judged(look, inputs, kept, name=name, seed=seed, batch_size=asked.batch_size, memory=asked.memory)
+    size, memory = settings.batch_size, settings.memory
+    facts = judged(look, inputs, input_kind, name=name, seed=seed, batch_size=size, memory=memory)
     store = records if isinstance(records, Records) else Records(records)
     sources = {"source": source} if isinstance(source, nn.Module) else dict(source or {})
-    aim = Target(network, look.kind, seed, name, sources, pictures, asked.memory, kept)
-    batches = _Batches(asked.batch_size, shard, time.monotonic() + (float("inf") if time_limit is None else time_limit))
+    target = Target(network, look.kind, seed, name, sources, pictures, memory, input_kind)
+    batches = _Batches(size, shard, time.monotonic() + (float("inf") if time_limit is None else time_limit))
     with left_as_found(network):
-        number = _enough(aim, parsed, x, y, facts, store, show_progress) if draws == "auto" else draws
-        plans = _planned(attacks, suite, parsed, number, _transfers(aim), target, kept)
+        if draws == "auto":
+            draws = _draws_needed(target, budget, x, y, facts, store, show_progress)
+        plans = _plans(attacks, suite, budget, draws, _transfer_sources(target), goal, input_kind)
         facts |= {"verdict_draws": verdict_draws, "part": part, "twin_of": twin_of, "group": group}
-        claims = [claim_of(facts, aim, plan, parsed, ways) for plan in plans]
+        claims = [claim_of(facts, target, plan, budget, deployments) for plan in plans]
         for plan, claim in zip(plans, claims, strict=True):
             if not batches.late:
                 store.add([claim])
-                _run(aim, plan, claim, x, y, store, batches, show_progress)
+                _run(target, plan, claim, x, y, store, batches, show_progress)
     return result_of(store, claims)
 
 
 def budget_of(evaluation: Evaluation) -> Budget:
-    """The budget, which must be given. Raises ``UsageError``."""
+    """The budget of an evaluation. Raises ``UsageError`` if there is none."""
     if evaluation.budget is None:
         raise UsageError("an evaluation needs a budget", todo="pass budget='linf:8/255', for example")
     return Budget.parse(evaluation.budget)
 
 
-def _planned(
+def _plans(
     attacks: Sequence[str | Mapping[str, Any]],
     suite: str | None,
     budget: Budget,
@@ -153,13 +155,13 @@ def _planned(
     target: str | None,
     modality: Modality,
 ) -> list[Plan | Suite]:
-    """No attack, the attacks, and the suite."""
-    plans = [Plan.of(wanted, draws) for wanted in (CLEAN, *attacks)]
+    """The plans to run: clean inputs, the attacks, and the suite."""
+    plans = [Plan.of(attack, draws) for attack in (CLEAN, *attacks)]
     for plan in plans:
         plan.check_fit(budget, modality)
     if suite is None:
         if target is not None:
-            raise UsageError("a target needs a suite", todo="give each attack an option target of its own")
+            raise UsageError("a target needs a suite", todo="give each attack its own option target")
         return [*plans]
     return [*plans, suite_of(suite, budget, draws=draws, transfers=transfers, target=target, modality=modality)]
 
@@ -174,7 +176,7 @@ def _run(
     batches: _Batches,
     show: bool,
 ) -> None:
-    """Attack and judge the examples that the records do not hold yet, batch by batch."""
+    """Attack and judge the examples that are not in the records yet, batch by batch."""
     mine = batches.mine(len(x))
     todo = [i for i in mine if i not in store.examples.get(claim.id, {})]
     attacks = len(plan.plans) if isinstance(plan, Suite) else 1
@@ -184,16 +186,17 @@ def _run(
         for start in range(0, len(todo), batches.size):
             if batches.late:
                 return
-            chosen = todo[start : start + batches.size]
-            index = torch.tensor(chosen, device=x.device)
-            told = _Told(report, done * attacks, len(chosen))
-            store.add(answers(target, plan, claim, chosen, x[index].to(device), y[index].long().to(device), told))
-            done += len(chosen)
+            batch = todo[start : start + batches.size]
+            index = torch.tensor(batch, device=x.device)
+            suite_report = _SuiteReport(report, done * attacks, len(batch))
+            inputs, labels = x[index].to(device), y[index].long().to(device)
+            store.add(answers(target, plan, claim, batch, inputs, labels, suite_report))
+            done += len(batch)
             report(done * attacks)
 
 
-class _Told:
-    """Says, before each attack of a suite on one batch, how far the whole is."""
+class _SuiteReport:
+    """Reports progress before each attack of a suite on one batch."""
 
     def __init__(self, report: Report, done: int, size: int) -> None:
         self._report, self._done, self._size = report, done, size
@@ -203,28 +206,28 @@ class _Told:
         self._done += self._size
 
 
-def _enough(
+def _draws_needed(
     target: Target, budget: Budget, x: Tensor, y: Tensor, facts: Mapping[str, Any], store: Records, show: bool
 ) -> int:
-    """The number of draws from which on more of them change nothing, by what the records say or a pilot."""
+    """The smallest number of draws at which accuracy is flat, from the records or a pilot attack."""
     if target.kind == "deterministic":
         return 1
     pilot = next((Plan.of(name, 1) for name in PILOTS if bounds(name, budget, target.modality)), None)
     if pilot is None:
-        raise UsageError(f"no attack finds out how many draws are enough at {budget}", todo="say --draws 20")
-    asked = convergence_of(facts, pilot, budget, min(len(x), EXAMPLES))
-    known = [line for line in store.convergences if line.id == asked.id]
-    if not known:
+        raise UsageError(f"no attack can find how many draws are enough at {budget}", todo="pass draws=20 (--draws 20)")
+    record = convergence_of(facts, pilot, budget, min(len(x), EXAMPLES))
+    measured = [line for line in store.convergences if line.id == record.id]
+    if not measured:
         device = device_of(target.network, x)
         with progress(f"{target.name}: how many draws", 1, "pilots", show=show) as report:
             few, labels = x[:EXAMPLES].to(device), y[:EXAMPLES].long().to(device)
-            known = [converge(target, pilot, budget, few, labels, asked, lambda draws: report(0, f"{draws} draws"))]
-        store.add(known)
-    return known[0].chosen
+            measured = [converge(target, pilot, budget, few, labels, record, lambda n: report(0, f"{n} draws"))]
+        store.add(measured)
+    return measured[0].chosen
 
 
-def _transfers(target: Target) -> list[str]:
-    """What transfer attacks can hold: the mean network, every source, all together."""
-    held = [MEAN] if isinstance(target.network, RandomNetwork) else []
-    held += [*target.sources]
-    return held + [ENSEMBLE] * (len(held) > 1)
+def _transfer_sources(target: Target) -> list[str]:
+    """Names of the networks to transfer from: the mean network, every source, and their ensemble."""
+    names = [MEAN] if isinstance(target.network, RandomNetwork) else []
+    names += [*target.sources]
+    return names + [ENSEMBLE] * (len(names) > 1)

@@ -15,7 +15,7 @@ MEGABYTE = 1_000_000
 
 
 def draws_of(word: str) -> Draws:
-    """``auto`` or a number. Raises ``UsageError``."""
+    """``auto`` or a number of draws. Raises ``UsageError``."""
     if word == "auto":
         return "auto"
     if not word.isdecimal() or int(word) < 1:
@@ -27,7 +27,7 @@ def draws_of(word: str) -> Draws:
 class Evaluation:
     """How a network is attacked and judged: the options of ``variate.evaluate``, of the commands, and of studies.
 
-    A new option is one more field here, and its use.
+    To add an option, add a field here and use it.
     """
 
     budget: str | Budget | None = option(
@@ -35,40 +35,44 @@ class Evaluation:
     )
     attacks: Sequence[str | Mapping[str, Any]] = option(
         ("pgd",),
-        "NAME or NAME(option=value), such as 'pgd(steps=100)': see `variate list attacks`",
+        "NAME or NAME(option=value), such as 'pgd(steps=100)'; `variate list attacks` shows all",
         entries="attacks",
         singular="attack",
     )
     suite: str | None = option(
         None,
-        "quick, standard or full, beside the attacks; none: the attacks alone",
+        "quick, standard or full, in addition to the attacks; none: only the attacks",
         choices=("quick", "standard", "full", "none"),
     )
     target: str | None = option(
         None,
-        "what the suite aims at: next, random, least-likely or a label; nothing without it",
+        "target label of the suite: next, random, least-likely or a label; untargeted by default",
         choices=("next", "random", "least-likely"),
     )
     draws: Draws = option(
-        20, "draws that every query of an attack averages over; auto: until the accuracy is flat", parse=draws_of
+        20,
+        "draws that every query of an attack averages over; auto: raise them until the accuracy is flat",
+        parse=draws_of,
     )
-    verdict_draws: int = option(160, "fresh draws of the verdict, which no attack has seen", at_least=1)
+    verdict_draws: int = option(160, "number of fresh draws for the verdict, which no attack has seen", at_least=1)
     deployments: Sequence[str] = option(
         ("single", "mean-16", "majority-16", "survive-10"),
         "single, mean-S, majority-S, survive-N",
         choices=("single", "mean-", "majority-", "survive-"),
         singular="deployment",
     )
-    batch_size: int = option(256, "examples at a time; changes no answer", at_least=1)
+    batch_size: int = option(
+        256, "examples per batch; does not change answers unless the network couples them", at_least=1
+    )
     memory: int | None = option(
         None,
-        "most {unit} that an attack's inputs and draws may take at once in the network",
+        "limit, in {unit}, on the inputs and draws of an attack that are in the network at once",
         unit="bytes",
         typed_unit="megabytes",
         factor=MEGABYTE,
         at_least=1,
     )
     time_limit: float | None = option(
-        None, "seconds after which no batch is begun; the same call or command goes on", at_least=0
+        None, "seconds after which no new batch starts; repeat the call or command to continue", at_least=0
     )
-    seed: int = option(0, "seed of everything random; the same seed gives the same records")
+    seed: int = option(0, "seed of the search and the verdict; the same seed gives the same records")

@@ -1,4 +1,4 @@
-"""The judge: how often a network answers given inputs rightly, over fresh draws that no search has seen."""
+"""The judge: how often a network classifies given inputs correctly, over fresh draws that no attack has seen."""
 
 from __future__ import annotations
 
@@ -27,21 +27,20 @@ def judge(
     kind: Kind,
     target: Tensor | None = None,
 ) -> dict[str, Bits]:
-    """The answers of every draw, or group of draws, to the same inputs.
+    """Judge the same inputs under every draw, or every group of draws.
 
     Args:
         network: any module, in the mode it will be used in.
         x: inputs, shape (B, ...).
         y: labels, shape (B,).
-        deployments: how the network will be used.
-        draws: n, the number of fresh draws; a group of S draws uses S of them, so n must be at least 2 S.
+        deployments: ways to use the network.
+        draws: number of fresh draws, n; a group takes S of them, so n must be at least 2 S.
         stream: the verdict's stream.
-        kind: what ``keyed.kind_of`` says of the network; a deterministic one is asked once.
-        target: the labels that an aimed attack wanted, shape (B,): any other answer counts as right.
+        kind: kind of randomness, from ``variate.random.seeding.kind_of``; a deterministic network is run once.
+        target: target labels of a targeted attack, shape (B,); any other answer counts as correct.
 
     Returns:
-        Right or wrong by ``Deployment.source``: (n, B) for single draws, (n // S, B) for groups, (1, B) if
-        deterministic.
+        Correctness by ``Deployment.source``: (n, B) for single draws, (n // S, B) for groups, (1, B) if deterministic.
     """
     logits = verdict(network, x, deployments=deployments, draws=draws, stream=stream, kind=kind)
     return right_by_source(deployments, logits, y, target)
@@ -56,7 +55,7 @@ def verdict(
     stream: Stream,
     kind: Kind,
 ) -> Tensor:
-    """The logits of every fresh draw, (n, B, K), from which ``judge`` tells right from wrong; as its arguments say."""
+    """The logits under every fresh draw, (n, B, K); the arguments are those of ``judge``."""
     if stream.name != "verdict":
         raise UsageError(f"the {stream.name} stream cannot judge", expected="the verdict stream: fresh draws only")
     if kind != "deterministic":
@@ -69,7 +68,7 @@ def verdict(
 def right_by_source(
     deployments: Sequence[Deployment], logits: Tensor, y: Tensor, target: Tensor | None = None
 ) -> dict[str, Bits]:
-    """Right or wrong by ``Deployment.source``, from (n, B, K) logits; with a target, whether it was missed."""
+    """Correctness by ``Deployment.source``, from (n, B, K) logits; with ``target``, whether the target was missed."""
     right = {d.source: right_answers(d, logits, y if target is None else target) for d in deployments}
     return {name: (bits if target is None else ~bits).cpu().numpy().astype(np.bool_) for name, bits in right.items()}
 
@@ -85,35 +84,35 @@ def judge_until(
     level: float = 0.95,
     seed: int = 0,
 ) -> Sequential:
-    """Judge given inputs with more and more fresh draws, until the interval is narrower than ``width``.
+    """Judge given inputs with more and more fresh draws until the interval is narrower than ``width``.
 
     Args:
         network: any module, in the mode it will be used in.
         x: inputs, shape (B, ...), adversarial or not.
         y: labels, shape (B,).
-        width: of the interval, from end to end, in (0, 1).
+        width: largest accepted width of the interval, in (0, 1).
         deployment: ``single`` or ``survive-N``.
-        most: draws after which it gives up.
-        level: confidence of the interval, whenever it stops (see ``variate.statistics.sequential``).
-        seed: of the verdict's stream.
+        most: largest number of draws.
+        level: confidence level, valid at any stopping time (see ``variate.statistics.sequential``).
+        seed: seed of the verdict's stream.
     """
-    way = Deployment.parse(deployment)
+    usage = Deployment.parse(deployment)
     kind, stream = kind_of(network, x[:2]), Stream("verdict", seed)
 
-    def more(count: int) -> Bits:
+    def right_under(count: int) -> Bits:
         keys = stream.take(count)
         with left_as_found(network):
             logits = outputs_under(network, x, keys)  # (n, B, K)
         return np.asarray((logits.argmax(-1) == y).cpu().numpy(), dtype=np.bool_)
 
     if kind == "deterministic":
-        rate = rate_of(way, more(1), level=level)
+        rate = rate_of(usage, right_under(1), level=level)
         return Sequential(rate, 1, rate.high - rate.low <= width, rate.high - rate.low)
-    return until(more, width=width, deployment=deployment, most=most, level=level)
+    return until(right_under, width=width, deployment=deployment, most=most, level=level)
 
 
 def check_draws(deployments: Sequence[Deployment], draws: int) -> None:
-    """Whether ``draws`` fresh draws are enough to judge every deployment. Raises ``UsageError``."""
+    """Raise ``UsageError`` unless ``draws`` fresh draws are enough to judge every deployment."""
     for deployment in deployments:
         least = deployment.size + 1 if deployment.rule == "survive" else 2 * deployment.size
         if draws < least:
@@ -122,34 +121,34 @@ def check_draws(deployments: Sequence[Deployment], draws: int) -> None:
             )
 
 
-def confidences(deployments: Sequence[Deployment], logits: Tensor, numbers: Sequence[int]) -> dict[str, Tensor]:
-    """How sure one answer to each example is: the highest probability of its draw, or of the mean over its group.
+def confidences(deployments: Sequence[Deployment], logits: Tensor, indices: Sequence[int]) -> dict[str, Tensor]:
+    """The confidence of one answer per example: the highest probability under its draw, or of the mean over its group.
 
-    Of the G answers that a deployment gives, example i has that of number i % G, so that the examples are spread over
-    the draws. A majority's answer has no probability.
+    A deployment gives G answers; example i takes answer i % G, so that the examples are spread over the draws. A
+    majority vote has no probability.
 
     Args:
-        deployments: how the network is used.
-        logits: of every draw, shape (n, B, K).
-        numbers: of the examples, B.
+        deployments: ways to use the network.
+        logits: logits under every draw, shape (n, B, K).
+        indices: positions of the B examples in the data set.
 
     Returns:
-        By ``Deployment.source``, shape (B,), in [0, 1].
+        Confidences by ``Deployment.source``, shape (B,), in [0, 1].
     """
-    order = torch.tensor(numbers, device=logits.device)  # (B,)
+    order = torch.tensor(indices, device=logits.device)  # (B,)
     column = torch.arange(len(order), device=logits.device)
-    found = {}
+    highest = {}
     for deployment in deployments:
         size = deployment.size if deployment.rule == "mean" and len(logits) > 1 else 1
-        if deployment.rule != "majority" and deployment.source not in found:
+        if deployment.rule != "majority" and deployment.source not in highest:
             first = order % (len(logits) // size) * size  # (B,)
             rows = first + torch.arange(size, device=logits.device)[:, None]  # (S, B)
-            found[deployment.source] = mean_log_probabilities(logits[rows, column]).amax(-1).exp()
-    return found
+            highest[deployment.source] = mean_log_probabilities(logits[rows, column]).amax(-1).exp()
+    return highest
 
 
 def right_answers(deployment: Deployment, logits: Tensor, y: Tensor) -> Tensor:
-    """Right or wrong for each draw or group: (n, B, K) to (n, B) or (n // S, B)."""
+    """Correctness under each draw or group: (n, B, K) to (n, B) or (n // S, B)."""
     if deployment.rule in ("single", "survive") or len(logits) == 1:
         return logits.argmax(-1) == y
     size = deployment.size
@@ -162,6 +161,6 @@ def right_answers(deployment: Deployment, logits: Tensor, y: Tensor) -> Tensor:
 def _majority_right(group: Tensor, y: Tensor) -> Tensor:
     """Whether the true label has more votes than any other: (S, B, K) to (B,). A tie is wrong."""
     votes = torch.nn.functional.one_hot(group.argmax(-1), group.shape[-1]).sum(0)  # (B, K)
-    mine = votes.gather(1, y[:, None])[:, 0]
-    others = votes.scatter(1, y[:, None], -1).amax(1)
-    return mine > others
+    true_votes = votes.gather(1, y[:, None])[:, 0]
+    other_votes = votes.scatter(1, y[:, None], -1).amax(1)
+    return true_votes > other_votes

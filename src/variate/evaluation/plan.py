@@ -1,4 +1,4 @@
-"""One attack to run: its name and options, the oracle it gets, and the contract that its result is held to."""
+"""One attack to run: its name and options, its oracle, and the contract that its result must meet."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from variate.random.network import RandomNetwork
 from variate.random.seeding import Kind, kind_of
 from variate.records.rows import CLEAN
 
-MEAN, ENSEMBLE = "mean", "ensemble"  # what a transfer may hold beside the networks that it is given
-SOURCE_DRAWS = 10  # that a transfer averages over where the network that it holds is random
+MEAN, ENSEMBLE = "mean", "ensemble"  # networks to transfer from besides the given sources
+SOURCE_DRAWS = 10  # draws that a transfer averages over if its source is random
 TARGETS = ("next", "random", "least-likely")
-WIRED = ("budget", "source", "target")  # what an attack gets from the evaluation
+WIRED = ("budget", "source", "target")  # arguments that the evaluation supplies to an attack
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class Plan:
     """One attack to run.
 
     Attributes:
-        attack: its name.
-        draws: that each answer of its oracle averages over.
-        options: its own.
-        average: what is averaged: see ``variate.oracle.averaging``.
-        keys: which draws: see ``variate.oracle.oracle``.
-        target: the label to reach: ``next``, ``random``, ``least-likely`` or a label; None to leave the right one.
-        source: which network a transfer holds: ``mean``, ``ensemble``, or one that the evaluation was given, by name.
+        attack: name of the attack.
+        draws: number of draws that each answer of its oracle averages over.
+        options: the attack's own options.
+        average: quantity to average, see ``variate.oracle.averaging``.
+        keys: reuse of draws, see ``variate.oracle.oracle``.
+        target: target label: ``next``, ``random``, ``least-likely`` or a label; None for an untargeted attack.
+        source: network to transfer from: ``mean``, ``ensemble``, or the name of a source of the evaluation.
     """
 
     attack: str
@@ -55,44 +55,44 @@ class Plan:
     source: str | None = None
 
     @classmethod
-    def of(cls, wanted: str | Mapping[str, Any], draws: int) -> Plan:
-        """From ``pgd``, ``pgd(steps=100)`` or ``{"name": "pgd", "draws": 1, "steps": 40}``. Raises ``UsageError``."""
-        given: dict[str, Any]
-        if isinstance(wanted, str):
-            name, options = spec.parse(wanted, "an attack")
+    def of(cls, attack: str | Mapping[str, Any], draws: int) -> Plan:
+        """Parse ``pgd``, ``pgd(steps=100)`` or ``{"name": "pgd", "draws": 1, "steps": 40}``. Raises ``UsageError``."""
+        options: dict[str, Any]
+        if isinstance(attack, str):
+            name, untyped = spec.parse(attack, "an attack")
             function = None if name == CLEAN else registry.get("attacks", name).load()
-            given = dict(spec.parse(wanted, "an attack", function)[1] if options else options)
+            options = dict(spec.parse(attack, "an attack", function)[1] if untyped else untyped)
         else:
-            given = dict(wanted)
-            name = given.pop("name", "")
+            options = dict(attack)
+            name = options.pop("name", "")
         if not name or not isinstance(name, str):
-            raise UsageError(f"the attack {wanted!r} has no name", expected="a name, or a mapping with a 'name'")
-        number = spec.whole(given.pop("draws", draws))
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise UsageError(f"{name} cannot average over {number!r} draws", expected="a whole number of draws from 1")
+            raise UsageError(f"the attack {attack!r} has no name", expected="a name, or a mapping with a 'name'")
+        n = spec.whole(options.pop("draws", draws))
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise UsageError(f"{name} cannot average over {n!r} draws", expected="a whole number of draws from 1")
         if name == CLEAN:
             return cls(name, 0, {})
         facts = registry.get("attacks", name).facts
-        target = given.pop("target", None)
+        target = options.pop("target", None)
         return cls(
             name,
-            0 if facts["access"] == "none" else number,
+            0 if facts["access"] == "none" else n,
             {},
-            average=check_average(str(given.pop("average", "loss"))),
-            keys=cast(Reuse, given.pop("keys", "fresh")),
+            average=check_average(str(options.pop("average", "loss"))),
+            keys=cast(Reuse, options.pop("keys", "fresh")),
             target=None if target is None else _checked_target(name, facts, target),
-            source=_checked_source(name, given.pop("source", None)),
-        )._with(given)
+            source=_checked_source(name, options.pop("source", None)),
+        )._with(options)
 
-    def _with(self, given: Mapping[str, Any]) -> Plan:
-        options = attack_options(self.attack)
-        for option in given:
-            if option not in options and not _takes_any(self.attack):
-                raise unknown_name(f"option of {self.attack}", option, options)
-        return Plan(**{**vars(self), "options": {name: spec.whole(value) for name, value in given.items()}})
+    def _with(self, options: Mapping[str, Any]) -> Plan:
+        known = attack_options(self.attack)
+        for option in options:
+            if option not in known and not _takes_any(self.attack):
+                raise unknown_name(f"option of {self.attack}", option, known)
+        return Plan(**{**vars(self), "options": {name: spec.whole(value) for name, value in options.items()}})
 
     def check_fit(self, budget: Budget, modality: Modality) -> None:
-        """Whether the attack works on a modality and bounds the budget's norm there. Raises ``UsageError``."""
+        """Raise ``UsageError`` unless the attack supports a modality and the budget's norm there."""
         if self.attack == CLEAN or bounds(self.attack, budget, modality):
             return
         facts, kind = registry.get("attacks", self.attack).facts, name_of(modality)
@@ -103,27 +103,27 @@ class Plan:
 
     @property
     def holds(self) -> bool:
-        """Whether the attacker may hold another network."""
+        """Whether the attack can transfer from another network."""
         return self.attack != CLEAN and "source" in _keywords(registry.get("attacks", self.attack).load())
 
     def choices(self) -> dict[str, Any]:
-        """The options, and whatever else is not as usual, as the records keep it."""
-        usual = Plan(self.attack, self.draws, {})
+        """The options and all other fields that differ from their defaults, as the records keep them."""
+        default = Plan(self.attack, self.draws, {})
         others = ("average", "keys", "target", "source")
-        return self.options | {n: getattr(self, n) for n in others if getattr(self, n) != getattr(usual, n)}
+        return self.options | {n: getattr(self, n) for n in others if getattr(self, n) != getattr(default, n)}
 
     def settings(self) -> dict[str, Any]:
-        """Everything that the attack is told, usual or not; its draws stand apart."""
+        """All options of the attack, defaults included, without its draws."""
         if self.attack == CLEAN:
             return {}
         parameters = inspect.signature(registry.get("attacks", self.attack).load()).parameters
-        usual = {name: parameters[name].default for name in attack_options(self.attack)}
-        known = {name: value for name, value in usual.items() if value is not inspect.Parameter.empty}
-        return {name: getattr(self, name) for name in ("average", "keys", "target", "source")} | known | self.options
+        defaults = {name: parameters[name].default for name in attack_options(self.attack)}
+        declared = {name: value for name, value in defaults.items() if value is not inspect.Parameter.empty}
+        return {name: getattr(self, name) for name in ("average", "keys", "target", "source")} | declared | self.options
 
 
 def bounds(attack: str, budget: Budget, modality: Modality) -> bool:
-    """Whether an attack works on a modality and bounds a budget's norm there."""
+    """Whether an attack supports a modality and a budget's norm there."""
     facts = registry.get("attacks", attack).facts
     return name_of(modality) in facts["modality"] and modality.norm(budget) in facts["norms"]
 
@@ -135,7 +135,7 @@ def attack_options(name: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Target:
-    """What is attacked: a network, its kind of randomness, its name, what it takes, what is held."""
+    """The attacked network, its kind of randomness, name and modality, and the networks that the attacker holds."""
 
     network: nn.Module
     kind: Kind
@@ -148,24 +148,24 @@ class Target:
 
     @property
     def can_be_held(self) -> bool:
-        """Whether there is any network that an attack may hold that can do without."""
+        """Whether there is a network to transfer from, for attacks whose source is optional."""
         return bool(self.sources) or isinstance(self.network, RandomNetwork) or self.kind == "deterministic"
 
     def held(self, name: str | None) -> nn.Module:
-        """The network that a transfer holds: all that there is without a name. Raises ``UsageError``."""
+        """The network to transfer from; without a name, the ensemble of all. Raises ``UsageError``."""
         if name is None:
             name = MEAN if not self.sources else next(iter(self.sources)) if len(self.sources) == 1 else ENSEMBLE
         if name in self.sources:
             return self.sources[name]
         if name == ENSEMBLE:
-            own = [self._mean()] if isinstance(self.network, RandomNetwork) else []
-            return EnsembleNetwork([*own, *self.sources.values()])
+            means = [self._mean()] if isinstance(self.network, RandomNetwork) else []
+            return EnsembleNetwork([*means, *self.sources.values()])
         if name == MEAN:
             return self._mean()
         raise unknown_name("network to transfer from", name, [MEAN, ENSEMBLE, *self.sources])
 
     def _mean(self) -> nn.Module:
-        """The mean network of a random one; a network that has none stands for itself, averaged over its draws."""
+        """The mean network of a ``RandomNetwork``; any other network itself, averaged over its draws."""
         return plain.mean(self.network) if isinstance(self.network, RandomNetwork) else self.network
 
 
@@ -179,16 +179,16 @@ def perturb(
     *,
     checked: bool = True,
 ) -> tuple[Tensor, Oracle]:
-    """Run one attack on one batch through an oracle of its access.
+    """Run one attack on one batch, through an oracle that grants the access it needs.
 
     Args:
         target: the network.
-        plan: the attack.
-        budget: the norm and the size.
+        plan: attack to run.
+        budget: norm and size.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
-        goal: the labels to reach, shape (B,), where they are known already.
-        checked: whether the result is held to the attack's contract; a conformance suite does that itself.
+        goal: target labels, shape (B,), if they have been computed already.
+        checked: whether to check the result against the attack's contract.
 
     Returns:
         Perturbed inputs, shape (B, ...), and the oracle with its counts. Raises ``AttackError`` for a broken contract.
@@ -197,7 +197,7 @@ def perturb(
     reach = target.modality.reach(x, budget)
     oracle = ORACLES[entry.facts["access"]](
         target.network,
-        draws=max(plan.draws, 1),  # an attack that asks nothing has none
+        draws=max(plan.draws, 1),  # an attack without queries has none
         stream=Stream("search", target.seed),
         examples=len(x),
         average=plan.average,
@@ -220,35 +220,35 @@ def perturb(
     return perturbed, oracle
 
 
-def goal_of(target: Target, wanted: str | None, x: Tensor, y: Tensor) -> Tensor | None:
-    """The labels to reach, none of them the right one: shape (B,). Chosen by the evaluation; no query is counted.
+def goal_of(target: Target, goal: str | None, x: Tensor, y: Tensor) -> Tensor | None:
+    """The target labels, none of them the true one, shape (B,). Chosen by the evaluation; no query is counted.
 
     Args:
         target: the network.
-        wanted: ``next`` label, ``random`` other label, ``least-likely`` by the averaged scores, or a label; where that
-            is the right one, the next; None if nothing is aimed at.
+        goal: ``next`` label, ``random`` other label, ``least-likely`` by the averaged scores, or a label, replaced by
+            the next one where it is the true label; None for an untargeted attack.
         x: inputs, shape (B, ...).
         y: labels, shape (B,).
     """
-    if wanted is None:
+    if goal is None:
         return None
     oracle = ScoreOracle(
         target.network, draws=SOURCE_DRAWS, stream=Stream("search", target.seed), kind=target.kind, seed=target.seed
     )
     scores = oracle.scores(x)  # (B, K)
     classes = scores.shape[1]
-    if wanted == "random":
+    if goal == "random":
         return (y + 1 + oracle.coins(x).integers("target", (1,), classes - 1)[:, 0]) % classes
-    if wanted == "least-likely":
+    if goal == "least-likely":
         return scores.scatter(1, y[:, None], torch.inf).argmin(1)
-    chosen = y + 1 if wanted == "next" else torch.full_like(y, int(wanted))
-    if wanted.isdecimal() and int(wanted) >= classes:
-        raise UsageError(f"there is no label {wanted}", expected=f"a label from 0 to {classes - 1}")
-    return (chosen + (chosen == y)) % classes
+    labels = y + 1 if goal == "next" else torch.full_like(y, int(goal))
+    if goal.isdecimal() and int(goal) >= classes:
+        raise UsageError(f"there is no label {goal}", expected=f"a label from 0 to {classes - 1}")
+    return (labels + (labels == y)) % classes
 
 
 def check_contract(attack: str, perturbed: Tensor, reach: Reach, budget: Budget) -> None:
-    """Whether an attack kept to shape, budget, range and whatever else is allowed. Raises ``AttackError``."""
+    """Raise ``AttackError`` unless the perturbed inputs keep shape, budget, range and all other limits."""
     if perturbed.shape != reach.x.shape:
         raise AttackError(f"{attack} returned shape {tuple(perturbed.shape)}", expected=f"{tuple(reach.x.shape)}")
     outside = int((~reach.contains(perturbed)).sum())
@@ -256,15 +256,13 @@ def check_contract(attack: str, perturbed: Tensor, reach: Reach, budget: Budget)
         farthest = float(reach.distance(perturbed).amax())
         raise AttackError(
             f"{attack} left the budget {budget} or [0, 1] on {outside} of {len(perturbed)} examples",
-            findings=[
-                f"the farthest is {farthest:.6g} away; values run from {perturbed.min():.4g} to {perturbed.max():.4g}"
-            ],
+            findings=[f"largest distance {farthest:.6g}; values from {perturbed.min():.4g} to {perturbed.max():.4g}"],
             expected=f"inputs within {budget} of the originals and inside [0, 1]",
         )
 
 
 def _source(target: Target, name: str | None, reach: Reach) -> GradientOracle:
-    """White-box access to the network that a transfer holds."""
+    """White-box access to the network that an attack transfers from."""
     network, stream = target.held(name), Stream("search", target.seed)
     kind = kind_of(network, reach.x[:2])
     return GradientOracle(network, draws=SOURCE_DRAWS, stream=stream, kind=kind, seed=target.seed, reach=reach)
@@ -280,14 +278,14 @@ def _keywords(function: Any) -> list[str]:
 
 
 def _takes_any(name: str) -> bool:
-    """Whether an attack takes options of other names too: it hands them on, and checks them itself."""
+    """Whether an attack takes arbitrary options, which it passes on and checks itself."""
     parameters = inspect.signature(registry.get("attacks", name).load()).parameters.values()
     return any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
 
 
 def _checked_target(attack: str, facts: Mapping[str, Any], target: Any) -> str:
     if not facts["targeted"]:
-        raise UsageError(f"{attack} cannot aim at a label", todo="leave the target out, or take another attack")
+        raise UsageError(f"{attack} cannot be targeted", todo="leave out the target, or choose another attack")
     word = str(spec.whole(target))
     if word not in TARGETS and not word.isdecimal():
         raise unknown_name("target", word, [*TARGETS, "a label"])
@@ -296,5 +294,5 @@ def _checked_target(attack: str, facts: Mapping[str, Any], target: Any) -> str:
 
 def _checked_source(attack: str, source: Any) -> str | None:
     if source is not None and "source" not in _keywords(registry.get("attacks", attack).load()):
-        raise UsageError(f"{attack} holds no other network", todo="leave the source out, or take transfer")
+        raise UsageError(f"{attack} is not a transfer attack", todo="leave out the source, or use transfer")
     return source if source is None else str(source)

@@ -1,4 +1,4 @@
-"""Suites: attacks that are run one after another on what is not broken yet, and judged by the worst input of each."""
+"""Suites: attacks run one after another on the examples that are not broken yet; the worst input of each is judged."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from variate.inputs.budget import Budget
 from variate.inputs.modalities.image import Image
 from variate.inputs.modality import Modality
 
-Wanted = str | Mapping[str, Any]
-LIBRARIES = ("foolbox", "art")  # entries that hold the attacks of another library, none in particular
+AttackSpec = str | Mapping[str, Any]
+LIBRARIES = ("foolbox", "art")  # entries that stand for all attacks of another library
 
-SUITES: dict[str, Sequence[Wanted]] = {
+SUITES: dict[str, Sequence[AttackSpec]] = {
     "quick": ("fgsm", {"name": "pgd", "steps": 20}, "noise", "hotflip"),
     # the idea of AutoAttack (Croce & Hein 2020, arXiv:2003.01690), averaged throughout
     "standard": (
@@ -29,7 +29,7 @@ SUITES: dict[str, Sequence[Wanted]] = {
         "hotflip",
         "greedy-words",
     ),
-    "full": (),  # every attack that is registered
+    "full": (),  # every registered attack
 }
 
 
@@ -38,8 +38,8 @@ class Suite:
     """Attacks in the order in which they are run.
 
     Attributes:
-        name: of the suite.
-        plans: the attacks.
+        name: name of the suite.
+        plans: attacks.
     """
 
     name: str
@@ -47,17 +47,17 @@ class Suite:
 
     @property
     def attack(self) -> str:
-        """What the records call it."""
+        """Its name in the records."""
         return self.name
 
     @property
     def draws(self) -> int:
-        """The most draws that one of its attacks averages over."""
+        """The largest number of draws that one of its attacks averages over."""
         return max(plan.draws for plan in self.plans)
 
     @property
     def target(self) -> str | None:
-        """The label that all of its attacks aim at, if they aim."""
+        """The target of all of its attacks; None if they are untargeted."""
         return self.plans[0].target
 
     def choices(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class Suite:
         return {"attacks": attacks} | ({"target": self.target} if self.target else {})
 
     def settings(self) -> dict[str, Any]:
-        """Its attacks with everything that they are told."""
+        """Its attacks with all of their options."""
         return {"attacks": [{"name": plan.attack, "draws": plan.draws, **plan.settings()} for plan in self.plans]}
 
 
@@ -79,36 +79,38 @@ def suite_of(
     target: str | None = None,
     modality: Modality | None = None,
 ) -> Suite:
-    """A suite, as far as its attacks bound the budget's norm. Raises ``UsageError``.
+    """A suite of those attacks that support the budget's norm. Raises ``UsageError``.
 
     Args:
         name: ``quick``, ``standard`` or ``full``.
-        budget: the norm and the size.
-        draws: that each query of an attack averages over, where the suite names no other number.
-        transfers: what transfer attacks may hold, by name; one is run from each, none without any.
-        target: what to aim at, as in ``variate.evaluation.plan``; attacks that cannot aim are left out.
-        modality: of the inputs; images without one. Attacks that do not work on it are left out.
+        budget: norm and size.
+        draws: draws that each query of an attack averages over, unless the suite sets another number.
+        transfers: names of the networks to transfer from; one transfer attack runs from each.
+        target: target label, as in ``variate.evaluation.plan``; attacks that cannot be targeted are left out.
+        modality: modality of the inputs, images by default; attacks that do not support it are left out.
     """
     if name not in SUITES:
         raise unknown_name("suite", name, list(SUITES))
     plans = []
-    for wanted in SUITES[name] or full():
-        given = {"name": wanted} if isinstance(wanted, str) else dict(wanted)
-        facts = registry.get("attacks", given["name"]).facts
-        aims = target is None or facts["targeted"]
-        if not aims or not bounds(given["name"], budget, modality or Image()):
+    for spec in SUITES[name] or full():
+        options = {"name": spec} if isinstance(spec, str) else dict(spec)
+        facts = registry.get("attacks", options["name"]).facts
+        suits_target = target is None or facts["targeted"]
+        if not suits_target or not bounds(options["name"], budget, modality or Image()):
             continue
-        given |= {"target": target} if target is not None else {}
-        sources = transfers if given["name"] == "transfer" else [None]
-        plans += [Plan.of(given | ({"source": source} if source else {}), draws) for source in sources]
+        options |= {"target": target} if target is not None else {}
+        sources = transfers if options["name"] == "transfer" else [None]
+        plans += [Plan.of(options | ({"source": source} if source else {}), draws) for source in sources]
     if not plans:
-        aimed = " and aims at a label" if target else ""
-        raise UsageError(f"no attack of the suite {name} bounds {budget.norm}{aimed}", todo="take --attack instead")
+        targeted = " targeted" if target else ""
+        raise UsageError(
+            f"no{targeted} attack of the suite {name} supports {budget.norm}", todo="name an attack with --attack"
+        )
     return Suite(name, tuple(plans))
 
 
 def full() -> list[str]:
-    """Every registered attack of our own, white-box first; those that find the most come early and spare the others."""
+    """All attacks that Variate implements itself, white-box first, so that strong attacks leave less to the others."""
     order = {"gradient": 0, "scores": 1, "labels": 2, "none": 3}
     own = [entry for entry in registry.entries("attacks").values() if entry.name not in LIBRARIES]
     return [entry.name for entry in sorted(own, key=lambda entry: order[entry.facts["access"]])]

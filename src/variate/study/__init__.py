@@ -1,1 +1,1 @@
-"""Studies: a grid of networks that are trained, attacked and judged alike."""
+"""Studies: a grid of networks trained, attacked and judged with the same settings."""

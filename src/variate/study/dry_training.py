@@ -1,6 +1,6 @@
-"""What a training would do: its batches and passes, counted, and the time of one real batch times their number.
+"""Estimate the cost of a training run: count its batches and passes, and time one real batch.
 
-Nothing is written, and what is trained on the way is thrown away.
+Nothing is written, and the networks trained for the estimate are discarded.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from variate.datasets.info import About, about
 from variate.training.cell import Cell
 from variate.training.defense import teacher_of
 from variate.training.recipe import Recipe
-from variate.training.run_folder import made
+from variate.training.run_folder import untrained
 from variate.training.saved import build
 from variate.training.train import train
 from variate.training.validation import ATTACKED_AT_ONCE, CLEAN_AT_ONCE, accuracy, robust_accuracy
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part of the work, made of batches that cost alike.
+class Workload:
+    """A part of the work: batches of equal cost.
 
     Attributes:
-        what: an attack, or the epochs of a training.
-        batches: how many.
-        forwards, backwards: passes of the network for each batch, as the records count them.
-        judging: forward passes of the verdict for each batch.
-        batch_seconds: time of one batch.
+        what: description, such as an attack or the epochs of a training run.
+        batches: number of batches.
+        forwards, backwards: passes of the network per batch, counted as in the records.
+        judging: forward passes of the verdict per batch.
+        batch_seconds: time of one batch, in seconds.
     """
 
     what: str
@@ -46,48 +46,49 @@ class Part:
 
     @property
     def seconds(self) -> float:
-        """Time of all batches."""
+        """Time of all batches, in seconds."""
         return self.batches * self.batch_seconds
 
 
-def of_training(cell: Cell) -> Iterator[Part]:
-    """The epochs of a training run and their validation, after those of its teacher, if it learns from one."""
-    taught = teacher_of(cell.defense) if cell.recipe.objective is None else None
-    if taught is not None:
-        lesson = replace(cell, defense="deterministic", recipe=replace(cell.recipe, objective=taught))
-        yield from (replace(part, what=f"teacher, {part.what}") for part in of_training(lesson))
+def of_training(cell: Cell) -> Iterator[Workload]:
+    """The epochs of a training run and their validation, preceded by those of its teacher if it has one."""
+    teacher_objective = teacher_of(cell.defense) if cell.recipe.objective is None else None
+    if teacher_objective is not None:
+        recipe = replace(cell.recipe, objective=teacher_objective)
+        teacher_cell = replace(cell, defense="deterministic", recipe=recipe)
+        yield from (replace(load, what=f"teacher, {load.what}") for load in of_training(teacher_cell))
     facts = about(cell.data, folder=cell.data_folder)
-    network, recipe = made(cell, facts)
+    network, recipe = untrained(cell, facts)
     x, y = (part[: cell.train_examples] for part in cell.split("train"))
     batches = Batches(x, y, batch_size=cell.batch_size, seed=recipe.seed)
-    teacher = build(cell.network, facts) if taught is not None else None
-    alike = replace(recipe, warmup=0.0, swa=0, patience=None, keep="last", accumulate=1, devices=1, log=None)
-    tried = replace(alike, epochs=2)  # of one batch each; the first loads and compiles what the second only uses
+    teacher = build(cell.network, facts) if teacher_objective is not None else None
+    plain = replace(recipe, warmup=0.0, swa=0, patience=None, keep="last", accumulate=1, devices=1, log=None)
+    trial = replace(plain, epochs=2)  # one batch each: the first epoch warms up, the second is timed
     with _passes(network) as passes:
         loader = _OneBatch(next(iter(batches)), passes)
-        train(network, loader, recipe=tried, teacher=teacher, modality=facts.modality)
-        seconds = perf_counter() - loader.begun
+        train(network, loader, recipe=trial, teacher=teacher, modality=facts.modality)
+        seconds = perf_counter() - loader.started
     what = f"{cell.defense}: {recipe.epochs} epochs of {len(batches)} batches"
-    yield Part(what, recipe.epochs * len(batches), passes[0], passes[1], 0, seconds)
+    yield Workload(what, recipe.epochs * len(batches), passes[0], passes[1], 0, seconds)
     yield from _of_validation(cell, recipe, network, facts)
 
 
 class _OneBatch:
-    """A loader of one batch, that notes when its last epoch began and counts passes from there."""
+    """A loader of one batch that notes when its last epoch began and restarts the count of passes there."""
 
     def __init__(self, batch: tuple[Tensor, Tensor], passes: list[int]) -> None:
-        self.batch, self.passes, self.begun = batch, passes, 0.0
+        self.batch, self.passes, self.started = batch, passes, 0.0
 
     def __len__(self) -> int:
         return 1
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        self.passes[:], self.begun = [0, 0], perf_counter()
+        self.passes[:], self.started = [0, 0], perf_counter()
         yield self.batch
 
 
-def _of_validation(cell: Cell, recipe: Recipe, network: nn.Module, facts: About) -> Iterator[Part]:
-    """The accuracies that are measured after every epoch: clean, and under PGD where it chooses the epoch."""
+def _of_validation(cell: Cell, recipe: Recipe, network: nn.Module, facts: About) -> Iterator[Workload]:
+    """The accuracies measured after every epoch: clean, and under PGD if it selects the epoch."""
     x, y = cell.split("validation")
     run: dict[str, Any] = {"seed": recipe.seed, "epoch": 0}
     clean = partial(accuracy, network, x[:CLEAN_AT_ONCE], y[:CLEAN_AT_ONCE], **run)
@@ -106,16 +107,16 @@ def _of_validation(cell: Cell, recipe: Recipe, network: nn.Module, facts: About)
     yield _measured(f"validation under PGD, {steps} steps", network, attacked, batches)
 
 
-def _measured(what: str, network: nn.Module, run: Callable[[], object], batches: int) -> Part:
+def _measured(what: str, network: nn.Module, run: Callable[[], object], batches: int) -> Workload:
     with _passes(network) as passes:
-        begun = perf_counter()
+        started = perf_counter()
         run()
-        return Part(what, batches, passes[0], passes[1], 0, perf_counter() - begun)
+        return Workload(what, batches, passes[0], passes[1], 0, perf_counter() - started)
 
 
 @contextmanager
 def _passes(network: nn.Module) -> Iterator[list[int]]:
-    """How often a network is passed, forward and backward, meanwhile."""
+    """Count the forward and backward passes of a network inside the context."""
     passes = [0, 0]
 
     def back(_: Tensor) -> None:

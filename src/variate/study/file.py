@@ -23,7 +23,7 @@ from pydantic import (
 from variate.errors import UsageError, unknown_name
 from variate.evaluation.evaluation import MEGABYTE, Draws, Evaluation
 from variate.fields import built, options_of, written_as
-from variate.options import said_of
+from variate.options import entry_for
 from variate.study import packaged
 from variate.training.cell import Cell
 
@@ -31,42 +31,42 @@ OF_THE_GRID = ("data", "network", "defense", "seed")
 OF_THE_COMMAND = ("data_folder", "devices", "accelerator")
 
 
-def settings_of(made: type | object, *, without: Sequence[str], given: bool) -> dict[str, Any]:
-    """The options of a dataclass as fields of a table: with their defaults, or, where none is given, left open."""
-    found: dict[str, Any] = {}
-    for one in options_of(made):
-        if one.name in without:
+def settings_of(source: type | object, *, without: Sequence[str], given: bool) -> dict[str, Any]:
+    """The options of a dataclass as fields of a table; with ``given``, their defaults are set, else None."""
+    settings: dict[str, Any] = {}
+    for item in options_of(source):
+        if item.name in without:
             continue
-        default = list(one.default) if isinstance(one.default, tuple) else one.default
-        field = Field(default if given else None, ge=one.known.at_least)
-        found[one.name] = (written_as(one.hint), field)
-    return found
+        default = list(item.default) if isinstance(item.default, tuple) else item.default
+        field = Field(default if given else None, ge=item.option.at_least)
+        settings[item.name] = (written_as(item.hint), field)
+    return settings
 
 
 def _listed(value: object) -> object:
-    """One value where several may stand."""
+    """Wrap a single value where a list is allowed."""
     return value if isinstance(value, list) else [value]
 
 
 def _named(value: object) -> object:
-    """A defense that is only named."""
+    """Expand a defense given by its name alone."""
     return {"defense": value} if isinstance(value, str) else value
 
 
 def _per_data(value: object) -> object:
-    """A list for all data sets, or one for each by name."""
+    """A list for all data sets, or a list for each by name."""
     if isinstance(value, dict):
-        return {name: _listed(one) for name, one in value.items()}
+        return {name: _listed(own) for name, own in value.items()}
     return _listed(value)
 
 
-class _Table(BaseModel):
+class _StudyTable(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
 Training = create_model(
     "Training",
-    __base__=_Table,
+    __base__=_StudyTable,
     __module__=__name__,
     **settings_of(Cell, without=OF_THE_GRID + OF_THE_COMMAND, given=False),
 )
@@ -74,7 +74,7 @@ Training.__doc__ = "The ``[training]`` table of a study: any option of a ``Cell`
 
 
 class Defense(Training):  # type: ignore[misc, valid-type]
-    """A defense of a study: its text, the name it is shown by, and what is trained otherwise than the others."""
+    """A defense of a study: its text, its display name, and training options that differ from the study's."""
 
     name: str = ""
     defense: str
@@ -85,20 +85,20 @@ class Defense(Training):  # type: ignore[misc, valid-type]
         return str(self.name or self.defense)
 
     def settings(self) -> dict[str, Any]:
-        """What is trained otherwise."""
+        """Training options that differ from the study's."""
         return cast(dict[str, Any], self.model_dump(exclude_unset=True, exclude={"name", "defense"}))
 
 
 Judging = create_model(
     "Judging",
-    __base__=_Table,
+    __base__=_StudyTable,
     __module__=__name__,
     **settings_of(Evaluation(attacks=()), without=("budget", "seed", "time_limit"), given=True),
 )
 
 
 class EvaluationTable(Judging):  # type: ignore[misc, valid-type]
-    """The ``[evaluation]`` table of a study: options of an ``Evaluation``, and what only a study has."""
+    """The ``[evaluation]`` table of a study: options of an ``Evaluation``, and options of studies only."""
 
     split: Literal["test", "validation"] = "test"
     doubts: bool = False
@@ -107,23 +107,23 @@ class EvaluationTable(Judging):  # type: ignore[misc, valid-type]
     @field_validator("draws")
     @classmethod
     def _counted(cls, draws: Draws) -> int:
-        """A study compares networks under the same number of draws."""
+        """Require a number: a study compares networks under the same number of draws."""
         if draws == "auto" or draws < 1:
-            raise ValueError("a study needs a number of draws, from 1")
+            raise ValueError("a study needs a number of draws, at least 1")
         return draws
 
     def options(self, seed: int) -> Evaluation:
-        """How each network is attacked and judged; the budget is yet to be chosen."""
+        """The evaluation of each network, its budget still unset."""
         return built(Evaluation, {**self.model_dump(), "memory": self.memory and self.memory * MEGABYTE, "seed": seed})
 
 
 Lists = Annotated[list[str] | dict[str, list[str]], BeforeValidator(_per_data)]
 
 
-class Curves(_Table):
-    """The ``[curves]`` table of a study: accuracy against the budget's size and against the attack's draws, by PGD.
+class Curves(_StudyTable):
+    """The ``[curves]`` table of a study: accuracy under PGD against the budget's size and the attack's draws.
 
-    The sizes are those of each data set's first budget; they may be given by data set.
+    The sizes replace that of each data set's first budget; they may be given by data set.
     """
 
     examples: int = Field(200, ge=1)
@@ -133,11 +133,11 @@ class Curves(_Table):
 
     def sizes_for(self, data: str) -> list[str]:
         """The sizes of a data set's curve."""
-        return said_of(data, self.sizes) or [] if isinstance(self.sizes, dict) else self.sizes
+        return entry_for(data, self.sizes) or [] if isinstance(self.sizes, dict) else self.sizes
 
 
 def _one_or_more(singular: str, plural: str) -> Any:
-    """A field that is written in the singular or in the plural, and holds at least one value."""
+    """A field that may be written in the singular or the plural and needs at least one value."""
     return Field(min_length=1, validation_alias=AliasChoices(plural, singular))
 
 
@@ -145,12 +145,12 @@ Names = Annotated[list[str], BeforeValidator(_listed)]
 Seeds = Annotated[list[int], BeforeValidator(_listed)]
 
 
-class Study(_Table):
-    """A study: a grid of data sets, architectures, defenses and seeds, one way to train, one to evaluate.
+class Study(_StudyTable):
+    """A study: a grid of data sets, architectures, defenses and seeds, trained and evaluated with the same settings.
 
-    ``data``, ``network`` and ``seed`` are one value or a list, in the singular or in the plural. ``network`` and
-    ``budget`` may be given by data set. Networks train within the first budget unless their training says otherwise;
-    ``[training_on.NAME]`` says what is trained otherwise on one data set. Of a data set with options the name alone is
+    ``data``, ``network`` and ``seed`` are one value or a list, in the singular or the plural. ``network`` and
+    ``budget`` may be given by data set. Networks train within the first budget unless ``[training]`` sets another;
+    ``[training_on.NAME]`` overrides training options for one data set. For a data set with options, its name alone is
     enough there.
     """
 
@@ -166,8 +166,8 @@ class Study(_Table):
     curves: Curves = Curves()  # type: ignore[call-arg]
 
     def networks_for(self, data: str) -> list[str]:
-        """The architectures that are trained on a data set."""
-        return said_of(data, self.networks) or [] if isinstance(self.networks, dict) else self.networks
+        """The architectures to train on a data set."""
+        return entry_for(data, self.networks) or [] if isinstance(self.networks, dict) else self.networks
 
     def points(self) -> list[tuple[str, str, Defense, int]]:
         """The grid: data, architecture, defense and seed of every network."""
@@ -178,20 +178,20 @@ class Study(_Table):
         ]
 
     def budgets_for(self, data: str) -> list[str]:
-        """The budgets of a data set, as they are written."""
-        return said_of(data, self.budgets) or [] if isinstance(self.budgets, dict) else self.budgets
+        """The budgets of a data set, as written in the file."""
+        return entry_for(data, self.budgets) or [] if isinstance(self.budgets, dict) else self.budgets
 
     def settings(self, defense: Defense, data: str) -> dict[str, Any]:
-        """How a defense's networks are trained: the study's settings, and its own before them."""
-        usual = {"budget": self.budgets_for(data)[0]}
-        own = said_of(data, self.training_on)
-        tables = [self.training, *([] if own is None else [own])]
+        """The training options of a defense's networks: its own take precedence over the study's."""
+        default = {"budget": self.budgets_for(data)[0]}
+        on_data = entry_for(data, self.training_on)
+        tables = [self.training, *([] if on_data is None else [on_data])]
         shared = [cast(BaseModel, table).model_dump(exclude_unset=True) for table in tables]
-        return {**usual, **dict(ChainMap(*shared[::-1])), **defense.settings()}
+        return {**default, **dict(ChainMap(*shared[::-1])), **defense.settings()}
 
 
 def read_study(source: str) -> Study:
-    """A study from a TOML file, or by the name of one that comes with Variate. Raises ``UsageError``."""
+    """Read a study from a TOML file, or a packaged one by name. Raises ``UsageError``."""
     path = packaged.FOLDER / f"{source}.toml" if source in packaged.packaged_studies() else Path(source)
     try:
         return Study.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -200,5 +200,5 @@ def read_study(source: str) -> Study:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not a TOML file: {error}") from error
     except ValidationError as error:
-        found = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise UsageError(f"{path} is not a study", findings=found) from error
+        findings = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise UsageError(f"{path} is not a study", findings=findings) from error

@@ -1,4 +1,4 @@
-"""The grid of a study: one network at each place, with a folder of its own, and all their records as one file."""
+"""The grid of a study: each place is one network with its own folder; their records are merged into one file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from variate.evaluation.processes import gather
 from variate.fields import built
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, modality_of
-from variate.options import said_of
+from variate.options import entry_for
 from variate.records.file import RECORDS, Records
 from variate.records.schema import RunLine
 from variate.study.file import Curves, Defense, EvaluationTable, Study
@@ -27,22 +27,22 @@ from variate.training.cell import Cell
 from variate.training.run_folder import train_cell
 from variate.training.saved import CARD, read_card
 
-JUDGED = "judged.json"  # what a place's records hold in full
+JUDGED = "judged.json"  # what the complete records of a place were measured with
 TWINS = ("mean network", "one frozen draw")
-Folders = str | Path | Mapping[str, str | Path] | None  # of the data sets' files: one for all, or by name
+Folders = str | Path | Mapping[str, str | Path] | None  # folders of the data sets' files: one for all, or by name
 
 
 @dataclass(frozen=True)
 class Place:
-    """One network of a study.
+    """A place in the grid of a study: one network to train, attack and judge.
 
     Attributes:
-        name: in the records.
-        group: the name that it shares with the networks of other seeds; None in a study of one seed.
-        folder: of the network, and of its own records.
-        cell: how it is trained.
-        budgets: that it is attacked within.
-        sources: the places whose networks an attacker holds.
+        name: name of the network in the records.
+        group: name shared with the networks of other seeds; None in a study of one seed.
+        folder: folder of the network and its records.
+        cell: how the network is trained.
+        budgets: budgets to attack it within.
+        sources: names of the places whose networks the attacker transfers from.
     """
 
     name: str
@@ -54,12 +54,12 @@ class Place:
 
     @property
     def twins(self) -> dict[str, str]:
-        """The names of what is made of its network, if that is random."""
+        """Names of the deterministic twins of its network, if that is random."""
         return {twin: f"{self.name}, {twin}" for twin in TWINS}
 
 
-class Judged(BaseModel):
-    """What a place was judged on, beside what its folder says itself: nothing is done again while it is the same."""
+class JudgedWith(BaseModel):
+    """The settings and networks that a place was judged with; it is judged again only if they change."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -72,15 +72,15 @@ class Judged(BaseModel):
 
 
 def folder_for(folders: Folders, data: str) -> Path | None:
-    """The folder of a data set's files, where there is one for all or one for each."""
-    found = said_of(data, folders) if isinstance(folders, Mapping) else folders
-    return None if found is None else Path(found)
+    """The folder of a data set's files; None to use its default."""
+    folder = entry_for(data, folders) if isinstance(folders, Mapping) else folders
+    return None if folder is None else Path(folder)
 
 
 def places(study: Study, out: Path, *, folders: Folders = None, accelerator: str = "auto") -> dict[str, Place]:
-    """The networks of a study by name, in the order of its grid: data, then architecture, defense and seed."""
+    """The places of a study by name, ordered by data set, architecture, defense and seed."""
     points = study.points()
-    found = {}
+    grid = {}
     for data, network, defense, seed in points:
         name = name_of(study, data, network, defense, seed)
         own = study.settings(defense, data)
@@ -88,15 +88,16 @@ def places(study: Study, out: Path, *, folders: Folders = None, accelerator: str
         own |= {"data": data, "network": network, "defense": defense.defense, "seed": seed}
         own |= {"data_folder": folder_for(folders, data), "accelerator": accelerator}
         cell = built(Cell, own)
-        asking = points if study.evaluation.suite else ()
-        sources = tuple(name_of(study, *p) for p in asking if _is_held(study, (data, network, defense, seed), p))
+        candidates = points if study.evaluation.suite else ()
+        target = (data, network, defense, seed)
+        sources = tuple(name_of(study, *point) for point in candidates if _is_source(study, target, point))
         group = name_of(study, data, network, defense) if len(study.seeds) > 1 else None
-        found[name] = Place(name, group, out / folder_of(name), cell, tuple(study.budgets_for(data)), sources)
-    return found
+        grid[name] = Place(name, group, out / folder_of(name), cell, tuple(study.budgets_for(data)), sources)
+    return grid
 
 
-def _is_held(study: Study, target: tuple[str, str, Defense, int], other: tuple[str, str, Defense, int]) -> bool:
-    """Whether whoever attacks one network holds another: the other defenses of its seed, and its own of the next."""
+def _is_source(study: Study, target: tuple[str, str, Defense, int], other: tuple[str, str, Defense, int]) -> bool:
+    """Whether a network is a transfer source of the target: another defense, same seed; or same defense, next seed."""
     (data, network, defense, seed), (other_data, other_network, other_defense, other_seed) = target, other
     if (data, network) != (other_data, other_network):
         return False
@@ -107,14 +108,14 @@ def _is_held(study: Study, target: tuple[str, str, Defense, int], other: tuple[s
 
 
 def name_of(study: Study, data: str, network: str, defense: Defense, seed: int | None = None) -> str:
-    """A network's name in the records: its defense's and whatever else varies; without a seed, that of all seeds."""
+    """The name of a network in the records: its defense and whatever else varies; without a seed, that of the group."""
     words = [(network, len(study.networks_for(data))), (data, len(study.data))]
     words += [(f"seed {seed}", len(study.seeds))] if seed is not None else []
     return ", ".join([defense.shown, *(word for word, count in words if count > 1)])
 
 
 def folder_of(name: str) -> str:
-    """The folder's name of a network: letters, digits, ``.``, ``_`` and ``-``."""
+    """The folder name of a network: letters, digits, ``.``, ``_`` and ``-``."""
     return re.sub(r"[^\w.-]+", "-", name).strip("-.")
 
 
@@ -126,28 +127,28 @@ def kind_of_data(data: str) -> Modality:
 
 
 def fits(attack: str | Mapping[str, object], budget: str, data: str) -> bool:
-    """Whether an attack bounds a budget on a data set. Raises ``UsageError`` for what is no attack or no budget."""
+    """Whether an attack supports a budget on a data set. Raises ``UsageError`` for an unknown attack or budget."""
     plan, modality, bound = Plan.of(attack, 1), kind_of_data(data), Budget.parse(budget)
-    held = (
+    variants = (
         registry.get("attacks", plan.attack).facts["variants"].get(modality.norm(bound), ())
         if "attack" in plan.options
         else ()
     )
-    return bounds(plan.attack, bound, modality) and (not held or plan.options["attack"] in held)
+    return bounds(plan.attack, bound, modality) and (not variants or plan.options["attack"] in variants)
 
 
 def left_out(study: Study) -> list[str]:
-    """The attacks that are not run within a budget, in words."""
+    """Messages about attacks that are not run within a budget."""
     budgets = dict.fromkeys((budget, data) for data in study.data for budget in study.budgets_for(data))
     pairs = [(Plan.of(attack, 1).attack, budget) for attack in study.evaluation.attacks for budget, data in budgets
              if not fits(attack, budget, data)]  # fmt: skip
-    return [f"{attack} does not bound {Budget.parse(budget).norm}: not run at {budget}" for attack, budget in
+    return [f"{attack} does not support {Budget.parse(budget).norm}: not run at {budget}" for attack, budget in
             dict.fromkeys(pairs)]  # fmt: skip
 
 
-def to_judge(study: Study, place: Place, fingerprint: str, sources: Mapping[str, str]) -> Judged:
-    """What a place is judged on: its own network and those that an attacker holds, by their fingerprints."""
-    return Judged(
+def judged_with(study: Study, place: Place, fingerprint: str, sources: Mapping[str, str]) -> JudgedWith:
+    """The settings and the fingerprints of the networks that a place is judged with."""
+    return JudgedWith(
         fingerprint=fingerprint,
         sources=dict(sources),
         budgets=list(place.budgets),
@@ -158,28 +159,28 @@ def to_judge(study: Study, place: Place, fingerprint: str, sources: Mapping[str,
 
 
 def is_trained(place: Place) -> bool:
-    """Whether its network is there. Raises ``UsageError`` if it was trained otherwise."""
+    """Whether its network is trained. Raises ``UsageError`` if it was trained with other settings."""
     if not (place.folder / CARD).exists():
         return False
-    train_cell(place.cell, place.folder)  # what is there is not trained again, only compared
+    train_cell(place.cell, place.folder)  # compares the settings; a network that exists is not trained again
     return True
 
 
 def is_judged(study: Study, place: Place, grid: Mapping[str, Place]) -> bool:
-    """Whether its records hold all that the study asks of its network."""
-    needed = [place, *(grid[name] for name in place.sources)]
-    if not all((one.folder / CARD).exists() for one in needed) or not (place.folder / RECORDS).exists():
+    """Whether its records hold everything that the study asks for."""
+    required = [place, *(grid[name] for name in place.sources)]
+    if not all((p.folder / CARD).exists() for p in required) or not (place.folder / RECORDS).exists():
         return False
-    own, *held = (read_card(one.folder).fingerprint for one in needed)
+    own, *sources = (read_card(p.folder).fingerprint for p in required)
     try:
-        there = Judged.model_validate_json((place.folder / JUDGED).read_text(encoding="utf-8"))
+        saved = JudgedWith.model_validate_json((place.folder / JUDGED).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValidationError):
         return False
-    return there == to_judge(study, place, own, dict(zip(place.sources, held, strict=True)))
+    return saved == judged_with(study, place, own, dict(zip(place.sources, sources, strict=True)))
 
 
 def state(study: Study, place: Place, grid: Mapping[str, Place]) -> str:
-    """How far a place is, in words."""
+    """The progress of a place, in words."""
     try:
         trained = is_trained(place)
     except UsageError:
@@ -188,12 +189,12 @@ def state(study: Study, place: Place, grid: Mapping[str, Place]) -> str:
         return "training begun" if (place.folder / "training.safetensors").exists() else "to do"
     if is_judged(study, place, grid):
         return "done"
-    begun = (place.folder / RECORDS).exists()
-    return "trained, judging begun" if begun else "trained"
+    started = (place.folder / RECORDS).exists()
+    return "trained, judging begun" if started else "trained"
 
 
 def adopt(grid: Iterable[Place], whole: Records) -> None:
-    """Give each place without records of its own those that a file of the whole holds of it."""
+    """Give each place without its own records those that the merged file holds for it."""
     for place in grid:
         own = Records(place.folder / RECORDS)
         names = {place.name, *place.twins.values()}
@@ -208,20 +209,20 @@ def adopt(grid: Iterable[Place], whole: Records) -> None:
         part.examples = {claim.id: whole.examples.get(claim.id, {}) for claim in claims}
         part.timings = {claim.id: whole.timings.get(claim.id, {}) for claim in claims}
         part.pictures = [line for line in whole.pictures if line.claim in part.examples]
-        part.gradients = {at: line for at, line in whole.gradients.items() if line.network in names}
+        part.gradients = {key: line for key, line in whole.gradients.items() if line.network in names}
         gather([part], own)
 
 
 def merge(grid: Iterable[Place], runs: Sequence[RunLine], out: Path) -> Records:
-    """Write the records of all places into one file, in the order of the grid, all of it or none.
+    """Merge the records of all places into one file, in the order of the grid; the file is replaced atomically.
 
     Args:
-        grid: the places; one that has no records yet adds none.
-        runs: how the records were made.
-        out: the folder of the study.
+        grid: the places; those without records add none.
+        runs: lines on how the records were made.
+        out: folder of the study.
 
     Returns:
-        The whole.
+        The merged records.
     """
     path = out / RECORDS
     fresh = path.with_suffix(".new")

@@ -1,7 +1,7 @@
-"""Studies: a grid of networks that are trained, attacked and judged alike, every answer in one file of records.
+"""Studies: train, attack and judge a grid of networks with the same settings, every answer in one file of records.
 
-Each network has a folder with records of its own, so the places of the grid can be worked at in any order, in any
-process and on any machine; the records of the whole are those of the places, in the order of the grid.
+Each network has its own folder and records, so the places of the grid can be processed in any order, in any process and
+on any machine. The merged records hold those of all places, in the order of the grid.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ class Where:
     """Where the tasks of a study run.
 
     Attributes:
-        engine: ``local``: in this process, or in ``workers`` processes of this machine; ``ray``: on a Ray cluster.
-        workers: processes on this machine.
-        address: of the Ray cluster; without one, ``RAY_ADDRESS``, or this machine.
-        cpus, gpus: of each task on the cluster.
+        engine: ``local``: in this process, or in ``workers`` processes on this machine; ``ray``: on a Ray cluster.
+        workers: number of processes on this machine.
+        address: address of the Ray cluster; by default ``RAY_ADDRESS``, or else this machine.
+        cpus, gpus: resources of each task on the cluster.
     """
 
     engine: Engine = "local"
@@ -78,7 +78,7 @@ HERE = Where()
 
 
 def check_study(study: Study, *, folders: Folders = None) -> None:
-    """Whether everything that a study names exists and fits, before hours are spent. Raises ``UsageError``."""
+    """Check, before hours are spent, that everything a study names exists and fits. Raises ``UsageError``."""
     for data in study.data:
         if not study.networks_for(data):
             raise UsageError(f"the study has no network for {data}", todo=f'networks = {{ {data} = ["mlp"] }}')
@@ -87,21 +87,25 @@ def check_study(study: Study, *, folders: Folders = None) -> None:
         plan = Plan.of(attack, study.evaluation.draws)
         if not any(fits(attack, budget, data) for data in study.data for budget in study.budgets_for(data)):
             norms = registry.get("attacks", plan.attack).facts["norms"]
-            raise UsageError(f"{plan.attack} bounds the norm of no budget", expected=f"a budget in {', '.join(norms)}")
+            raise UsageError(
+                f"{plan.attack} supports the norm of no budget", expected=f"a budget in {', '.join(norms)}"
+            )
     check_draws([Deployment.parse(text) for text in study.evaluation.deployments], study.evaluation.verdict_draws)
     names = [name_of(study, *point) for point in study.points()]
     names += [f"{name}, {twin}" for name in names for twin in TWINS]
-    taken = [folder_of(name) for name in names]
-    twice = sorted({name for name, folder in zip(names, taken, strict=True) if taken.count(folder) > 1})
-    if twice:
-        raise UsageError("two networks have one name or folder", findings=twice, todo="give each defense its own name")
+    paths = [folder_of(name) for name in names]
+    duplicates = sorted({name for name, path in zip(names, paths, strict=True) if paths.count(path) > 1})
+    if duplicates:
+        raise UsageError(
+            "two networks have one name or folder", findings=duplicates, todo="give each defense its own name"
+        )
     for data, network, defense, seed in study.points():
         if seed == study.seeds[0]:
             _check_network(study, data, network, defense, folder_for(folders, data))
 
 
 def _check_budgets(study: Study, data: str) -> None:
-    """Whether a data set's budgets can be attacked within, and its curves drawn."""
+    """Check that the attacks support a data set's budgets, and that its curves can be drawn. Raises ``UsageError``."""
     modality = kind_of_data(data)
     budgets = [Budget.parse(text) for text in study.budgets_for(data)]
     if not budgets:
@@ -109,10 +113,10 @@ def _check_budgets(study: Study, data: str) -> None:
     for budget in budgets:
         modality.check(budget)
         if study.evaluation.suite is not None:
-            asked = study.evaluation
-            suite_of(asked.suite, budget, draws=asked.draws, transfers=[], target=asked.target, modality=modality)
+            table = study.evaluation
+            suite_of(table.suite, budget, draws=table.draws, transfers=[], target=table.target, modality=modality)
         elif not any(fits(attack, budget.text, data) for attack in study.evaluation.attacks):
-            raise UsageError(f"no attack of the study bounds {budget.norm}", todo="add one, or a suite")
+            raise UsageError(f"no attack of the study supports {budget.norm}", todo="add one, or a suite")
     sizes = study.curves.sizes_for(data)
     if sizes or study.curves.draws:
         Plan.of("pgd", 1).check_fit(budgets[0], modality)
@@ -121,9 +125,9 @@ def _check_budgets(study: Study, data: str) -> None:
 
 
 def _check_network(study: Study, data: str, architecture: str, defense: Defense, folder: Path | None) -> None:
-    """Whether a defense can be built into an architecture, and its objective fits what comes out."""
+    """Check that a defense can be built into an architecture, and that its objective fits. Raises ``UsageError``."""
     facts, settings = about(data, folder=folder), study.settings(defense, data)
-    taught = teacher_of(defense.defense) if settings.get("objective") is None else None
+    teacher_objective = teacher_of(defense.defense) if settings.get("objective") is None else None
     with torch.random.fork_rng():
         plain = build(architecture, facts)
         if settings.get("start") is not None:
@@ -132,11 +136,12 @@ def _check_network(study: Study, data: str, architecture: str, defense: Defense,
     recipe = built(Recipe, {**settings, "objective": settings.get("objective") or objective})
     check_recipe(recipe, facts.modality)
     check_selection(recipe, validated=True)
-    wire(recipe, network, Stream("train", 0), teacher=plain if taught is not None else None, modality=facts.modality)
+    teacher = None if teacher_objective is None else plain
+    wire(recipe, network, Stream("train", 0), teacher=teacher, modality=facts.modality)
 
 
 def progress_of(study: Study, out: str | Path, *, folders: Folders = None, accelerator: str = "auto") -> dict[str, str]:
-    """How far every network of a study is, by name. Raises ``UsageError``."""
+    """The progress of every network of a study, by name. Raises ``UsageError``."""
     check_study(study, folders=folders)
     grid = places(study, Path(out), folders=folders, accelerator=accelerator)
     return {name: state(study, place, grid) for name, place in grid.items()}
@@ -152,29 +157,29 @@ def run_study(
     where: Where = HERE,
     show_progress: bool = False,
 ) -> Records:
-    """Train, attack and judge; what ``out`` holds already is not computed again.
+    """Train, attack and judge the networks of a study; results already in ``out`` are not computed again.
 
     Args:
-        study: what to do.
-        out: one folder per network, and ``records.jsonl``; on a cluster, a folder that all machines share.
-        command: the command that runs it, for the records.
-        folders: where the data sets' files are: one folder for all, or by name.
+        study: the study to run.
+        out: folder for one folder per network and ``records.jsonl``; on a cluster, shared by all machines.
+        command: command that runs the study, for the records.
+        folders: folders of the data sets' files: one folder for all, or by name.
         accelerator: ``auto``, ``cpu``, ``cuda`` and so on, for training and attacks.
-        where: which processes do it.
+        where: processes or cluster to run on.
         show_progress: show progress bars on standard error.
 
     Returns:
-        The records of the whole.
+        The merged records.
 
     Raises:
-        UsageError: for a study that cannot be done, before anything is trained.
+        UsageError: for a study that cannot be run, before anything is trained.
         VariateError: if some networks failed; all others are done, and their records are in ``out``.
     """
     check_study(study, folders=folders)
-    alone = where.engine == "local" and where.workers == 1
+    in_process = where.engine == "local" and where.workers == 1
     out = Path(out).absolute()
-    held = {data: folder.absolute() for data in study.data if (folder := folder_for(folders, data)) is not None}
-    order = Order(study, out, held, accelerator, show_progress and alone)
+    data_folders = {data: folder.absolute() for data in study.data if (folder := folder_for(folders, data)) is not None}
+    order = Order(study, out, data_folders, accelerator, show_progress and in_process)
     grid = order.places()
     whole = Records(out / RECORDS)
     runs = _runs(study, list(grid.values()), command, whole)
@@ -183,7 +188,7 @@ def run_study(
     failures: dict[str, str] = {}
     rounds: list[tuple[Step, ...]] = [("train",), ("judge",)] if study.evaluation.suite else [("train", "judge")]
     done = sum(is_judged(study, place, grid) for place in grid.values())
-    with progress(study.title, len(grid), "networks", already=done, show=show_progress and not alone) as report:
+    with progress(study.title, len(grid), "networks", already=done, show=show_progress and not in_process) as report:
         for steps in rounds:
             tasks = [
                 Task(name, steps) for name in grid if name not in failures and not _is_done(order, grid, name, steps)
@@ -195,14 +200,14 @@ def run_study(
     if failures:
         raise VariateError(
             f"{len(failures)} of {len(grid)} networks failed; the others are in {out / RECORDS}",
-            findings=[f"{name}: {why}" for name, why in failures.items()],
-            todo="mend it and run the same command again: it does only what is left",
+            findings=[f"{name}: {reason}" for name, reason in failures.items()],
+            todo="fix the cause and run the same command again: it does only what is left",
         )
     return records
 
 
 def _is_done(order: Order, grid: dict[str, Place], name: str, steps: Sequence[Step]) -> bool:
-    """Whether nothing of a task is left; what was trained otherwise is for the task to say."""
+    """Whether a task has nothing left to do; the task itself reports a network trained with other settings."""
     try:
         trained = is_trained(grid[name])
     except VariateError:
@@ -221,12 +226,12 @@ def _run(order: Order, tasks: Sequence[Task], where: Where) -> Iterator[Outcome]
 
 
 def _runs(study: Study, grid: Sequence[Place], command: str, whole: Records) -> list[RunLine]:
-    """How the records are made, for each data set and seed: as it is written already, where it is."""
+    """Lines on how the records are made, by data set and seed; lines already in the records are kept."""
     evaluation = study.evaluation
     title = study.title if evaluation.split == "test" else f"{study.title} ({evaluation.split} split)"
-    known = {(run.data, run.seed): run for run in whole.runs}
+    existing = {(run.data, run.seed): run for run in whole.runs}
     inputs = {place.cell.data: place.cell.split(evaluation.split)[0][: evaluation.examples] for place in grid}
     return [
-        known.get((data, seed)) or run_record(command=command, title=title, data=data, seed=seed, x=inputs[data])
+        existing.get((data, seed)) or run_record(command=command, title=title, data=data, seed=seed, x=inputs[data])
         for data, seed in product(study.data, study.seeds)
     ]

@@ -1,4 +1,4 @@
-"""The work at one place of a study's grid, in any process: train its network, attack and judge it."""
+"""The work for one network of a study, in any process: train it, attack it and judge it."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from variate.random.network import RandomNetwork
 from variate.records.file import RECORDS, Records
 from variate.records.schema import Part
 from variate.study.file import Study
-from variate.study.grid import JUDGED, TWINS, Folders, Place, fits, is_judged, is_trained, places, to_judge
+from variate.study.grid import JUDGED, TWINS, Folders, Place, fits, is_judged, is_trained, judged_with, places
 from variate.training.processes import device_of
 from variate.training.run_folder import describe, train_cell
 from variate.training.saved import load, read_card
 
-FROZEN_KEY = 0  # the draw of the frozen twin
-CLEAN_DRAWS = 32  # fresh draws for the whole unattacked split
+FROZEN_KEY = 0  # key of the frozen twin's draw
+CLEAN_DRAWS = 32  # fresh draws to judge the whole split without attack
 LOCK, FAILURE = "lock", "failure.txt"
-PATIENCE = 10.0  # seconds to wait for a process that works at the same place, or that has just been killed
+PATIENCE = 10.0  # seconds to wait for a process that holds the same folder, or was just killed
 
 Step = Literal["train", "judge"]
 
 
 @dataclass(frozen=True)
 class Order:
-    """What every process needs to know of a study; it can be sent to another machine that has the same folders."""
+    """A study and where it runs, sent to every process; another machine needs the same folders."""
 
     study: Study
     out: Path
@@ -49,45 +49,45 @@ class Order:
     show_progress: bool = False
 
     def places(self) -> dict[str, Place]:
-        """The grid."""
+        """The places of the grid, by name."""
         return places(self.study, self.out, folders=self.folders, accelerator=self.accelerator)
 
 
 @dataclass(frozen=True)
 class Task:
-    """A place by its name, and what is to be done there."""
+    """A place, by name, and the steps to do there."""
 
     name: str
     steps: tuple[Step, ...]
 
 
 def work(order: Order, task: Task) -> str | None:
-    """Do a task; what its folder holds already is not done again.
+    """Do a task, except for what its folder holds already.
 
     Returns:
-        Why it failed, in a few lines; the whole traceback is in the folder. None if it is done.
+        The reason of a failure, in a few lines (the traceback is in the folder); None for success.
     """
     grid = order.places()
     place = grid[task.name]
     note = place.folder / FAILURE
     try:
-        with _alone(place.folder):
+        with _locked(place.folder):
             if "train" in task.steps:
                 train_cell(place.cell, place.folder, show_progress=order.show_progress)
             if "judge" in task.steps and not is_judged(order.study, place, grid):
                 _judge(order, place, grid)
         note.unlink(missing_ok=True)
-    except Exception as error:  # whatever it is, the other places go on
+    except Exception as error:  # any failure: the other places continue
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(traceback.format_exc(), encoding="utf-8")
-        said = str(error) if isinstance(error, VariateError) else f"{type(error).__name__}: {error}"
-        return f"{said} (see {note})"
+        reason = str(error) if isinstance(error, VariateError) else f"{type(error).__name__}: {error}"
+        return f"{reason} (see {note})"
     return None
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes away from a folder; the system takes the lock from one that dies."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a folder against other processes; the system releases the lock of a process that dies."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / LOCK, timeout=PATIENCE):
@@ -97,19 +97,19 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _judge(order: Order, place: Place, grid: Mapping[str, Place]) -> None:
-    """Attack and judge a trained network under all budgets, and note that it is done."""
+    """Attack and judge a trained network under all budgets, then mark it as done."""
     missing = [name for name in place.sources if not is_trained(grid[name])]
     if missing:
         raise UsageError(f"{place.name} is attacked from networks that are not trained: {', '.join(missing)}")
     study, records = order.study, Records(place.folder / RECORDS)
     network, card = _loaded(place), read_card(place.folder)
-    held = {name: _loaded(grid[name]) for name in place.sources}
+    sources = {name: _loaded(grid[name]) for name in place.sources}
     records.add(describe(card, network, place.name, group=place.group))
     x, y = place.cell.split(study.evaluation.split)
-    _judge_network(study, place, network, x, y, records, held, order.show_progress)
+    _judge_network(study, place, network, x, y, records, sources, order.show_progress)
     prints = {name: read_card(grid[name].folder).fingerprint for name in place.sources}
-    judged = to_judge(study, place, card.fingerprint, prints)
-    (place.folder / JUDGED).write_text(judged.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    settings = judged_with(study, place, card.fingerprint, prints)
+    (place.folder / JUDGED).write_text(settings.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def _loaded(place: Place) -> nn.Module:
@@ -127,50 +127,50 @@ def _judge_network(
     sources: Mapping[str, nn.Module],
     show_progress: bool,
 ) -> None:
-    """The whole split unattacked, then the table, the twins, the doubts and the curves of one network."""
+    """Judge one network: the whole split without attack, then the table, the twins, the red flags and the curves."""
     plan, name, seed = study.evaluation, place.name, place.cell.recipe.seed
     modality = about(place.cell.data, folder=place.cell.data_folder).modality
-    judged = partial(evaluate, modality=modality, records=records, group=place.group, show_progress=show_progress)
+    judge = partial(evaluate, modality=modality, records=records, group=place.group, show_progress=show_progress)
     split: Part = "test split" if plan.split == "test" else "validation split"
     whole = Evaluation(budget=place.budgets[0], attacks=(), verdict_draws=CLEAN_DRAWS, seed=seed)
-    judged(network, x, y, evaluation=whole, name=name, part=split)
+    judge(network, x, y, evaluation=whole, name=name, part=split)
     few, labels = x[: plan.examples], y[: plan.examples]
     owner = look_at(network, few).fingerprint
     for budget in place.budgets:
         attacks = [attack for attack in plan.attacks if fits(attack, budget, place.cell.data)]
-        asked = replace(plan.options(seed), budget=budget, attacks=attacks)
-        judged(network, few, labels, evaluation=asked, source=sources, name=name, pictures=True)
+        table = replace(plan.options(seed), budget=budget, attacks=attacks)
+        judge(network, few, labels, evaluation=table, source=sources, name=name, pictures=True)
         if plan.doubts and budget == place.budgets[0]:
-            doubting = partial(doubt, modality=modality, records=records, group=place.group)
-            doubting(network, few, labels, evaluation=asked, source=sources, name=name, show_progress=show_progress)
-        alone = replace(asked, deployments=("single",), suite=None, target=None)
+            measure = partial(doubt, modality=modality, records=records, group=place.group)
+            measure(network, few, labels, evaluation=table, source=sources, name=name, show_progress=show_progress)
+        single = replace(table, deployments=("single",), suite=None, target=None)
         for twin, module in _twins(network).items():
             group = f"{place.group}, {twin}" if place.group is not None else None
-            judging = partial(judged, evaluation=alone, source=sources, part="twins", twin_of=owner, group=group)
-            judging(module, few, labels, name=place.twins[twin])
-    _draw_curves(study, place, network, x, y, partial(judged, name=name))
+            judge_twin = partial(judge, evaluation=single, source=sources, part="twins", twin_of=owner, group=group)
+            judge_twin(module, few, labels, name=place.twins[twin])
+    _draw_curves(study, place, network, x, y, partial(judge, name=name))
 
 
 def _twins(network: nn.Module) -> dict[str, nn.Module]:
-    """The deterministic networks that a random one contains, by what they are."""
+    """The deterministic networks that a random one contains: its mean and one frozen draw."""
     if not isinstance(network, RandomNetwork):
         return {}
     return dict(zip(TWINS, (plain.mean(network), plain.at(network, FROZEN_KEY)), strict=True))
 
 
 def _draw_curves(
-    study: Study, place: Place, network: nn.Module, x: Tensor, y: Tensor, judged: Callable[..., Any]
+    study: Study, place: Place, network: nn.Module, x: Tensor, y: Tensor, judge: Callable[..., Any]
 ) -> None:
-    """PGD against the size of the first budget, and against the attack's draws."""
-    curves, first, number = study.curves, place.budgets[0], study.evaluation.draws
+    """Judge under PGD over the sizes of the first budget, and over the attack's draws."""
+    curves, first, draws = study.curves, place.budgets[0], study.evaluation.draws
     single = Evaluation(
         deployments=("single",), verdict_draws=study.evaluation.verdict_draws, seed=place.cell.recipe.seed
     )
-    curve = partial(judged, network, x[: curves.examples], y[: curves.examples])
+    curve = partial(judge, network, x[: curves.examples], y[: curves.examples])
     pgd = {"name": "pgd", "steps": curves.steps}
     for size in curves.sizes_for(place.cell.data):
         budget = Budget.parse(first).with_size(size)
-        curve(evaluation=replace(single, budget=budget, attacks=[{**pgd, "draws": number}]), part="sizes")
+        curve(evaluation=replace(single, budget=budget, attacks=[{**pgd, "draws": draws}]), part="sizes")
     if curves.draws and isinstance(network, RandomNetwork):
-        attacks = [{**pgd, "draws": draws} for draws in curves.draws]
+        attacks = [{**pgd, "draws": averaged} for averaged in curves.draws]
         curve(evaluation=replace(single, budget=first, attacks=attacks), part="draws")

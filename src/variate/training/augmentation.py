@@ -1,4 +1,4 @@
-"""Random changes of training images: a pure function of seed, epoch and batch, each example with its own."""
+"""Random augmentation of training images, per example: a pure function of seed, epoch and batch."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from variate.errors import UsageError, unknown_name
 from variate.random.keys import hash_words
 from variate.random.noise import counter
 
-PADDING = 8  # a crop pads an eighth of the side
-HOLE = 2  # a cutout is half the side
+PADDING = 8  # a crop pads 1/8 of the side
+HOLE = 2  # a cutout spans 1/2 of the side
 
 
 def flip(x: Tensor, coins: Tensor) -> Tensor:
-    """Mirrored left to right with probability 1/2.
+    """Flip images left to right with probability 1/2.
 
     Args:
         x: images, shape (B, C, H, W).
@@ -27,30 +27,30 @@ def flip(x: Tensor, coins: Tensor) -> Tensor:
 
 
 def crop(x: Tensor, coins: Tensor) -> Tensor:
-    """Shifted by up to an eighth of the side each way, what comes in being zero (He et al. 2016, arXiv:1512.03385).
+    """Shift images by up to 1/8 of the side each way, padded with zeros (He et al. 2016, arXiv:1512.03385).
 
     Args:
         x: images, shape (B, C, H, W).
-        coins: uniform in (0, 1), shape (B, 2): how far down, how far across.
+        coins: uniform in (0, 1), shape (B, 2): vertical and horizontal shift.
     """
     height, width = x.shape[-2:]
     down, across = max(1, height // PADDING), max(1, width // PADDING)
     padded = F.pad(x, (across, across, down, down))
-    rows = _place(coins[:, 0], 2 * down + 1)[:, None] + torch.arange(height, device=x.device)  # (B, H)
-    columns = _place(coins[:, 1], 2 * across + 1)[:, None] + torch.arange(width, device=x.device)  # (B, W)
+    rows = _scaled(coins[:, 0], 2 * down + 1)[:, None] + torch.arange(height, device=x.device)  # (B, H)
+    columns = _scaled(coins[:, 1], 2 * across + 1)[:, None] + torch.arange(width, device=x.device)  # (B, W)
     examples = torch.arange(len(x), device=x.device)[:, None, None]
     return padded.movedim(1, -1)[examples, rows[:, :, None], columns[:, None]].movedim(-1, 1).contiguous()
 
 
 def cutout(x: Tensor, coins: Tensor) -> Tensor:
-    """A square of half the side set to zero, its center anywhere (DeVries & Taylor 2017, arXiv:1708.04552).
+    """Set a square of half the side to zero, centered anywhere (DeVries & Taylor 2017, arXiv:1708.04552).
 
     Args:
         x: images, shape (B, C, H, W).
-        coins: uniform in (0, 1), shape (B, 2): the center's row and column.
+        coins: uniform in (0, 1), shape (B, 2): row and column of the center.
     """
-    hit = [_within(coins[:, axis], x.shape[axis - 2], x.device) for axis in (0, 1)]
-    hole = hit[0][:, None, :, None] & hit[1][:, None, None, :]  # (B, 1, H, W)
+    inside = [_within(coins[:, axis], x.shape[axis - 2], x.device) for axis in (0, 1)]
+    hole = inside[0][:, None, :, None] & inside[1][:, None, None, :]  # (B, 1, H, W)
     return x.masked_fill(hole, 0.0)
 
 
@@ -58,7 +58,7 @@ AUGMENTATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"flip": flip, "c
 
 
 def check_augment(text: str) -> list[str]:
-    """The names in ``flip+crop+cutout``. Raises ``UsageError``."""
+    """Parse the names in text such as ``flip+crop+cutout``. Raises ``UsageError``."""
     names = [name.strip() for name in text.split("+")]
     for name in names:
         if name not in AUGMENTATIONS:
@@ -67,19 +67,19 @@ def check_augment(text: str) -> list[str]:
 
 
 def augmented(x: Tensor, text: str, *, seed: int, epoch: int, batch: int, rank: int = 0, world: int = 1) -> Tensor:
-    """Images changed at random, in the order written.
+    """Augment images at random, in the order written.
 
     Args:
         x: images in [0, 1], shape (B, C, H, W); unchanged.
         text: names joined by ``+``: ``flip``, ``crop``, ``cutout``.
-        seed: of the training.
-        epoch: the number of this pass.
-        batch: the number of this batch in it.
-        rank: the number of this process; it holds every ``world``-th example of the batch.
-        world: how many processes there are: an example is changed in the same way whichever holds it.
+        seed: seed of the training.
+        epoch: index of the epoch.
+        batch: index of the batch in the epoch.
+        rank: index of this process, which holds every ``world``-th example of the batch.
+        world: number of processes; an example is augmented the same way whichever process holds it.
 
     Returns:
-        Images in [0, 1], shape (B, C, H, W).
+        Augmented images in [0, 1], shape (B, C, H, W).
 
     Raises:
         UsageError: for an unknown name, or inputs that are not images.
@@ -95,13 +95,13 @@ def augmented(x: Tensor, text: str, *, seed: int, epoch: int, batch: int, rank: 
     return x
 
 
-def _place(coin: Tensor, places: int) -> Tensor:
-    """Coins in (0, 1) as whole numbers below ``places``, each as likely."""
-    return (coin * places).long().clamp(max=places - 1)
+def _scaled(coin: Tensor, count: int) -> Tensor:
+    """Map coins in (0, 1) to uniform whole numbers below ``count``."""
+    return (coin * count).long().clamp(max=count - 1)
 
 
 def _within(coin: Tensor, side: int, device: torch.device) -> Tensor:
-    """Whether each position along a side lies in a stretch of half of it around a random center: (B, side)."""
-    start = _place(coin, side)[:, None] - side // HOLE // 2
+    """Whether each position along a side lies within a quarter of it from a random center: (B, side)."""
+    start = _scaled(coin, side)[:, None] - side // HOLE // 2
     position = torch.arange(side, device=device)
     return (position >= start) & (position < start + side // HOLE)

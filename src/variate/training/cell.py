@@ -1,4 +1,4 @@
-"""One network to train: its data, its architecture, its defense, and how it is trained."""
+"""One network to train: its data set, architecture, defense and training options."""
 
 from __future__ import annotations
 
@@ -15,31 +15,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cell:
-    """One network to train: everything that decides what comes out.
+    """One network to train, a cell of a study's grid: everything that determines the result.
 
-    The ``objective`` and the ``budget`` of the recipe left at None are those of the defense and of the data set.
-    ``start`` is the folder of a deterministic network, whose parameters the defense then makes random: its scales are
-    relative to them.
+    An ``objective`` or ``budget`` of None in the recipe stands for that of the defense or the data set. ``start`` is
+    the folder of a deterministic network whose parameters the defense makes random, with scales relative to them.
     """
 
     data: str = field(
         metadata=required(
-            "a data set (see `variate list datasets`), a file.npz with x and y, or module:callable for both",
+            "a data set (see `variate list datasets`), a file.npz with x and y, or a module:callable that returns both",
             entries="datasets",
         )
     )
-    network: str = option("lenet", "an architecture, or your own module:callable", entries="networks")
-    defense: str = option("random-at", "a defense: see `variate list defenses`", entries="defenses")
+    network: str = option(
+        "lenet", "an architecture (see `variate list networks`), or your own module:callable", entries="networks"
+    )
+    defense: str = option("random-at", "a defense (see `variate list defenses`)", entries="defenses")
     recipe: Recipe = Recipe()
     batch_size: int = option(128, "examples per batch", at_least=1)
-    train_examples: int | None = option(None, "train on the first so many of the training split", at_least=1)
-    start: Path | None = option(
-        None, "folder of a deterministic network to begin from: its parameters, or the means of a random one"
+    train_examples: int | None = option(
+        None, "number of first examples of the training split to train on; by default all", at_least=1
     )
-    data_folder: Path | None = option(None, "folder that holds the data set's files")
+    start: Path | None = option(
+        None,
+        "folder of a deterministic network to start from; its parameters become the means of a random one",
+    )
+    data_folder: Path | None = option(None, "folder with the data set's files")
 
     def training(self) -> dict[str, Any]:
-        """What decides the numbers, as the card keeps it: places do not, and a start is its fingerprint."""
+        """The settings that determine the result, for the card: no folders; a start is given by its fingerprint."""
         from variate.training.saved import read_card
 
         return {

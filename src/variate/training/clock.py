@@ -1,4 +1,4 @@
-"""How far a training is."""
+"""The progress of a training run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass
 class Clock:
-    """For objectives that change on the way, or count the examples.
+    """The progress of a training run, for objectives that change over time or need the number of examples.
 
     Attributes:
-        examples: N, in the training split.
-        total: optimizer steps of the whole training.
-        step: steps done.
+        examples: size of the training split, N.
+        total: optimizer steps of the whole run.
+        step: optimizer steps done.
     """
 
     examples: int = 1
@@ -21,5 +21,5 @@ class Clock:
 
     @property
     def share(self) -> float:
-        """The part of the training that is done, in [0, 1]."""
+        """The fraction of the run that is done, in [0, 1]."""
         return min(1.0, self.step / max(1, self.total))

@@ -1,4 +1,4 @@
-"""The curves of a training, written for TensorBoard."""
+"""Write the curves of a training run for TensorBoard."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Write = Callable[[History, nn.Module], None]
 
 @contextmanager
 def curves(log: str | None, folder: Path, *, done: int) -> Iterator[Write]:
-    """What to call after every epoch, with the history so far and the network.
+    """Yield a function to call after every epoch, with the history so far and the network.
 
     The curves are ``loss``, ``accuracy/clean``, ``accuracy/robust``, and for every parameter of a random network
     ``scale/NAME``: the root mean square of its standard deviations over that of its means.
 
     Args:
         log: ``tensorboard``; None writes nothing.
-        folder: where the events go.
-        done: epochs that an earlier start has finished; what is there of later ones is replaced.
+        folder: folder for the events.
+        done: epochs finished before a resume; events of later epochs are replaced.
 
     Raises:
         UsageError: if TensorBoard is not installed.

@@ -1,4 +1,4 @@
-"""A defense by its text: the network that it makes of an architecture, and the objective it is trained with."""
+"""Apply a defense given as text: the network it builds from an architecture, and its training objective."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from variate.options import parse, whole
 
 
 def defended(text: str, network: nn.Module) -> tuple[nn.Module, str]:
-    """The network to train and its objective: ``random-at``, or with options, ``pni(share=channel)``.
+    """Apply a defense: ``random-at``, or with options, ``pni(share=channel)``.
 
     Args:
-        text: a defense's name and its own options.
-        network: the architecture; a defense may change it in place, or return another.
+        text: name and options of a defense.
+        network: the architecture; a defense may change it in place, or return another network.
+
+    Returns:
+        The network to train, and the name of its objective.
 
     Raises:
         UsageError: for a defense or an option that does not exist, or that cannot be built into this network.
     """
     function = registry.get("defenses", parse(text, "a defense")[0]).load()
-    name, given = parse(text, "a defense", function)
+    name, values = parse(text, "a defense", function)
     keywords = {n: p for n, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
     options: dict[str, Any] = {}
-    for option, value in given.items():
+    for option, value in values.items():
         if option not in keywords:
             raise unknown_name(f"option of {name}", option, list(keywords))
         expected = type(keywords[option].default)
@@ -34,11 +37,11 @@ def defended(text: str, network: nn.Module) -> tuple[nn.Module, str]:
         if not isinstance(value, expected):
             raise UsageError(f"{option} of {name} is {value!r}", expected=f"a value like {keywords[option].default!r}")
         options[option] = value
-    made: tuple[nn.Module, str] = function(network, **options)
-    return made
+    result: tuple[nn.Module, str] = function(network, **options)
+    return result
 
 
 def teacher_of(text: str) -> str | None:
-    """The objective of the teacher that a defense learns from; None if it has none. Raises ``UsageError``."""
+    """The objective that a defense's teacher trains with; None if it has no teacher. Raises ``UsageError``."""
     objective: str | None = registry.get("defenses", parse(text, "a defense")[0]).facts["teacher"]
     return objective

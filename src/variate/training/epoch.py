@@ -1,4 +1,4 @@
-"""A training run from epoch to epoch: its steps, its averages, its validation, and its state on disk."""
+"""The epochs of a training run: steps, weight averages, validation, and checkpoints."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass
 class Run:
-    """A training run: what does not change on the way, and its state."""
+    """A training run: its constant parts and its state."""
 
     recipe: Recipe
     fabric: Any
@@ -55,44 +55,44 @@ class Run:
 
 
 def train_epoch(run: Run, epoch: int, report: Report) -> None:
-    """One pass over the data, and its mean loss."""
+    """Train for one pass over the data, and record the mean loss."""
     recipe, fabric = run.recipe, run.fabric
     run.wrapped.train()
-    summed, seen, number = 0.0, 0, 0
+    loss_sum, seen, index = 0.0, 0, 0
     with _seeded(recipe, epoch, fabric.global_rank), drawing(run.network, run.stream):
         for step, group in enumerate(_groups(_pass(run.batches, epoch), recipe.accumulate)):
             run.clock.step = epoch * run.steps + step
-            whole = total(fabric, sum(len(x) for x, _ in group))
+            examples = total(fabric, sum(len(x) for x, _ in group))
             for batch in group:
                 x, y = fabric.to_device(batch)
-                x = _augmented(recipe, x, epoch, number, fabric.global_rank, fabric.world_size)
+                x = _augmented(recipe, x, epoch, index, fabric.global_rank, fabric.world_size)
                 value = run.loss(run.wrapped, x, y)
-                fabric.backward(value * (len(x) * fabric.world_size / whole))  # processes' gradients are averaged
-                summed, seen, number = summed + float(value.detach()) * len(x), seen + len(x), number + 1
+                fabric.backward(value * (len(x) * fabric.world_size / examples))  # processes' gradients are averaged
+                loss_sum, seen, index = loss_sum + float(value.detach()) * len(x), seen + len(x), index + 1
             run.optimizer.step()
             run.optimizer.zero_grad()
             run.schedule.step()
             if recipe.ema is not None and run.average is not None:
                 run.average.update(run.network)
-            report(epoch + number / len(run.batches))
+            report(epoch + index / len(run.batches))
     run.wrapped.eval()
     agree(fabric, run.network)
-    mean = total(fabric, summed) / max(total(fabric, seen), 1)
+    mean = total(fabric, loss_sum) / max(total(fabric, seen), 1)
     if not mean < float("inf"):
         raise UsageError(f"the loss is {mean} in epoch {epoch + 1}", todo="lower the learning rate")
     run.history.losses.append(mean)
 
 
 def settle(run: Run, epoch: int) -> nn.Module:
-    """The network that the training would end with after this epoch: the average, once it has begun."""
+    """The network that training would return after this epoch: the average, once there is one."""
     if run.average is None:
         return run.network
     if run.recipe.swa and epoch >= run.recipe.epochs - run.recipe.swa:
         run.average.update(run.network)
         with _seeded(run.recipe, epoch):
             inputs = (
-                _augmented(run.recipe, x.to(run.fabric.device), epoch, number)
-                for number, (x, _) in enumerate(_pass(run.loader, epoch))
+                _augmented(run.recipe, x.to(run.fabric.device), epoch, index)
+                for index, (x, _) in enumerate(_pass(run.loader, epoch))
             )
             recompute_statistics(run.average.network, inputs, apart("statistics", run.recipe.seed, epoch))
     agree(run.fabric, run.average.network)
@@ -123,7 +123,7 @@ def validate(run: Run, network: nn.Module, x: Tensor, y: Tensor, epoch: int) -> 
 
 
 def finish(run: Run) -> None:
-    """Give the network the parameters that the training ends with, in eval mode."""
+    """Load the final parameters into the network and put it in eval mode."""
     run.network.eval()
     if run.best is not None:
         run.network.load_state_dict(run.best)
@@ -132,7 +132,7 @@ def finish(run: Run) -> None:
 
 
 def save(run: Run, path: Path) -> None:
-    """The state after the last epoch."""
+    """Save the state after the last epoch."""
     networks = {"network": run.network.state_dict()}
     if run.average is not None:
         networks["average"] = run.average.network.state_dict()
@@ -144,13 +144,13 @@ def save(run: Run, path: Path) -> None:
         "history": asdict(run.history),
         "schedule": run.schedule.state_dict(),
         "averaged": run.average.count if run.average is not None else 0,
-        "loss_scale": run.fabric.strategy.precision.state_dict(),  # empty, but for 16-mixed
+        "loss_scale": run.fabric.strategy.precision.state_dict(),  # empty except for 16-mixed
     }
     save_training(path, networks, run.optimizer.optimizer, facts)
 
 
 def resume(run: Run, checkpoint: str | Path | None) -> int:
-    """Restore the state after the last complete epoch; the number of epochs done."""
+    """Restore the state after the last complete epoch; return the number of epochs done."""
     if checkpoint is None or not Path(checkpoint).exists():
         return 0
     recipe = {**run.recipe.numbers(), **run.origin}
@@ -187,7 +187,7 @@ def _augmented(recipe: Recipe, x: Tensor, epoch: int, batch: int, rank: int = 0,
 
 @contextmanager
 def _seeded(recipe: Recipe, epoch: int, rank: int = 0) -> Iterator[None]:
-    """Dropout and the like depend on seed, epoch and process only, so a resumed run equals an uninterrupted one."""
+    """Seed dropout and the like by seed, epoch and process only, so that a resumed run equals an uninterrupted one."""
     with torch.random.fork_rng():
         torch.manual_seed(hash_words("epoch", recipe.seed, epoch, *[rank] * (rank > 0)) % 2**32)
         yield

@@ -1,4 +1,4 @@
-"""What happened in a training, by epoch, and what follows from it: which epoch was best, and how long ago."""
+"""The history of a training run by epoch, its best epoch, and the epochs since then."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 @dataclass
 class History:
-    """What happened, by epoch.
+    """The history of a training run, by epoch.
 
     Attributes:
-        losses: the mean loss.
-        validation: the accuracy on the validation split, where there was one.
-        robust: the accuracy on part of it under a short attack, where it was asked for.
+        losses: mean training loss.
+        validation: accuracy on the validation split; empty without one.
+        robust: accuracy on part of it under a short attack; empty unless epochs are compared by it.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -21,7 +21,7 @@ class History:
 
     @property
     def best(self) -> int:
-        """The epoch, counted from 0, of the highest robust accuracy; of equal ones the first."""
+        """The first epoch, counted from 0, with the highest robust accuracy."""
         return self.robust.index(max(self.robust))
 
     @property

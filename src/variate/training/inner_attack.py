@@ -1,4 +1,4 @@
-"""The attack inside adversarial training, on the network as it learns, with draws of the training's own stream."""
+"""The attack inside adversarial training, on the network in training, with draws from the training stream."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from variate.random.keys import Stream, hash_words
 from variate.random.network import RandomNetwork
 from variate.random.seeding import Kind, kind_of, left_as_found
 
-INNER = {"pgd": "steps", "hotflip": "beam"}  # what the number of steps is called there
+INNER = {"pgd": "steps", "hotflip": "beam"}  # attack and the name of its number of steps
 
 
 class InnerAttack:
-    """What an adversarial objective is given as ``perturb``: from inputs and labels to perturbed inputs.
+    """The ``perturb`` function of adversarial objectives: maps inputs and labels to perturbed inputs.
 
-    Within a ball it is ``pgd``; where words are replaced it is ``hotflip``, which tries in each of its rounds as many
-    replacements as pgd would make steps.
+    The attack is ``pgd`` within a norm ball, and ``hotflip`` where words are replaced; hotflip tries as many
+    replacements in each round as pgd makes steps.
 
-    Batch-norm statistics and gradients do not see it. Objectives that are summed share their perturbed inputs: the
-    same question about the same batch is answered once.
+    The attack leaves batch-norm statistics and gradients unchanged. Objectives in a sum share perturbed inputs: the
+    same request for the same batch is computed once.
 
     Args:
         network: the network in training.
-        stream: the training's stream of keys.
-        budget: of the perturbation.
-        steps: where the objective does not say.
-        seed: of the random starts; every batch begins elsewhere.
-        modality: of the inputs; images without one.
+        stream: key stream of the training.
+        budget: budget of the perturbation.
+        steps: number of steps, unless the objective sets its own.
+        seed: seed of the random starts, which differ from batch to batch.
+        modality: modality of the inputs, images by default.
     """
 
     def __init__(
@@ -57,8 +57,8 @@ class InnerAttack:
         self._seed = seed
         self._modality = modality
         self._kind: Kind | None = None
-        self._held: int | None = None
-        self._found: dict[tuple[object, ...], tuple[Tensor, Tensor, Tensor]] = {}
+        self._shared_index: int | None = None
+        self._cache: dict[tuple[object, ...], tuple[Tensor, Tensor, Tensor]] = {}
 
     def __call__(
         self,
@@ -70,41 +70,41 @@ class InnerAttack:
         steps: int | None = None,
         step_size: float | None = None,
     ) -> Tensor:
-        """Inputs perturbed to raise the loss averaged over fresh draws, the same number at every step.
+        """Perturb inputs to raise the loss averaged over fresh draws, the same number at every step.
 
         Args:
             x: inputs in [0, 1], shape (B, ...).
-            y: labels, shape (B,), or whatever else ``loss`` compares with, one row an example.
-            loss: what to raise, per example.
-            draws: averaged at each step; inside ``one_draw`` that draw is the only one.
-            steps: the training's own number without it.
-            step_size: of pgd, in units of the budget's size; 2.5 / steps without one.
+            y: labels, shape (B,), or any other target of ``loss`` with one row per example.
+            loss: loss to raise, per example.
+            draws: draws averaged at each step; inside ``one_draw`` only that draw is used.
+            steps: number of steps; by default that of the training.
+            step_size: step size of pgd, in units of the budget's size; by default 2.5 / steps.
 
         Returns:
             Perturbed inputs, shape (B, ...).
         """
-        asked = (id(x), id(y), loss, draws, steps, step_size, self._held)
-        if asked not in self._found:
+        request = (id(x), id(y), loss, draws, steps, step_size, self._shared_index)
+        if request not in self._cache:
             perturbed = self._attack(x, y, loss, draws, steps or self._steps, step_size)
-            self._found[asked] = (x, y, perturbed)  # the inputs are kept, so that no other takes their place in memory
-        return self._found[asked][2]
+            self._cache[request] = (x, y, perturbed)  # keeps the inputs alive, so their ids stay unique
+        return self._cache[request][2]
 
     @contextmanager
     def one_draw(self) -> Iterator[None]:
-        """Inside, the attack and every call of the network use one and the same fresh draw."""
-        if not isinstance(self._network, RandomNetwork) or self._held is not None:
+        """Inside this context, the attack and every call of the network use the same fresh draw."""
+        if not isinstance(self._network, RandomNetwork) or self._shared_index is not None:
             yield
             return
-        self._held = self._stream.index
+        self._shared_index = self._stream.index
         try:
             with fixed(self._network, self._stream.next()):
                 yield
         finally:
-            self._held = None
+            self._shared_index = None
 
     def forget(self) -> None:
         """Forget the perturbed inputs of the last batch."""
-        self._found.clear()
+        self._cache.clear()
 
     def _attack(self, x: Tensor, y: Tensor, loss: Loss, draws: int, steps: int, step_size: float | None) -> Tensor:
         if self._kind is None:
@@ -114,12 +114,12 @@ class InnerAttack:
         seed = hash_words("start", self._seed, self._stream.index)
         x = x if self._modality is None else self._modality.prepared(x, self._budget, self._network)
         reach = Reach(x, self._budget) if self._modality is None else self._modality.reach(x, self._budget)
-        if self._held is None:
-            how: dict[str, Any] = {"draws": draws, "stream": self._stream}
+        if self._shared_index is None:
+            draw_options: dict[str, Any] = {"draws": draws, "stream": self._stream}
         else:
-            again = Stream("train", self._stream.seed, index=self._held)
-            how = {"stream": again, "keys": "fixed"}
-        oracle = GradientOracle(self._network, kind=self._kind, seed=seed, reach=reach, **how)
+            replayed = Stream("train", self._stream.seed, index=self._shared_index)
+            draw_options = {"stream": replayed, "keys": "fixed"}
+        oracle = GradientOracle(self._network, kind=self._kind, seed=seed, reach=reach, **draw_options)
         if step_size is not None and "steps" in options:
             options["step_size"] = step_size * reach.budget.eps
         with left_as_found(self._network):
@@ -128,14 +128,14 @@ class InnerAttack:
 
 
 def _attack_within(norm: str, steps: int) -> tuple[registry.Entry, dict[str, Any]]:
-    """The inner attack that bounds a norm, and what the steps are to it. Raises ``UsageError``."""
+    """The inner attack for a norm, and its options. Raises ``UsageError``."""
     for name, option in INNER.items():
         entry = registry.get("attacks", name)
         if norm in entry.facts["norms"]:
             return entry, {option: steps}
-    known = [norm for name in INNER for norm in registry.get("attacks", name).facts["norms"]]
+    supported = [norm for name in INNER for norm in registry.get("attacks", name).facts["norms"]]
     raise UsageError(
-        f"no inner attack bounds {norm}, so nothing can be trained within it",
-        expected=f"a budget in {', '.join(known)}; it need not be the one of the evaluation",
+        f"no inner attack supports {norm}, so nothing can be trained within it",
+        expected=f"a budget in {', '.join(supported)}; it may differ from that of the evaluation",
         todo="pass another budget to the training; in a study under [training]",
     )

@@ -1,4 +1,4 @@
-"""Which keys a training run draws its networks with."""
+"""The keys that a training run draws its networks with."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from variate.random.fixing import keys_from
 from variate.random.keys import Stream, hash_words
 from variate.random.network import RandomNetwork
 
-FAR = 2**40  # no training takes as many steps, so what is set apart meets none of its keys
+FAR = 2**40  # more steps than any training takes, so that reserved keys never collide with those of steps
 
 
 def apart(purpose: str, seed: int, epoch: int) -> Stream:
-    """Keys of the training's stream that no step takes: for one purpose in one epoch."""
+    """A stream of keys reserved for one purpose in one epoch, which no training step uses."""
     return Stream("train", seed, index=FAR + hash_words(purpose, epoch) % FAR)
 
 
 def drawing(network: nn.Module, stream: Stream) -> AbstractContextManager[None]:
-    """Inside, a random network takes its keys from ``stream``; any other is as it was."""
+    """A context in which a random network takes its keys from ``stream``; other networks are unchanged."""
     return keys_from(network, stream) if isinstance(network, RandomNetwork) else nullcontext()

@@ -18,10 +18,10 @@ MOMENTUM = 0.9
 
 
 def optimizer_of(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW, or SGD with Nesterov's momentum; the learned tensors beside the means learn faster and never decay."""
+    """AdamW or SGD with Nesterov momentum; scales have a higher learning rate and no weight decay."""
     scales = scale_parameters(network) if isinstance(network, RandomNetwork) else []
-    known = {id(p) for p in scales}
-    means = [p for p in network.parameters() if p.requires_grad and id(p) not in known]
+    scale_ids = {id(p) for p in scales}
+    means = [p for p in network.parameters() if p.requires_grad and id(p) not in scale_ids]
     groups: list[dict[str, Any]] = [{"params": means, "lr": recipe.lr, "weight_decay": recipe.weight_decay}]
     learned = [p for p in scales if p.requires_grad]
     if learned:
@@ -35,9 +35,9 @@ def schedule_of(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) ->
     """The learning rate by step.
 
     Args:
-        optimizer: at its highest rates.
-        recipe: with the epochs, and how many of them warm up.
-        steps: of the optimizer in one epoch.
+        optimizer: optimizer at its highest learning rates.
+        recipe: recipe with the epochs and the warmup.
+        steps: optimizer steps per epoch.
     """
     return LambdaLR(optimizer, rate(warm=round(recipe.warmup * steps), total=recipe.epochs * steps))
 

@@ -22,24 +22,24 @@ class Loader(Protocol):
 
 
 def fabric_of(accelerator: str, *, devices: int = 1, precision: str = "32-true") -> Any:
-    """Lightning's fabric on an accelerator. Raises ``UsageError`` where there is none of that kind."""
+    """Lightning's fabric on an accelerator. Raises ``UsageError`` if it is not available."""
     from lightning_fabric import Fabric
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # fabric advises about accelerators that were not asked for
+        warnings.simplefilter("ignore")  # fabric warns about accelerators that were not requested
         try:
             return Fabric(accelerator=accelerator, devices=devices, precision=cast(Any, precision))
-        except (RuntimeError, ValueError) as error:  # fabric's words name what is there
+        except (RuntimeError, ValueError) as error:  # fabric's message names the available ones
             raise UsageError(f"cannot use the accelerator {accelerator!r}: {error}") from error
 
 
 def device_of(accelerator: str) -> torch.device:
-    """The first device of an accelerator; the best there is for ``auto``."""
+    """The first device of an accelerator; for ``auto``, of the best one available."""
     return cast(torch.device, fabric_of(accelerator).device)
 
 
 def is_first_process() -> bool:
-    """Whether this process is the one that writes and speaks; always, where there is only one."""
+    """Whether this process writes files and prints output; true for a single process."""
     distributed = torch.distributed
     return not (distributed.is_available() and distributed.is_initialized()) or distributed.get_rank() == 0
 
@@ -56,7 +56,7 @@ def share(fabric: Any, loader: Loader) -> Loader:
 
 
 def examples_of(loader: Loader) -> int:
-    """How many examples an epoch has; a loader that does not know is asked for all of them."""
+    """Number of examples per epoch; a loader of unknown size is iterated once to count them."""
     data = getattr(loader, "dataset", None)
     if data is not None:
         return len(data)
@@ -65,15 +65,15 @@ def examples_of(loader: Loader) -> int:
     return sum(len(x) for x, _ in loader)
 
 
-def total(fabric: Any, number: float) -> float:
-    """The sum of a number over all processes."""
+def total(fabric: Any, value: float) -> float:
+    """The sum of a value over all processes."""
     if fabric.world_size == 1:
-        return number
-    return float(fabric.all_reduce(torch.tensor(number, device=fabric.device), reduce_op="sum"))
+        return value
+    return float(fabric.all_reduce(torch.tensor(value, device=fabric.device), reduce_op="sum"))
 
 
 def agree(fabric: Any, network: nn.Module) -> None:
-    """Give every process the buffers of the first: batch-norm statistics are each process's own until then."""
+    """Broadcast the buffers of the first process; batch-norm statistics differ between processes until then."""
     if fabric.world_size > 1:
         for buffer in network.buffers():
             torch.distributed.broadcast(buffer, 0)

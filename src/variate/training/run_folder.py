@@ -1,4 +1,4 @@
-"""One network of a study: trained by a defense's recipe into a folder, and described in records."""
+"""The folder of one trained network: train a cell into it, and describe the network in records."""
 
 from __future__ import annotations
 
@@ -30,33 +30,34 @@ from variate.training.recipe import USUAL, Recipe
 from variate.training.saved import CARD, Card, build, families_of, load, load_start, read_card, save, versions
 from variate.training.train import train
 
-TEACHER = "teacher"  # its folder within the cell's
+TEACHER = "teacher"  # folder of the teacher within that of the cell
 
 
 def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
-    """Train a cell into a folder; what is there already, finished or not, is not done again.
+    """Train the network of a cell into a folder; a finished one is kept, an unfinished one resumed.
 
     Returns:
         The card of the saved network.
     """
     if (out / CARD).exists():
         card = read_card(out)
-        now = cell.training()
-        usual = {name: default for name, default in defaults_of(Cell).items() if name in now}
-        there = usual | card.training  # it may lack newer options
-        if there == now:
+        new = cell.training()
+        defaults = {name: default for name, default in defaults_of(Cell).items() if name in new}
+        saved = defaults | card.training  # an older card may lack newer options
+        if saved == new:
             return card
         raise UsageError(
             f"{out} holds a network that was trained otherwise",
-            findings=[f"{k}: {v!r} there, {now.get(k)!r} now" for k, v in there.items() if now.get(k) != v],
+            findings=[f"{k}: {v!r} there, {new.get(k)!r} now" for k, v in saved.items() if new.get(k) != v],
             todo="choose another --out, or delete the folder",
         )
     facts = about(cell.data, folder=cell.data_folder)
-    taught = teacher_of(cell.defense) if cell.recipe.objective is None else None
-    if taught is not None:
-        lesson = replace(cell, defense="deterministic", recipe=replace(cell.recipe, objective=taught))
-        train_cell(lesson, out / TEACHER, show_progress=show_progress)
-    network, recipe = made(cell, facts)
+    teacher_objective = teacher_of(cell.defense) if cell.recipe.objective is None else None
+    if teacher_objective is not None:
+        teacher_recipe = replace(cell.recipe, objective=teacher_objective)
+        teacher_cell = replace(cell, defense="deterministic", recipe=teacher_recipe)
+        train_cell(teacher_cell, out / TEACHER, show_progress=show_progress)
+    network, recipe = untrained(cell, facts)
     x, y = (part[: cell.train_examples] for part in cell.split("train"))
     state = out / "training.safetensors"
     started = time.monotonic()
@@ -64,7 +65,7 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
         network,
         Batches(x, y, batch_size=cell.batch_size, seed=cell.recipe.seed),
         recipe=recipe,
-        teacher=load(out / TEACHER, trust_code=True) if taught is not None else None,
+        teacher=load(out / TEACHER, trust_code=True) if teacher_objective is not None else None,
         modality=facts.modality,
         validation=cell.split("validation"),
         log_folder=out / "tensorboard",
@@ -100,10 +101,10 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
     return card
 
 
-def made(cell: Cell, facts: About) -> tuple[nn.Module, Recipe]:
-    """The network of a cell before it is trained, always the same one, and its recipe with nothing left open.
+def untrained(cell: Cell, facts: About) -> tuple[nn.Module, Recipe]:
+    """The network of a cell before training, always the same, and its recipe with objective and budget filled in.
 
-    The objective is the defense's, and the budget that of the data, if it has any, unless the cell has its own.
+    Unless the cell sets its own, the objective is that of the defense and the budget that of the data set, if any.
     """
     with torch.random.fork_rng():
         torch.manual_seed(hash_words("initialize", cell.recipe.seed) % 2**32)
@@ -116,7 +117,7 @@ def made(cell: Cell, facts: About) -> tuple[nn.Module, Recipe]:
 
 
 def validation_accuracy(card: Card) -> float | None:
-    """The accuracy on the validation split after the epoch that was kept; None without a split."""
+    """Validation accuracy after the epoch that was kept; None without a validation split."""
     history = History(**card.history)
     if not history.validation:
         return None
@@ -124,13 +125,13 @@ def validation_accuracy(card: Card) -> float | None:
 
 
 def describe(card: Card, network: nn.Module, name: str, *, group: str | None = None) -> list[Record]:
-    """The records of a trained network: how it was made, and the scales that it learned.
+    """The records of a trained network: how it was trained, and its learned scales.
 
     Args:
-        card: of the saved network.
-        network: itself.
-        name: in the records.
-        group: the name that it shares with networks that differ in their seed alone.
+        card: card of the saved network.
+        network: the trained network.
+        name: name of the network in the records.
+        group: name shared with networks that differ only in their seed.
     """
     lines: list[Record] = [
         NetworkLine(
@@ -168,7 +169,7 @@ def describe(card: Card, network: nn.Module, name: str, *, group: str | None = N
 
 
 def run_record(*, command: str, title: str, data: str, seed: int, x: Tensor) -> RunLine:
-    """How the records that follow are made: command, date, machine, versions."""
+    """The record of a run: command, date, machine and versions."""
     return RunLine(
         command=command,
         title=title,

@@ -1,4 +1,4 @@
-"""Saved networks: tensors in safetensors beside a JSON card. Loading reads tensors and text, and never unpickles."""
+"""Saved networks: safetensors with a JSON card. Loading reads tensors and text, and never unpickles."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CARD, WEIGHTS = "card.json", "network.safetensors"
 
 
 class Card(BaseModel):
-    """What a saved network is: everything that is needed to build it again, and how it came to be."""
+    """The description of a saved network: everything needed to rebuild it, and how it was trained."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -57,7 +57,7 @@ class Card(BaseModel):
 
 
 def versions() -> dict[str, str]:
-    """The versions that decide the numbers: Python, Variate, torch, numpy."""
+    """The versions that affect results: Python, Variate, torch and numpy."""
     return {
         "python": platform.python_version(),
         "variate": __version__,
@@ -66,10 +66,10 @@ def versions() -> dict[str, str]:
 
 
 def build(architecture: str, facts: Facts) -> nn.Module:
-    """An initialized architecture: a registered name with or without options, or the user's ``module:callable``.
+    """Build and initialize an architecture: a registered name with or without options, or a ``module:callable``.
 
-    It gets the arguments that it names among ``shape``, ``classes``, ``mean``, ``std`` and ``details``. Raises
-    ``UsageError`` for an architecture that takes inputs of another modality.
+    The function receives those of ``shape``, ``classes``, ``mean``, ``std`` and ``details`` that it has as arguments.
+    Raises ``UsageError`` for an architecture of another modality.
     """
     import inspect
 
@@ -82,30 +82,32 @@ def build(architecture: str, facts: Facts) -> nn.Module:
         function = entry.load()
         options = parse(architecture, "a network", function)[1]
         if facts.kind not in entry.facts["modality"]:
-            fitting = [e.name for e in registry.entries("networks").values() if facts.kind in e.facts["modality"]]
-            raise UsageError(f"{architecture} takes no {facts.kind} inputs", expected=f"one of {', '.join(fitting)}")
-    given = {name: getattr(facts, name) for name in ("shape", "classes", "mean", "std", "details")}
-    given |= {"shape": tuple(given["shape"]), "mean": list(given["mean"]), "std": list(given["std"])}
-    named = inspect.signature(function).parameters
-    unknown = [option for option in options if option not in named or option in given]
+            suitable = [e.name for e in registry.entries("networks").values() if facts.kind in e.facts["modality"]]
+            raise UsageError(f"{architecture} takes no {facts.kind} inputs", expected=f"one of {', '.join(suitable)}")
+    standard = {name: getattr(facts, name) for name in ("shape", "classes", "mean", "std", "details")}
+    standard |= {"shape": tuple(standard["shape"]), "mean": list(standard["mean"]), "std": list(standard["std"])}
+    parameters = inspect.signature(function).parameters
+    unknown = [option for option in options if option not in parameters or option in standard]
     if unknown:
-        raise unknown_name(f"option of {architecture}", unknown[0], [name for name in named if name not in given])
-    chosen = {name: whole(value) for name, value in options.items()}
-    network = function(**{name: value for name, value in given.items() if name in named}, **chosen)
+        raise unknown_name(
+            f"option of {architecture}", unknown[0], [name for name in parameters if name not in standard]
+        )
+    own = {name: whole(value) for name, value in options.items()}
+    network = function(**{name: value for name, value in standard.items() if name in parameters}, **own)
     if not isinstance(network, nn.Module):
         raise UsageError(f"{architecture} returned {type(network).__name__}", expected="a torch.nn.Module")
     return network
 
 
 def save(network: nn.Module, folder: str | Path, card: Card) -> None:
-    """Write a network and its card into a folder, each complete or not at all. Raises ``CheckpointError``."""
+    """Write a network and its card into a folder, each file atomically. Raises ``CheckpointError``."""
     target = Path(folder)
     _write_tensors(target / WEIGHTS, network.state_dict(), {})
     _replace(target / CARD, lambda path: path.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8"))
 
 
 def read_card(folder: str | Path) -> Card:
-    """The card of a saved network. Raises ``CheckpointError``."""
+    """Read the card of a saved network. Raises ``CheckpointError``."""
     path = Path(folder) / CARD
     try:
         return Card.model_validate_json(path.read_text(encoding="utf-8"))
@@ -122,14 +124,14 @@ def read_card(folder: str | Path) -> Card:
 
 
 def load(folder: str | Path, *, trust_code: bool = False) -> nn.Module:
-    """A saved network, in eval mode.
+    """Load a saved network, in eval mode.
 
     Args:
-        folder: where ``save`` wrote it.
+        folder: folder that ``save`` wrote.
         trust_code: allow a card that names the user's own ``module:callable``, which is then imported and called.
 
     Raises:
-        CheckpointError: if the folder, the card or the tensors are missing, truncated, foreign, or not of one another.
+        CheckpointError: if the folder, card or tensors are missing, truncated, of another format, or do not match.
     """
     card = read_card(folder)
     if names_code(card.architecture) and not trust_code:
@@ -149,15 +151,15 @@ def load(folder: str | Path, *, trust_code: bool = False) -> nn.Module:
 
 
 def load_start(network: nn.Module, folder: str | Path, architecture: str) -> None:
-    """Give a network the parameters of a saved deterministic one, to be trained further or made random around them.
+    """Load the parameters of a saved deterministic network, to train it further or to make it random.
 
     Args:
-        network: of the same architecture, not random (yet).
-        folder: where ``save`` wrote the other.
-        architecture: of ``network``, as its card will name it.
+        network: network of the same architecture, not random yet.
+        folder: folder that ``save`` wrote.
+        architecture: architecture of ``network``, as named in its card.
 
     Raises:
-        CheckpointError: if the saved network is random, of another architecture, or not that of its card.
+        CheckpointError: if the saved network is random, of another architecture, or does not match its card.
     """
     card = read_card(folder)
     if card.architecture != architecture:
@@ -167,7 +169,7 @@ def load_start(network: nn.Module, folder: str | Path, architecture: str) -> Non
         )
     if card.families:
         raise CheckpointError(
-            f"{folder} holds a random network ({card.defense}); a training starts from means alone",
+            f"{folder} holds a random network ({card.defense}); training starts from means only",
             todo="give the folder of a network that was trained with the defense deterministic or at",
         )
     tensors, _ = _read_tensors(Path(folder) / WEIGHTS)
@@ -176,7 +178,7 @@ def load_start(network: nn.Module, folder: str | Path, architecture: str) -> Non
 
 
 def families_of(network: nn.Module) -> dict[str, str]:
-    """The family of every random parameter by name; empty for a deterministic network."""
+    """The family of every random parameter, by name; empty for a deterministic network."""
     return {site.name: site.family for site in sites(network)} if isinstance(network, RandomNetwork) else {}
 
 
@@ -186,13 +188,13 @@ def save_training(
     optimizer: torch.optim.Optimizer,
     facts: Mapping[str, Any],
 ) -> None:
-    """Everything that training needs to go on, in one file that is complete or not there.
+    """Save everything that training needs to resume, in one file that is written atomically.
 
     Args:
-        path: of the file.
-        networks: the states of ``network``, which is in training, and of others that it keeps, by name.
-        optimizer: whose state is kept too.
-        facts: anything that JSON can hold, with the ``recipe`` that decides the numbers among it.
+        path: file to write.
+        networks: state dicts by name: ``network``, the one in training, and any others to keep.
+        optimizer: optimizer whose state is saved too.
+        facts: any JSON data, including the ``recipe`` that determines the result.
     """
     tensors = {f"{name}.{key}": tensor for name, state in networks.items() for key, tensor in state.items()}
     for index, state in optimizer.state_dict()["state"].items():
@@ -203,19 +205,19 @@ def save_training(
 def load_training(
     path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, recipe: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
-    """Restore what ``save_training`` wrote: the network in training and its optimizer.
+    """Restore the network in training and its optimizer from ``save_training``.
 
     Returns:
-        The facts, and the states of the other networks by name.
+        The facts, and the state dicts of the other networks by name.
 
     Raises:
         CheckpointError: if it is the state of another recipe or network.
     """
     tensors, metadata = _read_tensors(path)
     facts: dict[str, Any] = json.loads(metadata.get("facts", "{}"))
-    there = facts.get("recipe", {})
-    changed = [f"{k}: {old!r} there, {recipe.get(k)!r} now" for k, old in there.items() if recipe.get(k) != old]
-    changed += [f"{k}: nothing there, {now!r} now" for k, now in recipe.items() if k not in there]
+    saved = facts.get("recipe", {})
+    changed = [f"{k}: {old!r} there, {recipe.get(k)!r} now" for k, old in saved.items() if recipe.get(k) != old]
+    changed += [f"{k}: nothing there, {now!r} now" for k, now in recipe.items() if k not in saved]
     if changed:
         raise CheckpointError(
             f"{path} is the state of another training run",
@@ -282,7 +284,7 @@ def _write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str
 
 
 def _replace(path: Path, write: Any) -> None:
-    """Write beside the target, then move into place: a crash leaves the old file, never half a new one."""
+    """Write a temporary file, then move it into place: a crash leaves the old file intact."""
     partial = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -291,5 +293,6 @@ def _replace(path: Path, write: Any) -> None:
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
         raise CheckpointError(
-            f"cannot write {path}: {error}", todo="make room or choose another folder; nothing that was there is lost"
+            f"cannot write {path}: {error}",
+            todo="free disk space or choose another folder; existing files are unchanged",
         ) from error

@@ -1,4 +1,4 @@
-"""Train a network on an objective: one plain loop that can be stopped at any moment and goes on where it was."""
+"""Train a network on an objective: one plain loop that can be interrupted at any time and resumed."""
 
 from __future__ import annotations
 
@@ -45,49 +45,49 @@ def train(
 ) -> History:
     """Train ``network`` in place; it ends on the accelerator's device, in eval mode.
 
-    To fine-tune, pass a trained network, or ``randomize`` one: its parameters become the means, and the scales begin
-    relative to them. Several processes are data parallel, through lightning-fabric: batch norm has each one's own
-    statistics, and a script or command is started once per device.
+    To fine-tune, pass a trained network, or ``randomize`` one: its parameters become the means, and the scales start
+    relative to them. Several processes train data-parallel through lightning-fabric: each has its own batch-norm
+    statistics, and the script or command is started once per device.
 
     Args:
-        network: any module; a ``RandomNetwork`` draws afresh, from the training stream, at every forward.
-        loader: batches (x, y); a DataLoader, or anything with a length that can be iterated once per epoch.
+        network: any module; a ``RandomNetwork`` uses a fresh draw from the training stream at every forward pass.
+        loader: batches (x, y): a DataLoader, or any iterable with a length, iterated once per epoch.
         recipe: all options of the training.
-        modality: what the inputs are, as ``variate.evaluate`` has it.
-        validation: inputs and labels whose accuracy is noted after every epoch.
-        teacher: a network that a distillation learns from.
-        checkpoint: a file that keeps the state after every epoch; if it exists, training goes on from it.
-        origin: what else decides the numbers, of the network and of the data, as JSON can hold it; a checkpoint of
-            another origin is refused.
-        log_folder: where the curves go.
-        name: shown with the progress.
+        modality: modality of the inputs, as in ``variate.evaluate``.
+        validation: inputs and labels to measure the accuracy on after every epoch.
+        teacher: network that a distillation objective learns from.
+        checkpoint: file for the state after every epoch; if it exists, training resumes from it.
+        origin: JSON data on the network and the data set that also determines the result; a checkpoint of another
+            origin is refused.
+        log_folder: folder for the curves.
+        name: name shown with the progress.
         show_progress: show a progress bar on standard error.
-        overrides: fields of ``Recipe`` by name, instead of those of ``recipe``: ``epochs=20, lr=1e-3``.
+        overrides: fields of ``Recipe`` by name, which replace those of ``recipe``: ``epochs=20, lr=1e-3``.
 
     Returns:
-        The losses and validation accuracies by epoch; the robust ones only with ``patience`` or ``keep="best"``.
+        Losses and validation accuracies by epoch; robust accuracies only with ``patience`` or ``keep="best"``.
 
     Raises:
-        UsageError: for a request that cannot be met, such as an adversarial objective without a budget.
+        UsageError: for impossible options, such as an adversarial objective without a budget.
         CheckpointError: if ``checkpoint`` belongs to another training run.
     """
     recipe = overridden(recipe, overrides, train)
     recipe = replace(recipe, objective=recipe.objective or USUAL)
-    kept = modality_of(modality)
-    check_recipe(recipe, kept)
+    input_kind = modality_of(modality)
+    check_recipe(recipe, input_kind)
     check_selection(recipe, validated=validation is not None)
     if not hasattr(loader, "__len__"):
         raise UsageError("the loader has no length", expected="a DataLoader, or a list of (x, y) batches")
     if validation is not None:
         check_inputs(*validation)
-        check_kind(kept, validation[0])
+        check_kind(input_kind, validation[0])
     fabric = fabric_of(recipe.accelerator, devices=recipe.devices, precision=recipe.precision)
     stream = Stream("train", recipe.seed)
     clock = Clock(examples=examples_of(loader))
-    loss = wire(recipe, network, stream, clock=clock, teacher=teacher, modality=kept)
+    loss = wire(recipe, network, stream, clock=clock, teacher=teacher, modality=input_kind)
     if recipe.devices > 1:
         fabric.launch()
-    wrapped, stepper = fabric.setup(network, optimizer_of(network, recipe))
+    wrapped, optimizer = fabric.setup(network, optimizer_of(network, recipe))
     if teacher is not None:
         teacher.to(fabric.device).eval()
     batches = share(fabric, loader)
@@ -98,8 +98,8 @@ def train(
         fabric=fabric,
         network=network,
         wrapped=wrapped,
-        optimizer=stepper,
-        schedule=schedule_of(stepper.optimizer, recipe, steps),
+        optimizer=optimizer,
+        schedule=schedule_of(optimizer.optimizer, recipe, steps),
         loader=loader,
         batches=batches,
         steps=steps,
@@ -109,7 +109,7 @@ def train(
         average=WeightAverage(network, ema=recipe.ema) if recipe.ema is not None or recipe.swa else None,
         history=History(),
         origin=origin or {},
-        modality=kept,
+        modality=input_kind,
     )
     first = resume(run, checkpoint)
     show = show_progress and fabric.is_global_zero
@@ -121,12 +121,12 @@ def train(
             if recipe.patience is not None and run.history.waited >= recipe.patience:
                 break
             train_epoch(run, epoch, report)
-            measured = settle(run, epoch)
+            final = settle(run, epoch)
             if validation is not None:
-                validate(run, measured, *validation, epoch)
+                validate(run, final, *validation, epoch)
             if checkpoint is not None and fabric.is_global_zero:
                 save(run, Path(checkpoint))
-            write(run.history, measured)
+            write(run.history, final)
             report(epoch + 1, f"loss {run.history.losses[-1]:.3f}")
     finish(run)
     return run.history

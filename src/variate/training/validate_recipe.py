@@ -1,4 +1,4 @@
-"""Training runs that cannot be: each refused with what was found, what was expected and what to do."""
+"""Checks that refuse impossible training options, with what was found, what was expected and what to do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from variate.training.recipe import Keep, Log, OptimizerName, Precision, Recipe
 
 
 def check_recipe(recipe: Recipe, modality: Modality) -> None:
-    """Whether a recipe can be trained on inputs of a modality. Raises ``UsageError``."""
+    """Raise ``UsageError`` for options that cannot be trained on inputs of a modality."""
     check_limits(recipe)
     if recipe.precision not in get_args(Precision):
         raise unknown_name("precision", recipe.precision, get_args(Precision))
@@ -28,7 +28,7 @@ def check_recipe(recipe: Recipe, modality: Modality) -> None:
         )
     if recipe.augment is not None and name_of(modality) != "image":
         raise UsageError(
-            f"{recipe.augment} changes images, and the inputs are {name_of(modality)}", todo="leave augment out"
+            f"{recipe.augment} augments images, and the inputs are {name_of(modality)}", todo="leave augment out"
         )
     if recipe.augment is not None:
         check_augment(recipe.augment)
@@ -49,15 +49,15 @@ def _check_averages(recipe: Recipe) -> None:
 
 
 def check_selection(recipe: Recipe, *, validated: bool) -> None:
-    """Whether epochs can be compared, where they are to be. Raises ``UsageError``."""
+    """Raise ``UsageError`` if epochs are to be compared but cannot be."""
     if not recipe.selects:
         return
-    asked = "keep='best'" if recipe.keep == "best" else f"patience={recipe.patience}"
+    choice = "keep='best'" if recipe.keep == "best" else f"patience={recipe.patience}"
     if recipe.budget is None:
         raise UsageError(
-            f"{asked} compares epochs by robust accuracy, which needs a budget",
+            f"{choice} compares epochs by robust accuracy, which needs a budget",
             todo="pass budget='linf:8/255', for example",
         )
     Budget.parse(recipe.budget)
     if not validated:
-        raise UsageError(f"{asked} compares epochs on a validation split", todo="pass validation=(x, y)")
+        raise UsageError(f"{choice} compares epochs on a validation split", todo="pass validation=(x, y)")

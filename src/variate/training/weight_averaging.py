@@ -1,4 +1,4 @@
-"""A network whose parameters are an average of those that the network in training has had."""
+"""Weight averaging: a network with the average of the parameters over training."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from variate.training.keys import drawing
 
 
 class WeightAverage:
-    """The exponential moving average, or the equal one, of every learned parameter and of batch-norm statistics.
+    """The exponential moving average, or the plain mean, of every learned parameter and of batch-norm statistics.
 
     A random network's learned parameters are its means and its unconstrained scales; the average is a random network
-    of the same sites, so a key draws the same noise. ``torch.optim.swa_utils.AveragedModel`` averages all buffers or
-    none: an attention mask of -inf would become NaN in the first case, batch-norm statistics would lag in the other.
+    with the same random parameters, so a key draws the same noise. ``torch.optim.swa_utils.AveragedModel`` averages
+    all buffers or none: an attention mask of -inf would become NaN, or batch-norm statistics would lag.
 
-    With ``ema``: a <- ema * a + (1 - ema) * w, beginning at the first w. Without: a is the mean of all w, updated as
+    With ``ema``: a <- ema * a + (1 - ema) * w, starting at the first w. Without: a is the mean of all w, updated as
     a <- a + (w - a) / (count + 1) (Izmailov et al. 2018, arXiv:1803.05407, equation 2).
 
     Args:
         network: the network in training; it is copied.
-        ema: the decay, in (0, 1); None for the equal average.
+        ema: the decay, in (0, 1); None for the plain mean.
 
     Attributes:
         network: the average, in eval mode.
-        count: how many networks have been averaged.
+        count: number of networks averaged.
     """
 
     def __init__(self, network: nn.Module, *, ema: float | None = None) -> None:
@@ -42,34 +42,34 @@ class WeightAverage:
         self._mix = mix()
 
     def update(self, network: nn.Module) -> None:
-        """Take one more network into the average; buffers that no batch norm made are copied."""
-        own, new = _averaged(self.network), _averaged(network)
-        kept = {id(tensor) for tensor in own}
+        """Add a network to the average; buffers other than batch-norm statistics are copied."""
+        averages, new = _averaged(self.network), _averaged(network)
+        averaged_ids = {id(tensor) for tensor in averages}
         with torch.no_grad():
             if self.count == 0:
-                for mine, theirs in zip(own, new, strict=True):
-                    mine.copy_(theirs)
+                for average, current in zip(averages, new, strict=True):
+                    average.copy_(current)
             else:
-                self._mix(own, new, self.count)
-            for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
-                if id(mine) not in kept:
-                    mine.copy_(theirs)
+                self._mix(averages, new, self.count)
+            for average, current in zip(self.network.buffers(), network.buffers(), strict=True):
+                if id(average) not in averaged_ids:
+                    average.copy_(current)
         self.count += 1
 
     def restore(self, state: Mapping[str, Tensor], count: int) -> None:
-        """Go on from a saved average of ``count`` networks."""
+        """Resume from a saved average of ``count`` networks."""
         self.network.load_state_dict(dict(state))
         self.count = count
 
 
 def recompute_statistics(network: nn.Module, inputs: Iterable[Tensor], stream: Stream) -> None:
-    """Batch-norm statistics of one pass over the training inputs, each batch under a draw of ``stream``."""
+    """Recompute batch-norm statistics over the training inputs, each batch under a draw from ``stream``."""
     with drawing(network, stream):
         update_bn(inputs, network)
 
 
 def _averaged(network: nn.Module) -> list[Tensor]:
-    """What is averaged: every parameter once, however many places hold it, and batch norms' means and variances."""
+    """The tensors to average: every parameter once, even if shared, and batch-norm means and variances."""
     statistics = [
         buffer
         for module in network.modules()

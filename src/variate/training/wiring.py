@@ -1,4 +1,4 @@
-"""The objective of a training, wired from named parts."""
+"""Assemble the objective of a training run from named parts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from variate.training.recipe import USUAL, Recipe
 
 Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]
 PART = re.compile(r"([\w-]+(?:\([^)]*\))?)(?::(.+))?")  # name(options):weight
-SUM = re.compile(r"\+(?![^(]*\))")  # not within an option
+SUM = re.compile(r"\+(?![^(]*\))")  # a plus outside parentheses
 
 
 def wire(
@@ -36,27 +36,30 @@ def wire(
     teacher: nn.Module | None = None,
     modality: Modality | None = None,
 ) -> Objective:
-    """The objective of a recipe: the weighted sum of its parts, each given what it needs. Raises ``UsageError``.
+    """Build the objective of a recipe: the weighted sum of its parts, each with the inputs it needs.
 
     Args:
-        recipe: with the objective's text, the budget and steps of its inner attack.
-        network: the network in training, as it is; the objective may be called with a wrapper of it.
-        stream: the training's keys.
-        clock: kept at the present step by the training; without one everything is as at the end.
-        teacher: the network that a distillation learns from.
-        modality: of the inputs; images without one.
+        recipe: recipe with the objective's text and the budget and steps of the inner attack.
+        network: the network in training, unwrapped; the objective may be called with a wrapper of it.
+        stream: key stream of the training.
+        clock: progress, which the training updates; by default that of a finished run.
+        teacher: network that a distillation objective learns from.
+        modality: modality of the inputs, images by default.
+
+    Raises:
+        UsageError: for an unknown part or option, or a part whose needs are not met.
     """
-    given = Given(clock=clock or Clock(step=1), teacher=teacher)
+    supplied = Supplied(clock=clock or Clock(step=1), teacher=teacher)
     if recipe.budget is not None:
         budget = Budget.parse(recipe.budget)
-        given.perturb = InnerAttack(
+        supplied.perturb = InnerAttack(
             network, stream, budget, steps=recipe.attack_steps, seed=recipe.seed, modality=modality
         )
-    parts = [_part(text.strip(), network, given) for text in SUM.split(recipe.objective or USUAL)]
+    parts = [_part(text.strip(), network, supplied) for text in SUM.split(recipe.objective or USUAL)]
 
     def total(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        if given.perturb is not None:
-            given.perturb.forget()
+        if supplied.perturb is not None:
+            supplied.perturb.forget()
         first, *others = (weight * part(net, x, y) for weight, part in parts)
         return sum(others, first)
 
@@ -64,40 +67,40 @@ def wire(
 
 
 @dataclass
-class Given:
-    """What an objective gets by naming it among its arguments."""
+class Supplied:
+    """Values that an objective receives if it has a keyword of that name."""
 
     clock: Clock
     teacher: nn.Module | None = None
     perturb: InnerAttack | None = None
 
 
-SUPPLIED = tuple(field.name for field in fields(Given))
+SUPPLIED = tuple(field.name for field in fields(Supplied))
 MISSING = {
     "perturb": ("needs a budget", "pass budget='linf:8/255', for example"),
     "teacher": ("needs a teacher", "choose a defense that trains one, such as distillation"),
 }
 
 
-def _part(text: str, network: nn.Module, given: Given) -> tuple[float, Objective]:
-    """One part, ``name``, ``name:weight`` or ``name(option=number):weight``: its weight and its function."""
+def _part(text: str, network: nn.Module, supplied: Supplied) -> tuple[float, Objective]:
+    """Parse one part, ``name``, ``name:weight`` or ``name(option=number):weight``, into its weight and its function."""
     match = PART.fullmatch(text)
     if match is None:
         raise UsageError(f"{text!r} is not an objective", expected="name, name:0.5 or name(option=2):0.5, joined by +")
-    named, weight = match.groups()
-    name, chosen = parse(named, "an objective")
+    text_of_part, weight = match.groups()
+    name, values = parse(text_of_part, "an objective")
     entry = registry.get("objectives", name)
     function = entry.load()
-    options = _options(name, function, chosen)
+    options = _options(name, function, values)
     factor = _number(f"the weight of {name}", weight) if weight else 1.0
-    for supplied in SUPPLIED:
-        if supplied in _keywords(function):
-            options[supplied] = getattr(given, supplied)
-            if options[supplied] is None:
-                lacks, todo = MISSING[supplied]
-                raise UsageError(f"the objective {name!r} {lacks}", todo=todo)
+    for keyword in SUPPLIED:
+        if keyword in _keywords(function):
+            options[keyword] = getattr(supplied, keyword)
+            if options[keyword] is None:
+                need, todo = MISSING[keyword]
+                raise UsageError(f"the objective {name!r} {need}", todo=todo)
     if entry.facts["needs"] == "distribution" and not isinstance(network, RandomNetwork):
-        raise UsageError(f"{name} is about scales, and this network has none", todo="variate.randomize(network) first")
+        raise UsageError(f"{name} needs scales, and this network has none", todo="variate.randomize(network) first")
     if entry.facts["needs"] in ("distribution", "layers"):
         return factor, lambda net, x, y: function(network, x, y, **options)
     return factor, partial(function, **options)
@@ -107,11 +110,11 @@ def _keywords(function: Objective) -> list[str]:
     return [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
 
-def _options(name: str, function: Objective, given: Mapping[str, Value]) -> dict[str, Any]:
-    """The options of one part, all of them numbers."""
+def _options(name: str, function: Objective, values: Mapping[str, Value]) -> dict[str, Any]:
+    """Check and convert the options of one part, all of them numbers."""
     known = [keyword for keyword in _keywords(function) if keyword not in SUPPLIED]
     options = {}
-    for option, value in given.items():
+    for option, value in values.items():
         if option not in known:
             raise unknown_name(f"option of {name}", option, known)
         options[option] = _number(f"{option} of {name}", str(value))

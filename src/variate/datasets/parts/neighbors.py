@@ -1,4 +1,4 @@
-"""What may stand in the place of a word: words that stand among the same words, synonyms, or a list of one's own."""
+"""Replacements for words: words of the same contexts, synonyms, or the user's own list."""
 
 from __future__ import annotations
 
@@ -14,87 +14,90 @@ from variate.datasets.parts.wordnet import synonyms, wordnet
 from variate.errors import DataError, UsageError
 from variate.inputs.words import UNKNOWN
 
-MOST = 8  # neighbours of a word
-WINDOW, RANK, ALIKE = 4, 64, 0.35  # of words that stand among the same words
-COMMON = 3_000  # of them, the most frequent ones, have neighbours and are neighbours
+MOST = 8  # largest number of neighbors of a word
+WINDOW, RANK, MIN_COSINE = 4, 64, 0.35  # of the co-occurrence vectors
+COMMON = 3_000  # only this many most frequent words have neighbors and are neighbors
 COOCCURRENCE, WORDNET = "cooccurrence", "wordnet"
 EXPECTED = 'a file such as {"good": ["fine", "nice"], "film": ["movie"]}'
 
 
-def neighbors(how: str, texts: Sequence[Sequence[str]], numbers: Mapping[str, int]) -> list[list[int]]:
-    """For every word of a vocabulary the numbers of those that may replace it, the nearest first.
+def neighbors(how: str, texts: Sequence[Sequence[str]], word_ids: Mapping[str, int]) -> list[list[int]]:
+    """For every word of a vocabulary, the ids of the words that may replace it, nearest first.
 
     Args:
-        how: ``cooccurrence``, ``wordnet``, or a .json file that lists for words what may replace them.
-        texts: of the training split, in words.
-        numbers: of the vocabulary's words, in their order.
+        how: ``cooccurrence``, ``wordnet``, or a .json file that lists replacements by word.
+        texts: texts of the training split, split into words.
+        word_ids: ids of the vocabulary's words, in order.
 
     Raises:
-        UsageError: for another word, DataError for a file that cannot be used, or where no WordNet is found.
+        UsageError: for an unknown method.
+        DataError: for a file that cannot be used, or if no WordNet is found.
     """
     if how == COOCCURRENCE:
-        return cooccurring(texts, numbers)
+        return cooccurring(texts, word_ids)
     if how == WORDNET:
-        return synonyms(list(numbers), wordnet(), MOST)
+        return synonyms(list(word_ids), wordnet(), MOST)
     if not how.endswith(".json"):
         raise UsageError(f"there are no neighbors {how!r}", expected=f"{COOCCURRENCE}, {WORDNET}, or a .json file")
-    return listed(Path(how), numbers)
+    return listed(Path(how), word_ids)
 
 
-def listed(path: Path, numbers: Mapping[str, int]) -> list[list[int]]:
-    """The neighbours that a file lists, as many as it lists; words outside the vocabulary are left out."""
+def listed(path: Path, word_ids: Mapping[str, int]) -> list[list[int]]:
+    """All neighbors that a file lists, except for words outside the vocabulary."""
     try:
         lists = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path}: {error}", expected=EXPECTED) from error
     if not isinstance(lists, dict):
-        raise DataError(f"{path} holds no object", expected=EXPECTED)
-    found: list[list[int]] = [[] for _ in numbers]
-    for word, others in lists.items():
-        if not isinstance(others, list) or not all(isinstance(other, str) for other in others):
-            raise DataError(f"{path} lists no words for {word!r}", findings=[repr(others)[:80]], expected=EXPECTED)
-        if numbers.get(word, 0) > UNKNOWN:
-            known = [numbers[other] for other in dict.fromkeys(others) if numbers.get(other, 0) > UNKNOWN]
-            found[numbers[word]] = [number for number in known if number != numbers[word]]
-    if not any(found):
-        raise DataError(f"{path} replaces no word of the vocabulary by another of it", expected=EXPECTED)
-    return found
+        raise DataError(f"{path} does not hold an object", expected=EXPECTED)
+    rows: list[list[int]] = [[] for _ in word_ids]
+    for word, replacements in lists.items():
+        if not isinstance(replacements, list) or not all(isinstance(text, str) for text in replacements):
+            raise DataError(
+                f"{path} lists no words for {word!r}", findings=[repr(replacements)[:80]], expected=EXPECTED
+            )
+        if word_ids.get(word, 0) > UNKNOWN:
+            ids = [word_ids[text] for text in dict.fromkeys(replacements) if word_ids.get(text, 0) > UNKNOWN]
+            rows[word_ids[word]] = [i for i in ids if i != word_ids[word]]
+    if not any(rows):
+        raise DataError(f"{path} replaces no word of the vocabulary by another word of it", expected=EXPECTED)
+    return rows
 
 
-def cooccurring(texts: Sequence[Sequence[str]], numbers: Mapping[str, int]) -> list[list[int]]:
-    """For every word those that stand among the same words, the nearest first; none for rare words.
+def cooccurring(texts: Sequence[Sequence[str]], word_ids: Mapping[str, int]) -> list[list[int]]:
+    """For every word, the words of similar contexts, nearest first; none for rare words.
 
-    Positive pointwise mutual information of words within four of one another, its leading 64 singular directions, and
-    the cosine between the words' rows (Levy & Goldberg 2014; Bullinaria & Levy 2012). Words that mean the opposite
-    stand among the same words too: these belong to the same matter, and need not keep the meaning.
+    The vectors are the leading 64 singular directions of the positive pointwise mutual information of words at most
+    four apart, compared by cosine (Levy & Goldberg 2014; Bullinaria & Levy 2012). Antonyms have similar contexts too:
+    neighbors are related in topic, and need not keep the meaning.
     """
     from scipy import sparse
     from sklearn.utils.extmath import randomized_svd
 
-    size = min(len(numbers), COMMON)
+    size = min(len(word_ids), COMMON)
     pairs: Counter[tuple[int, int]] = Counter()
     for text in texts:
-        ids = [number if (number := numbers.get(word, 0)) < size else 0 for word in text]
-        for place, one in enumerate(ids):
-            for other in ids[place + 1 : place + 1 + WINDOW]:
-                if one > UNKNOWN and other > UNKNOWN and one != other:
-                    pairs[one, other] += 1
-                    pairs[other, one] += 1
-    found: list[list[int]] = [[] for _ in numbers]
+        ids = [word_id if (word_id := word_ids.get(word, 0)) < size else 0 for word in text]
+        for position, left in enumerate(ids):
+            for right in ids[position + 1 : position + 1 + WINDOW]:
+                if left > UNKNOWN and right > UNKNOWN and left != right:
+                    pairs[left, right] += 1
+                    pairs[right, left] += 1
+    neighbor_ids: list[list[int]] = [[] for _ in word_ids]
     if len(pairs) < size:
-        return found
+        return neighbor_ids
     rows, columns = np.array(list(pairs)).T
     counts = np.fromiter(pairs.values(), float)
     totals = np.bincount(rows, counts, size)
     information = np.log(counts * counts.sum() / (totals[rows] * totals[columns]))
-    kept = information > 0
-    matrix = sparse.csr_matrix((information[kept], (rows[kept], columns[kept])), (size, size))
-    left, strength, _ = randomized_svd(matrix, min(RANK, size - 1), random_state=0)
-    return _nearest(left * np.sqrt(strength), found)
+    positive = information > 0
+    matrix = sparse.csr_matrix((information[positive], (rows[positive], columns[positive])), (size, size))
+    vectors, strengths, _ = randomized_svd(matrix, min(RANK, size - 1), random_state=0)
+    return _nearest(vectors * np.sqrt(strengths), neighbor_ids)
 
 
-def _nearest(vectors: NDArray[np.float64], found: list[list[int]]) -> list[list[int]]:
-    """The rows with the largest cosine, as many as ``MOST``, none below ``ALIKE``."""
+def _nearest(vectors: NDArray[np.float64], neighbor_ids: list[list[int]]) -> list[list[int]]:
+    """Fill in the ids of the rows with the largest cosine, at most ``MOST``, none below ``MIN_COSINE``."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
     cosines = unit @ unit.T
@@ -102,5 +105,5 @@ def _nearest(vectors: NDArray[np.float64], found: list[list[int]]) -> list[list[
     cosines[:, : UNKNOWN + 1] = -1
     best = np.argsort(-cosines, axis=1, kind="stable")[:, :MOST]
     for word in range(UNKNOWN + 1, len(vectors)):
-        found[word] = [int(other) for other in best[word] if cosines[word, other] > ALIKE]
-    return found
+        neighbor_ids[word] = [int(other) for other in best[word] if cosines[word, other] > MIN_COSINE]
+    return neighbor_ids

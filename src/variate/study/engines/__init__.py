@@ -1,1 +1,1 @@
-"""Where the tasks of a study run: in processes of this machine, or on a cluster."""
+"""Engines that run the tasks of a study: processes on this machine, or a cluster."""

@@ -1,4 +1,4 @@
-"""Tasks in this process, or in several processes of this machine."""
+"""Run tasks in this process, or in several processes on this machine."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ import torch
 
 from variate.study.work import Order, Task, work
 
-Outcome = tuple[Task, str | None]  # a task, and why it failed
+Outcome = tuple[Task, str | None]  # a task and the reason of its failure, if any
 
 
 def run_here(order: Order, tasks: Sequence[Task]) -> Iterator[Outcome]:
-    """Do tasks one after another in this process."""
+    """Run tasks one after another in this process."""
     for task in tasks:
         yield task, work(order, task)
 
 
 def run_in_processes(order: Order, tasks: Sequence[Task], *, workers: int) -> Iterator[Outcome]:
-    """Do tasks in processes, so many at a time; as they are done.
+    """Run tasks in ``workers`` processes; yield each outcome as it completes.
 
-    A process that is killed, by the system for its memory or by anyone, takes no task along but its own, and another
-    takes its place. The threads of this process are divided among them.
+    If a process is killed, for example for its memory, only its own task fails, and another process replaces it. The
+    threads of this process are divided among the workers.
     """
     threads = max(1, torch.get_num_threads() // workers)
     workers = min(workers, len(tasks))
@@ -36,40 +36,40 @@ def run_in_processes(order: Order, tasks: Sequence[Task], *, workers: int) -> It
         idle.put(_process(threads))
 
     def in_process(task: Task) -> str | None:
-        own = idle.get()
+        pool = idle.get()
         try:
-            return own.submit(work, order, task).result()
-        except BrokenProcessPool:  # one pool of many processes would be broken as a whole
-            own.shutdown()
-            own = _process(threads)
-            return "its process died: it was killed, perhaps for its memory"
+            return pool.submit(work, order, task).result()
+        except BrokenProcessPool:  # a pool of several processes would break as a whole
+            pool.shutdown()
+            pool = _process(threads)
+            return "its process was killed, perhaps for its memory"
         finally:
-            idle.put(own)
+            idle.put(pool)
 
-    pool = ThreadPoolExecutor(workers)
+    executor = ThreadPoolExecutor(workers)
     try:
-        started = {pool.submit(in_process, task): task for task in tasks}
+        started = {executor.submit(in_process, task): task for task in tasks}
         for future in as_completed(started):
             yield started[future], future.result()
     finally:
-        pool.shutdown(cancel_futures=True)
+        executor.shutdown(cancel_futures=True)
         for _ in range(workers):
             idle.get().shutdown()
 
 
 def _process(threads: int) -> ProcessPoolExecutor:
-    """A pool of one process; it starts with its first task."""
-    spawn = multiprocessing.get_context("spawn")  # a process that was forked cannot use CUDA, nor OpenMP safely
-    return ProcessPoolExecutor(1, mp_context=spawn, initializer=_begin, initargs=(threads,))
+    """A pool of one process, which starts with its first task."""
+    spawn = multiprocessing.get_context("spawn")  # a forked process cannot use CUDA, and OpenMP is unsafe in it
+    return ProcessPoolExecutor(1, mp_context=spawn, initializer=_initialize, initargs=(threads,))
 
 
-def _begin(threads: int) -> None:
+def _initialize(threads: int) -> None:
     torch.set_num_threads(threads)
     Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that started it has died, so that nothing is left running."""
+    """End this process when its parent has died, so that nothing is left running."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

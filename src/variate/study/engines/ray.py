@@ -1,7 +1,7 @@
-"""Tasks on a cluster, or on this machine, by Ray (Moritz et al. 2018, arXiv:1712.05889).
+"""Run tasks with Ray (Moritz et al. 2018, arXiv:1712.05889), on a cluster or on this machine.
 
-Every machine needs the same Variate, and the study's folder and the data's at the same path, on a shared file system
-whose locks reach across machines: networks and records are written there; only a task and how it failed travel.
+Every machine needs the same version of Variate, and the folders of the study and the data at the same paths, on a
+shared file system with locks across machines. Networks and records are written there; only tasks and failures are sent.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ RETRIES = 3  # after a worker or its machine is lost
 def run_with_ray(
     order: Order, tasks: Sequence[Task], *, address: str | None, cpus: float, gpus: float
 ) -> Iterator[Outcome]:
-    """Do tasks as Ray's; as they are done. A task whose worker is lost is begun again, and goes on from its folder.
+    """Run tasks with Ray; yield each outcome as it completes. If a worker is lost, its task resumes from its folder.
 
     Args:
-        order: with absolute paths.
-        tasks: what to do.
-        address: of the cluster; without one, ``RAY_ADDRESS``, or a cluster on this machine for as long as it takes.
-        cpus: of each task.
-        gpus: of each task; below 1, several tasks share one.
+        order: the study, with absolute paths.
+        tasks: tasks to run.
+        address: address of the cluster; by default ``RAY_ADDRESS``, or a temporary cluster on this machine.
+        cpus: CPU cores of each task.
+        gpus: GPUs of each task; below 1, several tasks share one.
 
     Raises:
-        UsageError: if Ray is not installed, or this machine alone has not what a task asks for.
+        UsageError: if Ray is not installed, or this machine lacks the resources of a task.
         VariateError: if the cluster cannot be reached.
     """
     try:
@@ -46,9 +46,9 @@ def run_with_ray(
     except ImportError:
         raise UsageError("the engine ray needs Ray", todo='pip install "variate[ray]"') from None
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    joined = ray.is_initialized()
-    alone = not joined and address is None and "RAY_ADDRESS" not in os.environ
-    if not joined:
+    connected = ray.is_initialized()
+    alone = not connected and address is None and "RAY_ADDRESS" not in os.environ
+    if not connected:
         try:
             ray.init(address, include_dashboard=None if address else False, log_to_driver=False, logging_level=ERROR)
         except (ConnectionError, ValueError) as error:
@@ -64,14 +64,14 @@ def run_with_ray(
             (done,), _ = ray.wait(list(running), num_returns=1)
             yield running.pop(done), _outcome(done)
     finally:
-        if not joined:
+        if not connected:
             ray.shutdown()
 
 
-def _work(order: Order, task: Task, threads: int, place: Path) -> str | None:
-    """A task in a process of the cluster, which finds the user's own code where the study was started."""
-    if str(place) not in sys.path:
-        sys.path.append(str(place))
+def _work(order: Order, task: Task, threads: int, folder: Path) -> str | None:
+    """Run a task in a process of the cluster, with the folder where the study was started on the import path."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
     torch.set_num_threads(threads)
     return work(order, task)
 
@@ -86,11 +86,13 @@ def _outcome(reference: ray.ObjectRef[str | None]) -> str | None:
     return failure
 
 
-def _check_resources(nodes: Sequence[dict[str, Any]], wanted: dict[str, float]) -> None:
-    """Whether one machine has what a cell asks for; otherwise Ray would wait for ever."""
-    if not any(all(node["Resources"].get(kind, 0) >= count for kind, count in wanted.items()) for node in nodes):
-        there = "; ".join(", ".join(f"{node['Resources'].get(kind, 0):g} {kind}" for kind in wanted) for node in nodes)
-        asked = ", ".join(f"{count:g} {kind}" for kind, count in wanted.items())
+def _check_resources(nodes: Sequence[dict[str, Any]], requested: dict[str, float]) -> None:
+    """Raise ``UsageError`` unless a machine has the resources of a task; Ray would wait forever."""
+    if not any(all(node["Resources"].get(kind, 0) >= count for kind, count in requested.items()) for node in nodes):
+        available = "; ".join(
+            ", ".join(f"{node['Resources'].get(kind, 0):g} {kind}" for kind in requested) for node in nodes
+        )
+        asks = ", ".join(f"{count:g} {kind}" for kind, count in requested.items())
         raise UsageError(
-            f"a cell asks for {asked}, and the machine has {there}", todo="ask for less, or join a cluster"
+            f"a network asks for {asks}, and the machine has {available}", todo="ask for less, or join a cluster"
         )
