@@ -157,8 +157,8 @@ X, Y = torch.rand(4, 1, 4, 4), torch.zeros(4, dtype=torch.int64)
 BAD_INPUTS = {
     "NaN": (X.clone().index_fill_(0, torch.tensor(2), float("nan")), Y, "the first is number 2"),
     "infinite": (X.clone().index_fill_(0, torch.tensor(1), float("inf")), Y, "NaN or infinite"),
-    "above one": (X * 255, Y, r"inputs lie in \[0, 1\]"),
-    "below zero": (X - 1, Y, r"inputs lie in \[0, 1\]"),
+    "above one": (X * 255, Y, r"inputs must be in \[0, 1\]"),
+    "below zero": (X - 1, Y, r"inputs must be in \[0, 1\]"),
     "bytes": ((X * 255).byte(), Y, "divide integer pixels by 255"),
     "empty": (X[:0], Y[:0], "at least one example"),
     "no rows": (torch.rand(4), Y, "one row each"),

@@ -357,7 +357,7 @@ def test_a_folder_may_be_named_by_a_string(tmp_path, kind):
 
 
 def test_too_few_speakers_labels_nobody_says_and_missing_places_are_explained(tmp_path):
-    with pytest.raises(DataError, match="holds 6 recordings of 2 labels by 3 speakers"):
+    with pytest.raises(DataError, match="has 6 recordings of 2 labels by 3 speakers"):
         load("train", folder=spoken(tmp_path / "few", takes=1, speakers=SPEAKERS[:3]))
     folder = spoken(tmp_path / "d", takes=1)
     (folder / "odd_emil_0.wav").write_bytes(GOOD)
@@ -369,7 +369,7 @@ def test_too_few_speakers_labels_nobody_says_and_missing_places_are_explained(tm
         load("train", folder=folder)
     assert list(error.value.findings) == ["low_anna_0.wav appears twice"]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="holds 0 recordings"):
+    with pytest.raises(DataError, match="has 0 recordings"):
         load("train", folder=tmp_path / "empty")
     (tmp_path / "broken.zip").write_bytes(b"no archive")
     with pytest.raises(DataError, match="cannot be read as a zip archive"):

@@ -101,7 +101,7 @@ def test_the_api_page_has_every_public_name():
 @pytest.mark.parametrize("place", PLACES)
 def test_a_page_made_from_entries_is_theirs(place):
     made = site.pages()
-    assert (ROOT / "docs" / place).read_text() == made[place], "make it anew: python -m docs.generate.site docs"
+    assert (ROOT / "docs" / place).read_text() == made[place], "regenerate it: python -m docs.generate.site"
 
 
 def test_the_readme_is_short():
