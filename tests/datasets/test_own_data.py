@@ -122,7 +122,7 @@ def test_training_and_evaluation_from_the_command_line(data, tmp_path, own):
     attack += ["--deployment", "single", "--quiet", "--json"]
     if ":" in data:
         assert "--trust-code" in run(*attack, "--budget", "linf:0.1").stderr
-    assert "say --budget" in run(*attack, "--trust-code").stderr
+    assert "pass --budget" in run(*attack, "--trust-code").stderr
     done = run(*attack, "--budget", "linf:0.1", "--trust-code")
     assert done.exit_code == 0, done.output
     assert {row["examples"] for row in json.loads(done.stdout)["rates"]} == {6}

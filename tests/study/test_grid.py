@@ -84,7 +84,7 @@ def test_an_attack_is_left_out_where_it_does_not_bound_the_norm_and_that_is_said
     chosen = study(
         evaluation={**GRID["evaluation"], "attacks": ["pgd(steps=1)", "pgd", "fmn"]}, budget=["l0:3", "l2:1"]
     )
-    assert left_out(chosen) == ["pgd does not bound l0: not run at l0:3"]
+    assert left_out(chosen) == ["pgd does not support l0: not run at l0:3"]
 
 
 def test_the_grid_is_recorded_in_its_order(whole):

@@ -92,7 +92,7 @@ def test_a_process_that_dies_fails_its_own_network_only(slow, tmp_path):
         os.kill(child, signal.SIGKILL)
     _, said = process.communicate()
     assert process.returncode == 1
-    assert "random: its process died" in said
+    assert "random: its process was killed" in said
     assert progress_of(chosen, out) == {"deterministic": "done", "random": "trained, judging begun"}
     run(chosen, out)
     run(chosen, tmp_path / "whole")
