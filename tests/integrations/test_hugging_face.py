@@ -124,7 +124,7 @@ def own(shape, classes):
 
 
 def test_a_network_of_own_code_must_be_trusted_on_both_sides(run, hub, tmp_path):
-    card = read_card(run).model_copy(update={"architecture": "test_hub:own"})
+    card = read_card(run).model_copy(update={"architecture": f"{__name__}:own"})
     save(variate.load(run), tmp_path / "own", card)
     with pytest.raises(CheckpointError, match="names the code"):
         push_to_hub(tmp_path / "own", "us/own")

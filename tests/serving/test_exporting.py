@@ -189,7 +189,7 @@ def test_the_file_says_what_it_is(tmp_path):
     graph = onnx.load(tmp_path / "a.onnx")
     facts = {entry.key: entry.value for entry in graph.metadata_props}
     assert facts["variate"] == variate.__version__
-    assert (facts["variate.random"], facts["variate.random.many"]) == ("true", "2")
+    assert (facts["variate.random"], facts["variate.draws"]) == ("true", "2")
     drawn = [node for node in graph.graph.node if node.op_type in RANDOM_OPERATIONS]
     assert len(drawn) == 2 * 4  # two draws of four tensors
     assert not [attribute for node in drawn for attribute in node.attribute if attribute.name == "seed"]
