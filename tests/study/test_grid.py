@@ -208,7 +208,7 @@ def test_the_validation_split_leaves_the_test_split_untouched(tmp_path, monkeypa
         ({"network": ["mlp", "mpl"]}, "did you mean 'mlp'"),
         ({"budget": ["linf:0.1", "l3:1"]}, "norm"),
         ({"budget": {"digit": "linf:0.1"}}, "no budget for digits"),
-        ({"budget": "l0:3", "evaluation": {"attacks": ["fgsm"]}}, "no attack of the study bounds l0"),
+        ({"budget": "l0:3", "evaluation": {"attacks": ["fgsm"]}}, "no attack of the study supports l0"),
         ({"evaluation": {"attacks": ["pgd", "jsma"]}}, "jsma supports the norm of no budget"),
         ({"evaluation": {"suite": "quik"}}, "did you mean 'quick'"),
         ({"evaluation": {"attacks": ["fgsm"], "deployments": ["medium"]}}, "medium"),
