@@ -86,7 +86,7 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
         details=dict(facts.details),
         families=families_of(network),
         defense=cell.defense,
-        objective=recipe.objective or USUAL,
+        objective=USUAL if recipe.objective is None else recipe.objective,
         data=cell.data,
         seed=recipe.seed,
         training=cell.training(),
@@ -113,7 +113,10 @@ def untrained(cell: Cell, facts: About) -> tuple[nn.Module, Recipe]:
         load_start(plain, cell.start, cell.network)
     network, objective = defended(cell.defense, plain)
     own = cell.recipe
-    return network, replace(own, objective=own.objective or objective, budget=own.budget or facts.budget or None)
+    if own.objective is not None:
+        objective = own.objective
+    budget = facts.budget or None if own.budget is None else own.budget
+    return network, replace(own, objective=objective, budget=budget)
 
 
 def validation_accuracy(card: Card) -> float | None:

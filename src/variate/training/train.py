@@ -72,7 +72,7 @@ def train(
         CheckpointError: if ``checkpoint`` belongs to another training run.
     """
     recipe = overridden(recipe, overrides, train)
-    recipe = replace(recipe, objective=recipe.objective or USUAL)
+    recipe = replace(recipe, objective=USUAL if recipe.objective is None else recipe.objective)
     input_kind = modality_of(modality)
     check_recipe(recipe, input_kind)
     check_selection(recipe, validated=validation is not None)

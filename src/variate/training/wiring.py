@@ -55,7 +55,10 @@ def wire(
         supplied.perturb = InnerAttack(
             network, stream, budget, steps=recipe.attack_steps, seed=recipe.seed, modality=modality
         )
-    parts = [_part(text.strip(), network, supplied) for text in SUM.split(recipe.objective or USUAL)]
+    parts = [
+        _part(text.strip(), network, supplied)
+        for text in SUM.split(USUAL if recipe.objective is None else recipe.objective)
+    ]
 
     def total(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         if supplied.perturb is not None:
