@@ -76,6 +76,11 @@ class Recipe:
     )
 
     @property
+    def objective_or_default(self) -> str:
+        """The objective; cross-entropy where none is named."""
+        return USUAL if self.objective is None else self.objective
+
+    @property
     def selects(self) -> bool:
         """Whether epochs are compared by their robust accuracy."""
         return self.patience is not None or self.keep == "best"

@@ -26,7 +26,7 @@ from variate.training.cell import Cell
 from variate.training.defense import defended, teacher_of
 from variate.training.history import History
 from variate.training.processes import is_first_process
-from variate.training.recipe import USUAL, Recipe
+from variate.training.recipe import Recipe
 from variate.training.saved import CARD, Card, build, families_of, load, load_start, read_card, save, versions
 from variate.training.train import train
 
@@ -86,7 +86,7 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
         details=dict(facts.details),
         families=families_of(network),
         defense=cell.defense,
-        objective=USUAL if recipe.objective is None else recipe.objective,
+        objective=recipe.objective_or_default,
         data=cell.data,
         seed=recipe.seed,
         training=cell.training(),

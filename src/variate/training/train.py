@@ -21,7 +21,7 @@ from variate.training.epoch import Run, finish, resume, save, settle, train_epoc
 from variate.training.history import History
 from variate.training.optimization import optimizer_of, schedule_of
 from variate.training.processes import Loader, examples_of, fabric_of, share
-from variate.training.recipe import USUAL, Recipe
+from variate.training.recipe import Recipe
 from variate.training.validate_recipe import check_recipe, check_selection
 from variate.training.weight_averaging import WeightAverage
 from variate.training.wiring import wire
@@ -72,7 +72,7 @@ def train(
         CheckpointError: if ``checkpoint`` belongs to another training run.
     """
     recipe = overridden(recipe, overrides, train)
-    recipe = replace(recipe, objective=USUAL if recipe.objective is None else recipe.objective)
+    recipe = replace(recipe, objective=recipe.objective_or_default)
     input_kind = modality_of(modality)
     check_recipe(recipe, input_kind)
     check_selection(recipe, validated=validation is not None)

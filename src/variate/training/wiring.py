@@ -20,7 +20,7 @@ from variate.random.keys import Stream
 from variate.random.network import RandomNetwork
 from variate.training.clock import Clock
 from variate.training.inner_attack import InnerAttack
-from variate.training.recipe import USUAL, Recipe
+from variate.training.recipe import Recipe
 
 Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]
 PART = re.compile(r"([\w-]+(?:\([^)]*\))?)(?::(.+))?")  # name(options):weight
@@ -55,10 +55,7 @@ def wire(
         supplied.perturb = InnerAttack(
             network, stream, budget, steps=recipe.attack_steps, seed=recipe.seed, modality=modality
         )
-    parts = [
-        _part(text.strip(), network, supplied)
-        for text in SUM.split(USUAL if recipe.objective is None else recipe.objective)
-    ]
+    parts = [_part(text.strip(), network, supplied) for text in SUM.split(recipe.objective_or_default)]
 
     def total(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         if supplied.perturb is not None:
