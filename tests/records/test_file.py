@@ -10,7 +10,7 @@ import torch
 
 from variate.errors import RecordError
 from variate.hashing import fingerprint
-from variate.records.file import Records, pack, unpack
+from variate.records.file import Records, pack, unpack, unpack_all
 from variate.records.schema import Claim, Example, Picture, RunLine, Scale
 
 CLAIM = Claim(
@@ -155,6 +155,18 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
 def test_bits_survive_packing(count):
     bits = np.random.default_rng(count).random(count) < 0.3
     assert (unpack(pack(bits)) == bits).all()
+
+
+@pytest.mark.parametrize("texts", [
+    ["32:ff"], ["32:ff", "32:ff"], ["32:", "32:"], ["16:ffff", "16:00", "16:00ff00"], ["-5:ff", "-5:ff"], ["8:f"],
+    ["8:ff ", "8:ff"], ["8:zz"], ["0:"], [":ff"], ["8"], ["8:ffff"], ["eight:ff"], ["16:f f "], ["\u0668:ff"],
+])  # fmt: skip
+def test_answers_of_another_length_than_they_say_are_an_error(texts):
+    with pytest.raises(RecordError, match=r"damaged|have .* answers"):
+        unpack_all(texts)
+    if len(texts) == 1:
+        with pytest.raises(RecordError, match=r"damaged|have .* answers"):
+            unpack(texts[0])
 
 
 def test_a_fingerprint_tells_values_names_shapes_and_types_apart():
