@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from variate.cli import evaluation_command as judging
 from variate.errors import VariateError
 from variate.evaluation.evaluate import evaluate
 from variate.evaluation.processes import merge, spawn, this_shard
+from variate.records import appending
 from variate.records.file import Records, shard_of
 
 WORK = """
@@ -119,6 +122,24 @@ def test_the_processes_get_the_command_without_the_request_for_them(monkeypatch)
         assert judging.spread(2)
     assert asked == [(["evaluate", "runs/a", "--quiet"], 2)] * 2
     assert not judging.spread(1)
+
+
+def test_two_evaluations_of_one_file_write_every_line_once(net, x, y, tmp_path, monkeypatch):
+    monkeypatch.setattr(appending, "PATIENCE", 60.0)
+    path, together = tmp_path / "records.jsonl", threading.Barrier(2)
+
+    def ask(_):
+        records = Records(path)
+        together.wait()
+        asked = {"attacks": ["pgd(steps=2)"], "draws": 2, "verdict_draws": 40, "batch_size": 4}
+        return evaluate(net, x, y, budget="linf:0.1", records=records, **asked).rows
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(ask, range(2))
+    lines = path.read_bytes().splitlines()
+    assert one == other
+    assert len(lines) == len(set(lines))
+    assert sum(b'"kind":"example"' in line for line in lines) == 2 * len(x)
 
 
 def test_a_time_limit_stops_between_batches_and_the_next_call_goes_on(net, x, y, tmp_path):

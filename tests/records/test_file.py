@@ -10,6 +10,7 @@ import torch
 
 from variate.errors import RecordError
 from variate.hashing import fingerprint
+from variate.records import appending
 from variate.records.file import Records, pack, unpack, unpack_all
 from variate.records.schema import Claim, Example, Picture, RunLine, Scale
 
@@ -202,3 +203,40 @@ def test_a_file_says_its_version_and_others_are_refused_with_what_to_do(tmp_path
     path.write_text(header.replace("2", "3") + "".join(lines))
     with pytest.raises(RecordError, match=r"newer Variate[^\0]*pip install --upgrade"):
         Records(path)
+
+
+def test_two_who_opened_a_file_together_write_each_line_once(tmp_path):
+    path = tmp_path / "records.jsonl"
+    one, other = Records(path), Records(path)
+    one.add([CLAIM, example(0)])
+    other.add([CLAIM, example(0), example(1)])
+    one.add([example(1), example(2)])
+    lines = path.read_bytes().splitlines()
+    assert len(lines) == len(set(lines)) == 1 + 1 + 3
+    assert sorted(one.examples[CLAIM.id]) == sorted(Records(path).examples[CLAIM.id]) == [0, 1, 2]
+
+
+def test_a_file_that_is_held_is_left_to_its_holder(tmp_path, monkeypatch):
+    monkeypatch.setattr(appending, "PATIENCE", 0.05)
+    path = tmp_path / "records.jsonl"
+    one, other = Records(path), Records(path)
+    with one.held():
+        one.add([CLAIM])
+        with pytest.raises(RecordError, match="another evaluation writes to"), other.held():
+            pass
+        with pytest.raises(RecordError, match="another evaluation writes to"):
+            other.add([example(0)])
+    with other.held():
+        assert other.claims == {CLAIM.key: CLAIM}  # what was written in the meantime is known
+        other.add([example(0)])
+    assert sorted(Records(path).examples[CLAIM.id]) == [0]
+
+
+def test_a_damaged_line_of_another_process_is_named_by_its_number(tmp_path):
+    path = tmp_path / "records.jsonl"
+    records = Records(path)
+    records.add([CLAIM])
+    with path.open("a") as file:
+        file.write('{"kind": "recipe", "flour": 3}\n')
+    with pytest.raises(RecordError, match=r"line 3 of .*records.jsonl is not a record"):
+        records.add([example(0)])

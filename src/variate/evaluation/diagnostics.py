@@ -106,10 +106,10 @@ def doubt(
     )  # fmt: skip
     can_transfer = isinstance(network, RandomNetwork) or (look.kind == "deterministic" and source is not None)
     can_transfer = can_transfer or bool(source)
-    for allowed, attacks, part in measurements(
-        x, budget, input_kind, has_gradient=has_gradient, transfers=can_transfer, steps=steps
-    ):
-        measure(evaluation=replace(single, budget=allowed, attacks=attacks), part=part)
+    measured_for = measurements(x, budget, input_kind, has_gradient=has_gradient, transfers=can_transfer, steps=steps)
+    with records.held():
+        for allowed, attacks, part in measured_for:
+            measure(evaluation=replace(single, budget=allowed, attacks=attacks), part=part)
 
 
 def measurements(

@@ -103,6 +103,7 @@ def evaluate(
         InputError: for inputs or labels that cannot be judged.
         UsageError: for an unknown name or an impossible option.
         AttackError: for an attack that leaves its budget.
+        RecordError: if the records cannot be written, or another process writes to the same file.
     """
     settings = overridden(evaluation, overrides, evaluate)
     attacks, suite, goal, time_limit = settings.attacks, settings.suite, settings.target, settings.time_limit
@@ -126,7 +127,7 @@ def evaluate(
     sources = {"source": source} if isinstance(source, nn.Module) else dict(source or {})
     target = Target(network, look.kind, seed, name, sources, pictures, memory, input_kind)
     batches = _Batches(size, shard, time.monotonic() + (float("inf") if time_limit is None else time_limit))
-    with left_as_found(network):
+    with store.held(), left_as_found(network):
         if draws == "auto":
             draws = _draws_needed(target, budget, x, y, facts, store, show_progress)
         plans = _plans(attacks, suite, budget, draws, _transfer_sources(target), goal, input_kind)
