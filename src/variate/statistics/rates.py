@@ -41,7 +41,8 @@ from variate.statistics.survival import CURVE, all_right, sizes_up_to
 Bits = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Rule = Literal["single", "mean", "majority", "survive"]
-FEW, REACH = 20, 2.0  # below FEW examples, Hall's ends are clipped to REACH quantiles
+FEW, REACH = 20, 2.0  # below FEW examples, Hall's ends are clipped to REACH quantiles; FEW groups of draws are few
+SEEN = 4.0  # right (or wrong) examples from which on their spread tells of those that were not seen
 RULES = ("single", "mean-S", "majority-S", "survive-N")
 
 
@@ -217,6 +218,8 @@ def interval(mean: Crossed, *, level: float = 0.95) -> Rate:
         return Rate(rate, min(low, rate), max(high, rate))
     quantile = _quantile(level, mean.freedom)
     effective = rate * (1 - rate) / mean.variance * (_quantile(level, np.inf) / quantile) ** 2
+    seen = SEEN * max(1.0, FEW / draws) if draws > 1 else SEEN
+    effective = min(effective, examples * (1 + (min(rate, 1 - rate) * examples / seen) ** 2))
     low, high = clopper_pearson(rate * effective, effective, level)
     if draws > 1:  # the answers of one draw are independent: the binomial interval is exact
         below, above = _without_skew(mean, quantile)
