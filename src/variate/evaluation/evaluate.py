@@ -26,7 +26,7 @@ from variate.inputs.modality import Modality, check_kind, modality_of
 from variate.inputs.validation import check_classes, check_inputs
 from variate.progress import Report, progress
 from variate.random.network import RandomNetwork
-from variate.random.seeding import left_as_found
+from variate.random.seeding import generators_as_found, left_as_found
 from variate.records.file import Records
 from variate.records.rows import CLEAN, Result, result_of
 from variate.records.schema import Claim, Part
@@ -127,7 +127,7 @@ def evaluate(
     sources = {"source": source} if isinstance(source, nn.Module) else dict(source or {})
     target = Target(network, look.kind, seed, name, sources, pictures, memory, input_kind)
     batches = _Batches(size, shard, time.monotonic() + (float("inf") if time_limit is None else time_limit))
-    with store.held(), left_as_found(network):
+    with store.held(), generators_as_found(), left_as_found(network, *sources.values()):
         if draws == "auto":
             draws = _draws_needed(target, budget, x, y, facts, store, show_progress)
         plans = _plans(attacks, suite, budget, draws, _transfer_sources(target), goal, input_kind)

@@ -45,7 +45,7 @@ def footprint(network: nn.Module, x: Tensor) -> int:
             torch.enable_grad(),
             torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
         ):
-            network(sample.detach().clone().requires_grad_(True))
+            network(sample.detach().clone().requires_grad_(True).clone())
     finally:
         for hook in hooks:
             hook.remove()

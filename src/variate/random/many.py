@@ -74,7 +74,7 @@ def draws(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> Tensor:
             return torch.cat([grouped(net, x, keys[start : start + size]) for start in range(0, len(keys), size)])
         for key in keys:
             with fixed(net, key, learn=False):
-                outputs.append(net(x))
+                outputs.append(net(x.clone()))  # it may work in place
     return torch.stack(outputs)
 
 
@@ -117,7 +117,7 @@ def passes(
         InputError: if the loss is not a differentiable function of the inputs.
     """
     for start in range(0, len(keys), size):
-        leaf = x.detach().clone().requires_grad_(True)
+        leaf = (x.clone() if x.is_inference() else x.detach()).requires_grad_(True)
         if size > 1:
             with torch.enable_grad():
                 logits = grouped(module, leaf, keys[start : start + size])  # (S, B, K)
@@ -126,7 +126,7 @@ def passes(
             yield Passes(logits.detach(), value.detach(), slope)
             continue
         with torch.enable_grad(), hold(keys[start]):
-            logits = module(leaf)
+            logits = module(leaf.clone())  # it may work in place, which a leaf does not allow
             value = loss(logits)
             slope = _slope(value, leaf)
         yield Passes(logits.detach()[None], value.detach(), slope)
@@ -182,7 +182,7 @@ def _agrees(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> bool:
     if caught or not isinstance(together, Tensor):  # an operation without a batching rule, which vmap runs one by one
         return False
     with fixed(net, keys[0], learn=False):
-        alone = net(leaf).detach()
+        alone = net(leaf.clone()).detach()
     if not alone.numel() or not bool(alone.isfinite().all()):
         return False
     largest = float(alone.abs().max())
@@ -204,7 +204,7 @@ def grouped(net: Any, x: Tensor, keys: Sequence[int]) -> Tensor:
             places.clear()
         return output
 
-    return torch.func.vmap(forward, in_dims=(0, None))(tuple(weights), x)
+    return torch.func.vmap(forward, in_dims=(0, None))(tuple(weights), x.clone())  # it may work in place
 
 
 def _slope(value: Tensor, leaf: Tensor) -> Tensor:
