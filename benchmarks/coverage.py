@@ -2,10 +2,10 @@
 
     python benchmarks/coverage.py [--simulations N] [--json FILE]
 
-Answers are logistic: draw i answers example j right with probability 1 / (1 + exp(-(c + a_j + b_i))), with normal a_j and
-b_i. The center c is chosen so that the rate of the deployment itself is the true rate of the row. A group of S draws
-answers like one draw with its own b_i. Coverage is the share of intervals that hold the truth; its standard error with
-400 simulations is 1.1 points at 95 %.
+Answers are logistic: draw i answers example j right with probability 1 / (1 + exp(-(c + a_j + b_i))), with normal a_j
+and b_i. The center c is chosen so that the rate of the deployment itself is the true rate of the row. A group of S
+draws answers like one draw with its own b_i. Coverage is the share of intervals that hold the truth; its standard error
+with 400 simulations is 1.1 points at 95 %.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from variate.statistics.rates import SEEN, Deployment, Rate, clopper_pearson, cr
 from variate.statistics.survival import all_right
 
 ALL = ("single", "mean-16", "majority-16", "survive-10")
+SINGLE = Deployment.parse("single")
 SIMULATIONS = 400  # a coverage of 95 % is then known to within 1.1 points (one standard error)
 
 
@@ -62,11 +63,11 @@ def true_rate(way, center, by_example, by_draw):
     )
 
 
-def center_of(rate, by_example, by_draw, way=Deployment.parse("single")):
+def center_of(rate, by_example, by_draw, way=SINGLE):
     return optimize.brentq(lambda center: true_rate(way, center, by_example, by_draw) - rate, -60, 60)
 
 
-def coverage(ways, rate, by_example, by_draw, shape, *, seed=7, rate_of_way=Deployment.parse("single")):
+def coverage(ways, rate, by_example, by_draw, shape, *, seed=7, rate_of_way=SINGLE):
     """How many of SIMULATIONS intervals hold the truth, by deployment; ``rate`` is that of one of them."""
     draws, examples = shape
     center = center_of(rate, by_example, by_draw, rate_of_way)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from variate.errors import GradientError
 from variate.evaluation.plan import Target, perturb
 from variate.evaluation.suites import Suite
 from variate.inputs.budget import Budget
@@ -93,7 +94,13 @@ def cascade(
         report(name, len(rows), int(queries.forwards.sum()))
         if not len(rows):
             continue
-        perturbed, oracle = perturb(target, plan, budget, x[rows], y[rows], None if goal is None else goal[rows])
+        try:
+            perturbed, oracle = perturb(target, plan, budget, x[rows], y[rows], None if goal is None else goal[rows])
+        except GradientError:
+            queries.leave_out(name, rows)
+            if len(queries.left_out) == len(suite.plans):
+                raise  # nothing attacked the network
+            continue
         queries.merge(oracle.queries, rows)
         new_share, new_margin = scorer.scores(perturbed, rows)
         queries.count(rows, scorer.keys, forwards=1, backwards=0, again=True)

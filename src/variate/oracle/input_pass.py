@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import chain
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from variate.errors import UsageError
+from variate.random.many import no_gradient
 
 Scores = Callable[[Tensor], Tensor]
 
@@ -28,21 +28,14 @@ def scores_at(x: Tensor, scores: Scores, average: str, draws: int, counted: Call
         counted: called with the inputs at every backward pass.
 
     Raises:
-        UsageError: if a gradient is asked for and there is none.
+        UsageError: if a gradient is asked for and the average has none.
+        GradientError: if the network has none.
     """
     if torch.is_grad_enabled() and x.requires_grad:
         passed: Tensor = _InputPass.apply(x, scores, average, draws, counted)  # type: ignore[no-untyped-call]
         return passed
     with torch.no_grad():
         return scores(x).to(x)
-
-
-def like_of(network: nn.Module, x: Tensor) -> Tensor:
-    """An empty tensor of the dtype and device in which a network takes inputs ``x``."""
-    tensors = [tensor for tensor in chain(network.parameters(), network.buffers()) if tensor.is_floating_point()]
-    if not x.is_floating_point() or not tensors:
-        return x.new_zeros(0)
-    return tensors[0].detach().new_zeros(0)
 
 
 class _InputPass(torch.autograd.Function):
@@ -53,13 +46,13 @@ class _InputPass(torch.autograd.Function):
         with torch.enable_grad():
             leaf = x.detach().clone().requires_grad_(True)
             values = scores(leaf)
-        if not values.requires_grad:
+        if not values.requires_grad and draws > 1 and average in ("majority", "zero-one"):
             raise UsageError(
-                f"the average {average!r} has no gradient"
-                if draws > 1
-                else "the network's outputs have no gradient with respect to its inputs",
+                f"the average {average!r} has no gradient",
                 todo="average loss, logits or probability, or use an attack that needs no gradients",
             )
+        if not values.requires_grad:
+            raise no_gradient()
         ctx.counted, ctx.leaf, ctx.values = counted, leaf, values
         return values.detach().to(x)
 
@@ -67,6 +60,10 @@ class _InputPass(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None, None, None, None]:
         # retained, since a library may compute the gradient of each class from one forward pass
-        (gradient,) = torch.autograd.grad(ctx.values, ctx.leaf, slope.to(ctx.values), retain_graph=True)
+        (gradient,) = torch.autograd.grad(
+            ctx.values, ctx.leaf, slope.to(ctx.values), retain_graph=True, allow_unused=True
+        )
+        if gradient is None:
+            raise no_gradient()
         ctx.counted(ctx.leaf)
         return gradient, None, None, None, None

@@ -7,16 +7,19 @@ mode, its parameters or their gradients.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from variate.inputs.validation import checked_logits
+from variate.inputs.asking import own_errors
+from variate.inputs.validation import checked_logits, logits_in
 from variate.oracle.averaging import Average, scores_of
 from variate.oracle.input_pass import scores_at
 from variate.oracle.queries import Queries
 from variate.oracle.repeated_draws import Watch
-from variate.random.seeding import under
+from variate.random.seeding import input_type, under
 
 
 class LentNetwork(nn.Module):
@@ -59,11 +62,13 @@ class LentNetwork(nn.Module):
     def _scores(self, x: Tensor) -> Tensor:
         network, like, rows, queries, watch = self._hidden
         inputs, outputs = x.to(like), []
+        dtype = input_type(network, inputs)
         for key in self.keys:
-            with under(network, key):
-                logits = network(inputs.clone())  # it may work in place
+            with under(network, key), own_errors(inputs):
+                output = network(inputs.to(dtype, copy=True))  # it may work in place
             # a library may pass NaN inputs along the way, and gets their outputs unchecked
-            outputs.append(checked_logits(logits, inputs) if bool(inputs.isfinite().all()) else logits)
+            finite = bool(inputs.isfinite().all())
+            outputs.append(checked_logits(output, inputs) if finite else cast(Tensor, logits_in(output)))
         watch.see(self.keys, [output.detach() for output in outputs])
         queries.count(rows.repeat(self._times(x)), self.keys, forwards=1, backwards=0, again=True)
         return outputs[0] if len(outputs) == 1 else scores_of(torch.stack(outputs), self.average)

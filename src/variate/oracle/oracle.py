@@ -131,9 +131,20 @@ class Oracle:
         starts = range(0, len(x), self._room)
         return [slice(start, start + self._room) for start in starts], self._room < len(x) * len(keys)
 
-    def _count(self, x: Tensor, rows: Tensor | None, keys: list[int], *, forwards: int = 0, backwards: int = 0) -> None:
+    def _count(
+        self,
+        x: Tensor,
+        rows: Tensor | None,
+        keys: list[int],
+        *,
+        forwards: int = 0,
+        backwards: int = 0,
+        gradient: Tensor | None = None,
+    ) -> None:
         indices = torch.arange(len(x)) if rows is None else rows
         self.queries.count(indices, keys, forwards=forwards, backwards=backwards, again=self._reuse == "fixed")
+        if gradient is not None:
+            self.queries.count_flat(indices, gradient, len(keys))
 
 
 class LabelOracle(Oracle):
@@ -149,7 +160,7 @@ class ScoreOracle(LabelOracle):
 
     def scores(self, x: Tensor, *, rows: Tensor | None = None) -> Tensor:
         """Scores averaged over the draws: (B, ...) to (B, K); by default the log of the mean probability."""
-        return scores_of(self._outputs(x, rows), self.average)
+        return scores_of(self._outputs(x, rows), self.average).to(x.dtype)
 
     def loss(self, x: Tensor, y: Tensor, loss: Loss = cross_entropy, *, rows: Tensor | None = None) -> Tensor:
         """The loss averaged over the draws.
@@ -160,11 +171,11 @@ class ScoreOracle(LabelOracle):
             loss: a loss per example: logits (B, K) and labels (B,) to (B,); see ``variate.oracle.losses``.
             rows: index of the example of each input; None: in order.
         """
-        return loss_of(self._outputs(x, rows), y, loss, self.average)
+        return loss_of(self._outputs(x, rows), y, loss, self.average).to(x.dtype)
 
     def wrong(self, x: Tensor, y: Tensor, *, rows: Tensor | None = None) -> Tensor:
         """The share of the draws that do not predict ``y``: (B, ...) and (B,) to (B,)."""
-        return loss_of(self._outputs(x, rows), y, cross_entropy, "zero-one")
+        return loss_of(self._outputs(x, rows), y, cross_entropy, "zero-one").to(x.dtype)
 
 
 class GradientOracle(ScoreOracle):
@@ -213,15 +224,15 @@ class GradientOracle(ScoreOracle):
         x = inputs_at(self.reach, x, rows)
         if self.average == "loss":
             value, gradient = self._mean_loss(x, y, loss, keys)
-            self._count(x, rows, keys, forwards=1, backwards=1)
+            self._count(x, rows, keys, forwards=1, backwards=1, gradient=gradient)
             self.trace.note(value, loss, rows)
             return value, slope_at(self.reach, gradient, rows)
         value, slopes = pull_back(self._logits(x, keys), y, loss, self.average)
-        gradient = torch.zeros_like(x)
+        value, gradient = value.to(x.dtype), torch.zeros_like(x)
         for part in self._parts(x, keys)[0]:
             for key, slope in zip(keys, slopes, strict=True):
                 gradient[part] += next(self._passes(x[part], y[part], partial(_along, slope[part]), [key])).gradient
-        self._count(x, rows, keys, forwards=2, backwards=1)
+        self._count(x, rows, keys, forwards=2, backwards=1, gradient=gradient)
         self.trace.note(value, loss, rows)
         return value, slope_at(self.reach, gradient, rows)
 
@@ -247,7 +258,7 @@ class GradientOracle(ScoreOracle):
             for s, passed in enumerate(self._passes(x[part], y[part], loss, keys, alone=True)):
                 losses[s, part], gradients[s, part] = passed.loss, passed.gradient
                 logits[s].append(passed.logits[0])
-        self._count(x, rows, keys, forwards=1, backwards=1)
+        self._count(x, rows, keys, forwards=1, backwards=1, gradient=gradients.transpose(0, 1))
         return losses, slope_at(self.reach, gradients, rows), torch.stack([torch.cat(parts) for parts in logits])
 
     def _mean_loss(self, x: Tensor, y: Tensor, loss: Loss, keys: list[int]) -> tuple[Tensor, Tensor]:
@@ -267,7 +278,8 @@ class GradientOracle(ScoreOracle):
         self, x: Tensor, y: Tensor, loss: Loss, keys: Sequence[int], *, alone: bool = False
     ) -> Iterator[Passes]:
         def checked(logits: Tensor) -> Tensor:
-            self._classes = checked_logits(logits, x).shape[1]
+            logits = checked_logits(logits, x)
+            self._classes = logits.shape[1]
             return loss(logits, y)
 
         return passes_under(self.network, x, checked, keys, alone=alone)

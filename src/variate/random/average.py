@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from variate.errors import UsageError
+from variate.inputs.asking import asked
 from variate.random.fixing import fixed
 from variate.random.keys import check_keys
 
@@ -70,4 +71,4 @@ class EnsembleNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Inputs of shape (B, ...) to log probabilities of shape (B, K)."""
-        return mean_log_probabilities(torch.stack([network(x) for network in self.networks]))
+        return mean_log_probabilities(torch.stack([asked(network, x) for network in self.networks]))
