@@ -105,7 +105,7 @@ def test_intervals_of_95_percent_cover_93_to_97_percent(effect):
         found = coverage(ways, rate, by_example, EFFECTS[effect], shape)
         # survive-5 of 20 draws: the jackknife counts a little too much, and it is conservative
         for way, most in zip(ways, (0.97, 0.98), strict=True):
-            few_wrong = (1 - rate) * shape[1] < 2 * SEEN  # then it is as wide as these examples alone allow
+            few_wrong = (1 - rate) * shape[1] < SEEN  # then it is as wide as these examples alone allow
             most_here = 1.0 if few_wrong else most
             assert within(found[way], 0.93, most_here), (str(way), rate, by_example, shape, found[way] / SIMULATIONS)
             total[way] += found[way]

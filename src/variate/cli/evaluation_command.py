@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,7 +14,7 @@ import typer
 
 from variate.cli import options
 from variate.cli.options import print_json, this_command
-from variate.errors import UsageError
+from variate.errors import BatchWarning, UsageError
 from variate.evaluation.evaluation import Evaluation
 from variate.inputs.budget import Budget
 from variate.training.cell import Cell
@@ -200,7 +201,8 @@ def judged(setting: Setting, evaluation: Evaluation, shared: SharedOptions, extr
     index, count = shard = this_shard()
     path = setting.folder / RECORDS
     records = Records(path, shard=index if count > 1 else None)
-    with records.held():
+    with records.held(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", BatchWarning)  # shown as a flag
         result = _measured(setting, evaluation, shared, extras, records, shard)
     wait_for_all(shard)
     if count > 1 and index == 0:
