@@ -15,7 +15,14 @@ def fingerprint(tensors: Mapping[str, Tensor] | Sequence[Tensor]) -> str:
     named = tensors.items() if isinstance(tensors, Mapping) else enumerate(tensors)
     digest = hashlib.blake2b(digest_size=8)
     for name, tensor in named:
-        value = tensor.detach().cpu().reshape(-1).contiguous()
+        value = _dense(tensor.detach()).cpu().reshape(-1).contiguous()
         digest.update(json.dumps([str(name), str(value.dtype), list(tensor.shape)]).encode())
         digest.update(value.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    """The values of a quantized, sparse or conjugated tensor as an ordinary one."""
+    if tensor.is_quantized:
+        return tensor.dequantize()
+    return (tensor if tensor.layout == torch.strided else tensor.to_dense()).resolve_conj().resolve_neg()

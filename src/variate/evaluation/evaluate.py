@@ -36,7 +36,7 @@ from variate.records.rows import CLEAN, Result, result_of
 from variate.records.schema import Claim, Part
 from variate.statistics.rates import Deployment
 
-CALLER = 5  # frames from the caller of ``evaluate``, past its decorators
+CALLER = 4  # frames from the caller of ``evaluate``, past its decorators
 PILOTS = ("apgd-ce", "fmn", "hotflip")  # the first that fits is used to find how many draws are enough
 
 
