@@ -18,6 +18,10 @@ from variate.evaluation.evaluate import evaluate
 from variate.evaluation.processes import merge, spawn, this_shard
 from variate.records import appending
 from variate.records.file import Records, shard_of
+from variate.records.groups import notes
+from variate.records.rows import result_of
+from variate.report.summary import summary
+from variate.report.table import markdown
 
 WORK = """
 import sys, torch
@@ -149,3 +153,24 @@ def test_a_time_limit_stops_between_batches_and_the_next_call_goes_on(net, x, y,
     result = evaluate(net, x, y, time_limit=1000, **asked)
     assert {row.examples for row in result.rows} == {len(x)}
     assert torch.is_tensor(x)
+
+
+def test_what_a_time_limit_left_unfinished_is_marked_everywhere(net, x, y, tmp_path):
+    path = tmp_path / "records.jsonl"
+    asked = {"budget": "linf:0.1", "attacks": ["fgsm", "pgd(steps=2)"], "draws": 1, "verdict_draws": 40}
+    evaluate(net, x, y, records=path, shard=(0, 2), batch_size=3, **asked)  # another process would do the rest
+    stopped = Records(path)
+    claims = list(stopped.claims.values())
+    stopped.examples.pop(claims[-1].id)  # as a limit would that ended before the last attack
+    some = len(stopped.examples[claims[0].id])
+    assert 0 < some < len(x)
+    result = result_of(stopped, claims)
+    marked = f"{some} of {len(x)} examples"
+    assert all(row.unfinished == marked and marked in row.percent for row in result.rows)
+    assert f"pgd at linf:0.1 (0 of {len(x)} examples)" in str(result)
+    for shown in (str(result), markdown(stopped), summary(stopped), *notes(stopped)):
+        assert marked in shown
+    assert f"network is unfinished: clean ({marked})" in notes(stopped)[0]
+    whole = evaluate(net, x, y, records=path, **asked)
+    assert not any(row.unfinished for row in whole.rows)
+    assert whole.notes == notes(whole.records) == []

@@ -29,7 +29,7 @@ from variate.oracle.losses import cross_entropy
 from variate.oracle.oracle import GradientOracle
 from variate.random.keys import Stream, hash_words
 from variate.random.network import RandomNetwork
-from variate.random.seeding import left_as_found
+from variate.random.seeding import generators_as_found, left_as_found
 from variate.records.file import Records
 from variate.records.schema import Gradient, Part
 
@@ -44,6 +44,7 @@ WHITE_BOX = ("pgd", "fmn", "hotflip")  # the first that fits is the attack that 
 
 
 @takes_options(Evaluation)
+@generators_as_found()
 def doubt(
     network: nn.Module,
     x: Tensor,

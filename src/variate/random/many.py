@@ -27,6 +27,7 @@ from variate.inputs.validation import logits_in, not_logits, precise
 from variate.random.fixing import fixed
 from variate.random.handle import handle_of
 from variate.random.keys import check_keys
+from variate.random.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from variate.random.draw.shadows import Places
@@ -185,17 +186,25 @@ def _can_be_grouped(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> bool:
 
 
 def _agrees(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> bool:
-    """Whether a group and the loop give the same draws. vmap itself refuses to draw from torch's generators."""
+    """Whether a group and the loop give the same draws. vmap itself refuses to draw from torch's generators.
+
+    A network that writes to its buffers has no group: each draw would meet what the one before has left.
+    """
     leaf = x.detach().clone()
     if torch.is_grad_enabled() and leaf.is_floating_point():
         leaf.requires_grad_(True)  # some modules take another code path
+    found = Snapshot(net)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             together = grouped(net, leaf, keys)
         except Exception:  # of any kind: the loop raises it again if it is the network's own
             return False
-    if caught or not isinstance(together, Tensor):  # an operation without a batching rule, which vmap runs one by one
+        finally:
+            written = found.put_back(whole=True)
+    if (
+        caught or written or not isinstance(together, Tensor)
+    ):  # an operation without a batching rule, which vmap runs one by one
         return False
     with fixed(net, keys[0], learn=False):
         alone = net(leaf.clone()).detach()

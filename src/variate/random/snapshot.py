@@ -37,9 +37,9 @@ class Found:
         slope = None if gradient is None else gradient.detach().clone()
         return cls(tensor, tensor.detach().clone() if copied else None, tensor.requires_grad, gradient, slope)
 
-    def put_back(self) -> None:
-        """Restore its values, its gradient and whether it requires one."""
-        _put(self.tensor, self.values)
+    def put_back(self) -> bool:
+        """Restore its values, its gradient and whether it requires one; whether the values had changed."""
+        changed = _put(self.tensor, self.values)
         if self.tensor.is_leaf:
             if self.tensor.grad is not self.gradient:
                 self.tensor.grad = self.gradient
@@ -47,6 +47,7 @@ class Found:
                 self.tensor.requires_grad_(self.learned)
         if self.gradient is not None:
             _put(self.gradient, self.slope)
+        return changed
 
 
 class Snapshot:
@@ -73,33 +74,38 @@ class Snapshot:
                         self._found[id(tensor)] = Found.of(tensor, copied=copied)
         self._empty = [owner for part in parts for owner in (part._parameters, part._buffers) if not owner]
 
-    def put_back(self, *, whole: bool) -> None:
-        """Restore everything.
+    def put_back(self, *, whole: bool) -> bool:
+        """Restore everything; whether any tensor had changed, or stood elsewhere.
 
         Args:
             whole: whether parameters and buffers that a pass has added are removed. A module that makes them at its
                 first call would make others at the next.
         """
+        changed = False
         for owner, before in self._places:
             added = [] if whole else [(name, tensor) for name, tensor in owner.items() if name not in before]
             if any(owner.get(name) is not tensor for name, tensor in before.items()) or len(owner) > len(before):
+                changed = True
                 owner.clear()
                 owner.update([*before.items(), *added])
-        for owner in self._empty if whole else []:
-            owner.clear()
+        for owner in self._empty:
+            changed |= bool(owner)
+            if whole:
+                owner.clear()
         with torch.no_grad():
-            for found in self._found.values():
-                found.put_back()
+            put_back = [found.put_back() for found in self._found.values()]  # all of them
         for part, training in self._modes:
             part.training = training
+        return changed or any(put_back)
 
 
-def _put(tensor: Tensor, values: Tensor | None) -> None:
-    """Give a tensor the values of its copy, unless it has them."""
+def _put(tensor: Tensor, values: Tensor | None) -> bool:
+    """Give a tensor the values of its copy, unless it has them; whether it had not."""
     if values is None or (tensor.shape == values.shape and torch.equal(tensor, values)):
-        return
+        return False
     with torch.inference_mode(tensor.is_inference()):
         if tensor.shape == values.shape:
             tensor.data.copy_(values)  # not as a change that autograd counts: a graph may wait for its backward pass
         else:
             tensor.data = values
+    return True
