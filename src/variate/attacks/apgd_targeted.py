@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from variate.attacks.parts.apgd import ascend
-from variate.attacks.parts.ranking import WON, best_index, ranked
+from variate.attacks.parts.ranking import WON, best_index, ranked, squashed
 from variate.attacks.parts.steps import check_steps
 from variate.inputs.budget import Budget
 from variate.oracle.losses import aimed, dlr_targeted, margin
@@ -100,10 +100,10 @@ def _unbroken(oracle: GradientOracle, best: Tensor, y: Tensor, rows: Tensor) -> 
 def _untargeted_rank(logits: Tensor, pairs: Tensor) -> Tensor:
     """Rank during an ascent without a target: any answer but y wins, then the loss decides."""
     won = logits.argmax(1) != pairs // logits.shape[1]
-    return dlr_targeted(logits, pairs) + WON * won.to(logits)
+    return squashed(dlr_targeted(logits, pairs)) + WON * won.to(logits)
 
 
 def _targeted_rank(logits: Tensor, pairs: Tensor) -> Tensor:
     """Rank during an ascent towards a target: only the target wins, then the loss decides."""
     won = logits.argmax(1) == pairs % logits.shape[1]
-    return dlr_targeted(logits, pairs) + WON * won.to(logits)
+    return squashed(dlr_targeted(logits, pairs)) + WON * won.to(logits)

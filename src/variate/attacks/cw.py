@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from variate.attacks.parts.lengths import lengths
 from variate.attacks.parts.smallest import Smallest, smallest_of
 from variate.attacks.parts.steps import check_steps
 from variate.errors import UsageError
@@ -61,7 +62,8 @@ def cw(
         target: target labels, shape (B,); None for an untargeted attack.
         steps: number of gradient steps for each constant, at least 1.
         searches: number of constants, at least 1.
-        constant: initial c, above 0, in units of l2 squared per logit.
+        constant: initial c, above 0, for a margin whose gradient at the input has length 1; c is divided by its length,
+            so that it does not depend on the unit of the logits.
         step_size: learning rate of Adam, in units of w, above 0.
         confidence: kappa, the averaged margin, in logits, above which an input counts as adversarial.
 
@@ -76,7 +78,8 @@ def cw(
         if not value > 0:
             raise UsageError(f"cw cannot search with a {name} of {value}", expected="a number above 0")
     loss, labels = aimed(margin, y, target)
-    weight = x.new_full((len(x),), constant)
+    slope = lengths(oracle.gradient(x, labels, loss)[1].flatten(1), 2)  # logits per unit of l2
+    weight = constant / slope.where(slope > 0, 1.0)
     low, high = torch.zeros_like(weight), torch.full_like(weight, torch.inf)
     results = []
     for _ in range(searches):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from variate.attacks.parts.lengths import lengths, unit
 from variate.attacks.parts.schedules import cosine
 from variate.attacks.parts.smallest import Smallest
 from variate.attacks.parts.steps import check_steps
@@ -77,7 +78,7 @@ def fmn(
         size = budget.distance(perturbed, x)
         radius = _radius(budget, radius, shrink, won, size, ever, confidence - value, gradient)
         length = cosine(STEP_FIRST, STEP_LAST, step, steps)
-        moved = budget.nearest(perturbed + length * _unit(gradient) - x, radius)
+        moved = budget.nearest(perturbed + length * unit(gradient, 2) - x, radius)
         perturbed = (x + moved).clamp(0, 1)
     return smallest.confirmed(oracle, labels, loss, perturbed, confidence=confidence)[0]
 
@@ -97,14 +98,8 @@ def _radius(
         larger = torch.maximum(radius + 1, (radius * (1 + shrink)).floor())
         smaller = torch.minimum(torch.minimum(radius, size) - 1, (radius * (1 - shrink)).floor())
         return smaller.where(won, larger).clamp(1, gradient[0].numel())
-    slope = gradient.flatten(1).norm(p=DUAL[budget.norm], dim=1)
+    slope = lengths(gradient.flatten(1), DUAL[budget.norm])
     estimate = size + gap / slope.where(slope > 0, 1.0)
     larger = (radius * (1 + shrink)).where(ever & (radius > 0), estimate)
     smaller = torch.minimum(radius * (1 - shrink), size)
     return smaller.where(won, larger).clamp(max=budget.eps)
-
-
-def _unit(gradient: Tensor) -> Tensor:
-    length = gradient.flatten(1).norm(dim=1).view(-1, *[1] * (gradient.dim() - 1))
-    unit: Tensor = gradient / length.where(length > 0, 1.0)
-    return unit

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from variate.attacks.parts.lengths import unit
 from variate.attacks.parts.steps import check_steps
 from variate.inputs.budget import Budget
 from variate.oracle.losses import aimed, cross_entropy
@@ -51,7 +52,6 @@ def mi_fgsm(
     perturbed, accumulated = x, torch.zeros_like(x)
     for _ in range(steps):
         _, gradient = oracle.gradient(perturbed, labels, loss)
-        size = gradient.flatten(1).abs().sum(1).view(-1, *[1] * (x.dim() - 1))  # (B, 1, ...)
-        accumulated = decay * accumulated + gradient / size.where(size > 0, 1.0)
+        accumulated = decay * accumulated + unit(gradient, 1)
         perturbed = budget.project(perturbed + budget.eps / steps * budget.steepest(accumulated), x)
     return perturbed

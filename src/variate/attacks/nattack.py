@@ -7,6 +7,7 @@ from torch import Tensor
 
 from variate.attacks.parts.broadcast import unsqueeze_to
 from variate.attacks.parts.differences import steps_within
+from variate.attacks.parts.lengths import unit
 from variate.attacks.parts.score_queries import best_of, is_snapshot, probe, probes, repeats_of, values_of
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
@@ -110,5 +111,7 @@ def _inputs(before: Tensor, x: Tensor, budget: Budget) -> Tensor:
 
 def _slope(values: Tensor, noise: Tensor) -> Tensor:
     """The mean of reward times noise: (N, samples) and (N, samples, ...) to (N, ...)."""
-    rewards = (values - values.mean(1, keepdim=True)) / values.std(1, keepdim=True).clamp(min=TINY)
-    return torch.einsum("nm,nmd->nd", rewards, noise.flatten(2)).view_as(noise[:, 0]) / values.shape[1]
+    deviations = values - values.mean(1, keepdim=True)
+    rewards = unit(deviations, 2) * (values.shape[1] - 1) ** 0.5  # divided by their standard deviation
+    weighted = (rewards[:, :, None] * noise.flatten(2)).sum(1)
+    return weighted.view_as(noise[:, 0]) / values.shape[1]

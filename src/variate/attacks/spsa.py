@@ -15,7 +15,7 @@ from variate.oracle.oracle import ScoreOracle
 from variate.registry import attack
 
 DECAYS = 0.9, 0.999  # decay rates of Adam's two averages
-TINY = 1e-12
+TINY = 1e-12  # relative to the first gradient
 
 
 @attack(
@@ -100,11 +100,14 @@ class Adam:
     def __init__(self, like: Tensor, rate: float) -> None:
         self._rate = rate
         self._mean, self._square = like.new_zeros(like.shape), like.new_zeros(like.shape)
-        self._steps = like.new_zeros(len(like))
+        self._steps, self._size = like.new_zeros(len(like)), like.new_zeros(len(like))
 
     def step(self, points: Tensor, gradient: Tensor, rows: Tensor) -> Tensor:
         """Take an ascent step at the points of the given rows: (N, ...)."""
         first, second = DECAYS
+        size = self._size[rows]
+        self._size[rows] = size = size.where(size > 0, gradient.flatten(1).abs().amax(1))
+        gradient = gradient / unsqueeze_to(size.where(size > 0, 1.0), gradient)  # in units of the first: see TINY
         self._mean[rows] = first * self._mean[rows] + (1 - first) * gradient
         self._square[rows] = second * self._square[rows] + (1 - second) * gradient**2
         self._steps[rows] += 1

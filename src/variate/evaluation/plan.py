@@ -240,7 +240,8 @@ def goal_of(target: Target, goal: str | None, x: Tensor, y: Tensor) -> Tensor | 
     if goal == "random":
         return (y + 1 + oracle.coins(x).integers("target", (1,), classes - 1)[:, 0]) % classes
     if goal == "least-likely":
-        return scores.scatter(1, y[:, None], torch.inf).argmin(1)
+        possible = scores.masked_fill(scores.isneginf(), torch.inf)  # no attack reaches a class that is ruled out
+        return possible.scatter(1, y[:, None], torch.inf).argmin(1)
     labels = y + 1 if goal == "next" else torch.full_like(y, int(goal))
     if goal.isdecimal() and int(goal) >= classes:
         raise UsageError(f"there is no label {goal}", expected=f"a label from 0 to {classes - 1}")

@@ -108,9 +108,20 @@ def checked_logits(output: object, x: Tensor) -> Tensor:
     if logits.is_complex() or logits.dtype == torch.bool:
         raise InputError(f"the network returned {logits.dtype}", expected="real numbers: one logit per class")
     logits = precise(logits)
-    if logits.isnan().any():
-        raise InputError("the network returned NaN logits", todo="check its weights and its training before judging it")
+    highest = logits.amax(1)  # NaN where any is
+    if not bool(highest.isfinite().all()):
+        raise _infinite(highest)
     return logits
+
+
+def _infinite(highest: Tensor) -> InputError:
+    """The error for rows of logits, (B,), whose largest is not finite."""
+    todo = "check its weights and its training before judging it"
+    if bool(highest.isnan().any()):
+        return InputError("the network returned NaN logits", todo=todo)
+    if bool(highest.isposinf().any()):
+        return InputError("the network returned infinite logits", todo=f"{todo}, and whether its precision overflows")
+    return InputError("the network returned logits of minus infinity for every class", expected="one possible class")
 
 
 def precise(values: Tensor) -> Tensor:

@@ -44,7 +44,8 @@ def footprint(network: nn.Module, x: Tensor) -> int:
             left_as_found(network),
             under(network, Stream("probe", 0).next()),
             torch.enable_grad(),
-            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),own_errors(sample)
+            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+            own_errors(sample),
         ):
             network(sample.detach().clone().requires_grad_(True).to(dtype))
     finally:

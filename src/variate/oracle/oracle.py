@@ -19,7 +19,7 @@ from variate.inputs.modality import Reach, free_of, inputs_at, slope_at
 from variate.inputs.validation import checked_logits
 from variate.oracle.averaging import Average, check_average, label_of, loss_of, pull_back, scores_of
 from variate.oracle.loss_trace import Trace
-from variate.oracle.losses import Loss, cross_entropy
+from variate.oracle.losses import Loss, cross_entropy, unit_of
 from variate.oracle.memory import room_for
 from variate.oracle.module_view import LentNetwork
 from variate.oracle.queries import Queries
@@ -89,6 +89,7 @@ class Oracle:
         self._watch = Watch(network)
         self.trace = Trace()
         self._classes = 0
+        self._unit: float | None = None
 
     def coins(self, x: Tensor) -> Coins:
         """The attacker's own coins for original inputs ``x``, shape (B, ...): an example has the same in any batch."""
@@ -121,6 +122,12 @@ class Oracle:
         self._classes = outputs.shape[-1]
         self._watch.see(keys, list(outputs))
         return outputs
+
+    def _in_units(self, logits: Tensor) -> Tensor:
+        """Logits, (..., K), in the unit in which losses are taken: see ``unit_of``. The first query decides on it."""
+        if self._unit is None:
+            self._unit = unit_of(logits)
+        return logits if self._unit in (None, 1.0) else logits * self._unit
 
     def _parts(self, x: Tensor, keys: Sequence[int]) -> tuple[list[slice], bool]:
         """Parts of the inputs that fit in memory, and whether only one draw fits at a time."""
@@ -171,7 +178,7 @@ class ScoreOracle(LabelOracle):
             loss: a loss per example: logits (B, K) and labels (B,) to (B,); see ``variate.oracle.losses``.
             rows: index of the example of each input; None: in order.
         """
-        return loss_of(self._outputs(x, rows), y, loss, self.average).to(x.dtype)
+        return loss_of(self._in_units(self._outputs(x, rows)), y, loss, self.average).to(x.dtype)
 
     def wrong(self, x: Tensor, y: Tensor, *, rows: Tensor | None = None) -> Tensor:
         """The share of the draws that do not predict ``y``: (B, ...) and (B,) to (B,)."""
@@ -227,7 +234,7 @@ class GradientOracle(ScoreOracle):
             self._count(x, rows, keys, forwards=1, backwards=1, gradient=gradient)
             self.trace.note(value, loss, rows)
             return value, slope_at(self.reach, gradient, rows)
-        value, slopes = pull_back(self._logits(x, keys), y, loss, self.average)
+        value, slopes = pull_back(self._in_units(self._logits(x, keys)), y, loss, self.average)
         value, gradient = value.to(x.dtype), torch.zeros_like(x)
         for part in self._parts(x, keys)[0]:
             for key, slope in zip(keys, slopes, strict=True):
@@ -280,7 +287,7 @@ class GradientOracle(ScoreOracle):
         def checked(logits: Tensor) -> Tensor:
             logits = checked_logits(logits, x)
             self._classes = logits.shape[1]
-            return loss(logits, y)
+            return loss(self._in_units(logits), y)
 
         return passes_under(self.network, x, checked, keys, alone=alone)
 
