@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from variate.errors import UsageError, unknown_name
+from variate.limits import F, limited
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -92,8 +93,8 @@ def attack(
     minimal: bool = False,
     quick: Mapping[str, Any] | None = None,
     variants: Mapping[str, tuple[str, ...]] | None = None,
-) -> Callable[[T], T]:
-    """Register an attack.
+) -> Callable[[F], F]:
+    """Register an attack; its options are checked against its annotations (``variate.limits``).
 
     Args:
         access: what the attacker sees of the network.
@@ -107,7 +108,8 @@ def attack(
     """
     facts = {"access": access, "norms": norms, "modality": modality, "cite": cite}
     more = {"targeted": targeted, "minimal": minimal, "quick": quick or {}, "variants": variants or {}}
-    return _mark("attacks", {**facts, **more})
+    mark: Callable[[F], F] = _mark("attacks", {**facts, **more})
+    return lambda function: mark(limited(function))
 
 
 def dataset(

@@ -106,7 +106,7 @@ def test_counts_are_steps_times_draws(attack, options, passes, draws, net, x, y)
 
 @pytest.mark.parametrize("steps", [0, -3])
 def test_pgd_needs_a_step(steps, net, x, y):
-    with pytest.raises(UsageError, match=f"cannot take {steps} steps"):
+    with pytest.raises(UsageError, match=f"cannot take steps={steps}"):
         pgd(GradientOracle(net, stream=Stream("search", 0)), x, y, budget=Budget.parse("linf:0.1"), steps=steps)
 
 

@@ -1,5 +1,7 @@
 """An attack answers the same for logits in any unit and for networks in any type of numbers."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -103,20 +105,24 @@ def usual():
 def test_the_unit_of_the_logits_does_not_matter(usual, name):
     (budget, x, y, modality, network), expected = usual(name)
     for unit in (1e-30, 1e-12, 1e3, 1e30):
-        assert torch.equal(left(name, lambda: network(unit), x, y, budget, modality), expected), unit
+        assert torch.equal(left(name, partial(network, unit), x, y, budget, modality), expected), unit
 
 
 @pytest.mark.parametrize("name", OWN)
 def test_classes_that_are_ruled_out_do_not_matter(usual, name):
     (budget, x, y, modality, network), expected = usual(name)
-    assert torch.equal(left(name, lambda: network(masked=True), x, y, budget, modality), expected)
+    assert torch.equal(left(name, partial(network, masked=True), x, y, budget, modality), expected)
+
+
+def typed(network, dtype):
+    return network().to(dtype)
 
 
 @pytest.mark.parametrize("name", OWN)
 def test_the_type_of_the_network_does_not_matter(usual, name):
     (budget, x, y, modality, network), expected = usual(name)
     for dtype in (torch.float64, torch.float16, torch.bfloat16):
-        assert torch.equal(left(name, lambda: network().to(dtype), x, y, budget, modality), expected), dtype
+        assert torch.equal(left(name, partial(typed, network, dtype), x, y, budget, modality), expected), dtype
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(left(name, network, x, y, budget, modality), expected), "autocast"
 

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from variate.attacks.parts.apgd import ascend
 from variate.attacks.parts.ranking import WON, best_index, ranked, squashed
-from variate.attacks.parts.steps import check_steps
 from variate.inputs.budget import Budget
+from variate.limits import Count
 from variate.oracle.losses import aimed, dlr_targeted, margin
 from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
@@ -31,9 +31,9 @@ def apgd_targeted(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    steps: int = 100,
-    classes: int = 9,
-    restarts: int = 1,
+    steps: Count = 100,
+    classes: Count = 9,
+    restarts: Count = 1,
 ) -> Tensor:
     """Auto-PGD on the targeted difference-of-logits-ratio (DLR) loss, towards the most likely wrong classes in turn.
 
@@ -61,7 +61,6 @@ def apgd_targeted(
     Raises:
         UsageError: if ``steps``, ``classes`` or ``restarts`` is below 1.
     """
-    check_steps("apgd-targeted", steps=steps, classes=classes, restarts=restarts)
     scores, coins = oracle.scores(x), oracle.coins(x)
     num_classes = scores.shape[1]
     likely = scores.scatter(1, y[:, None], -torch.inf).topk(min(classes, num_classes - 1), dim=1).indices  # (B, C)

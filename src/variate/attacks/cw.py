@@ -7,9 +7,8 @@ from torch import Tensor
 
 from variate.attacks.parts.lengths import lengths
 from variate.attacks.parts.smallest import Smallest, smallest_of
-from variate.attacks.parts.steps import check_steps
-from variate.errors import UsageError
 from variate.inputs.budget import Budget
+from variate.limits import Count, NotNegative, Positive
 from variate.oracle.losses import Loss, aimed, margin
 from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
@@ -35,11 +34,11 @@ def cw(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    steps: int = 100,
-    searches: int = 9,
-    constant: float = 1e-3,
-    step_size: float = 0.05,
-    confidence: float = 0.0,
+    steps: Count = 100,
+    searches: Count = 9,
+    constant: Positive = 1e-3,
+    step_size: Positive = 0.05,
+    confidence: NotNegative = 0.0,
 ) -> Tensor:
     """The smallest l2 perturbation whose averaged margin exceeds the confidence, by Adam and a binary search.
 
@@ -73,10 +72,6 @@ def cw(
     Raises:
         UsageError: if ``steps`` or ``searches`` is below 1, or ``constant`` or ``step_size`` is not above 0.
     """
-    check_steps("cw", steps=steps, searches=searches)
-    for name, value in (("constant", constant), ("step_size", step_size)):
-        if not value > 0:
-            raise UsageError(f"cw cannot search with a {name} of {value}", expected="a number above 0")
     loss, labels = aimed(margin, y, target)
     slope = lengths(oracle.gradient(x, labels, loss)[1].flatten(1), 2)  # logits per unit of l2
     weight = constant / slope.where(slope > 0, 1.0)

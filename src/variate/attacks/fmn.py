@@ -8,8 +8,8 @@ from torch import Tensor
 from variate.attacks.parts.lengths import lengths, unit
 from variate.attacks.parts.schedules import cosine
 from variate.attacks.parts.smallest import Smallest
-from variate.attacks.parts.steps import check_steps
 from variate.inputs.budget import Budget
+from variate.limits import Count, NotNegative
 from variate.oracle.losses import aimed, margin
 from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
@@ -35,8 +35,8 @@ def fmn(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    steps: int = 100,
-    confidence: float = 0.0,
+    steps: Count = 100,
+    confidence: NotNegative = 0.0,
 ) -> Tensor:
     """The smallest perturbation whose averaged margin exceeds the confidence.
 
@@ -64,7 +64,6 @@ def fmn(
     Raises:
         UsageError: if ``steps`` is below 1.
     """
-    check_steps("fmn", steps=steps)
     loss, labels = aimed(margin, y, target)
     smallest, perturbed = Smallest(x, budget, steps), x
     ever = torch.zeros(len(x), dtype=torch.bool, device=x.device)

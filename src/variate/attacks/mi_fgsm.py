@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from variate.attacks.parts.lengths import unit
-from variate.attacks.parts.steps import check_steps
 from variate.inputs.budget import Budget
+from variate.limits import Count, NotNegative
 from variate.oracle.losses import aimed, cross_entropy
 from variate.oracle.oracle import GradientOracle
 from variate.registry import attack
@@ -27,8 +27,8 @@ def mi_fgsm(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    steps: int = 10,
-    decay: float = 1.0,
+    steps: Count = 10,
+    decay: NotNegative = 1.0,
 ) -> Tensor:
     """Steps of eps / steps along an accumulated gradient: g <- decay * g + gradient / ||gradient||_1.
 
@@ -47,7 +47,6 @@ def mi_fgsm(
     Raises:
         UsageError: if ``steps`` is below 1.
     """
-    check_steps("mi-fgsm", steps=steps)
     loss, labels = aimed(cross_entropy, y, target)
     perturbed, accumulated = x, torch.zeros_like(x)
     for _ in range(steps):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Annotated, final
 
 from torch import Tensor
 
 from variate.attacks.parts.broadcast import unsqueeze_to
 from variate.attacks.parts.differences import ascend, steps_within
-from variate.errors import UsageError
 from variate.inputs.budget import Budget
+from variate.limits import Count, Limits, Positive
 from variate.oracle.losses import aimed, margin
 from variate.oracle.oracle import ScoreOracle
 from variate.registry import attack
@@ -33,10 +33,10 @@ def spsa(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    queries: int = 5000,
-    samples: int = 50,
-    radius: float = 0.01,
-    step_size: float | None = None,
+    queries: Count = 5000,
+    samples: Annotated[int, Limits(at_least=2, multiple_of=2)] = 50,
+    radius: Positive = 0.01,
+    step_size: Positive | None = None,
 ) -> Tensor:
     """Adam on a gradient estimated from pairs of points along random sign directions, projected into the budget.
 
@@ -63,10 +63,6 @@ def spsa(
     Raises:
         UsageError: if ``samples`` is odd, ``queries`` is too small for a step, or ``radius`` is not above 0.
     """
-    if samples < 2 or samples % 2:
-        raise UsageError(f"spsa cannot pair {samples} samples", expected="an even number, at least 2")
-    if radius <= 0:
-        raise UsageError(f"spsa cannot use a radius of {radius}", expected="a radius above 0")
     steps = steps_within("spsa", queries, samples + 1)
     length = budget.eps / 10 if step_size is None else step_size
     if budget.norm == "l2":

@@ -17,6 +17,7 @@ from variate.errors import AttackError, UsageError, unknown_name
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.image import Image
 from variate.inputs.modality import Modality, Reach, name_of
+from variate.limits import check_options
 from variate.oracle.averaging import Average, check_average
 from variate.oracle.oracle import ORACLES, GradientOracle, Oracle, Reuse, ScoreOracle
 from variate.random import plain
@@ -89,7 +90,9 @@ class Plan:
         for option in options:
             if option not in known and not _takes_any(self.attack):
                 raise unknown_name(f"option of {self.attack}", option, known)
-        return Plan(**{**vars(self), "options": {name: spec.whole(value) for name, value in options.items()}})
+        chosen = {name: spec.whole(value) for name, value in options.items()}
+        check_options(registry.get("attacks", self.attack).load(), chosen)
+        return Plan(**{**vars(self), "options": chosen})
 
     def check_fit(self, budget: Budget, modality: Modality) -> None:
         """Raise ``UsageError`` unless the attack supports a modality and the budget's norm there."""
@@ -213,6 +216,7 @@ def perturb(
         options["source"] = partial(registry.get("attacks", "pgd").load(), _source(target, plan.source, reach))
     if plan.target is not None:
         options["target"] = goal_of(target, plan.target, x, y) if goal is None else goal
+    function = inspect.unwrap(function)  # the plan has checked its options
     points = cast(Tensor, function(oracle, x, y, budget=reach.budget, **options)).detach()
     perturbed = reach.inputs(points) if points.shape == x.shape else points
     if checked:

@@ -249,8 +249,8 @@ def _slope(module: nn.Module, value: Tensor, logits: Tensor, leaf: Tensor) -> Te
         raise GradientError(
             f"the network's gradient is NaN or infinite at {int(bad.sum())} of {len(bad)} inputs, although its outputs "
             "are finite",
-            todo="look for a root or norm at 0, a division by 0 or an overflow in its forward, or use a black-box attack "
-            "(square, noise, hopskipjump)",
+            todo="look for a root or norm at 0, a division by 0 or an overflow in its forward, or use a black-box "
+            "attack (square, noise, hopskipjump)",
         )
     return slope
 

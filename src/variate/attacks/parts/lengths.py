@@ -19,4 +19,5 @@ def unit(values: Tensor, order: float) -> Tensor:
     largest = flat.abs().amax(1, keepdim=True)
     scaled = flat / largest.where(largest > 0, 1.0)
     norms = scaled.norm(p=order, dim=1, keepdim=True)  # at least 1, or 0
-    return (scaled / norms.where(norms > 0, 1.0)).view_as(values)
+    normed: Tensor = (scaled / norms.where(norms > 0, 1.0)).view_as(values)
+    return normed
