@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from variate.errors import UsageError, unknown_name
 from variate.limits import F, limited
+from variate.own_code import lines_of
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -244,7 +245,13 @@ def import_callable(path: str) -> Callable[..., Any]:
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise UsageError(f"cannot import {module_name!r}: {error}", expected=expected) from error
+        raise UsageError(
+            f"cannot import {module_name!r}: {error}", findings=lines_of(error)[:1], expected=expected
+        ) from error
+    except Exception as error:
+        raise UsageError(
+            f"cannot import {module_name!r}: {type(error).__name__}: {error}", findings=lines_of(error)
+        ) from error
     target = getattr(module, attribute, None)
     if not callable(target):
         raise UsageError(f"{module_name!r} has no callable named {attribute!r}", expected=expected)

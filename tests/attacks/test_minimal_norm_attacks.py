@@ -217,10 +217,10 @@ def test_without_a_success_the_last_point_is_projected():
 
 @pytest.mark.parametrize("draws", [1, 3])
 def test_counts(draws, net, x, y):
-    """Steps, and for cw and ddn what is asked at the end: five stretches of the best of each window, repeatedly."""
+    """Steps, and what is asked at the end: five stretches of the best of each window, repeatedly; cw asks once before."""
     budget, many = Budget.parse("l2:0.5"), {"steps": 8}
     expected = [
-        (cw, {**many, "searches": 2}, 2 * (8 + REPEATS * 2 * 5) + REPEATS * 2, 16),
+        (cw, {**many, "searches": 2}, 1 + 2 * (8 + REPEATS * 2 * 5) + REPEATS * 2, 17),
         (ddn, many, 8 + REPEATS * 4 * 5, 8),
     ]
     for attack, options, points, backwards in expected:

@@ -48,7 +48,8 @@ def cw(
     before the max is taken.
 
     Differences from the paper: c is large enough if the second half of its steps contains a success that fresh draws
-    confirm, since early successes come from steps that are too long. Of the results for all constants, the smallest
+    confirm, since early successes come from steps that are too long. A first query measures the
+    unit of c. Of the results for all constants, the smallest
     that is adversarial under the same fresh draws is returned. w starts where tanh still has a slope, 0.999 instead of
     0.999999 of the way to the ends of [0, 1], and steps are fewer and longer: a value at an end of [0, 1] needs many
     steps to leave it. There is no early abort.
