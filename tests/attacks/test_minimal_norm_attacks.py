@@ -217,7 +217,7 @@ def test_without_a_success_the_last_point_is_projected():
 
 @pytest.mark.parametrize("draws", [1, 3])
 def test_counts(draws, net, x, y):
-    """Steps, and what is asked at the end: five stretches of the best of each window, repeatedly; cw asks once before."""
+    """Steps, and at the end five stretches of the best of each window, repeatedly; cw asks once before."""
     budget, many = Budget.parse("l2:0.5"), {"steps": 8}
     expected = [
         (cw, {**many, "searches": 2}, 1 + 2 * (8 + REPEATS * 2 * 5) + REPEATS * 2, 17),
