@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from variate.integrations.hugging_face import from_pretrained as from_pretrained
     from variate.integrations.hugging_face import push_to_hub as push_to_hub
     from variate.integrations.torchmetrics import DrawAccuracy as DrawAccuracy
-    from variate.oracle.oracle import GradientOracle as GradientOracle
     from variate.oracle.oracle import LabelOracle as LabelOracle
     from variate.oracle.oracle import ScoreOracle as ScoreOracle
+    from variate.oracle.white_box import GradientOracle as GradientOracle
     from variate.random.average import average as average
     from variate.random.fixing import fixed as fixed
     from variate.random.fixing import keys_from as keys_from
@@ -62,7 +62,7 @@ _PLACES = {
     "Budget": "inputs.budget",
     "DrawAccuracy": "integrations.torchmetrics",
     "Evaluation": "evaluation.evaluation",
-    "GradientOracle": "oracle.oracle",
+    "GradientOracle": "oracle.white_box",
     "LabelOracle": "oracle.oracle",
     "RandomNetwork": "random.network",
     "Recipe": "training.recipe",

@@ -15,7 +15,7 @@ def fingerprint(tensors: Mapping[str, Tensor] | Sequence[Tensor]) -> str:
     named = tensors.items() if isinstance(tensors, Mapping) else enumerate(tensors)
     digest = hashlib.blake2b(digest_size=8)
     for name, tensor in named:
-        value = tensor.detach().cpu().reshape(-1)
+        value = tensor.detach().cpu().reshape(-1).contiguous()
         digest.update(json.dumps([str(name), str(value.dtype), list(tensor.shape)]).encode())
         digest.update(value.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from variate.errors import UsageError, unknown_name
+from variate.limits import F, limited
+from variate.own_code import lines_of
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -92,8 +94,8 @@ def attack(
     minimal: bool = False,
     quick: Mapping[str, Any] | None = None,
     variants: Mapping[str, tuple[str, ...]] | None = None,
-) -> Callable[[T], T]:
-    """Register an attack.
+) -> Callable[[F], F]:
+    """Register an attack; its options are checked against its annotations (``variate.limits``).
 
     Args:
         access: what the attacker sees of the network.
@@ -107,7 +109,8 @@ def attack(
     """
     facts = {"access": access, "norms": norms, "modality": modality, "cite": cite}
     more = {"targeted": targeted, "minimal": minimal, "quick": quick or {}, "variants": variants or {}}
-    return _mark("attacks", {**facts, **more})
+    mark: Callable[[F], F] = _mark("attacks", {**facts, **more})
+    return lambda function: mark(limited(function))
 
 
 def dataset(
@@ -242,7 +245,13 @@ def import_callable(path: str) -> Callable[..., Any]:
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise UsageError(f"cannot import {module_name!r}: {error}", expected=expected) from error
+        raise UsageError(
+            f"cannot import {module_name!r}: {error}", findings=lines_of(error)[:1], expected=expected
+        ) from error
+    except Exception as error:
+        raise UsageError(
+            f"cannot import {module_name!r}: {type(error).__name__}: {error}", findings=lines_of(error)
+        ) from error
     target = getattr(module, attribute, None)
     if not callable(target):
         raise UsageError(f"{module_name!r} has no callable named {attribute!r}", expected=expected)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import chain
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from variate.errors import InputError
+from variate.inputs.asking import asked, own_errors
 from variate.inputs.validation import checked_logits
 from variate.random.average import AverageNetwork
 from variate.random.fixing import fixed
@@ -50,6 +54,7 @@ def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], *, alone: b
         InputError: for outputs that are not one row of logits per example.
     """
     logits: list[Tensor] = []
+    x = x.to(input_type(module, x))
     with torch.no_grad():
         if isinstance(module, RandomNetwork) and not alone and (size := group_size(module, x, keys)) > 1:
             for start in range(0, len(keys), size):
@@ -57,7 +62,9 @@ def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], *, alone: b
             return torch.stack(logits)
         for key in keys:
             with under(module, key):
-                logits.append(checked_logits(module(x), x))
+                with own_errors(x):  # not through a function: one call less deep
+                    output = module(x)
+                logits.append(checked_logits(output, x))
     return torch.stack(logits)
 
 
@@ -73,9 +80,10 @@ def passes_under(
         keys: S keys.
         alone: run one draw at a time rather than in groups.
     """
+    dtype = input_type(module, x)
     with torch.enable_grad():
-        size = 1 if alone or not isinstance(module, RandomNetwork) else group_size(module, x, keys)
-    return passes(module, x, loss, keys, partial(under, module), size)
+        size = 1 if alone or not isinstance(module, RandomNetwork) else group_size(module, x.to(dtype), keys)
+    return passes(module, x, loss, keys, partial(under, module), size, dtype=dtype)
 
 
 @contextmanager
@@ -109,18 +117,59 @@ def kind_of(module: nn.Module, x: Tensor) -> Kind:
     if _random_networks(module):
         return "keyed"
     first, second = Stream("probe", 0).take(2)
+    x = x.to(input_type(module, x))
     with torch.no_grad(), left_as_found(module):
         with under(module, first):
             before = _generator_states(module)
-            output = module(x)
+            output = asked(module, x)
             consumed = any(map(_differ, before, _generator_states(module)))
         with under(module, first):
-            repeated = module(x)
+            repeated = asked(module, x)
         with under(module, second):
-            redrawn = module(x)
+            redrawn = asked(module, x)
     if _differ(output, repeated):
         return "unkeyed"
     return "keyed" if consumed or _differ(output, redrawn) else "deterministic"
+
+
+_types: weakref.WeakKeyDictionary[nn.Module, dict[tuple[frozenset[torch.dtype], torch.dtype], torch.dtype]]
+_types = weakref.WeakKeyDictionary()
+
+
+def input_type(module: nn.Module, x: Tensor) -> torch.dtype:
+    """The type in which ``module`` takes inputs: that of ``x`` if it takes them, else one of its own.
+
+    Points of a search stay in single or double precision, whatever the network computes in. Which type it takes is
+    found by a pass of two inputs, not by the type of some parameter: a network in half precision may cast its inputs,
+    and the first parameter may hold integer codes. A network whose numbers all have the type of ``x`` is not tried.
+
+    Args:
+        module: any module.
+        x: inputs, shape (B, ...).
+    """
+    own = [tensor for tensor in chain(module.parameters(), module.buffers()) if tensor.is_floating_point()]
+    held = frozenset(tensor.dtype for tensor in own)
+    if held <= {x.dtype} or not len(x) or not x.is_floating_point():
+        return x.dtype
+    known = _types.setdefault(module, {})
+    if (held, x.dtype) not in known:
+        sizes = {dtype: sum(tensor.numel() for tensor in own if tensor.dtype == dtype) for dtype in held - {x.dtype}}
+        tried = [x.dtype, *sorted(sizes, key=lambda dtype: -sizes[dtype])]
+        accepted = [dtype for dtype in tried if _takes(module, x[:2].to(dtype))]
+        if not accepted:
+            return x.dtype  # the pass itself says why
+        known[held, x.dtype] = accepted[0]
+    return known[held, x.dtype]
+
+
+def _takes(module: nn.Module, x: Tensor) -> bool:
+    """Whether a pass of ``module`` succeeds; it leaves no trace."""
+    try:
+        with torch.no_grad(), left_as_found(module), under(module, Stream("probe", 0).next()):
+            asked(module, x)
+    except InputError as error:
+        return "NaN" in error.problem  # a mistake of another kind, which the pass itself reports
+    return True
 
 
 def _differ(first: Tensor, second: Tensor) -> bool:

@@ -13,7 +13,7 @@ from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, Reach
 from variate.oracle.losses import Loss, cross_entropy
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.random.fixing import fixed
 from variate.random.keys import Stream, hash_words
 from variate.random.network import RandomNetwork
