@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -55,6 +55,24 @@ def _label_findings(x: Tensor, y: Tensor) -> Iterator[str]:
         yield f"y has shape {tuple(y.shape)} for inputs of shape {tuple(x.shape)}: one label per example is needed"
     elif y.numel() and int(y.min()) < 0:
         yield f"y has the negative label {int(y.min())}"
+
+
+def checked_output(output: object) -> Tensor:
+    """Check that a network returned one tensor. Raises ``InputError``."""
+    if isinstance(output, Tensor):
+        return output
+    kind = f"a {type(output).__name__}"
+    if isinstance(output, Mapping):
+        kind, field = f"{kind} of {', '.join(map(str, output))}", "['logits']"
+    elif isinstance(output, tuple | list):
+        kind, field = f"{kind} of {len(output)}", "[0]"
+    else:
+        field = ".logits"
+    raise InputError(
+        f"the network returned {kind}",
+        expected="one tensor with a row for every example",
+        todo=f"wrap it in a module whose forward returns that tensor alone, such as self.net(x){field}",
+    )
 
 
 def checked_logits(logits: object, x: Tensor) -> Tensor:

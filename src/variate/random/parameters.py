@@ -16,8 +16,9 @@ from variate.errors import RandomizeError, UsageError, unknown_name
 from variate.options import parse
 from variate.random.distribution import Site, family_named, with_defaults
 from variate.random.keys import hash_words
-from variate.random.scale import Share
+from variate.random.scale import Share, mean_square
 
+LEAST_SIZE = 0.1  # of a tensor, relative to the largest in its module
 HANDLE = "_variate"  # the attribute of the user's module that holds all of Variate's state
 
 
@@ -123,21 +124,41 @@ def parameter_at(module: nn.Module, owner: tuple[str, str]) -> nn.Parameter:
     return cast(nn.Parameter, parameter)
 
 
-def root_mean_squares(module: nn.Module, sites: Sequence[Site]) -> dict[str, Tensor]:
-    """The root mean square of every site's mean, the reference for its noise. Detached scalars by name.
+def starting_sizes(module: nn.Module, sites: Sequence[Site]) -> dict[str, Tensor]:
+    """The root mean square of every site's mean, the reference for its first noise. Detached scalars by name.
 
-    A tensor of zeros (a batch norm's bias) has no size: it takes that of the largest site in the same module, or 1.
+    A tensor of zeros has no size: it takes that of the largest site in the same module (a batch norm's bias that of its
+    weight). Where all are zero (the last norm of a block, a zero convolution, LoRA's second matrix), it takes that of a
+    layer that keeps the variance of its inputs, 1 / sqrt(fan in), so that its noise is in proportion to its inputs.
     """
-    sizes = {site: parameter_at(module, site.owners[0]).detach().float().square().mean().sqrt() for site in sites}
+    sizes = {site: _root_mean_square(module, site) for site in sites}
+    largest = _largest(module, sizes)
+    return {site.name: torch.where(size > 0, size, largest[site.owners[0][0]]) for site, size in sizes.items()}
+
+
+def running_sizes(module: nn.Module, sites: Sequence[Site]) -> dict[str, Tensor]:
+    """The size of every site's mean while it is trained: at least a tenth of what a tensor of zeros would start with.
+
+    So the noise of a tensor that starts at zero does not collapse when the first step makes it tiny.
+    """
+    sizes = {site: _root_mean_square(module, site) for site in sites}
+    largest = _largest(module, sizes)
+    return {site.name: torch.maximum(size, LEAST_SIZE * largest[site.owners[0][0]]) for site, size in sizes.items()}
+
+
+def _root_mean_square(module: nn.Module, site: Site) -> Tensor:
+    return mean_square(parameter_at(module, site.owners[0]).detach().float()).sqrt()
+
+
+def _largest(module: nn.Module, sizes: Mapping[Site, Tensor]) -> dict[str, Tensor]:
+    """The size of the largest site of every module; 1 / sqrt(fan in) of its largest tensor if that is larger than 0."""
     largest: dict[str, Tensor] = {}
+    fans: dict[str, int] = {}
     for site, size in sizes.items():
-        path = site.owners[0][0]
+        path, mean = site.owners[0][0], parameter_at(module, site.owners[0])
         largest[path] = torch.maximum(largest[path], size) if path in largest else size
-    return {site.name: _first_positive(sizes[site], largest[site.owners[0][0]]) for site in sites}
-
-
-def _first_positive(size: Tensor, substitute: Tensor) -> Tensor:
-    return torch.where(size > 0, size, torch.where(substitute > 0, substitute, torch.ones_like(size)))
+        fans[path] = max(fans.get(path, 1), mean.numel() // max(1, mean.shape[site.channel]) if mean.dim() > 1 else 1)
+    return {path: torch.where(size > 0, size, fans[path] ** -0.5) for path, size in largest.items()}
 
 
 def _module_findings(module: nn.Module) -> Iterator[str]:
