@@ -21,6 +21,13 @@ def check_inputs(x: Tensor, y: Tensor) -> None:
         raise InputError("these inputs cannot be judged", findings=findings)
 
 
+def check_labels(x: Tensor, y: Tensor) -> None:
+    """Check that ``y`` holds one integer label for every row of ``x``. Raises ``InputError``."""
+    findings = list(_label_findings(x, y))
+    if findings:
+        raise InputError("these labels cannot be learned", findings=findings)
+
+
 def check_classes(y: Tensor, classes: int) -> None:
     """Check that there are at least two classes and every label is one of them. Raises ``InputError``."""
     if classes < 2:

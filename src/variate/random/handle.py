@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -53,6 +53,7 @@ class Handle:
         key: the key that was fixed last in any thread, for graphs being traced.
         learn: the same for whether gradients reach the parameters.
         turn: held by the thread whose draw stands in the modules.
+        network: weak reference to the network, set by ``attach``.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Handle:
         self._holds: dict[int, Hold] = {}  # by thread
         self._borrowed: dict[int, Stream] = {}  # by thread
         self.turn = threading.RLock()
+        self.network: weakref.ref[nn.Module] | None = None
         _handles.add(self)
         self.draws = Draws(sites)
         self.ticket = torch.zeros((), dtype=torch.int64)
@@ -200,6 +202,25 @@ def _restore(by_thread: dict[int, Any], thread: int, before: Any) -> None:
 
 
 _handles: weakref.WeakSet[Handle] = weakref.WeakSet()
+
+
+def attach(net: nn.Module, handle: Handle) -> None:
+    """Make ``handle`` that of ``net``."""
+    vars(net)[HANDLE] = handle
+    handle.network = weakref.ref(net)
+
+
+def live_scales() -> set[int]:
+    """The ids of the learned tensors other than means, of all random networks of this process."""
+    ids = set()
+    for handle in list(_handles):
+        net = handle.network() if handle.network is not None else None
+        if net is None:
+            continue
+        for path, name in handle.learned_places():
+            with suppress(AttributeError):  # of a module that was replaced
+                ids.add(id(net.get_submodule(path)._parameters.get(name)))
+    return ids - {id(None)}
 
 
 def _in_a_child() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
@@ -23,11 +24,13 @@ def seen_through(module: nn.Module) -> nn.Module:
     return module
 
 
-def _wrapped(module: nn.Module) -> nn.Module | None:
+def _wrapped(module: nn.Module) -> Any:
     if isinstance(module, DistributedDataParallel | DataParallel):
-        return module.module
+        return module._modules["module"]
     for library, kind, name in WRAPPERS:
-        loaded = getattr(sys.modules.get(library), kind, None)  # whoever wrapped the module has imported the library
+        loaded: Any = getattr(
+            sys.modules.get(library), kind, None
+        )  # whoever wrapped the module has imported the library
         if loaded is not None and isinstance(module, loaded):
             return module._modules[name]
     return None

@@ -59,7 +59,9 @@ def differs(net: nn.Module, key: int, other: int) -> bool:
 
 def scale_parameters(net: nn.Module) -> list[nn.Parameter]:
     """The learned tensors other than the means."""
-    return [parameter_at(part, place) for part in networks_in(net).values() for place in handle_of(part).learned_places()]
+    return [
+        parameter_at(part, place) for part in networks_in(net).values() for place in handle_of(part).learned_places()
+    ]
 
 
 def deterministic_parameters(net: nn.Module) -> list[str]:

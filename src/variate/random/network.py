@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 from torch import nn
 
 from variate.errors import CheckpointError, UsageError
+from variate.random import decay as decay  # its hooks belong to every random network, loaded ones too
 from variate.random import fixing, measures, plain
 from variate.random.average import average
 from variate.random.draw.forward import drawing
-from variate.random.handle import Handle, handle_of
+from variate.random.handle import Handle, attach, handle_of
 from variate.random.keys import Stream
 from variate.random.many import draws, input_gradient
 from variate.random.parameters import HANDLE
@@ -88,6 +89,7 @@ class RandomNetwork(nn.Module):
         copied = cast(RandomNetwork, _blank(handle.original, handle.taken))
         memo[id(self)] = copied
         vars(copied).update(copy.deepcopy(vars(self), memo))
+        attach(copied, handle_of(copied))
         return copied
 
     def __setstate__(self, state: Any) -> None:
@@ -98,7 +100,7 @@ class RandomNetwork(nn.Module):
             )
         handle, module_state = state
         super().__setstate__(module_state)  # type: ignore[no-untyped-call]
-        vars(self)[HANDLE] = copy.copy(handle)  # a handle of its own: copy.copy of a network would share it
+        attach(self, copy.copy(handle))  # a handle of its own: copy.copy of a network would share it
 
 
 class Attribute:
