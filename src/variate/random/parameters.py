@@ -132,33 +132,49 @@ def starting_sizes(module: nn.Module, sites: Sequence[Site]) -> dict[str, Tensor
     layer that keeps the variance of its inputs, 1 / sqrt(fan in), so that its noise is in proportion to its inputs.
     """
     sizes = {site: _root_mean_square(module, site) for site in sites}
-    largest = _largest(module, sizes)
-    return {site.name: torch.where(size > 0, size, largest[site.owners[0][0]]) for site, size in sizes.items()}
+    largest, keeping = _largest(sizes), _keeping_variance(module, sites)
+    return {
+        site.name: torch.where(size > 0, size, torch.where(largest[path] > 0, largest[path], keeping[path]))
+        for site, size in sizes.items()
+        for path in [site.owners[0][0]]
+    }
 
 
 def running_sizes(module: nn.Module, sites: Sequence[Site]) -> dict[str, Tensor]:
-    """The size of every site's mean while it is trained: at least a tenth of what a tensor of zeros would start with.
+    """The size of every site's mean while it is trained, at least a tenth of that of a tensor of zeros in its place.
 
     So the noise of a tensor that starts at zero does not collapse when the first step makes it tiny.
     """
     sizes = {site: _root_mean_square(module, site) for site in sites}
-    largest = _largest(module, sizes)
-    return {site.name: torch.maximum(size, LEAST_SIZE * largest[site.owners[0][0]]) for site, size in sizes.items()}
+    largest, keeping = _largest(sizes), _keeping_variance(module, sites)
+    return {
+        site.name: torch.maximum(size, LEAST_SIZE * largest[path].clamp_min(keeping[path]))
+        for site, size in sizes.items()
+        for path in [site.owners[0][0]]
+    }
 
 
 def _root_mean_square(module: nn.Module, site: Site) -> Tensor:
     return mean_square(parameter_at(module, site.owners[0]).detach().float()).sqrt()
 
 
-def _largest(module: nn.Module, sizes: Mapping[Site, Tensor]) -> dict[str, Tensor]:
-    """The size of the largest site of every module; 1 / sqrt(fan in) of its largest tensor if that is larger than 0."""
+def _largest(sizes: Mapping[Site, Tensor]) -> dict[str, Tensor]:
+    """The size of the largest site of every module."""
     largest: dict[str, Tensor] = {}
-    fans: dict[str, int] = {}
     for site, size in sizes.items():
-        path, mean = site.owners[0][0], parameter_at(module, site.owners[0])
+        path = site.owners[0][0]
         largest[path] = torch.maximum(largest[path], size) if path in largest else size
-        fans[path] = max(fans.get(path, 1), mean.numel() // max(1, mean.shape[site.channel]) if mean.dim() > 1 else 1)
-    return {path: torch.where(size > 0, size, fans[path] ** -0.5) for path, size in largest.items()}
+    return largest
+
+
+def _keeping_variance(module: nn.Module, sites: Sequence[Site]) -> dict[str, float]:
+    """1 / sqrt(fan in) of every module with sites: the size of weights that keep the variance of its inputs."""
+    fans: dict[str, int] = {}
+    for site in sites:
+        path, mean = site.owners[0][0], parameter_at(module, site.owners[0])
+        fan = mean.numel() // max(1, mean.shape[site.channel]) if mean.dim() > 1 else 1
+        fans[path] = max(fans.get(path, 1), fan)
+    return {path: fan**-0.5 for path, fan in fans.items()}
 
 
 def _module_findings(module: nn.Module) -> Iterator[str]:
