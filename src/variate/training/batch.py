@@ -16,14 +16,8 @@ def pair_of(batch: Any) -> tuple[Tensor, Tensor]:
     """The inputs and labels of a batch. Raises ``UsageError`` for a batch of another form."""
     if isinstance(batch, Sequence) and len(batch) == 2 and all(isinstance(part, Tensor) for part in batch):
         return batch[0], batch[1]
-    if isinstance(batch, Mapping):
-        found = f"a dictionary of {', '.join(map(repr, batch))}"
-    elif isinstance(batch, Sequence) and not isinstance(batch, str):
-        found = f"a {type(batch).__name__} of {', '.join(type(part).__name__ for part in batch) or 'nothing'}"
-    else:
-        found = f"a {type(batch).__name__}"
     raise UsageError(
-        f"the loader yields {found}",
+        f"the loader yields {_described(batch)}",
         expected=PAIRS,
         todo="convert each batch, in the loader's collate_fn for example; with a loss of your own, loss=f with "
         "f(outputs, batch), a batch may have any form",
@@ -34,7 +28,11 @@ def size_of(batch: Any) -> int:
     """The number of examples: the length of the first tensor of a batch. Raises ``UsageError`` if there is none."""
     tensor = _first_tensor(batch)
     if tensor is None or tensor.dim() == 0:
-        raise UsageError(f"a batch of type {type(batch).__name__} holds no tensor with a row for every example")
+        raise UsageError(
+            f"the loader yields {_described(batch)}, with no tensor of a row for each example",
+            expected=PAIRS,
+            todo="convert each batch, in the loader's collate_fn for example",
+        )
     return len(tensor)
 
 
@@ -50,3 +48,11 @@ def _first_tensor(batch: Any) -> Tensor | None:
         return batch
     parts = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, Sequence) else ()
     return next((tensor for part in parts if (tensor := _first_tensor(part)) is not None), None)
+
+
+def _described(batch: Any) -> str:
+    if isinstance(batch, Mapping):
+        return f"a dictionary of {', '.join(map(repr, batch))}"
+    if isinstance(batch, Sequence) and not isinstance(batch, str):
+        return f"a {type(batch).__name__} of {', '.join(type(part).__name__ for part in batch) or 'nothing'}"
+    return f"a {type(batch).__name__}"

@@ -42,10 +42,11 @@ def examples_of(loader: Any) -> int:
         return len(data)
     mapped = isinstance(loader, DataLoader) and not isinstance(data, IterableDataset)
     if mapped and type(loader.batch_sampler) is BatchSampler:
-        sampler = loader.sampler
+        chosen: Any = loader.batch_sampler
+        sampler = chosen.sampler
         examples = len(sampler)
-        if loader.drop_last and loader.batch_size is not None:
-            examples -= examples % loader.batch_size
+        if chosen.drop_last:
+            examples -= examples % chosen.batch_size
         return examples * (sampler.num_replicas if isinstance(sampler, DistributedSampler) else 1)
     with torch.random.fork_rng(devices=[]):
         if mapped and loader.batch_sampler is not None:
