@@ -15,7 +15,7 @@ from variate.random.distribution import Site
 from variate.random.handle import handle_of
 from variate.random.inside import check_random, networks_in, seen_through
 from variate.random.keys import sibling
-from variate.random.parameters import describe_exceptions, parameter_at, qualified, running_sizes
+from variate.random.parameters import describe_exceptions, parameter_at, qualified, starting_sizes
 
 
 def sites(net: nn.Module) -> tuple[Site, ...]:
@@ -43,7 +43,7 @@ def sizes(net: nn.Module) -> dict[str, Tensor]:
     return {
         qualified((path, name)): size
         for path, part in networks_in(net).items()
-        for name, size in running_sizes(part, handle_of(part).sites).items()
+        for name, size in starting_sizes(part, handle_of(part).sites).items()
     }
 
 
