@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from variate.random.average import average as average
     from variate.random.fixing import fixed as fixed
     from variate.random.fixing import keys_from as keys_from
+    from variate.random.fixing import set_seed as set_seed
     from variate.random.fixing import stream as stream
     from variate.random.inspection import check as check
     from variate.random.keys import Stream as Stream
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from variate.serving.opening import open_exported as open_exported
     from variate.serving.serving import Served as Served
     from variate.statistics.comparison import compare as compare
+    from variate.training.optimization import parameter_groups as parameter_groups
     from variate.training.recipe import Recipe as Recipe
     from variate.training.saved import load as load
     from variate.training.train import train as train
@@ -95,9 +97,11 @@ _PLACES = {
     "load": "training.saved",
     "mean": "random.plain",
     "open_exported": "serving.opening",
+    "parameter_groups": "training.optimization",
     "push_to_hub": "integrations.hugging_face",
     "randomize": "random.randomize",
     "scale_parameters": "random.measures",
+    "set_seed": "random.fixing",
     "sites": "random.measures",
     "sizes": "random.measures",
     "stds": "random.measures",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import chain
 from typing import Literal
@@ -15,30 +17,30 @@ from torch import Tensor, nn
 from variate.errors import InputError
 from variate.inputs.asking import asked, own_errors
 from variate.inputs.validation import checked_logits
-from variate.random.average import AverageNetwork
 from variate.random.fixing import fixed
-from variate.random.keys import Stream, legacy_seed, sibling
+from variate.random.inside import drawn_in
+from variate.random.keys import Stream, legacy_seed
 from variate.random.many import Loss, Passes, group_size, grouped, passes
 from variate.random.network import RandomNetwork
 
 Kind = Literal["deterministic", "keyed", "unkeyed"]
+_generator = threading.RLock()  # whoever holds it may seed torch's global generator
 
 
 @contextmanager
 def under(module: nn.Module, key: int) -> Iterator[None]:
     """Context in which ``module`` uses the draw of ``key``, and no gradient reaches its parameters.
 
-    Every ``RandomNetwork`` in it uses its own draw. Torch's global generator is seeded from the key, and restored at
-    the end.
+    Every random network in it uses its own draw. Torch's global generator is seeded from the key, and restored at the
+    end. It belongs to the whole process, so threads take turns.
     """
     devices = _cuda_devices(module)
-    with torch.random.fork_rng(devices=devices), ExitStack() as stack:
+    with _generator, torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(legacy_seed(key))  # torch.manual_seed formats a stack trace at every call
         if devices:
             torch.cuda.manual_seed_all(legacy_seed(key))
-        for index, network in enumerate(_random_networks(module)):
-            stack.enter_context(fixed(network, sibling(key, index), learn=False))
-        yield
+        with fixed(module, key, learn=False) if drawn_in(module) else nullcontext():
+            yield
 
 
 def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], *, alone: bool = False) -> Tensor:
@@ -93,7 +95,7 @@ def left_as_found(module: nn.Module) -> Iterator[None]:
     It keeps the mode (train or eval): noise that is on in the network stays on.
     """
     saved = {name: buffer.clone() for name, buffer in module.named_buffers()} if _changes_buffers(module) else {}
-    with torch.random.fork_rng(devices=_cuda_devices(module)):
+    with _generator, torch.random.fork_rng(devices=_cuda_devices(module)):
         try:
             yield
         finally:
@@ -114,7 +116,7 @@ def kind_of(module: nn.Module, x: Tensor) -> Kind:
         module: any module.
         x: a few inputs, shape (B, ...).
     """
-    if _random_networks(module):
+    if drawn_in(module):
         return "keyed"
     first, second = Stream("probe", 0).take(2)
     x = x.to(input_type(module, x))
@@ -184,13 +186,6 @@ def _generator_states(module: nn.Module) -> list[Tensor]:
     return [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in _cuda_devices(module))]
 
 
-def _random_networks(module: nn.Module) -> list[RandomNetwork]:
-    """The random networks in a module, except those inside an average over fixed keys."""
-    parts = list(module.modules())
-    averaged = {id(part.network) for part in parts if isinstance(part, AverageNetwork)}
-    return [part for part in parts if isinstance(part, RandomNetwork) and id(part) not in averaged]
-
-
 def _cuda_devices(module: nn.Module) -> list[int]:
     parameter = next(module.parameters(), None)
     return [parameter.device.index or 0] if parameter is not None and parameter.is_cuda else []
@@ -199,3 +194,13 @@ def _cuda_devices(module: nn.Module) -> list[int]:
 def _changes_buffers(module: nn.Module) -> bool:
     """Whether a forward pass may change buffers: only if some module is in train mode."""
     return any(submodule.training for submodule in module.modules())
+
+
+def _in_a_child() -> None:
+    """After a fork: another thread may have held the lock, and only the thread that forked lives on."""
+    global _generator
+    _generator = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_a_child)

@@ -26,8 +26,10 @@ from variate.random.measures import sites
 from variate.random.network import RandomNetwork
 from variate.random.randomize import randomize
 from variate.training.defense import defended
+from variate.training.extra_state import divided, extra_in
 
 CARD, WEIGHTS = "card.json", "network.safetensors"
+RESTORE = "train the network again, or restore the file"
 
 
 class Card(BaseModel):
@@ -255,7 +257,7 @@ def _load_into(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
     misshapen = [
         f"{name} has shape {tuple(tensors[name].shape)}, not {tuple(expected[name].shape)}"
         for name in expected
-        if name in tensors and tensors[name].shape != expected[name].shape
+        if name in tensors and isinstance(expected[name], Tensor) and tensors[name].shape != expected[name].shape
     ]
     if missing or unknown or misshapen:
         raise CheckpointError(
@@ -268,19 +270,18 @@ def _load_into(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
 def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist", todo="train the network again, or restore the file") from None
+        raise CheckpointError(f"{path} does not exist", todo=RESTORE) from None
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} is truncated, or not a safetensors file: {error}",
-            todo="train the network again, or restore the file",
-        ) from error
+        raise CheckpointError(f"{path} is truncated, or not a safetensors file: {error}", todo=RESTORE) from error
+    return tensors | extra_in(metadata), metadata
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    _replace(path, lambda partial: save_file(whole, partial, metadata))
+    parts, extra = divided(tensors)
+    whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in parts.items()}
+    _replace(path, lambda partial: save_file(whole, partial, metadata | extra))
 
 
 def _replace(path: Path, write: Any) -> None:
