@@ -175,12 +175,12 @@ def test_what_cifar10_cannot_read_is_named(tmp_path):
     with pytest.raises(DataError, match="has no images in train/CLASS"):
         cifar10("train", folder=tmp_path)
     (tmp_path / "broken.zip").write_bytes(b"PK no")
-    with pytest.raises(DataError, match="cannot be read as a zip"):
+    with pytest.raises(DataError, match=r"cannot read .*broken.zip: BadZipFile"):
         cifar10("train", folder=tmp_path / "broken.zip")
     write_folders(tmp_path / "images")
     Image.fromarray(picture(0)[:16]).save(tmp_path / "images/train/class1/0.png")
     with pytest.raises(DataError, match="has 32x16 pixels"):
         cifar10("train", folder=tmp_path / "images")
     (tmp_path / "images/train/class1/0.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match="is not an image"):
+    with pytest.raises(DataError, match="cannot read train/class1/0.png"):
         cifar10("train", folder=tmp_path / "images")

@@ -132,7 +132,8 @@ def of_module(
 ) -> Setting:
     """The user's own network, and labelled inputs. Raises ``UsageError``."""
     from variate.datasets.info import about
-    from variate.datasets.load import is_own, labelled
+    from variate.datasets.load import labelled
+    from variate.datasets.parts.own import is_own
     from variate.inputs.modality import modality_of
 
     device = _device(shared.accelerator)
