@@ -11,7 +11,7 @@ from variate.datasets.info import About
 from variate.datasets.parts.csv import read_csv
 from variate.datasets.parts.declared import declaration_beside, toml_of
 from variate.datasets.parts.loaded import Loaded, read_once
-from variate.datasets.parts.repeats import warn_of_repeats
+from variate.datasets.parts.repeats import digests, warn_of_repeats
 from variate.datasets.parts.tables import table_of
 from variate.datasets.splits import check_split
 from variate.errors import DataError
@@ -50,8 +50,7 @@ def about(folder: Path | None = None) -> About:
 def _read(path: Path) -> Loaded:
     declared = declaration_beside(path)
     table = table_of(read_csv(path, declared.delimiter), declared)
-    inputs = {split: x for split, (x, _) in table.splits.items()}
-    warn_of_repeats(path, inputs.pop("train"), inputs)
+    warn_of_repeats(path, {split: digests(x) for split, (x, _) in table.splits.items()})
     return table
 
 

@@ -11,11 +11,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
 
-from torch import Tensor
-
 from variate.datasets.load import registered
 from variate.datasets.parts.own import is_own, own_split
-from variate.datasets.parts.repeats import warn_of_repeats
+from variate.datasets.parts.repeats import digests, warn_of_repeats
 from variate.errors import DataError, VariateError
 from variate.inputs.modality import Modality, modality_of
 from variate.inputs.validation import check_inputs
@@ -118,7 +116,7 @@ def _own(data: str) -> About:
             expected="channels first: (N, C, H, W)",
             todo="x.transpose(0, 3, 1, 2) of an array, x.permute(0, 3, 1, 2) of a tensor",
         )
-    warn_of_repeats(data, x, _other_splits(data))
+    warn_of_repeats(data, {"train": digests(x), **_other_splits(data)})
     axes = (0,) if x.dim() == 2 else (0, *range(2, x.dim()))  # all axes except features or channels
     mean, std = x.mean(axes), x.std(axes)
     return About(
@@ -131,12 +129,12 @@ def _own(data: str) -> About:
     )
 
 
-def _other_splits(data: str) -> dict[str, Tensor]:
-    """The inputs of the validation and test splits, as far as the user's own data has them."""
+def _other_splits(data: str) -> dict[str, list[bytes]]:
+    """Hashes of the inputs of the validation and test splits, as far as the user's own data has them."""
     inputs = {}
     for split in ("validation", "test"):
         try:
-            inputs[split] = own_split(data, split, cut=True).x
+            inputs[split] = digests(own_split(data, split, cut=True).x)
         except VariateError:  # said when the split is needed
             continue
     return inputs
