@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -64,6 +65,13 @@ def unzipping(path: Path, error: type[VariateError], *, todo: str | None = None)
         most = max(LIMIT, RATIO * path.stat().st_size)
         _check_unpacked(sum(member.file_size for member in archive.infolist()), most, path, error)
         yield archive
+
+
+def extracted(archive: tarfile.TarFile, member: tarfile.TarInfo, error: type[VariateError]) -> bytes:
+    """The content of a file of limited size in a tar archive. Raises ``error``."""
+    _check_unpacked(member.size, LIMIT, member.name, error)
+    file = archive.extractfile(member)
+    return b"" if file is None else file.read()
 
 
 def _check_unpacked(size: int, most: int, path: object, error: type[VariateError]) -> None:

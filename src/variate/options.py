@@ -8,12 +8,14 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any, TypeVar
 
 from variate.errors import UsageError
 
 PART = re.compile(r"""(?:'[^']*'|"[^"]*"|[^,'"]|['"])+""")  # commas only within quotes
 QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
+LONGEST = 1000  # characters of a number
 FORM = re.compile(r"([\w-]+)\s*(?:\((.*)\))?", re.S)
 
 Value = str | float | bool
@@ -79,6 +81,27 @@ def _quoted(value: Value) -> Value:
     ):
         return value
     return f'"{value}"' if "'" in value else f"'{value}'"
+
+
+def exact(text: str) -> Fraction:
+    """A number as an exact fraction. Raises ``ValueError`` for text, and for numbers that no float holds."""
+    written = text.strip()
+    exponent = written.lower().partition("e")[2]
+    if len(written) > LONGEST or len(exponent) > len("-300"):
+        raise ValueError(f"{written[:20]}... is too long for a number")
+    try:
+        number = Fraction(written)
+        float(number)
+    except (ZeroDivisionError, OverflowError) as error:
+        raise ValueError(str(error)) from error
+    return number
+
+
+def counted(text: str) -> int:
+    """A whole number from 1. Raises ``ValueError`` for anything else, and for numbers of more than nine digits."""
+    if not text.isascii() or not text.isdecimal() or len(text) > len("999999999") or int(text) < 1:
+        raise ValueError(f"{text[:20]} is not a whole number from 1")
+    return int(text)
 
 
 def whole(value: Any) -> Any:

@@ -74,7 +74,7 @@ def test_missing_damaged_and_foreign_files_are_named(tmp_path):
         load("test", folder=tmp_path)
     for name in ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"):
         (tmp_path / name).write_bytes(b"not gzip")
-    with pytest.raises(DataError, match="damaged"):
+    with pytest.raises(DataError, match="cannot read t10k-images"):
         load("test", folder=tmp_path)
     (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(b"\0\0\x08\x01\0\0\0\x01\x07"))
     with pytest.raises(DataError, match="is not the published file"):
@@ -182,5 +182,5 @@ def test_what_cifar10_cannot_read_is_named(tmp_path):
     with pytest.raises(DataError, match="has 32x16 pixels"):
         cifar10("train", folder=tmp_path / "images")
     (tmp_path / "images/train/class1/0.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match="cannot read train/class1/0.png"):
+    with pytest.raises(DataError, match=r"cannot read train/class1/0\.png"):
         cifar10("train", folder=tmp_path / "images")

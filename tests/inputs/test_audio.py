@@ -372,7 +372,7 @@ def test_too_few_speakers_labels_nobody_says_and_missing_places_are_explained(tm
     with pytest.raises(DataError, match="has 0 recordings"):
         load("train", folder=tmp_path / "empty")
     (tmp_path / "broken.zip").write_bytes(b"no archive")
-    with pytest.raises(DataError, match="cannot be read as a zip archive"):
+    with pytest.raises(DataError, match=r"cannot read .*broken.zip"):
         load("train", folder=tmp_path / "broken.zip")
     for missing in (None, tmp_path / "none"):
         with pytest.raises(DataError) as error:

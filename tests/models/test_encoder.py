@@ -67,7 +67,7 @@ def test_options_of_a_network_are_checked(folder):
 
 def test_it_is_trained_saved_and_attacked_from_the_command_line(folder, tmp_path):
     data = tmp_path / "t.jsonl"
-    rows = [{"text": f"a {'good' if i % 2 else 'bad'} film", "label": str(i % 2)} for i in range(60)]
+    rows = [{"text": f"a {'good' if i % 2 else 'bad'} film {i}", "label": str(i % 2)} for i in range(60)]
     data.write_text("\n".join(map(json.dumps, rows)))
     words = ["train", "--data", "texts", "--data-folder", data, "--network", f"encoder(path={folder})", "--epochs", 1]
     attack = [

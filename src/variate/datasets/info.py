@@ -18,7 +18,6 @@ from variate.errors import DataError, VariateError
 from variate.inputs.modality import Modality, modality_of
 from variate.inputs.validation import check_inputs
 
-
 CHANNELS = (1, 2, 3, 4)  # numbers of channels of images
 
 

@@ -35,9 +35,9 @@ def inputs_of(values: Any, where: str) -> Tensor:
         )
     if array.dtype.kind in "iu":
         native = np.uint8 if array.dtype == np.uint8 else np.int64
-        return torch.from_numpy(np.ascontiguousarray(array, dtype=native))
+        return torch.from_numpy(np.require(array, native, ["C", "W"]))
     with np.errstate(over="ignore"):  # what overflows is infinite, and is refused as such
-        return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+        return torch.from_numpy(np.require(array, np.float32, ["C", "W"]))
 
 
 def classes_of(labels: NDArray[Any]) -> tuple[str, ...]:

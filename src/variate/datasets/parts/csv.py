@@ -117,10 +117,10 @@ def _text(path: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-        encoding = "UTF-16" if wide else "Latin-1 or Windows-1252"
+        encoding = "UTF-16" if wide else "WINDOWS-1252"
         raise DataError(
             f"{path} is not UTF-8 text: {error}",
-            todo=f"save it as UTF-8; it looks like {encoding}: iconv -f {'UTF-16' if wide else 'WINDOWS-1252'} -t UTF-8",
+            todo=f"save it as UTF-8; it may be {'UTF-16' if wide else 'Latin-1'}: iconv -f {encoding} -t UTF-8",
         ) from error
 
 

@@ -76,7 +76,9 @@ def _classified(paths: Sequence[PurePosixPath], part: str, source: Path) -> dict
             todo="move these folders away, or add images of these classes to train",
         )
     numbers = {name: i for i, name in enumerate(sorted(names))}
-    own = sorted((path for path in images if path.parts[-3] == part), key=lambda path: (path.parts[-2], path.name, path))
+    own = sorted(
+        (path for path in images if path.parts[-3] == part), key=lambda path: (path.parts[-2], path.name, path)
+    )
     return {path: numbers[path.parts[-2]] for path in own}
 
 

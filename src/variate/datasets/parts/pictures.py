@@ -44,7 +44,7 @@ def pixels_of(picture: Image, name: str, *, channels: int | None = None) -> NDAr
     if turned.mode in DEEP:
         shades = _eight_bits(np.asarray(turned), name)
         return shades if gray else np.repeat(shades[..., None], 3, axis=2)
-    if "A" in turned.mode.upper() and turned.mode != "LAB" or "transparency" in turned.info:
+    if ("A" in turned.mode.upper() and turned.mode != "LAB") or "transparency" in turned.info:
         turned = turned.convert("RGBA")
         if turned.getchannel("A").getextrema() != (255, 255):
             raise DataError(

@@ -23,8 +23,9 @@ from variate.inputs.columns import MOST_STEPS, Column, columns_of
 
 WHOLE = re.compile(r"[+-]?\d{1,18}")
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
+GROUPED = r"[+-]?\d{1,3}([ ,.'\u00a0\u202f]\d{3})+([.,]\d+)?"
 WRITTEN = re.compile(
-    rf"{DECIMAL_COMMA.pattern}|[+-]?\d{{1,3}}([ ,.'\u00a0\u202f]\d{{3}})+([.,]\d+)?|[$€£¥]?\s*{NUMBER.pattern}\s*[%$€£¥]?"
+    rf"{DECIMAL_COMMA.pattern}|{GROUPED}|[$€£¥]?\s*{NUMBER.pattern}\s*[%$€£¥]?"
 )  # numbers as people write them: 12,5 and 1 200 and 12 %
 MOSTLY = 0.5  # share of numbers from which a column is one of numbers, whatever the other cells hold
 MIN_ROWS = 10
