@@ -11,6 +11,8 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -236,9 +238,24 @@ def get(kind: str, name: str) -> Entry:
 
 
 def import_callable(path: str) -> Callable[..., Any]:
-    """Import the user's own ``module:callable``. Raises ``UsageError`` that says which half is wrong."""
-    module_name, _, attribute = path.partition(":")
-    expected = "module:callable, such as mypackage.networks:build, importable from here"
+    """Import the user's own ``module:callable`` or ``FILE.py:callable``.
+
+    The module of a file is named after it, and its folder is searched for what it imports, as if it were run.
+    Raises ``UsageError`` that says which half is wrong.
+    """
+    module_name, _, attribute = path.rpartition(":")
+    expected = "module:callable importable from here, such as mypackage.networks:build, or FILE.py:callable"
+    if module_name.endswith(".py"):
+        module_name = _found_file(Path(module_name), expected)
+    elif any(sign in module_name for sign in "/\\"):
+        stem = re.split(r"[/\\]", module_name)[-1]
+        raise UsageError(
+            f"{module_name!r} is neither a module nor a file",
+            expected=expected,
+            todo=f"{module_name}.py:{attribute} for a file, {stem}:{attribute} for a module of the current folder",
+        )
+    if not module_name or module_name.startswith("."):
+        raise UsageError(f"{module_name!r} is not the name of a module", expected=expected)
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
@@ -247,6 +264,20 @@ def import_callable(path: str) -> Callable[..., Any]:
     if not callable(target):
         raise UsageError(f"{module_name!r} has no callable named {attribute!r}", expected=expected)
     return target  # type: ignore[no-any-return]
+
+
+def _found_file(path: Path, expected: str) -> str:
+    """Make the module of a file importable, and return its name. Raises ``UsageError``."""
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}", expected=expected)
+    imported = sys.modules.get(path.stem)
+    if imported is not None and Path(getattr(imported, "__file__", None) or "").resolve() != path.resolve():
+        raise UsageError(f"a module named {path.stem!r} is imported already", todo=f"rename {path}")
+    folder = str(path.resolve().parent)
+    if folder not in sys.path[:1]:
+        sys.path.insert(0, folder)
+        importlib.invalidate_caches()
+    return path.stem
 
 
 def _expected(kind: str) -> str:

@@ -156,7 +156,7 @@ def test_a_save_that_fails_leaves_the_old_network(saved, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("variate.training.saved.save_file", full)
+    monkeypatch.setattr("variate.training.tensors.save_file", full)
     network = load(saved)
     with pytest.raises(CheckpointError, match="No space left"):
         save(network, saved, card_of(network))
