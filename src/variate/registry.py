@@ -243,7 +243,7 @@ def import_callable(path: str) -> Callable[..., Any]:
     The module of a file is named after it, and its folder is searched for what it imports, as if it were run.
     Raises ``UsageError`` that says which half is wrong.
     """
-    module_name, _, attribute = path.rpartition(":")
+    module_name, _, attribute = path.rpartition(":") if ":" in path else (path, "", "")
     expected = "module:callable importable from here, such as mypackage.networks:build, or FILE.py:callable"
     if module_name.endswith(".py"):
         module_name = _found_file(Path(module_name), expected)

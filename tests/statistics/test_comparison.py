@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from variate.statistics.comparison import compare
+from variate.statistics.comparison import SMALLEST_P, compare
 
 SIMULATIONS = 400
 
@@ -130,8 +130,8 @@ def test_p_is_the_error_at_which_the_interval_reaches_zero(seed):
     draw = np.random.default_rng(seed)
     first, second = (draw.random((20, 100)) < draw.random((20, 1)) * 0.1 + rate for rate in (0.6, 0.62 + seed / 100))
     p = compare(first, second).p
-    assert 0 < p <= 1
+    assert SMALLEST_P <= p <= 1
     for error, excludes in ((p * 1.05, True), (p * 0.95, False)):
-        if error < 1:
+        if SMALLEST_P < error < 1:
             found = compare(first, second, level=1 - error)
             assert (found.low > 0 or found.high < 0) == excludes

@@ -46,7 +46,9 @@ def words_of(text: str, *, by_character: bool = True) -> list[str]:
     digits; or one of the marks ! ? $ %. Chinese, Japanese, Thai, Lao, Khmer and Burmese put no spaces between words, so
     each character with its marks is one; without ``by_character`` their runs between spaces are.
     """
-    return (CHARACTERS if by_character else RUNS).findall(unicodedata.normalize("NFC", text).lower())
+    pattern = CHARACTERS if by_character else RUNS
+    words: list[str] = pattern.findall(unicodedata.normalize("NFC", text).lower())
+    return words
 
 
 def is_spaced(texts: Sequence[str]) -> bool:
