@@ -15,6 +15,7 @@ from variate.datasets.parts.wav import RefusedError, clip_of
 from variate.errors import VariateError
 from variate.inputs.budget import Budget
 from variate.options import parse
+from variate.random.identity import identity
 from variate.records.file import Records
 from variate.report.formats import as_csv
 from variate.statistics.rates import Deployment
@@ -72,10 +73,20 @@ def arrays(folder, draw):
     path = folder / "d.npz"
     if not path.exists():
         np.savez(path, x=np.random.default_rng(0).random((20, 1, 4, 4)), y=np.arange(20) % 3)
-    (folder / "e.npz").write_bytes(damaged(path.read_bytes(), draw))
-    x, y = labelled(str(folder / "e.npz"))
-    assert x.dtype.is_floating_point or not x.is_floating_point()
-    assert len(x) == len(y)
+    odd = folder / "e.npz"
+    if draw.random() < 0.5:
+        odd.write_bytes(damaged(path.read_bytes(), draw))
+    else:
+        kinds = ("f2", "f4", ">f8", "i1", "u2", ">i8", "u8", "?", "U3", "S2", "M8[D]", "c8", "i4,f4")
+        shapes = ((20,), (20, 3), (20, 1, 4, 4), (), (0, 4), (19, 3))
+        x, y = (np.zeros(draw.choice(shapes), draw.choice(kinds)) for _ in range(2))
+        if draw.random() < 0.5:
+            y = draw.choice([np.arange(20) % 3, np.arange(20) / 10, np.arange(20) - 1, np.array(["a", "b"] * 10)])
+        np.savez(odd, x=x, y=y)
+    x, y = labelled(str(odd))
+    assert len(x) == len(y) > 0
+    assert y.dtype == torch.int64
+    assert int(y.min()) >= 0
 
 
 def table(folder, draw):
@@ -92,9 +103,9 @@ def table(folder, draw):
 
 def texts(folder, draw):
     lines = [json.dumps({"text": f"a film {i}", "label": i % 2}) for i in range(40)]
-    for _ in range(2):
-        lines[draw.randrange(40)] = with_odd_value(lines[0], draw)
-    (folder / "t.jsonl").write_bytes(damaged("\n".join(lines).encode(), draw))
+    lines[draw.randrange(40)] = with_odd_value(lines[0], draw)
+    content = "\n".join(lines).encode()
+    (folder / "t.jsonl").write_bytes(damaged(content, draw) if draw.random() < 0.5 else content)
     labelled("texts", folder=folder / "t.jsonl", split="train")
 
 
@@ -138,7 +149,7 @@ def card(folder, draw):
     run.mkdir(exist_ok=True)
     (run / "card.json").write_text(with_odd_value(whole[0], draw) if draw.random() < 0.7 else whole[0])
     (run / "network.safetensors").write_bytes(damaged(whole[1], draw) if draw.random() < 0.4 else whole[1])
-    load(run)
+    assert identity(load(run)) == identity(load(folder))
 
 
 def words(_folder, draw):
