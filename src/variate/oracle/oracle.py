@@ -17,9 +17,18 @@ from torch import Tensor, nn
 from variate.errors import UsageError, unknown_name
 from variate.inputs.modality import Reach, free_of, inputs_at, slope_at
 from variate.inputs.validation import checked_logits
-from variate.oracle.averaging import Average, check_average, label_of, loss_of, pull_back, scores_of
+from variate.oracle.averaging import (
+    Average,
+    check_average,
+    check_differentiable,
+    label_of,
+    loss_of,
+    pull_back,
+    scores_of,
+)
+from variate.oracle.error_score import Score, error_score
 from variate.oracle.loss_trace import Trace
-from variate.oracle.losses import Loss, cross_entropy
+from variate.oracle.losses import Loss, cross_entropy, margin
 from variate.oracle.memory import room_for
 from variate.oracle.module_view import LentNetwork
 from variate.oracle.queries import Queries
@@ -29,6 +38,7 @@ from variate.random.keys import Stream
 from variate.random.many import Passes
 from variate.random.seeding import Kind, kind_of, outputs_under, passes_under
 from variate.registry import Access
+from variate.statistics.rates import Rule
 
 Reuse = Literal["fresh", "fixed", "one"]
 
@@ -166,6 +176,15 @@ class ScoreOracle(LabelOracle):
         """The share of the draws that do not predict ``y``: (B, ...) and (B,) to (B,)."""
         return loss_of(self._outputs(x, rows), y, cross_entropy, "zero-one")
 
+    def errors(self, x: Tensor, y: Tensor, rule: Rule, *, rows: Tensor | None = None) -> Tensor:
+        """How far the draws are from answering ``y``, as a deployment counts: (B, ...) to (B,).
+
+        The share of wrong draws for ``single`` and ``survive``, the lead of the strongest other class in votes for
+        ``majority``, and in the log of the mean probability for ``mean``.
+        """
+        average: dict[Rule, Average] = {"mean": "probability", "majority": "majority"}
+        return loss_of(self._outputs(x, rows), y, margin, average.get(rule, "zero-one"))
+
 
 class GradientOracle(ScoreOracle):
     """Labels, scores and the gradient of the averaged loss (expectation over transformation, Athalye et al. 2018).
@@ -216,14 +235,44 @@ class GradientOracle(ScoreOracle):
             self._count(x, rows, keys, forwards=1, backwards=1)
             self.trace.note(value, loss, rows)
             return value, slope_at(self.reach, gradient, rows)
-        value, slopes = pull_back(self._logits(x, keys), y, loss, self.average)
+        check_differentiable(self.average)
+        value, slopes = pull_back(self._logits(x, keys), lambda logits: loss_of(logits, y, loss, self.average))
+        self.trace.note(value, loss, rows)
+        return value, self._gradient_along(x, y, slopes, rows, keys)
+
+    def error_gradient(
+        self, x: Tensor, y: Tensor, rule: Rule, score: Score, *, rows: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """How close a deployment is to an error, and the gradient with respect to the inputs, for any ``average``.
+
+        It takes two forward passes and one backward pass per draw.
+
+        Args:
+            x: inputs, shape (B, ...).
+            y: labels, shape (B,).
+            rule: how the deployment answers.
+            score: ``normal`` or ``smoothed``; see ``variate.oracle.error_score``.
+            rows: index of the example of each input; None: in order.
+
+        Returns:
+            The score, shape (B,), and its gradient, shape (B, ...).
+        """
+        keys = self._keys(x)
+        if not len(x):
+            return x.new_zeros(0), torch.zeros_like(x)
+        x = inputs_at(self.reach, x, rows)
+        value, slopes = pull_back(self._logits(x, keys), lambda logits: error_score(logits, y, rule, score))
+        self.trace.note(value, score, rows)
+        return value, self._gradient_along(x, y, slopes, rows, keys)
+
+    def _gradient_along(self, x: Tensor, y: Tensor, slopes: Tensor, rows: Tensor | None, keys: list[int]) -> Tensor:
+        """The gradient (B, ...) of a score with ``slopes``, its gradient with respect to the logits (S, B, K)."""
         gradient = torch.zeros_like(x)
         for part in self._parts(x, keys)[0]:
             for key, slope in zip(keys, slopes, strict=True):
                 gradient[part] += next(self._passes(x[part], y[part], partial(_along, slope[part]), [key])).gradient
         self._count(x, rows, keys, forwards=2, backwards=1)
-        self.trace.note(value, loss, rows)
-        return value, slope_at(self.reach, gradient, rows)
+        return slope_at(self.reach, gradient, rows)
 
     def each(
         self, x: Tensor, y: Tensor, loss: Loss, keys: list[int], *, rows: Tensor | None = None

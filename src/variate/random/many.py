@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Loss = Callable[[Tensor], Tensor]
 Hold = Callable[[int], AbstractContextManager[None]]
 LEAST = 4  # draws: a group of fewer does not pay
-SMALL = 8  # examples on a CPU: more keep two cores busy without grouping (benchmarks/draws.py)
+SMALL = 24  # examples on a CPU: more keep two cores busy without grouping (benchmarks/draws.py)
 LIGHT = 2**22  # bytes of one draw's weights on a CPU: more take longer to read than to multiply
 WEIGHTS = 2**25  # bytes of weights in one group on a CPU
 WIDE = 1024  # examples times draws in one group on another device
