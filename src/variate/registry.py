@@ -11,8 +11,6 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
-import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from variate.errors import UsageError, unknown_name
+from variate.options import CODE, module_of
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -243,41 +242,15 @@ def import_callable(path: str) -> Callable[..., Any]:
     The module of a file is named after it, and its folder is searched for what it imports, as if it were run.
     Raises ``UsageError`` that says which half is wrong.
     """
-    module_name, _, attribute = path.rpartition(":") if ":" in path else (path, "", "")
-    expected = "module:callable importable from here, such as mypackage.networks:build, or FILE.py:callable"
-    if module_name.endswith(".py"):
-        module_name = _found_file(Path(module_name), expected)
-    elif any(sign in module_name for sign in "/\\"):
-        stem = re.split(r"[/\\]", module_name)[-1]
-        raise UsageError(
-            f"{module_name!r} is neither a module nor a file",
-            expected=expected,
-            todo=f"{module_name}.py:{attribute} for a file, {stem}:{attribute} for a module of the current folder",
-        )
-    if not module_name or module_name.startswith("."):
-        raise UsageError(f"{module_name!r} is not the name of a module", expected=expected)
+    module_name, attribute = module_of(path)
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise UsageError(f"cannot import {module_name!r}: {error}", expected=expected) from error
+        raise UsageError(f"cannot import {module_name!r}: {error}", expected=CODE) from error
     target = getattr(module, attribute, None)
     if not callable(target):
-        raise UsageError(f"{module_name!r} has no callable named {attribute!r}", expected=expected)
+        raise UsageError(f"{module_name!r} has no callable named {attribute!r}", expected=CODE)
     return target  # type: ignore[no-any-return]
-
-
-def _found_file(path: Path, expected: str) -> str:
-    """Make the module of a file importable, and return its name. Raises ``UsageError``."""
-    if not path.is_file():
-        raise UsageError(f"there is no file {path}", expected=expected)
-    imported = sys.modules.get(path.stem)
-    if imported is not None and Path(getattr(imported, "__file__", None) or "").resolve() != path.resolve():
-        raise UsageError(f"a module named {path.stem!r} is imported already", todo=f"rename {path}")
-    folder = str(path.resolve().parent)
-    if folder not in sys.path[:1]:
-        sys.path.insert(0, folder)
-        importlib.invalidate_caches()
-    return path.stem
 
 
 def _expected(kind: str) -> str:

@@ -159,6 +159,7 @@ REFUSED = {
     "mixed": (np.array(["a", 1], dtype=object), "holds names and numbers"),
     "empty names": (["a", ""], "1 labels that are empty"),
     "huge": ([0, 10**9], "labels that are too large"),
+    "a single one": (np.array(3), "has shape"),
 }
 
 

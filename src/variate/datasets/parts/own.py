@@ -85,7 +85,7 @@ def own_split(source: str, split: str, *, cut: bool) -> OwnSplit:
 
 
 def _split_of(raw: _Raw, classes: tuple[str, ...], source: str) -> OwnSplit:
-    if not len(raw.x) or raw.x.dim() == 0:
+    if raw.x.dim() == 0 or not len(raw.x):
         raise DataError(f"{source} has no examples", expected=RETURNED)
     if len(raw.labels) != len(raw.x):
         raise DataError(f"{source} has {len(raw.x)} inputs and {len(raw.labels)} labels", expected="as many of both")
