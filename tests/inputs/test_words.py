@@ -112,7 +112,7 @@ def test_an_embedding_that_sees_other_words_cannot_be_moved():
 
 
 def test_an_audit_of_a_network_of_ones_own_for_texts(tmp_path, monkeypatch):
-    rows = [{"text": f"{'good' if i % 2 else 'dull'} film number {i % 9}", "label": i % 2} for i in range(150)]
+    rows = [{"text": f"{'good' if i % 2 else 'dull'} film number {i}", "label": i % 2} for i in range(150)]
     data = tmp_path / "t.jsonl"
     data.write_text("\n".join(json.dumps(row) for row in rows))
     (tmp_path / "mine_texts.py").write_text(

@@ -7,7 +7,6 @@ ignored when reading, and removed before the next write.
 from __future__ import annotations
 
 import gc
-import gzip
 import os
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from variate.errors import RecordError
+from variate.files.reading import reading, ungzipped
+from variate.records.consistency import check_line, check_records
 from variate.records.schema import (
     FORMAT,
     READ,
@@ -36,6 +37,7 @@ from variate.records.schema import (
 from variate.statistics.rates import Bits
 
 T = TypeVar("T")
+TODO = "pass a records.jsonl that `variate attack` or `variate study` wrote"
 RECORDS = "records.jsonl"  # the file's name in a run folder
 HEADER = Header(version=FORMAT).model_dump_json().encode() + b"\n"
 
@@ -80,6 +82,7 @@ class Records:
                     _check_version(header, file)
                     for number, line in enumerate(lines, 2):
                         self._keep(_parse(line, file, number))
+                check_records(self.claims.values(), self.examples, self.pictures, file)
 
     def add(self, records: Collection[Record]) -> None:
         """Append records, all or none; records that the file already holds are not written again.
@@ -211,10 +214,10 @@ def unpack_all(texts: Sequence[str]) -> Bits:
 
 def _lines(path: Path) -> list[bytes]:
     """The complete lines of a file; an incomplete last line is still being written, or left by a crash."""
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
-        raise RecordError(f"cannot read records from {path}: {error}") from error
+    with reading(path, RecordError):
+        data = path.read_bytes()
+    if path.suffix == ".gz":
+        data = ungzipped(data, path, RecordError)
     return data[: data.rfind(b"\n") + 1].splitlines()
 
 
@@ -245,14 +248,19 @@ def _check_version(line: bytes, file: Path) -> None:
 
 def _parse(line: bytes, file: Path, number: int) -> Record:
     try:
-        return READ.validate_json(line)
-    except ValidationError as error:
-        first = error.errors()[0]
+        with reading(f"line {number} of {file}", RecordError, todo=TODO):
+            record = READ.validate_json(line)
+            check_line(record, f"line {number} of {file}")
+            return record
+    except RecordError as error:
+        if not isinstance(error.__cause__, ValidationError):
+            raise
+        first = error.__cause__.errors()[0]
         raise RecordError(
             f"line {number} of {file} is not a record of this version of Variate",
             findings=[f"{'.'.join(map(str, first['loc'])) or 'line'}: {first['msg']}"],
-            todo="pass a records.jsonl that `variate attack` or `variate study` wrote",
-        ) from error
+            todo=TODO,
+        ) from error.__cause__
 
 
 @contextmanager

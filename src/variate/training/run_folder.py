@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import time
 from dataclasses import asdict, replace
@@ -16,6 +17,7 @@ from variate.datasets.batches import Batches
 from variate.datasets.info import About, about
 from variate.errors import UsageError
 from variate.fields import defaults_of
+from variate.files.reading import check_folder
 from variate.hashing import fingerprint
 from variate.options import parse
 from variate.random import measures
@@ -39,6 +41,7 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
     Returns:
         The card of the saved network.
     """
+    check_folder(out)
     if (out / CARD).exists():
         card = read_card(out)
         new = cell.training()
@@ -117,6 +120,18 @@ def untrained(cell: Cell, facts: About) -> tuple[nn.Module, Recipe]:
         objective = own.objective
     budget = facts.budget or None if own.budget is None else own.budget
     return network, replace(own, objective=objective, budget=budget)
+
+
+def check_same_data(card: Card, facts: About, run: Path) -> None:
+    """Raise ``UsageError`` if inputs mean something else than in training: other words, features or classes."""
+    then = {"classes": list(card.labels), "features or words": card.details}
+    now = {"classes": list(facts.labels), "features or words": json.loads(json.dumps(dict(facts.details)))}
+    changed = [name for name in then if then[name] != now[name]]
+    if changed:
+        raise UsageError(
+            f"{card.data} is not the data that {run} was trained on: other {' and '.join(changed)}",
+            todo="pass the --data-folder of the training, or train again",
+        )
 
 
 def validation_accuracy(card: Card) -> float | None:
