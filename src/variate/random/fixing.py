@@ -6,7 +6,7 @@ contains some: the first one in ``module.modules()`` uses the key itself, every 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from torch import nn
@@ -27,8 +27,15 @@ def fixed(net: nn.Module, key: int, *, learn: bool = True) -> Iterator[None]:
         learn: whether gradients reach the parameters.
     """
     check_key(key)
+    with holding(check_random(net).values(), key, learn=learn):
+        yield
+
+
+@contextmanager
+def holding(networks: Iterable[nn.Module], key: int, *, learn: bool) -> Iterator[None]:
+    """Context in which the first of these random networks uses the draw of ``key``, and the others of derived keys."""
     with ExitStack() as stack:
-        for index, part in enumerate(check_random(net).values()):
+        for index, part in enumerate(networks):
             stack.enter_context(handle_of(part).holding(sibling(key, index), learn))
         yield
 

@@ -60,9 +60,9 @@ def networks_in(module: nn.Module) -> dict[str, nn.Module]:
 
 def drawn_in(module: nn.Module) -> dict[str, nn.Module]:
     """``networks_in`` without the networks in averages over fixed keys, whose draws never change; may be empty."""
-    root = seen_through(module)
-    averaged = {id(inner) for part in root.modules() if keeps_keys(part) for inner in part.modules()}
-    return {path: part for path, part in root.named_modules() if is_random(part) and id(part) not in averaged}
+    parts = list(seen_through(module).named_modules())  # once: this runs at every draw
+    averaged = {id(inner) for _, part in parts if keeps_keys(part) for inner in part.modules()}
+    return {path: part for path, part in parts if HANDLE in vars(part) and id(part) not in averaged}
 
 
 def check_random(module: nn.Module) -> dict[str, nn.Module]:

@@ -7,7 +7,7 @@ import random
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from itertools import chain
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from variate.errors import InputError
 from variate.inputs.asking import asked, own_errors
 from variate.inputs.validation import checked_logits
-from variate.random.fixing import fixed
+from variate.random.fixing import holding
 from variate.random.inside import drawn_in
 from variate.random.keys import Stream, legacy_seed
 from variate.random.many import Loss, Passes, group_size, grouped, passes
@@ -44,7 +44,7 @@ def under(module: nn.Module, key: int) -> Iterator[None]:
         torch.default_generator.manual_seed(legacy_seed(key))  # torch.manual_seed formats a stack trace at every call
         if devices:
             torch.cuda.manual_seed_all(legacy_seed(key))
-        with fixed(module, key, learn=False) if drawn_in(module) else nullcontext():
+        with holding(drawn_in(module).values(), key, learn=False):
             yield
 
 
