@@ -7,6 +7,7 @@ import pytest
 import variate
 from variate import registry
 from variate.errors import UsageError
+from variate.options import import_callable
 
 KINDS = list(registry.SINGULAR)
 ENTRIES = [(kind, name) for kind in KINDS for name in registry.entries(kind)]
@@ -144,11 +145,11 @@ def test_a_third_party_file_that_cannot_be_read_is_named(install, module, source
 )
 def test_a_users_callable_that_cannot_be_found(path, message):
     with pytest.raises(UsageError, match=message):
-        registry.import_callable(path)
+        import_callable(path)
 
 
 def test_a_users_callable():
-    assert registry.import_callable("math:sqrt")(4) == 2
+    assert import_callable("math:sqrt")(4) == 2
 
 
 SOURCE = "import beside_it\n\ndef network():\n    return beside_it.VALUE\n"
@@ -162,7 +163,7 @@ def test_code_may_be_named_by_its_file(tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", [*sys.path])
     for path in ("mine_by_file.py:network", "./mine_by_file.py:network", f"{folder}/mine_by_file.py:network"):
-        assert registry.import_callable(path)() == 3
+        assert import_callable(path)() == 3
     for name in ("mine_by_file", "beside_it"):
         sys.modules.pop(name)
 
@@ -179,6 +180,6 @@ def test_code_may_be_named_by_its_file(tmp_path, monkeypatch):
 )
 def test_a_path_that_is_no_module_says_what_to_write(path, message, todo):
     with pytest.raises(UsageError) as error:
-        registry.import_callable(path)
+        import_callable(path)
     assert message in str(error.value)
     assert todo is None or todo in error.value.todo

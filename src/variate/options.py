@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from variate.errors import UsageError
+from variate.own_code import lines_of
 
 PART = re.compile(r"""(?:'[^']*'|"[^"]*"|[^,'"]|['"])+""")  # commas only within quotes
 QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
@@ -154,3 +155,26 @@ def _value(text: str) -> Value:
         return float(text)
     except ValueError:
         return text
+
+
+def import_callable(path: str) -> Callable[..., Any]:
+    """Import the user's own ``module:callable`` or ``FILE.py:callable``.
+
+    The module of a file is named after it, and its folder is searched for what it imports, as if it were run.
+    Raises ``UsageError`` that says which half is wrong.
+    """
+    module_name, attribute = module_of(path)
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise UsageError(
+            f"cannot import {module_name!r}: {error}", findings=lines_of(error)[:1], expected=CODE
+        ) from error
+    except Exception as error:
+        raise UsageError(
+            f"cannot import {module_name!r}: {type(error).__name__}: {error}", findings=lines_of(error)
+        ) from error
+    target = getattr(module, attribute, None)
+    if not callable(target):
+        raise UsageError(f"{module_name!r} has no callable named {attribute!r}", expected=CODE)
+    return target  # type: ignore[no-any-return]

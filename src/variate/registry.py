@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from variate.errors import UsageError, unknown_name
 from variate.limits import F, limited
-from variate.options import CODE, module_of
-from variate.own_code import lines_of
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -237,29 +235,6 @@ def get(kind: str, name: str) -> Entry:
     if name not in by_name:
         raise unknown_name(SINGULAR[kind], name, list(by_name))
     return by_name[name]
-
-
-def import_callable(path: str) -> Callable[..., Any]:
-    """Import the user's own ``module:callable`` or ``FILE.py:callable``.
-
-    The module of a file is named after it, and its folder is searched for what it imports, as if it were run.
-    Raises ``UsageError`` that says which half is wrong.
-    """
-    module_name, attribute = module_of(path)
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise UsageError(
-            f"cannot import {module_name!r}: {error}", findings=lines_of(error)[:1], expected=CODE
-        ) from error
-    except Exception as error:
-        raise UsageError(
-            f"cannot import {module_name!r}: {type(error).__name__}: {error}", findings=lines_of(error)
-        ) from error
-    target = getattr(module, attribute, None)
-    if not callable(target):
-        raise UsageError(f"{module_name!r} has no callable named {attribute!r}", expected=CODE)
-    return target  # type: ignore[no-any-return]
 
 
 def _expected(kind: str) -> str:

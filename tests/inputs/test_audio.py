@@ -24,7 +24,8 @@ from variate.datasets.parts.wav import clip_of
 from variate.datasets.splits import permutation
 from variate.errors import DataError, InputError, UsageError
 from variate.evaluation.evaluate import evaluate
-from variate.evaluation.plan import Plan, Target, perturb
+from variate.evaluation.plan import Plan, perturb
+from variate.evaluation.target import Target
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.audio import Audio
 from variate.models.parts.log_mel import LogMel, mel_filters

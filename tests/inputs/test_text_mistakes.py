@@ -15,7 +15,8 @@ from variate.datasets.load import labelled
 from variate.errors import DataError, InputError, UsageError
 from variate.evaluation.diagnostics import doubt
 from variate.evaluation.evaluate import evaluate
-from variate.evaluation.plan import Plan, Target, perturb
+from variate.evaluation.plan import Plan, perturb
+from variate.evaluation.target import Target
 from variate.flags.evidence import DOUBTS
 from variate.flags.raise_flags import raised
 from variate.flags.unbounded_survives import UNBOUNDED

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from variate.cli.main import app
 from variate.errors import InputError, UsageError
-from variate.evaluation.plan import Plan, Target, perturb
+from variate.evaluation.plan import Plan, perturb
+from variate.evaluation.target import Target
 from variate.inputs.budget import Budget
 from variate.inputs.words import RADIUS, Lookup, Tokens, ids_of, inputs_of, reads_words, smooth, tokens_of
 from variate.oracle.losses import cross_entropy

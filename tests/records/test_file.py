@@ -13,8 +13,9 @@ from variate.errors import RecordError
 from variate.hashing import fingerprint
 from variate.records import appending
 from variate.records.bits import pack, unpack, unpack_all
+from variate.records.claim import Claim
 from variate.records.file import Records
-from variate.records.schema import Claim, Example, Picture, RunLine, Scale
+from variate.records.schema import Example, Picture, RunLine, Scale
 
 CLAIM = Claim(
     network="net",

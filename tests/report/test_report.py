@@ -16,9 +16,10 @@ from claims import JUDGED
 from variate.evaluation.evaluate import evaluate
 from variate.flags.raise_flags import raised
 from variate.records.bits import pack
+from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.rows import over_seeds, result_of
-from variate.records.schema import Claim, Example, NetworkLine, Scale
+from variate.records.schema import Example, NetworkLine, Scale
 from variate.report.page import page_text, write_page
 from variate.report.sentences import verdict
 from variate.report.table import grid, markdown, print_study, study_rows, tables, with_seeds

@@ -19,6 +19,7 @@ from variate.cli.options import print_json, this_command
 from variate.errors import BatchWarning, UsageError
 from variate.evaluation.evaluation import Evaluation
 from variate.inputs.budget import Budget
+from variate.options import import_callable
 from variate.training.cell import Cell
 from variate.training.recipe import Recipe
 
@@ -170,10 +171,9 @@ def build(path: str) -> nn.Module:
     """Call the user's callable and return its module. Raises ``UsageError``."""
     from torch import nn
 
-    from variate import registry
     from variate.own_code import running
 
-    function = registry.import_callable(path)
+    function = import_callable(path)
     try:
         inspect.signature(function).bind()
     except TypeError as error:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from variate.errors import RecordError
-from variate.records.schema import Claim, Example, Picture, Record
+from variate.records.claim import Claim
+from variate.records.schema import Example, Picture, Record
 
 PACKED = re.compile(r"(\d{1,9}):((?:[0-9a-fA-F]{2})*)")
 LARGEST = 2**63

@@ -22,8 +22,9 @@ from variate import registry
 from variate.errors import RecordError, VariateError
 from variate.files.reading import reading, told, ungzipped
 from variate.options import parse
+from variate.records.claim import UNKNOWN, Claim, Part
 from variate.records.file import HEADER, Records
-from variate.records.schema import READ, UNKNOWN, Claim, Part
+from variate.records.schema import READ
 
 TWINS = ("mean network", "one frozen draw")  # the names that studies gave to the twins of a random network
 Line = dict[str, Any]

@@ -18,11 +18,11 @@ from variate.errors import RecordError
 from variate.files.reading import reading, ungzipped
 from variate.records.appending import append, cut_incomplete_line, held
 from variate.records.bits import unpack_all
+from variate.records.claim import Claim
 from variate.records.consistency import check_line, check_records
 from variate.records.schema import (
     FORMAT,
     READ,
-    Claim,
     Convergence,
     Example,
     Gradient,

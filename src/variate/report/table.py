@@ -9,10 +9,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.groups import HIDDEN, deployments_of, notes, shown
 from variate.records.rows import CLEAN, OverSeeds, RateRow, over_seeds, rows_of
-from variate.records.schema import Claim
 
 TABLES = {
     "table": "Accuracy by network, deployment and attack",

@@ -20,7 +20,7 @@ from variate.datasets.info import Facts
 from variate.errors import CheckpointError, UsageError, unknown_name
 from variate.files.reading import reading, replace_text
 from variate.hashing import fingerprint
-from variate.options import names_code, parse, whole
+from variate.options import import_callable, names_code, parse, whole
 from variate.random.measures import sites
 from variate.random.network import RandomNetwork
 from variate.random.randomize import randomize
@@ -80,7 +80,7 @@ def build(architecture: str, facts: Facts) -> nn.Module:
 
     options: dict[str, Any] = {}
     if names_code(architecture):
-        function = registry.import_callable(architecture)
+        function = import_callable(architecture)
     else:
         name, _ = parse(architecture, "a network")
         entry = registry.get("networks", name)

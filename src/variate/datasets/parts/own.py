@@ -13,14 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from variate import registry
 from variate.datasets.parts.arrays import classes_of, image_of, inputs_of, labels_of, numbered
 from variate.datasets.parts.npz import arrays_of
 from variate.datasets.parts.pictures import pixels_of
 from variate.datasets.splits import SplitName, check_split, cut_splits
 from variate.errors import DataError, UsageError, VariateError
 from variate.files.reading import told
-from variate.options import names_code
+from variate.options import import_callable, names_code
 
 PAIRS = (
     ("x", "y"),
@@ -117,7 +116,7 @@ def _parts(source: str) -> _Raw | Callable[[SplitName], _Raw]:
     if not names_code(source):
         x, y = arrays_of(Path(source))
         return _Raw(inputs_of(x, f"x in {source}"), labels_of(y, f"y in {source}"), ())
-    function = registry.import_callable(source)
+    function = import_callable(source)
     if _takes_split(function):
         return lambda split: _raw(_call(function, source, split), f"the split {split} of {source}")
     returned = _call(function, source)
