@@ -24,7 +24,17 @@ def session(folder: Path, tests: str, *options: str, allowed: str = LIST) -> sub
     (folder / "conftest.py").write_text(f"import sys\nsys.path.insert(0, {str(ALLOWED.parent)!r})\n{CONFTEST}")
     (folder / "allowed.toml").write_text(allowed)
     (folder / "test_some.py").write_text(f"import pytest\n{tests}{PASSES}")
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder), *options]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(folder),
+        str(folder),
+        *options,
+    ]
     return subprocess.run(command, capture_output=True, text=True, cwd=folder)
 
 

@@ -56,6 +56,10 @@ class InputError(VariateError, ValueError):
     """The inputs are not finite numbers in [0, 1], or the labels are not integers."""
 
 
+class GradientError(InputError):
+    """A network has no gradient to follow: an attack that needs none can still be run on it."""
+
+
 class DataError(VariateError):
     """A data set is missing, incomplete, or does not match its checksum."""
 

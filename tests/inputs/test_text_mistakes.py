@@ -20,6 +20,7 @@ from variate.flags.evidence import DOUBTS
 from variate.flags.raise_flags import raised
 from variate.flags.unbounded_survives import UNBOUNDED
 from variate.inputs.budget import Budget
+from variate.inputs.modalities.text import Text
 from variate.inputs.words import ids_of, inputs_of
 from variate.random.randomize import randomize
 from variate.records.file import Records
@@ -240,3 +241,37 @@ def test_hotflip_follows_every_member_of_an_ensemble():
         followed, asked = (start - margin_of(network, perturb(target, p, budget, x, y)[0], y) for p in plans)
         shares.append(float(followed / asked))
     assert sum(shares) / len(shares) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("neighbors", "words"),
+    [
+        ([[3]] * 20, "20 words have neighbors"),
+        ([[99]] * len(WORDS), "word 0 has the neighbor 99"),
+        ([["a"]] * len(WORDS), "word 0 has the neighbor 'a'"),
+        ({"3": ["4"]}, "the neighbors are dict"),
+    ],
+)
+def test_neighbors_that_do_not_fit_the_vocabulary(neighbors, words):
+    with pytest.raises(UsageError, match="do not fit the vocabulary") as raised_error:
+        Text(WORDS, neighbors).check(Budget.parse("words:1"))
+    assert words in raised_error.value.findings[0]
+
+
+def test_words_are_replaced_only_with_a_vocabulary():
+    with pytest.raises(UsageError, match="without their vocabulary"):
+        evaluate(bag(), texts(4), torch.arange(4) % 3, budget="words:1", attacks=["greedy-words"], modality="text")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_words_are_not_rounded(dtype):
+    x, y = texts(4), torch.arange(4) % 3
+    with pytest.raises(InputError, match="pass float32"):
+        evaluate(bag(), x.to(dtype), y, budget="words:1", attacks=[], modality=TEXT)
+    with pytest.raises(InputError, match="words are rounded"):
+        ids_of(x.to(dtype))
+    for budget in ("words:1", "l2:2"):
+        attacks = ["hotflip"] if budget == "words:1" else ["pgd(steps=5)"]
+        kept = evaluate(bag().to(dtype), x, y, budget=budget, attacks=attacks, modality=TEXT, deployments=["single"])
+        usual = evaluate(bag(), x, y, budget=budget, attacks=attacks, modality=TEXT, deployments=["single"])
+        assert [row.rate for row in kept.rows] == pytest.approx([row.rate for row in usual.rows], abs=0.25)

@@ -13,7 +13,7 @@ from variate.evaluation.plan import Plan, Target, perturb
 from variate.inputs.budget import Budget
 from variate.inputs.words import RADIUS, Lookup, Tokens, ids_of, inputs_of, reads_words, smooth, tokens_of
 from variate.oracle.losses import cross_entropy
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream
 from variate.random.randomize import randomize
 from variate.random.seeding import kind_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -168,14 +169,19 @@ def build(path: str) -> nn.Module:
     from torch import nn
 
     from variate import registry
+    from variate.own_code import running
 
     function = registry.import_callable(path)
     try:
-        network = function()
+        inspect.signature(function).bind()
     except TypeError as error:
         raise UsageError(
             f"{path} cannot be called without arguments: {error}", expected="a callable that needs none"
         ) from error
+    except ValueError:  # built-in functions may have no signature
+        pass
+    with running(path):
+        network = function()
     if not isinstance(network, nn.Module):
         raise UsageError(f"{path} returned {type(network).__name__}", expected="a torch.nn.Module")
     return network

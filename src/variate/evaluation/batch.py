@@ -16,8 +16,8 @@ from variate.evaluation.plan import Plan, Target, goal_of, perturb
 from variate.evaluation.suites import Suite
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, name_of
-from variate.oracle.oracle import GradientOracle
 from variate.oracle.queries import Queries
+from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream
 from variate.records.file import pack
 from variate.records.schema import Claim, Example, Picture, Record, Timing
@@ -98,6 +98,8 @@ def answers(
             forwards=int(attacked.queries.forwards[j]),
             backwards=int(attacked.queries.backwards[j]),
             points=int(attacked.queries.points[j]),
+            flat=int(attacked.queries.flat[j]),
+            left_out=[name for name, rows in attacked.queries.left_out.items() if j in rows],
             rising=attacked.rising[j],
             chosen=_first(attacked.chosen[j]),
             chosen_for={s: name for s, name in attacked.chosen[j].items() if name != _first(attacked.chosen[j])},

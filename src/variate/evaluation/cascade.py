@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from variate.errors import GradientError
 from variate.evaluation.plan import Target, perturb
 from variate.evaluation.suites import Suite
 from variate.inputs.budget import Budget
@@ -129,7 +130,13 @@ def cascade(
         report(plan.label, len(rows), int(queries.forwards.sum()))
         if not len(rows):
             continue
-        perturbed, oracle = perturb(target, plan, budget, x[rows], y[rows], None if goal is None else goal[rows])
+        try:
+            perturbed, oracle = perturb(target, plan, budget, x[rows], y[rows], None if goal is None else goal[rows])
+        except GradientError:
+            queries.leave_out(plan.label, rows)
+            if len(queries.left_out) == len(suite.plans):
+                raise  # nothing attacked the network
+            continue
         queries.merge(oracle.queries, rows)
         new_share, new_score = scorer.scores(perturbed, rows)
         queries.count(rows, scorer.keys, forwards=1, backwards=0, again=True)

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from variate.errors import InputError, unknown_name
+from variate.errors import unknown_name
 from variate.evaluation.plan import Plan, Target
 from variate.evaluation.suites import Suite
 from variate.hashing import fingerprint
+from variate.inputs.asking import asked
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, name_of
-from variate.inputs.validation import checked_logits
 from variate.random.identity import identity, plain, settings_of
 from variate.random.network import RandomNetwork
-from variate.random.seeding import Kind, kind_of, left_as_found
+from variate.random.seeding import Kind, input_type, kind_of, left_as_found
 from variate.records.rows import CLEAN
 from variate.records.schema import Claim, Convergence, Drawn, Part
 from variate.statistics.rates import Deployment
@@ -50,21 +50,13 @@ class Look:
 def look_at(network: nn.Module, x: Tensor) -> Look:
     """Run a network once on the first two of ``x``, (B, ...). Raises ``InputError`` for inputs that it cannot take."""
     few = x[:2].to(device_of(network, x))
-    parameter = next(network.parameters(), few)
-    if parameter.dtype != few.dtype:
-        raise InputError(
-            f"x is {few.dtype}, and the network's parameters are {parameter.dtype}",
-            todo=f"pass x.to({parameter.dtype})",
-        )
+    few = few.to(input_type(network, few))
     before = settings_of(network)
     with torch.no_grad(), left_as_found(network):
         generators = _generators(few)
-        try:
-            outputs = network(few)
-        except RuntimeError as error:
-            raise InputError(f"the network cannot take inputs of shape {tuple(few.shape)}: {error}") from error
+        outputs = asked(network, few)
         consumed = not all(map(torch.equal, generators, _generators(few)))
-    classes = checked_logits(outputs, few).shape[1]
+    classes = outputs.shape[1]
     kind = kind_of(network, few)
     drawn = _drawn(network, kind, consumed=consumed)
     alone = drawn in ("nothing", "keys") and not _normalizes_by_batch(network)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from variate.errors import UsageError
+from variate.errors import GradientError, UsageError
 from variate.evaluation.batch import answers
 from variate.evaluation.claims import check_part, claim_of, convergence_of, device_of, judged, look_at
 from variate.evaluation.convergence import EXAMPLES, converge
@@ -20,10 +21,11 @@ from variate.evaluation.judge import check_draws
 from variate.evaluation.plan import ENSEMBLE, MEAN, Plan, Target, bounds
 from variate.evaluation.suites import Suite, suite_of
 from variate.fields import check_limits, overridden, takes_options
+from variate.flags.raise_flags import raised
 from variate.hashing import fingerprint
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, check_kind, modality_of
-from variate.inputs.validation import check_classes, check_inputs
+from variate.inputs.validation import check_classes, check_inputs, check_module, precise
 from variate.progress import Report, progress
 from variate.random.network import RandomNetwork
 from variate.random.seeding import left_as_found
@@ -33,6 +35,16 @@ from variate.records.schema import Claim, Part
 from variate.statistics.rates import Deployment
 
 PILOTS = ("apgd-ce", "fmn", "hotflip")  # the first that fits is used to find how many draws are enough
+
+
+def check_shard(shard: tuple[int, int]) -> None:
+    """Raise ``UsageError`` unless a shard is (index, count) with an index below the count."""
+    whole = isinstance(shard, tuple) and all(isinstance(n, int) and not isinstance(n, bool) for n in shard)
+    if not whole or len(shard) != 2 or not 0 <= shard[0] < shard[1]:
+        raise UsageError(f"shard is {shard!r}", expected="(index, count), with an index from 0 to count - 1")
+
+
+NO_PILOT = 20  # draws where there is no gradient to try numbers of draws with
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,8 @@ class _Batches:
 
 
 @takes_options(Evaluation)
+@torch.inference_mode(False)
+@torch.enable_grad()
 def evaluate(
     network: nn.Module,
     x: Tensor,
@@ -108,9 +122,15 @@ def evaluate(
     attacks, suite, goal, time_limit = settings.attacks, settings.suite, settings.target, settings.time_limit
     draws, verdict_draws, seed = settings.draws, settings.verdict_draws, settings.seed
     budget = budget_of(settings)
+    check_module(network)
+    check_shard(shard)
+    if isinstance(settings.deployments, str) or not settings.deployments:
+        raise UsageError(
+            f"deployments is {settings.deployments!r}", expected="a list of single, mean-S, majority-S and survive-N"
+        )
     deployments = [Deployment.parse(text) for text in settings.deployments]
-    check_draws(deployments, verdict_draws)
     check_limits(settings)
+    check_draws(deployments, verdict_draws)
     check_inputs(x, y)
     input_kind = modality_of(modality)
     input_kind.check(budget)
@@ -119,7 +139,7 @@ def evaluate(
         attacks, suite, budget, 1 if draws == "auto" else draws, [], goal, input_kind, deployments
     )  # before any work
     check_part(part)
-    inputs, x = fingerprint([x, y]), input_kind.prepared(x, budget, network)
+    inputs, x, y = fingerprint([x, y]), input_kind.prepared(precise(x.detach()), budget, network), y.long()
     look = look_at(network, x)
     check_classes(y, look.classes)
     size, memory = settings.batch_size, settings.memory
@@ -139,7 +159,7 @@ def evaluate(
             if not batches.late:
                 store.add([claim])
                 _run(target, plan, claim, x, y, store, batches, show_progress)
-    return result_of(store, claims)
+    return result_of(store, claims, partial(raised, store, name))
 
 
 def budget_of(evaluation: Evaluation) -> Budget:
@@ -202,7 +222,7 @@ def _run(
             batch = todo[start : start + batches.size]
             index = torch.tensor(batch, device=x.device)
             suite_report = _SuiteReport(report, done * attacks, len(batch))
-            inputs, labels = x[index].to(device), y[index].long().to(device)
+            inputs, labels = x[index].to(device), y[index].to(device)
             store.add(answers(target, plan, claim, batch, inputs, labels, suite_report))
             done += len(batch)
             report(done * attacks)
@@ -233,8 +253,11 @@ def _draws_needed(
     if not measured:
         device = device_of(target.network, x)
         with progress(f"{target.name}: how many draws", 1, "pilots", show=show) as report:
-            few, labels = x[:EXAMPLES].to(device), y[:EXAMPLES].long().to(device)
-            measured = [converge(target, pilot, budget, few, labels, record, lambda n: report(0, f"{n} draws"))]
+            few, labels = x[:EXAMPLES].to(device), y[:EXAMPLES].to(device)
+            try:
+                measured = [converge(target, pilot, budget, few, labels, record, lambda n: report(0, f"{n} draws"))]
+            except GradientError:
+                return NO_PILOT
         store.add(measured)
     return measured[0].chosen
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from variate.errors import UsageError, unknown_name
+from variate.inputs.asking import asked
 from variate.oracle.losses import Loss
 from variate.random.average import mean_log_probabilities
 from variate.random.keys import Stream
@@ -53,12 +54,12 @@ class FreshAverage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Inputs of shape (B, ...) to scores of shape (B, K)."""
         if self.network is not None:
-            return scores_of(torch.stack([self.network(x) for _ in range(self.draws)]), self.average)
+            return scores_of(torch.stack([asked(self.network, x) for _ in range(self.draws)]), self.average)
         network, stream = self._hidden
         outputs = []
         for key in stream.take(self.draws):
             with under(network, key):
-                outputs.append(network(x))
+                outputs.append(asked(network, x))
         return scores_of(torch.stack(outputs), self.average)
 
 

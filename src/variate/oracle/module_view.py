@@ -7,7 +7,7 @@ mode, its parameters or their gradients.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from variate.errors import UsageError
-from variate.inputs.validation import checked_logits
+from variate.inputs.asking import own_errors
+from variate.inputs.validation import checked_logits, logits_in
 from variate.oracle.averaging import Average, scores_of
 from variate.oracle.queries import Queries
 from variate.oracle.repeated_draws import Watch
-from variate.random.seeding import under
+from variate.random.many import no_gradient
+from variate.random.seeding import input_type, under
 
 
 class LentNetwork(nn.Module):
@@ -66,11 +68,13 @@ class LentNetwork(nn.Module):
     def _scores(self, x: Tensor) -> Tensor:
         network, like, rows, queries, watch = self._hidden
         inputs, outputs = x.to(like), []
+        dtype = input_type(network, inputs)
         for key in self.keys:
-            with under(network, key):
-                logits = network(inputs)
+            with under(network, key), own_errors(inputs):
+                output = network(inputs.to(dtype))
             # a library may pass NaN inputs along the way, and gets their outputs unchecked
-            outputs.append(checked_logits(logits, inputs) if bool(inputs.isfinite().all()) else logits)
+            finite = bool(inputs.isfinite().all())
+            outputs.append(checked_logits(output, inputs) if finite else cast(Tensor, logits_in(output)))
         watch.see(self.keys, [output.detach() for output in outputs])
         queries.count(rows.repeat(self._times(x)), self.keys, forwards=1, backwards=0, again=True)
         return outputs[0] if len(outputs) == 1 else scores_of(torch.stack(outputs), self.average)
@@ -92,13 +96,13 @@ class _Pass(torch.autograd.Function):
         with torch.enable_grad():
             leaf = x.detach().clone().requires_grad_(True)
             scores = lent._scores(leaf)
-        if not scores.requires_grad:
+        if not scores.requires_grad and len(lent.keys) > 1 and lent.average in ("majority", "zero-one"):
             raise UsageError(
-                f"the average {lent.average!r} has no gradient"
-                if len(lent.keys) > 1
-                else "the network's outputs have no gradient with respect to its inputs",
+                f"the average {lent.average!r} has no gradient",
                 todo="average loss, logits or probability, or use an attack that needs no gradients",
             )
+        if not scores.requires_grad:
+            raise no_gradient()
         ctx.lent, ctx.leaf, ctx.scores = lent, leaf, scores
         return scores.detach().to(x)
 
@@ -106,6 +110,10 @@ class _Pass(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
         # retained, since a library may compute the gradient of each class from one forward pass
-        (gradient,) = torch.autograd.grad(ctx.scores, ctx.leaf, slope.to(ctx.scores), retain_graph=True)
+        (gradient,) = torch.autograd.grad(
+            ctx.scores, ctx.leaf, slope.to(ctx.scores), retain_graph=True, allow_unused=True
+        )
+        if gradient is None:
+            raise no_gradient()
         ctx.lent._count_backward(ctx.leaf)
         return gradient, None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 from scipy import stats
@@ -71,13 +73,47 @@ class OverSeeds:
         return f"{100 * self.rate:.1f} ± {100 * self.std:.1f}{ends}"
 
 
+class Finding(Protocol):
+    """A red flag, as a result shows it."""
+
+    @property
+    def level(self) -> str:
+        """``warning`` or ``note``."""
+
+    @property
+    def flag(self) -> str:
+        """Its name."""
+
+    @property
+    def findings(self) -> Sequence[str]:
+        """One sentence for each finding."""
+
+
 @dataclass(frozen=True)
 class Result:
-    """The rates of an evaluation, one row per attack and deployment; ``records`` holds every answer."""
+    """The rates of an evaluation, one row per attack and deployment.
+
+    Attributes:
+        rows: the rates.
+        records: every answer.
+        claims: the claims of the rows in the records.
+        flags_of: the function that looks for red flags, when ``flags`` is first read.
+    """
 
     rows: list[RateRow]
     records: Records
     claims: Sequence[Claim]
+    flags_of: Callable[[], Sequence[Finding]] = tuple
+
+    @cached_property
+    def flags(self) -> list[Finding]:
+        """The red flags that the records raise on this network, warnings first."""
+        return list(self.flags_of())
+
+    @property
+    def notes(self) -> list[str]:
+        """What the rows do not say: the attacks of a suite that were left out."""
+        return left_out(self.records, self.claims)
 
     def as_json(self) -> list[dict[str, Any]]:
         """The rows as plain objects."""
@@ -90,13 +126,34 @@ class Result:
         ]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in cells]
+        lines += self.notes
+        for flag in self.flags:
+            lines += [f"{flag.level}: {flag.flag}", *(f"  {finding}" for finding in flag.findings)]
         return "\n".join(line.rstrip() for line in lines)
 
 
-def result_of(records: Records, claims: Sequence[Claim]) -> Result:
-    """The rows of claims, computed from their records; a claim without examples has no row."""
+def left_out(records: Records, claims: Sequence[Claim]) -> list[str]:
+    """One sentence for each suite whose attacks did not all run, for want of a gradient."""
+    sentences = []
+    for claim in claims:
+        examples = records.examples.get(claim.id, {}).values()
+        counts = Counter(attack for example in examples for attack in example.left_out)
+        if counts:
+            attacks = ", ".join(f"{attack} ({count} of {len(examples)} examples)" for attack, count in counts.items())
+            sentences.append(f"{claim.network} has no gradient to follow: {claim.attack} left out {attacks}")
+    return sentences
+
+
+def result_of(records: Records, claims: Sequence[Claim], flags_of: Callable[[], Sequence[Finding]] = tuple) -> Result:
+    """The rows of claims, computed from their records; a claim without examples has no row.
+
+    Args:
+        records: the records.
+        claims: the claims.
+        flags_of: looks for red flags, when they are first asked for.
+    """
     rows = [row for claim in claims if records.examples.get(claim.id) for row in rows_of(records, claim)]
-    return Result(rows, records, claims)
+    return Result(rows, records, claims, flags_of)
 
 
 def over_seeds(rates: Sequence[float], *, level: float = 0.95) -> OverSeeds:

@@ -184,6 +184,8 @@ class Example(_Line):
         distance: distance of the adversarial input (of the first deployment) from the original, in the budget's norm.
         forwards, backwards: number of forward and backward passes of the attack.
         points: number of inputs that the attack queried; each query averages over several draws.
+        flat: number of backward passes whose averaged gradient was zero everywhere.
+        left_out: for a suite, the attacks that did not run, because the network has no gradient for them to follow.
         rising: how far the attack's best loss still moved in its last steps, as a share of its range.
         chosen: for a suite, the attack that found the worst input of the first deployment.
         chosen_for: for a suite, the same for those other deployments whose worst input comes from another attack.
@@ -201,6 +203,8 @@ class Example(_Line):
     forwards: int
     backwards: int
     points: int = 0
+    flat: int = 0
+    left_out: list[str] = []
     rising: float | None = None
     chosen: str | None = None
     chosen_for: dict[str, str] = {}

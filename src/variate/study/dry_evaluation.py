@@ -25,7 +25,7 @@ from variate.evaluation.plan import ENSEMBLE, MEAN, Plan, Target, perturb
 from variate.evaluation.suites import Suite, suite_of
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, modality_of
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.random.ablation import layers as layers_of
 from variate.random.keys import Stream
 from variate.random.network import RandomNetwork

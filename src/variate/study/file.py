@@ -22,9 +22,9 @@ from pydantic import (
 from variate.errors import UsageError, unknown_name
 from variate.evaluation.evaluation import MEGABYTE, Draws, Evaluation
 from variate.fields import built, options_of, written_as
+from variate.files import findings_of, read_toml
 from variate.options import entry_for
 from variate.study import packaged
-from variate.toml import findings_of, read_toml
 from variate.training.cell import Cell
 
 OF_THE_GRID = ("data", "network", "defense", "seed")

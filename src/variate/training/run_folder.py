@@ -21,8 +21,8 @@ from variate.files import check_folder
 from variate.hashing import fingerprint
 from variate.options import parse
 from variate.random import measures
+from variate.random.inside import contains_random
 from variate.random.keys import hash_words
-from variate.random.network import RandomNetwork
 from variate.records.schema import NetworkLine, Record, RunLine, Scale
 from variate.training.cell import Cell
 from variate.training.defense import defended, teacher_of
@@ -168,7 +168,7 @@ def describe(card: Card, network: nn.Module, name: str, *, group: str | None = N
             group=group,
         )
     ]
-    if isinstance(network, RandomNetwork):
+    if contains_random(network):
         sizes = measures.sizes(network)
         for parameter, std in measures.stds(network).items():
             values = std.detach()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from variate.errors import CheckpointError
 from variate.files import replace
+from variate.training.extra_state import divided, extra_in
 
 FREE = "free disk space or choose another folder"
 
@@ -23,7 +24,7 @@ def load_into(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> 
     misshapen = [
         f"{name} has shape {tuple(tensors[name].shape)}, not {tuple(expected[name].shape)}"
         for name in expected
-        if name in tensors and tensors[name].shape != expected[name].shape
+        if name in tensors and isinstance(expected[name], Tensor) and tensors[name].shape != expected[name].shape
     ]
     if missing or unknown or misshapen:
         raise CheckpointError(
@@ -37,7 +38,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors and the metadata of a file, which is never unpickled. Raises ``CheckpointError``."""
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            return tensors | extra_in(metadata), metadata
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist", todo="train the network again, or restore the file") from None
     except Exception as error:
@@ -49,11 +51,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     """Write tensors and metadata atomically. Raises ``CheckpointError``."""
-    whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    parts, extra = divided(tensors)
+    whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in parts.items()}
 
     def write(partial: Path) -> None:
         try:
-            save_file(whole, partial, metadata)
+            save_file(whole, partial, metadata | extra)
         except SafetensorError as error:  # a full disk, among others
             raise OSError(str(error)) from error
 
