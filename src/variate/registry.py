@@ -240,7 +240,7 @@ def get(kind: str, name: str) -> Entry:
 
 
 def import_callable(path: str) -> Callable[..., Any]:
-    """Import the user's own ``module:callable`` or ``FILE.py:callable``. Raises ``UsageError`` that says what is wrong."""
+    """Import the user's own ``module:callable`` or ``FILE.py:callable``. Raises ``UsageError``."""
     module_name, attribute = module_of(path)
     try:
         module = importlib.import_module(module_name)
