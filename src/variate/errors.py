@@ -88,6 +88,10 @@ class ExportError(VariateError):
     """A network cannot be exported, or the exported graph disagrees with the network."""
 
 
+class BatchWarning(UserWarning):
+    """The answers of a network depend on the rest of the batch."""
+
+
 def unknown_name(what: str, name: str, choices: Sequence[str]) -> UsageError:
     """The error for a name that does not exist; it lists the choices and suggests the nearest one."""
     near = nearest(name, choices)

@@ -23,7 +23,7 @@ def fingerprint(tensors: Mapping[str, Any] | Sequence[Tensor]) -> str:
         if not isinstance(tensor, Tensor):
             digest.update(json.dumps([str(name), tensor], sort_keys=True, default=_type_name).encode())
             continue
-        value = tensor.detach().cpu().reshape(-1).contiguous()
+        value = _dense(tensor.detach()).cpu().reshape(-1).contiguous()
         digest.update(json.dumps([str(name), str(value.dtype), list(tensor.shape)]).encode())
         digest.update(value.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
@@ -31,3 +31,10 @@ def fingerprint(tensors: Mapping[str, Any] | Sequence[Tensor]) -> str:
 
 def _type_name(value: object) -> str:
     return type(value).__qualname__
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    """The values of a quantized, sparse or conjugated tensor as an ordinary one."""
+    if tensor.is_quantized:
+        return tensor.dequantize()
+    return (tensor if tensor.layout == torch.strided else tensor.to_dense()).resolve_conj().resolve_neg()

@@ -240,14 +240,21 @@ def get(kind: str, name: str) -> Entry:
 
 
 def import_callable(path: str) -> Callable[..., Any]:
-    """Import the user's own ``module:callable`` or ``FILE.py:callable``. Raises ``UsageError``."""
+    """Import the user's own ``module:callable`` or ``FILE.py:callable``.
+
+    The module of a file is named after it, and its folder is searched for what it imports, as if it were run.
+    Raises ``UsageError`` that says which half is wrong.
+    """
     module_name, attribute = module_of(path)
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
-        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+    except ImportError as error:
         raise UsageError(
-            f"cannot import {module_name!r}: {kind}{error}", findings=lines_of(error), expected=CODE
+            f"cannot import {module_name!r}: {error}", findings=lines_of(error)[:1], expected=CODE
+        ) from error
+    except Exception as error:
+        raise UsageError(
+            f"cannot import {module_name!r}: {type(error).__name__}: {error}", findings=lines_of(error)
         ) from error
     target = getattr(module, attribute, None)
     if not callable(target):

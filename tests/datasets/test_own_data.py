@@ -195,7 +195,7 @@ def test_a_file_of_arrays_that_cannot_be_read_is_explained(tmp_path, monkeypatch
     elif content == "objects":
         np.savez(path, x=np.array([{}, None]), y=np.arange(2))
     elif content == "bomb":
-        monkeypatch.setattr("variate.files.LIMIT", 1000)
+        monkeypatch.setattr("variate.files.reading.LIMIT", 1000)
         np.savez_compressed(path, x=np.zeros((40, 100_000)), y=np.arange(40))
     else:
         head = io.BytesIO()

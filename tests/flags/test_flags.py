@@ -17,7 +17,8 @@ from variate.flags.raise_flags import raised
 from variate.flags.unbounded_survives import UNBOUNDED
 from variate.oracle.white_box import GradientOracle
 from variate.random.randomize import randomize
-from variate.records.file import Records, pack
+from variate.records.bits import pack
+from variate.records.file import Records
 from variate.records.schema import Claim, Convergence, Example, NetworkLine, RunLine, Scale
 from variate.testing.coin import Coin
 

@@ -15,7 +15,8 @@ from claims import JUDGED
 
 from variate.evaluation.evaluate import evaluate
 from variate.flags.raise_flags import raised
-from variate.records.file import Records, pack
+from variate.records.bits import pack
+from variate.records.file import Records
 from variate.records.rows import over_seeds, result_of
 from variate.records.schema import Claim, Example, NetworkLine, Scale
 from variate.report.page import page_text, write_page

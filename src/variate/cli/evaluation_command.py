@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import shlex
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,7 +16,7 @@ import typer
 
 from variate.cli import options
 from variate.cli.options import print_json, this_command
-from variate.errors import UsageError
+from variate.errors import BatchWarning, UsageError
 from variate.evaluation.evaluation import Evaluation
 from variate.inputs.budget import Budget
 from variate.training.cell import Cell
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from variate.evaluation.processes import Shard
     from variate.inputs.modality import Modality
     from variate.records.file import Records
     from variate.records.rows import Result
@@ -202,16 +204,32 @@ def spread(devices: int) -> bool:
 
 def judged(setting: Setting, evaluation: Evaluation, shared: SharedOptions, extras: Extras) -> tuple[Records, Result]:
     """Evaluate a setting, in one of possibly several processes: all records, and the rates of this evaluation."""
-    from variate.evaluation.diagnostics import doubt
-    from variate.evaluation.evaluate import evaluate
     from variate.evaluation.processes import leave, merge, this_shard, wait_for_all
     from variate.records.file import RECORDS, Records
     from variate.records.rows import result_of
-    from variate.training.run_folder import run_record
 
     index, count = shard = this_shard()
     path = setting.folder / RECORDS
     records = Records(path, shard=index if count > 1 else None)
+    with records.held(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", BatchWarning)  # shown as a flag
+        result = _measured(setting, evaluation, shared, extras, records, shard)
+    wait_for_all(shard)
+    if count > 1 and index == 0:
+        records = merge(path, count)
+    wait_for_all(shard)
+    leave(shard)
+    return records, result_of(records, result.claims)
+
+
+def _measured(
+    setting: Setting, evaluation: Evaluation, shared: SharedOptions, extras: Extras, records: Records, shard: Shard
+) -> Result:
+    """The table, the evidence for red flags, and the noise by layer, into records that this process holds."""
+    from variate.evaluation.diagnostics import doubt
+    from variate.evaluation.evaluate import evaluate
+    from variate.training.run_folder import run_record
+
     command, seed = this_command(), evaluation.seed
     records.add([run_record(command=command, title=setting.title, data=setting.data, seed=seed, x=setting.x)])
     records.add(setting.lines)
@@ -234,12 +252,7 @@ def judged(setting: Setting, evaluation: Evaluation, shared: SharedOptions, extr
         )  # fmt: skip
         for name, network in _by_layer(setting).items():
             judge(network, setting.x, setting.y, evaluation=by_layer, name=f"{setting.name}, {name}", part="layers")
-    wait_for_all(shard)
-    if count > 1 and index == 0:
-        records = merge(path, count)
-    wait_for_all(shard)
-    leave(shard)
-    return records, result_of(records, result.claims)
+    return result
 
 
 def show(setting: Setting, records: Records, result: Result, *, json: bool) -> None:

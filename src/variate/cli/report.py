@@ -52,7 +52,7 @@ def report(
       variate report runs/a runs/b --open
       variate report runs/a --format latex --out table.tex
     """
-    from variate.files import replace_text
+    from variate.files.reading import replace_text
     from variate.records.file import Records
 
     form = ReportFormat.json if json else form

@@ -139,7 +139,7 @@ def source_of(context: Any, parameter: Any) -> str:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    from variate.files import read_toml
+    from variate.files.toml import read_toml
 
     return read_toml(path, UsageError, expected="a configuration: a TOML file with a table for each command")
 

@@ -80,7 +80,7 @@ def study(
       variate study digits --out runs/digits --workers 2
       variate study mine.toml --out runs/mine --seed 1 --seed 2 --dry-run
     """
-    from variate.files import check_folder
+    from variate.files.reading import check_folder
     from variate.report.page import write_page
     from variate.report.table import print_study
     from variate.study.file import read_study

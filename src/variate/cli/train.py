@@ -33,7 +33,7 @@ def train(
       variate train --data fashion-mnist --defense "random-at(share=channel)" --augment flip --out runs/b --dry-run
       variate train --data mine:data --network mine:network --defense at --budget linf:0.1 --out runs/c
     """
-    from variate.files import check_folder
+    from variate.files.reading import check_folder
     from variate.training.history import History
     from variate.training.processes import is_first_process
     from variate.training.run_folder import train_cell, validation_accuracy

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from variate.datasets.splits import check_split, permutation
 from variate.errors import DataError
-from variate.files import reading, ungzipped
+from variate.files.reading import reading, ungzipped
 from variate.registry import dataset
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")

@@ -14,7 +14,7 @@ from variate.datasets.parts.neighbors import COOCCURRENCE
 from variate.datasets.parts.text import corpus_of
 from variate.datasets.splits import check_split
 from variate.errors import DataError
-from variate.files import extracted, reading
+from variate.files.reading import extracted, reading
 from variate.registry import dataset
 
 FILE = "movieReviewSnippets_GroundTruth.txt"

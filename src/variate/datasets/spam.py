@@ -15,7 +15,7 @@ from variate.datasets.parts.neighbors import COOCCURRENCE
 from variate.datasets.parts.text import corpus_of
 from variate.datasets.splits import check_split
 from variate.errors import DataError
-from variate.files import extracted, reading
+from variate.files.reading import extracted, reading
 from variate.registry import dataset
 
 GROUPS = {"easy-ham-1": "ham", "easy-ham-2": "ham", "hard-ham-1": "ham", "spam-1": "spam", "spam-2": "spam"}

@@ -18,7 +18,7 @@ from variate.datasets.parts.neighbors import COOCCURRENCE
 from variate.datasets.parts.text import corpus_of, is_spaced, words_of
 from variate.datasets.splits import SplitName, check_split
 from variate.errors import DataError
-from variate.files import reading
+from variate.files.reading import reading
 from variate.registry import dataset
 
 LENGTH = 64

@@ -19,7 +19,7 @@ from variate.inputs.modality import Modality, name_of
 from variate.oracle.queries import Queries
 from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream
-from variate.records.file import pack
+from variate.records.bits import pack
 from variate.records.schema import Claim, Example, Picture, Record, Timing
 from variate.statistics.rates import Bits, Deployment
 

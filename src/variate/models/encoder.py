@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from variate.errors import UsageError
-from variate.files import reading
+from variate.files.reading import reading
 from variate.inputs.words import PADDING, Tokens
 from variate.optional import imported
 from variate.registry import network

@@ -187,4 +187,4 @@ class ScoreOracle(LabelOracle):
         ``majority``, and in the log of the mean probability for ``mean``.
         """
         average: dict[Rule, Average] = {"mean": "probability", "majority": "majority"}
-        return loss_of(self._outputs(x, rows), y, margin, average.get(rule, "zero-one"))
+        return loss_of(self._outputs(x, rows), y, margin, average.get(rule, "zero-one")).to(x.dtype)

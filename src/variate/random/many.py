@@ -28,6 +28,7 @@ from variate.random.fixing import fixed
 from variate.random.handle import handle_of
 from variate.random.inside import is_random
 from variate.random.keys import check_keys
+from variate.random.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from variate.random.draw.shadows import Places
@@ -78,7 +79,7 @@ def draws(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> Tensor:
             return torch.cat([grouped(net, x, keys[start : start + size]) for start in range(0, len(keys), size)])
         for key in keys:
             with fixed(net, key, learn=False):
-                outputs.append(checked_output(net(x), x))
+                outputs.append(checked_output(net(x.clone()), x))  # it may work in place
     return torch.stack(outputs)
 
 
@@ -130,7 +131,7 @@ def passes(
     """
     dtype = x.dtype if dtype is None else dtype
     for start in range(0, len(keys), size):
-        leaf = x.detach().clone().requires_grad_(True)
+        leaf = (x.clone() if x.is_inference() else x.detach()).requires_grad_(True)
         if size > 1:
             with torch.enable_grad():
                 logits = precise(grouped(module, leaf.to(dtype), keys[start : start + size]))  # (S, B, K)
@@ -140,7 +141,7 @@ def passes(
             continue
         with torch.enable_grad(), hold(keys[start]):
             with own_errors(x):
-                output = module(leaf.to(dtype))
+                output = module(leaf.to(dtype, copy=True))  # it may work in place, which a leaf does not allow
             output = logits_in(output)
             if not isinstance(output, Tensor):
                 raise not_logits(output, len(x))
@@ -187,20 +188,28 @@ def _can_be_grouped(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> bool:
 
 
 def _agrees(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> bool:
-    """Whether a group and the loop give the same draws. vmap itself refuses to draw from torch's generators."""
+    """Whether a group and the loop give the same draws. vmap itself refuses to draw from torch's generators.
+
+    A network that writes to its buffers has no group: each draw would meet what the one before has left.
+    """
     leaf = x.detach().clone()
     if torch.is_grad_enabled() and leaf.is_floating_point():
         leaf.requires_grad_(True)  # some modules take another code path
+    found = Snapshot(net)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             together = grouped(net, leaf, keys)
         except Exception:  # of any kind: the loop raises it again if it is the network's own
             return False
-    if caught or not isinstance(together, Tensor):  # an operation without a batching rule, which vmap runs one by one
+        finally:
+            written = found.put_back(whole=True)
+    if (
+        caught or written or not isinstance(together, Tensor)
+    ):  # an operation without a batching rule, which vmap runs one by one
         return False
     with fixed(net, keys[0], learn=False):
-        alone = net(leaf).detach()
+        alone = net(leaf.clone()).detach()
     if not alone.numel() or not bool(alone.isfinite().all()):
         return False
     largest = float(alone.abs().max())
@@ -223,7 +232,7 @@ def grouped(net: Any, x: Tensor, keys: Sequence[int]) -> Tensor:
         return output
 
     with handle.turn:
-        return torch.func.vmap(forward, in_dims=(0, None))(tuple(weights), x)
+        return torch.func.vmap(forward, in_dims=(0, None))(tuple(weights), x.clone())  # it may work in place
 
 
 def _slope(module: nn.Module, value: Tensor, logits: Tensor, leaf: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ def draws_per_example(net: RandomNetwork, x: Tensor, key: int) -> Tensor:
 
 def _single(net: RandomNetwork, x: Tensor, key: int) -> Tensor:
     with fixed(net, key, learn=all(handle_of(part).held().learn for part in check_random(net).values())):
-        output: Tensor = net(x)
+        output: Tensor = net(x.clone())  # it may work in place
     return output
 
 
@@ -106,7 +106,7 @@ def _batch(
         places.put(weights)
         try:
             with _drawing_activations(net, rows, means, scales, noises):
-                output: Tensor = handle.original.forward(net, x[None])
+                output: Tensor = handle.original.forward(net, x[None].clone())
         finally:
             places.clear()
         return output[0]
@@ -184,7 +184,7 @@ def _rows(net: RandomNetwork, x: Tensor) -> list[RowLayer]:
     hooks = [net.get_submodule(row.path).register_forward_hook(note) for row in candidates]
     try:
         with torch.no_grad():
-            handle_of(net).original.forward(net, x[:1])
+            handle_of(net).original.forward(net, x[:1].clone())
     finally:
         for hook in hooks:
             hook.remove()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from functools import partial
 from itertools import chain
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,9 +25,11 @@ from variate.random.inside import drawn_in
 from variate.random.keys import Stream, legacy_seed
 from variate.random.many import Loss, Passes, group_size, grouped, passes
 from variate.random.network import RandomNetwork
+from variate.random.snapshot import Snapshot
 
 Kind = Literal["deterministic", "keyed", "unkeyed"]
 _generator = threading.RLock()  # whoever holds it may seed torch's global generator
+_guarded: ContextVar[frozenset[int]] = ContextVar("_guarded", default=frozenset())  # ids of modules in left_as_found
 
 
 @contextmanager
@@ -65,7 +70,7 @@ def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], *, alone: b
         for key in keys:
             with under(module, key):
                 with own_errors(x):  # not through a function: one call less deep
-                    output = module(x)
+                    output = module(x.clone())  # it may work in place
                 logits.append(checked_logits(output, x))
     return torch.stack(logits)
 
@@ -89,20 +94,37 @@ def passes_under(
 
 
 @contextmanager
-def left_as_found(module: nn.Module) -> Iterator[None]:
-    """Context that restores every buffer a forward pass changes (batch-norm statistics) and the random state.
+def left_as_found(*modules: nn.Module) -> Iterator[None]:
+    """Context that restores what forward passes change in modules (``Snapshot``) and torch's random state.
 
-    It keeps the mode (train or eval): noise that is on in the network stays on.
+    It keeps the mode (train or eval): noise that is on in a network stays on. What a first call adds to a module is
+    removed only at the end of the outermost context.
     """
-    saved = {name: buffer.clone() for name, buffer in module.named_buffers()} if _changes_buffers(module) else {}
-    with _generator, torch.random.fork_rng(devices=_cuda_devices(module)):
+    outer = _guarded.get()
+    snapshots = [(id(module) not in outer, Snapshot(module)) for module in modules]
+    token = _guarded.set(outer | {id(module) for module in modules})
+    devices = sorted({device for module in modules for device in _cuda_devices(module)})
+    with _generator, torch.random.fork_rng(devices=devices):
         try:
             yield
         finally:
-            with torch.no_grad():
-                for name, buffer in module.named_buffers():
-                    if name in saved and not torch.equal(buffer, saved[name]):
-                        buffer.copy_(saved[name])
+            _guarded.reset(token)
+            for outermost, snapshot in snapshots:
+                snapshot.put_back(whole=outermost)
+
+
+@contextmanager
+def generators_as_found() -> Iterator[None]:
+    """Context that restores the states of numpy's and Python's global generators.
+
+    Only at the doors of the package: between two batches it would give a network that draws there the same draws again.
+    """
+    states = np.random.get_state(), random.getstate()
+    try:
+        yield
+    finally:
+        np.random.set_state(states[0])
+        random.setstate(states[1])
 
 
 def kind_of(module: nn.Module, x: Tensor) -> Kind:
@@ -189,11 +211,6 @@ def _generator_states(module: nn.Module) -> list[Tensor]:
 def _cuda_devices(module: nn.Module) -> list[int]:
     parameter = next(module.parameters(), None)
     return [parameter.device.index or 0] if parameter is not None and parameter.is_cuda else []
-
-
-def _changes_buffers(module: nn.Module) -> bool:
-    """Whether a forward pass may change buffers: only if some module is in train mode."""
-    return any(submodule.training for submodule in module.modules())
 
 
 def _in_a_child() -> None:

@@ -20,7 +20,7 @@ from typing import Any, get_args
 
 from variate import registry
 from variate.errors import RecordError, VariateError
-from variate.files import reading, told, ungzipped
+from variate.files.reading import reading, told, ungzipped
 from variate.options import parse
 from variate.records.file import HEADER, Records
 from variate.records.schema import READ, UNKNOWN, Claim, Part

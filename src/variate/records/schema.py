@@ -95,6 +95,8 @@ class Judged(_Line):
     Attributes:
         network: name of the network, for display only.
         fingerprint: hash of its tensors, modes, settings and distributions.
+        answers: hash of its answers to the first inputs, which tells of changed code; None if they do not repeat, and
+            in older versions.
         inputs: hash of inputs and labels.
         modality: name of the modality of the inputs.
         allowed: hash of the modality with its data set's details: which parts of an input may change, and to what.
@@ -103,13 +105,17 @@ class Judged(_Line):
             where draws cannot be reproduced.
         seed: seed of the attack and of the verdict.
         batch_size, memory: how the examples were split, if answers depend on the rest of the batch; else None.
+        coupled: how its answers depend on the rest of the batch, in words; None if they do not.
         date: when the measurement started, for display only.
     """
 
-    shown: ClassVar[frozenset[str]] = frozenset({"kind", "network", "date"})  # fields that do not affect the answers
+    shown: ClassVar[frozenset[str]] = frozenset(
+        {"kind", "network", "coupled", "date"}
+    )  # fields that do not affect the answers
 
     network: str
     fingerprint: str
+    answers: str | None = None
     inputs: str
     modality: str
     allowed: str
@@ -118,6 +124,7 @@ class Judged(_Line):
     seed: int
     batch_size: int | None = None
     memory: int | None = None
+    coupled: str | None = None
     date: str = ""
 
     @cached_property
@@ -127,13 +134,15 @@ class Judged(_Line):
 
     def _hash(self, more: object = None) -> str:
         hashed = {name: value for name, value in self.model_dump().items() if name not in self.shown}
+        if self.answers is None:  # as in older versions, whose ids stand in their files
+            del hashed["answers"]
         text = json.dumps([hashed, more], sort_keys=True, default=str)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     @property
-    def subject(self) -> tuple[str, ...]:
+    def subject(self) -> tuple[str | None, ...]:
         """The network, the inputs and the allowed changes: the same for everything that is shown together."""
-        return (self.fingerprint, self.inputs, self.modality, self.allowed, self.task)
+        return (self.fingerprint, self.answers, self.inputs, self.modality, self.allowed, self.task)
 
 
 class Claim(Judged):
@@ -149,9 +158,10 @@ class Claim(Judged):
         part: part of the report that shows it.
         twin_of: fingerprint of the random network whose mean or frozen draw this network is.
         group: name shared by networks that differ in their training seed alone.
+        asked: number of examples to judge; a claim with answers to fewer is unfinished. None in older versions.
     """
 
-    shown: ClassVar[frozenset[str]] = Judged.shown | {"options", "settings", "twin_of", "group"}
+    shown: ClassVar[frozenset[str]] = Judged.shown | {"options", "settings", "twin_of", "group", "asked"}
 
     kind: Literal["claim"] = "claim"
     attack: str
@@ -164,6 +174,7 @@ class Claim(Judged):
     part: Part = "table"
     twin_of: str | None = None
     group: str | None = None
+    asked: int | None = None
 
     @cached_property
     def id(self) -> str:

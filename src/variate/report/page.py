@@ -10,7 +10,7 @@ from pathlib import Path
 
 from variate import registry
 from variate.errors import RecordError
-from variate.files import replace_text
+from variate.files.reading import replace_text
 from variate.flags.raise_flags import Raised, raised
 from variate.records import groups
 from variate.records.file import Records

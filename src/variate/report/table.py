@@ -210,7 +210,10 @@ def _print_list(console: Console, line: Line, texts: Mapping[str, str]) -> None:
 
 
 def _cell(row: RateRow | None) -> str:
-    return f"{100 * row.rate:.1f}\n{100 * row.low:.0f}-{100 * row.high:.0f}" if row else "-"
+    if row is None:
+        return "-"
+    rate = f"{100 * row.rate:.1f}\n{100 * row.low:.0f}-{100 * row.high:.0f}"
+    return f"{rate}\n{row.examples} of {row.asked}" if row.unfinished else rate
 
 
 def _seeds_cell(over: OverSeeds | None) -> str:

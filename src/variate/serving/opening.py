@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from variate.errors import CheckpointError, UsageError, VariateError
-from variate.files import unzipping
+from variate.files.reading import unzipping
 from variate.optional import imported
 
 PROGRAM = ".pt2"

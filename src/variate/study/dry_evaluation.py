@@ -150,7 +150,7 @@ class Evaluated:
         if self._batch[0].shape[1:] == self.x.shape[1:]:
             return _Still(max(int(self.y.max()) + 1, 2), self.x[:1], budget), torch.zeros_like(self.y[:1]).long()
         with torch.no_grad(), left_as_found(self.network):
-            return self.network, self.network(self._batch[0][:1]).argmax(1)
+            return self.network, self.network(self._batch[0][:1].clone()).argmax(1)
 
 
 class _Still(nn.Module):

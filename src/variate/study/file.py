@@ -22,7 +22,7 @@ from pydantic import (
 from variate.errors import UsageError, unknown_name
 from variate.evaluation.evaluation import MEGABYTE, Draws, Evaluation
 from variate.fields import built, options_of, written_as
-from variate.files import findings_of, read_toml
+from variate.files.toml import findings_of, read_toml
 from variate.options import entry_for
 from variate.study import packaged
 from variate.training.cell import Cell

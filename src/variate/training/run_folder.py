@@ -17,7 +17,7 @@ from variate.datasets.batches import Batches
 from variate.datasets.info import About, about
 from variate.errors import UsageError
 from variate.fields import defaults_of
-from variate.files import check_folder
+from variate.files.reading import check_folder
 from variate.hashing import fingerprint
 from variate.options import parse
 from variate.random import measures

@@ -18,7 +18,7 @@ from variate import registry
 from variate._version import __version__
 from variate.datasets.info import Facts
 from variate.errors import CheckpointError, UsageError, unknown_name
-from variate.files import reading, replace_text
+from variate.files.reading import reading, replace_text
 from variate.hashing import fingerprint
 from variate.options import names_code, parse, whole
 from variate.random.measures import sites
@@ -171,8 +171,7 @@ def _described(card: Card) -> nn.Module:
     network, _ = defended(card.defense, build(card.architecture, card))
     if families_of(network) != card.families:
         network = build(card.architecture, card)
-        has_fixed = any(name not in card.families for name, _ in network.named_parameters())
-        families = {**card.families, "*": "fixed"} if has_fixed else card.families
+        families = {**card.families, "*": "fixed"} if _has_fixed(network, card) else card.families
         network = randomize(network, families) if card.families else network
     return network
 
@@ -183,18 +182,14 @@ def _check_size(card: Card, tensors: Mapping[str, Tensor], folder: str | Path) -
         return
     with torch.device("meta"):  # shapes alone
         shapes = build(card.architecture, card)
-    described = _numbers(shapes.state_dict())
-    held = _numbers(tensors)
+    described = sum(tensor.numel() for tensor in shapes.state_dict().values())
+    held = sum(tensor.numel() for tensor in tensors.values())
     if described > held + SLACK:  # smaller networks are compared tensor by tensor
         raise CheckpointError(
             f"the card in {folder} describes another network than was saved: {described:,} numbers",
             findings=[f"{WEIGHTS} holds {held:,}"],
             todo="restore both files from the same run",
         )
-
-
-def _numbers(state: Mapping[str, Any]) -> int:
-    return sum(value.numel() for value in state.values() if isinstance(value, Tensor))
 
 
 def _seal(card: Card) -> str:
@@ -297,3 +292,7 @@ def _check_fingerprint(network: nn.Module, card: Card, folder: str | Path) -> No
         raise CheckpointError(
             f"the tensors in {folder} are not those of its card", todo="restore both files from the same run"
         )
+
+
+def _has_fixed(network: nn.Module, card: Card) -> bool:
+    return any(name not in card.families for name, _ in network.named_parameters())

@@ -10,9 +10,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from variate.errors import CheckpointError
-from variate.files import replace
+from variate.files.reading import replace
 from variate.training.extra_state import divided, extra_in
 
+RESTORE = "train the network again, or restore the file"
 FREE = "free disk space or choose another folder"
 
 
@@ -41,11 +42,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
             return tensors | extra_in(metadata), metadata
     except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist", todo="train the network again, or restore the file") from None
+        raise CheckpointError(f"{path} does not exist", todo=RESTORE) from None
     except Exception as error:
         raise CheckpointError(
             f"{path} is truncated, or not a safetensors file: {error}",
-            todo="train the network again, or restore the file",
+            todo=RESTORE,
         ) from error
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from variate.errors import DataError
-from variate.files import reading
+from variate.files.reading import reading
 
 MOST_CLASSES = 65_536  # a network has at least one weight for each
 SHOWN = 3  # labels in an error

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from variate.errors import DataError
-from variate.files import reading, ungzipped
+from variate.files.reading import reading, ungzipped
 
 DELIMITERS = (",", ";", "\t", "|")
 MISSING = {"", "na", "n/a", "nan", "null", "?"}  # lower-case cells that count as missing

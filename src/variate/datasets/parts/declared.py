@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from variate.errors import DataError
-from variate.files import findings_of, read_toml
+from variate.files.toml import findings_of, read_toml
 
 
 class _Strict(BaseModel):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from variate.datasets.parts.pictures import pixels_of
 from variate.errors import DataError
-from variate.files import reading, unzipping
+from variate.files.reading import reading, unzipping
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 OTHERS = (

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from variate.datasets.parts.wordnet import synonyms, wordnet
 from variate.errors import DataError, UsageError
-from variate.files import reading
+from variate.files.reading import reading
 from variate.inputs.words import UNKNOWN
 
 MOST = 8  # largest number of neighbors of a word

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variate.errors import DataError
-from variate.files import reading, unzipping
+from variate.files.reading import reading, unzipping
 
 MAGIC = b"\x93NUMPY"  # of a single array, .npy
 EXPECTED = "a file that np.savez(FILE, x=inputs, y=labels) wrote, without Python objects"

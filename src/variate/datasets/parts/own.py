@@ -18,7 +18,7 @@ from variate.datasets.parts.npz import arrays_of
 from variate.datasets.parts.pictures import pixels_of
 from variate.datasets.splits import SplitName, check_split, cut_splits
 from variate.errors import DataError, UsageError, VariateError
-from variate.files import told
+from variate.files.reading import told
 from variate.options import names_code
 from variate.own_code import lines_of
 

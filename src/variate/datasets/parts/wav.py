@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from variate.errors import DataError
-from variate.files import reading, told, unzipping
+from variate.files.reading import reading, told, unzipping
 
 RATES = (1_000, 384_000)  # accepted sampling rates, samples per second
 CLIPPED_RUN = 3  # so many consecutive samples at full scale mean that the recording was clipped

@@ -5,8 +5,8 @@ import zipfile
 
 import pytest
 
-from variate import files
 from variate.errors import DataError, RecordError, UsageError
+from variate.files import reading as files
 
 
 @pytest.mark.parametrize(
