@@ -223,7 +223,7 @@ def test_an_error_of_the_user_s_own_code_is_shown_with_its_line(own):
     own.no_validation = lambda split: {"train": (own.x, own.y)}[split]
     with pytest.raises(DataError, match="raised KeyError: 'validation' when asked for the split validation") as error:
         labelled("mydata:no_validation", split="validation")
-    assert "test_own_data.py, line" in error.value.findings[0]
+    assert "test_own_data.py:" in error.value.findings[0]
 
 
 def test_8_bit_pixels_may_have_their_channels_first_or_last(own):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -20,6 +19,7 @@ from variate.datasets.splits import SplitName, check_split, cut_splits
 from variate.errors import DataError, UsageError, VariateError
 from variate.files.reading import told
 from variate.options import import_callable, names_code
+from variate.own_code import lines_of
 
 PAIRS = (
     ("x", "y"),
@@ -149,12 +149,10 @@ def _call(function: Callable[..., Any], source: str, split: SplitName | None = N
     except VariateError:
         raise
     except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)[1:]  # without this function
-        lines = [f"{frame.filename}, line {frame.lineno}, in {frame.name}: {frame.line}" for frame in frames[-1:]]
         asked = "" if split is None else f" when asked for the split {split}"
         raise DataError(
             f"{source} raised {told(error)}{asked}",
-            findings=lines,
+            findings=lines_of(error),
             expected=RETURNED if split is None else f"a function of the splits {', '.join(get_args(SplitName))}",
             todo=None if split is None else "return every split, or leave out the argument split: the data is then cut",
         ) from error
