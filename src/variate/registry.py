@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from variate.errors import UsageError, unknown_name
+from variate.limits import F, limited
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -92,8 +93,8 @@ def attack(
     minimal: bool = False,
     quick: Mapping[str, Any] | None = None,
     variants: Mapping[str, tuple[str, ...]] | None = None,
-) -> Callable[[T], T]:
-    """Register an attack.
+) -> Callable[[F], F]:
+    """Register an attack; its options are checked against its annotations (``variate.limits``).
 
     Args:
         access: what the attacker sees of the network.
@@ -107,7 +108,8 @@ def attack(
     """
     facts = {"access": access, "norms": norms, "modality": modality, "cite": cite}
     more = {"targeted": targeted, "minimal": minimal, "quick": quick or {}, "variants": variants or {}}
-    return _mark("attacks", {**facts, **more})
+    mark: Callable[[F], F] = _mark("attacks", {**facts, **more})
+    return lambda function: mark(limited(function))
 
 
 def dataset(
@@ -233,20 +235,6 @@ def get(kind: str, name: str) -> Entry:
     if name not in by_name:
         raise unknown_name(SINGULAR[kind], name, list(by_name))
     return by_name[name]
-
-
-def import_callable(path: str) -> Callable[..., Any]:
-    """Import the user's own ``module:callable``. Raises ``UsageError`` that says which half is wrong."""
-    module_name, _, attribute = path.partition(":")
-    expected = "module:callable, such as mypackage.networks:build, importable from here"
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise UsageError(f"cannot import {module_name!r}: {error}", expected=expected) from error
-    target = getattr(module, attribute, None)
-    if not callable(target):
-        raise UsageError(f"{module_name!r} has no callable named {attribute!r}", expected=expected)
-    return target  # type: ignore[no-any-return]
 
 
 def _expected(kind: str) -> str:

@@ -1,6 +1,7 @@
 """Records: whole lines or none, whatever happens to the disk."""
 
 import gzip
+import json
 import subprocess
 import sys
 
@@ -11,8 +12,10 @@ import torch
 from variate.errors import RecordError
 from variate.hashing import fingerprint
 from variate.records import appending
-from variate.records.file import Records, pack, unpack, unpack_all
-from variate.records.schema import Claim, Example, Picture, RunLine, Scale
+from variate.records.bits import pack, unpack, unpack_all
+from variate.records.claim import Claim
+from variate.records.file import Records
+from variate.records.schema import Example, Picture, RunLine, Scale
 
 CLAIM = Claim(
     network="net",
@@ -202,6 +205,45 @@ def test_a_file_says_its_version_and_others_are_refused_with_what_to_do(tmp_path
         Records(path)
     path.write_text(header.replace("2", "3") + "".join(lines))
     with pytest.raises(RecordError, match=r"newer Variate[^\0]*pip install --upgrade"):
+        Records(path)
+
+
+DAMAGED = {
+    "a stored example without answers": (-1, {"example": 7}),
+    "bits that are none": (2, {"answers": {"single": "8:zz"}}),
+    "bits that are too few": (2, {"answers": {"single": "99:ff"}}),
+    "answers of another deployment": (2, {"answers": {"mean-2": "8:ff"}}),
+    "a count of 400 digits": (2, {"forwards": 10**400}),
+    "a distance that is not finite": (2, {"distance": float("nan")}),
+    "confidences that are not finite": (2, {"confidences": {"single": float("inf")}}),
+    "pixels that are no hexadecimal": (-1, {"original": "zz"}),
+    "too few pixels": (-1, {"adversarial": ""}),
+    "a shape without sides": (-1, {"shape": [0]}),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_records_that_reports_cannot_show_are_refused(tmp_path, case):
+    path = tmp_path / "r.jsonl"
+    picture = Picture(claim=CLAIM.id, example=0, label=1, shape=[1, 1, 1], original="00", adversarial="ff")
+    Records(path).add([CLAIM, example(0), example(1), picture])
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    place, change = DAMAGED[case]
+    lines[place] |= change
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(RecordError):
+        Records(path)
+
+
+@pytest.mark.parametrize(
+    "line", ["[" * 100_000, '{"kind": "claim"', "null", '{"kind": "example", "example": ' + "9" * 5000 + "}"]
+)
+def test_a_line_that_is_no_record_is_named(tmp_path, line):
+    path = tmp_path / "r.jsonl"
+    Records(path).add([CLAIM])
+    with path.open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(RecordError, match="line 3 of"):
         Records(path)
 
 

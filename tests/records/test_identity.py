@@ -19,8 +19,9 @@ from variate.inputs.modalities.text import Text
 from variate.random.identity import identity, settings_of
 from variate.random.randomize import randomize
 from variate.random.seeding import kind_of
+from variate.records.claim import Claim, Judged
 from variate.records.file import Records
-from variate.records.schema import Claim, Convergence, Gradient, Judged
+from variate.records.schema import Convergence, Gradient
 
 NAMES = [{"name": name} for name in "abcd"]
 FIXED = [{"name": name, "mutable": False} for name in "abcd"]

@@ -9,8 +9,9 @@ from variate.attacks.parts.ranking import best_index, ranked
 from variate.attacks.parts.starts import in_ball
 from variate.attacks.parts.steps import check_steps, stepped
 from variate.inputs.budget import Budget
+from variate.limits import Count, Positive
 from variate.oracle.losses import Loss, aimed, loss_named
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 
@@ -28,10 +29,10 @@ def pgd(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    steps: int = 40,
-    step_size: float | None = None,
+    steps: Count = 40,
+    step_size: Positive | None = None,
     random_start: bool = True,
-    restarts: int = 1,
+    restarts: Count = 1,
     loss: str | Loss = "cross-entropy",
 ) -> Tensor:
     """Projected steps along the gradient of the loss averaged over fresh draws.

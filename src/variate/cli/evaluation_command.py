@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import shlex
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +19,7 @@ from variate.cli.options import print_json, this_command
 from variate.errors import BatchWarning, UsageError
 from variate.evaluation.evaluation import Evaluation
 from variate.inputs.budget import Budget
+from variate.options import import_callable
 from variate.training.cell import Cell
 from variate.training.recipe import Recipe
 
@@ -94,7 +97,7 @@ def of_run(
     from variate.datasets.load import labelled
     from variate.inputs.modality import modality_of
     from variate.options import names_code
-    from variate.training.run_folder import describe
+    from variate.training.run_folder import check_same_data, describe
     from variate.training.saved import load, read_card
 
     card = read_card(run)
@@ -103,7 +106,9 @@ def of_run(
     if names_code(card.data) and not trust_code:
         raise UsageError(f"the data of {run} is {card.data}, code that would be run", todo="pass --trust-code")
     x, y = labelled(card.data, folder=shared.data_folder, cut=True)
-    allowed = budget or about(card.data, folder=shared.data_folder).budget
+    facts = about(card.data, folder=shared.data_folder)
+    check_same_data(card, facts, run)
+    allowed = budget or facts.budget
     if not allowed:
         raise UsageError(f"{card.data} has no default budget", todo="pass --budget, such as linf:8/255")
     name = f"{card.defense} {card.architecture}"
@@ -134,7 +139,8 @@ def of_module(
 ) -> Setting:
     """The user's own network, and labelled inputs. Raises ``UsageError``."""
     from variate.datasets.info import about
-    from variate.datasets.load import is_own, labelled
+    from variate.datasets.load import labelled
+    from variate.datasets.parts.own import is_own
     from variate.inputs.modality import modality_of
 
     device = _device(shared.accelerator)
@@ -165,15 +171,19 @@ def build(path: str) -> nn.Module:
     """Call the user's callable and return its module. Raises ``UsageError``."""
     from torch import nn
 
-    from variate import registry
+    from variate.own_code import running
 
-    function = registry.import_callable(path)
+    function = import_callable(path)
     try:
-        network = function()
+        inspect.signature(function).bind()
     except TypeError as error:
         raise UsageError(
             f"{path} cannot be called without arguments: {error}", expected="a callable that needs none"
         ) from error
+    except ValueError:  # built-in functions may have no signature
+        pass
+    with running(path):
+        network = function()
     if not isinstance(network, nn.Module):
         raise UsageError(f"{path} returned {type(network).__name__}", expected="a torch.nn.Module")
     return network
@@ -269,7 +279,8 @@ def show(setting: Setting, records: Records, result: Result, *, json: bool) -> N
             typer.echo(f"  {line}")
     for note in notes(records):
         typer.echo(note)
-    typer.echo(f"every answer: {setting.folder / RECORDS}; page: variate report {setting.folder}")
+    command = shlex.join(["variate", "report", str(setting.folder)])
+    typer.echo(f"every answer: {setting.folder / RECORDS}; page: {command}")
 
 
 def _device(accelerator: str) -> torch.device:

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from variate.errors import unknown_name
-from variate.evaluation.plan import Plan, Target
+from variate.evaluation.plan import Plan
 from variate.evaluation.probes import answers_of, coupling_of, device_of
 from variate.evaluation.suites import Suite
+from variate.evaluation.target import Target
 from variate.hashing import fingerprint
 from variate.inputs.asking import asked
 from variate.inputs.budget import Budget
@@ -21,8 +22,9 @@ from variate.inputs.modality import Modality, name_of
 from variate.random.identity import identity, plain, settings_of
 from variate.random.network import RandomNetwork
 from variate.random.seeding import Kind, input_type, kind_of, left_as_found
+from variate.records.claim import Claim, Drawn, Part
 from variate.records.rows import CLEAN
-from variate.records.schema import Claim, Convergence, Drawn, Part
+from variate.records.schema import Convergence
 from variate.statistics.rates import Deployment
 
 

@@ -26,12 +26,13 @@ from variate.inputs.budget import NORMS, Budget
 from variate.inputs.modality import Modality, modality_of
 from variate.inputs.validation import precise
 from variate.oracle.losses import cross_entropy
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream, hash_words
 from variate.random.network import RandomNetwork
 from variate.random.seeding import generators_as_found, left_as_found
+from variate.records.claim import Part
 from variate.records.file import Records
-from variate.records.schema import Gradient, Part
+from variate.records.schema import Gradient
 
 EXAMPLES = 64  # number of first examples to measure on
 DRAWS = 20  # draws per query where the evaluation chooses them itself (``auto``)

@@ -19,9 +19,10 @@ from variate.evaluation.claims import check_part, claim_of, convergence_of, judg
 from variate.evaluation.convergence import EXAMPLES, converge
 from variate.evaluation.evaluation import Evaluation
 from variate.evaluation.judge import check_draws
-from variate.evaluation.plan import ENSEMBLE, MEAN, Plan, Target, bounds
+from variate.evaluation.plan import Plan, bounds
 from variate.evaluation.probes import check_mode, device_of
 from variate.evaluation.suites import Suite, suite_of
+from variate.evaluation.target import ENSEMBLE, MEAN, Target
 from variate.fields import check_limits, overridden, takes_options
 from variate.flags.raise_flags import raised
 from variate.hashing import fingerprint
@@ -31,9 +32,9 @@ from variate.inputs.validation import check_classes, check_inputs, check_module,
 from variate.progress import Report, progress
 from variate.random.network import RandomNetwork
 from variate.random.seeding import generators_as_found, left_as_found
+from variate.records.claim import Claim, Part
 from variate.records.file import Records
 from variate.records.rows import CLEAN, Result, result_of
-from variate.records.schema import Claim, Part
 from variate.statistics.rates import Deployment
 
 CALLER = 4  # frames from the caller of ``evaluate``, past its decorators

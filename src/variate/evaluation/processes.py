@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from variate.errors import UsageError, VariateError
+from variate.records.claim import Claim
 from variate.records.file import Records, shard_of
-from variate.records.schema import Claim, Example, Picture, Record, Timing
+from variate.records.schema import Example, Picture, Record, Timing
 
 Shard = tuple[int, int]  # index of a process, number of processes
 

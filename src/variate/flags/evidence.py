@@ -12,9 +12,10 @@ import numpy as np
 
 from variate import registry
 from variate.records import groups
+from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.rows import CLEAN
-from variate.records.schema import Claim, Convergence, Example, Gradient, NetworkLine, Scale
+from variate.records.schema import Convergence, Example, Gradient, NetworkLine, Scale
 from variate.statistics.rates import Bits, Deployment, Rate, rate_of
 
 DOUBTS: Final = "doubts"  # the part of the records that is measured only for flags

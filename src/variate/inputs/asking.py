@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import sysconfig
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from variate.errors import GradientError, InputError, VariateError
 from variate.inputs.validation import checked_logits
-
-OURS = str(Path(__file__).parents[1])
-LIBRARY = str(Path(torch.__file__).parent)
-INSTALLED = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+from variate.own_code import lines_of
 
 
 def asked(network: nn.Module, x: Tensor) -> Tensor:
@@ -50,11 +44,8 @@ def own_errors(x: Tensor) -> Iterator[None]:
 
 def raised_inside(error: Exception, x: Tensor) -> InputError:
     """The error for one that the network's own code raised on inputs ``x``, with the line that raised it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith((OURS, LIBRARY, "<frozen"))]
-    own = [frame for frame in own if not frame.filename.startswith(INSTALLED)] or own
     kind = "" if type(error) is RuntimeError else f"{type(error).__name__}: "
     return InputError(
         f"the network cannot take inputs of shape {tuple(x.shape)} and type {x.dtype}: {kind}{error}",
-        findings=[f"{frame.filename}:{frame.lineno}, in {frame.name}: {frame.line}" for frame in own[-1:]],
+        findings=lines_of(error),
     )

@@ -89,6 +89,14 @@ def _label_findings(shape: tuple[int, ...], y: Tensor) -> Iterator[str]:
         yield f"y has the negative label {int(y.long().min())}"
 
 
+def checked_output(output: object, x: Tensor) -> Tensor:
+    """The tensor in a network's output for inputs (B, ...): itself, or its ``logits``. Raises ``InputError``."""
+    logits = logits_in(output)
+    if not isinstance(logits, Tensor):
+        raise not_logits(logits, len(x))
+    return logits
+
+
 def checked_logits(output: object, x: Tensor) -> Tensor:
     """The logits in a network's output: one row per example, without NaN, in float32 or float64.
 
@@ -102,15 +110,26 @@ def checked_logits(output: object, x: Tensor) -> Tensor:
     Raises:
         InputError: for any other output; it says how to wrap the network.
     """
-    logits = logits_in(output)
-    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(x):
+    logits = checked_output(output, x)
+    if logits.dim() != 2 or len(logits) != len(x):
         raise not_logits(logits, len(x))
     if logits.is_complex() or logits.dtype == torch.bool:
         raise InputError(f"the network returned {logits.dtype}", expected="real numbers: one logit per class")
     logits = precise(logits)
-    if logits.isnan().any():
-        raise InputError("the network returned NaN logits", todo="check its weights and its training before judging it")
+    highest = logits.amax(1)  # NaN where any is
+    if not bool(highest.isfinite().all()):
+        raise _infinite(highest)
     return logits
+
+
+def _infinite(highest: Tensor) -> InputError:
+    """The error for rows of logits, (B,), whose largest is not finite."""
+    todo = "check its weights and its training before judging it"
+    if bool(highest.isnan().any()):
+        return InputError("the network returned NaN logits", todo=todo)
+    if bool(highest.isposinf().any()):
+        return InputError("the network returned infinite logits", todo=f"{todo}, and whether its precision overflows")
+    return InputError("the network returned logits of minus infinity for every class", expected="one possible class")
 
 
 def precise(values: Tensor) -> Tensor:

@@ -26,6 +26,8 @@ class AverageNetwork(nn.Module):
             returns the mean output.
     """
 
+    keeps_keys = True  # calls of networks outside do not change its draws
+
     def __init__(self, network: nn.Module, keys: Sequence[int], of: Averaged = "probabilities") -> None:
         super().__init__()
         if of not in ("probabilities", "outputs"):
@@ -52,8 +54,14 @@ def average(net: nn.Module, keys: Sequence[int], of: Averaged = "probabilities")
 
 
 def mean_log_probabilities(logits: Tensor) -> Tensor:
-    """The log of the mean over draws of the softmax: (S, B, K) to (B, K)."""
-    return logits.log_softmax(-1).logsumexp(0) - torch.log(torch.tensor(float(logits.shape[0]))).to(logits)
+    """The log of the mean over draws of the softmax: (S, B, K) to (B, K).
+
+    A class that every draw rules out by a logit of minus infinity stays ruled out, and has a gradient of zero.
+    """
+    logs = logits.log_softmax(-1)
+    impossible = logs.isneginf().all(0)  # (B, K)
+    mean = logs.masked_fill(impossible, 0.0).logsumexp(0) - torch.log(torch.tensor(float(len(logits)))).to(logits)
+    return mean.masked_fill(impossible, -torch.inf)
 
 
 class EnsembleNetwork(nn.Module):

@@ -23,9 +23,10 @@ from torch import Tensor, nn
 
 from variate.errors import GradientError
 from variate.inputs.asking import own_errors
-from variate.inputs.validation import logits_in, not_logits, precise
+from variate.inputs.validation import checked_output, logits_in, not_logits, precise
 from variate.random.fixing import fixed
 from variate.random.handle import handle_of
+from variate.random.inside import is_random
 from variate.random.keys import check_keys
 from variate.random.snapshot import Snapshot
 
@@ -69,15 +70,16 @@ def draws(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> Tensor:
 
     Raises:
         UsageError: for keys that repeat.
+        InputError: if the network does not answer with one tensor.
     """
     keys, outputs = check_keys(keys), []
     with torch.no_grad():
-        size = group_size(net, x, keys)
+        size = group_size(net, x, keys) if is_random(net) else 1
         if size > 1:
             return torch.cat([grouped(net, x, keys[start : start + size]) for start in range(0, len(keys), size)])
         for key in keys:
             with fixed(net, key, learn=False):
-                outputs.append(net(x.clone()))  # it may work in place
+                outputs.append(checked_output(net(x.clone()), x))  # it may work in place
     return torch.stack(outputs)
 
 
@@ -95,7 +97,7 @@ def input_gradient(net: RandomNetwork, x: Tensor, loss: Loss, keys: Sequence[int
     """
     keys = check_keys(keys)
     with torch.enable_grad():
-        size = group_size(net, x, keys)
+        size = group_size(net, x, keys) if is_random(net) else 1
     parts = list(passes(net, x, loss, keys, partial(fixed, net, learn=False), size))
     shares = [len(part.logits) / len(keys) for part in parts]
     value = torch.stack([share * part.loss for share, part in zip(shares, parts, strict=True)]).sum(0)
@@ -229,7 +231,8 @@ def grouped(net: Any, x: Tensor, keys: Sequence[int]) -> Tensor:
             places.clear()
         return output
 
-    return torch.func.vmap(forward, in_dims=(0, None))(tuple(weights), x.clone())  # it may work in place
+    with handle.turn:
+        return torch.func.vmap(forward, in_dims=(0, None))(tuple(weights), x.clone())  # it may work in place
 
 
 def _slope(module: nn.Module, value: Tensor, logits: Tensor, leaf: Tensor) -> Tensor:
@@ -258,7 +261,8 @@ def _slope(module: nn.Module, value: Tensor, logits: Tensor, leaf: Tensor) -> Te
         raise GradientError(
             f"the network's gradient is NaN or infinite at {int(bad.sum())} of {len(bad)} inputs, although its outputs "
             "are finite",
-            todo="look for a root or norm at 0, a division by 0 or overflow in its forward; or use a black-box attack",
+            todo="look for a root or norm at 0, a division by 0 or an overflow in its forward, or use a black-box "
+            "attack (square, noise, hopskipjump)",
         )
     return slope
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from itertools import chain
@@ -18,14 +20,15 @@ from torch import Tensor, nn
 from variate.errors import InputError
 from variate.inputs.asking import asked, own_errors
 from variate.inputs.validation import checked_logits
-from variate.random.average import AverageNetwork
-from variate.random.fixing import fixed
-from variate.random.keys import Stream, legacy_seed, sibling
+from variate.random.fixing import holding
+from variate.random.inside import drawn_in
+from variate.random.keys import Stream, legacy_seed
 from variate.random.many import Loss, Passes, group_size, grouped, passes
 from variate.random.network import RandomNetwork
 from variate.random.snapshot import Snapshot
 
 Kind = Literal["deterministic", "keyed", "unkeyed"]
+_generator = threading.RLock()  # whoever holds it may seed torch's global generator
 _guarded: ContextVar[frozenset[int]] = ContextVar("_guarded", default=frozenset())  # ids of modules in left_as_found
 
 
@@ -33,17 +36,16 @@ _guarded: ContextVar[frozenset[int]] = ContextVar("_guarded", default=frozenset(
 def under(module: nn.Module, key: int) -> Iterator[None]:
     """Context in which ``module`` uses the draw of ``key``, and no gradient reaches its parameters.
 
-    Every ``RandomNetwork`` in it uses its own draw. Torch's global generator is seeded from the key, and restored at
-    the end.
+    Every random network in it uses its own draw. Torch's global generator is seeded from the key, and restored at the
+    end. It belongs to the whole process, so threads take turns.
     """
     devices = _cuda_devices(module)
-    with torch.random.fork_rng(devices=devices), ExitStack() as stack:
+    with _generator, torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(legacy_seed(key))  # torch.manual_seed formats a stack trace at every call
         if devices:
             torch.cuda.manual_seed_all(legacy_seed(key))
-        for index, network in enumerate(_random_networks(module)):
-            stack.enter_context(fixed(network, sibling(key, index), learn=False))
-        yield
+        with holding(drawn_in(module).values(), key, learn=False):
+            yield
 
 
 def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], *, alone: bool = False) -> Tensor:
@@ -102,7 +104,7 @@ def left_as_found(*modules: nn.Module) -> Iterator[None]:
     snapshots = [(id(module) not in outer, Snapshot(module)) for module in modules]
     token = _guarded.set(outer | {id(module) for module in modules})
     devices = sorted({device for module in modules for device in _cuda_devices(module)})
-    with torch.random.fork_rng(devices=devices):
+    with _generator, torch.random.fork_rng(devices=devices):
         try:
             yield
         finally:
@@ -136,7 +138,7 @@ def kind_of(module: nn.Module, x: Tensor) -> Kind:
         module: any module.
         x: a few inputs, shape (B, ...).
     """
-    if _random_networks(module):
+    if drawn_in(module):
         return "keyed"
     first, second = Stream("probe", 0).take(2)
     x = x.to(input_type(module, x))
@@ -206,13 +208,16 @@ def _generator_states(module: nn.Module) -> list[Tensor]:
     return [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in _cuda_devices(module))]
 
 
-def _random_networks(module: nn.Module) -> list[RandomNetwork]:
-    """The random networks in a module, except those inside an average over fixed keys."""
-    parts = list(module.modules())
-    averaged = {id(part.network) for part in parts if isinstance(part, AverageNetwork)}
-    return [part for part in parts if isinstance(part, RandomNetwork) and id(part) not in averaged]
-
-
 def _cuda_devices(module: nn.Module) -> list[int]:
     parameter = next(module.parameters(), None)
     return [parameter.device.index or 0] if parameter is not None and parameter.is_cuda else []
+
+
+def _in_a_child() -> None:
+    """After a fork: another thread may have held the lock, and only the thread that forked lives on."""
+    global _generator
+    _generator = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_a_child)

@@ -7,21 +7,22 @@ ignored when reading, and removed before the next write.
 from __future__ import annotations
 
 import gc
-import gzip
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from pydantic import ValidationError
 
 from variate.errors import RecordError
+from variate.files.reading import reading, ungzipped
 from variate.records.appending import append, cut_incomplete_line, held
+from variate.records.bits import unpack_all
+from variate.records.claim import Claim
+from variate.records.consistency import check_line, check_records
 from variate.records.schema import (
     FORMAT,
     READ,
-    Claim,
     Convergence,
     Example,
     Gradient,
@@ -36,6 +37,7 @@ from variate.records.schema import (
 from variate.statistics.rates import Bits
 
 T = TypeVar("T")
+TODO = "pass a records.jsonl that `variate attack` or `variate study` wrote"
 RECORDS = "records.jsonl"  # the file's name in a run folder
 HEADER = Header(version=FORMAT).model_dump_json().encode() + b"\n"
 
@@ -182,6 +184,7 @@ class Records:
                     _check_version(line, file)
                 else:
                     self._keep(_parse(line, file, number))
+        check_records(self.claims.values(), self.examples, self.pictures, file)
         return len(data)
 
     def _append(self, path: Path, data: bytes) -> None:
@@ -205,50 +208,12 @@ def shard_of(path: Path, number: int) -> Path:
     return path.with_name(f"{path.stem}.{number}{path.suffix}")
 
 
-def pack(bits: Bits) -> str:
-    """Bits as ``COUNT:HEX``."""
-    return f"{len(bits)}:{np.packbits(bits).tobytes().hex()}"
-
-
-def unpack(text: str) -> Bits:
-    """Inverse of ``pack``. Raises ``RecordError`` for a text that holds fewer or more bits than it says."""
-    return unpack_all([text])[:, 0]
-
-
-def unpack_all(texts: Sequence[str]) -> Bits:
-    """Unpack several examples, shape (draws or groups, examples).
-
-    Raises ``RecordError`` if their lengths differ, or if one holds fewer or more bits than it says.
-    """
-    head = texts[0].partition(":")[0] + ":"
-    if not all(text.startswith(head) for text in texts):
-        counts = sorted({text.partition(":")[0] for text in texts})
-        raise RecordError(
-            f"examples of one claim have {' and '.join(counts)} answers", expected="the same number of answers each"
-        )
-    count = int(head[:-1]) if head[:-1].isascii() and head[:-1].isdecimal() else 0
-    digits = 2 * -(-count // 8)  # two for every 8 bits
-    joined = "".join(text[len(head) :] for text in texts if len(text) == len(head) + digits)
-    try:
-        packed = bytes.fromhex(joined)
-    except ValueError:
-        packed = b""
-    if not count or 2 * len(packed) != len(texts) * digits:
-        raise RecordError(
-            f"answers are damaged: not every one of {len(texts)} examples has the {head[:-1]!r} bits that it says",
-            expected="the number of answers, a colon and as many bits in hexadecimal, such as 12:fff0",
-            todo="restore the file of records from a copy, or evaluate into a new file",
-        )
-    rows = np.frombuffer(packed, np.uint8).reshape(len(texts), -1)
-    return np.ascontiguousarray(np.unpackbits(rows, axis=1, count=count).T.astype(np.bool_))
-
-
 def _complete(path: Path) -> bytes:
     """The complete lines of a file; an incomplete last line is still being written, or left by a crash."""
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
-        raise RecordError(f"cannot read records from {path}: {error}") from error
+    with reading(path, RecordError):
+        data = path.read_bytes()
+    if path.suffix == ".gz":
+        data = ungzipped(data, path, RecordError)
     return data[: data.rfind(b"\n") + 1]
 
 
@@ -277,14 +242,19 @@ def _check_version(line: bytes, file: Path) -> None:
 
 def _parse(line: bytes, file: Path, number: int) -> Record:
     try:
-        return READ.validate_json(line)
-    except ValidationError as error:
-        first = error.errors()[0]
+        with reading(f"line {number} of {file}", RecordError, todo=TODO):
+            record = READ.validate_json(line)
+            check_line(record, f"line {number} of {file}")
+            return record
+    except RecordError as error:
+        if not isinstance(error.__cause__, ValidationError):
+            raise
+        first = error.__cause__.errors()[0]
         raise RecordError(
             f"line {number} of {file} is not a record of this version of Variate",
             findings=[f"{'.'.join(map(str, first['loc'])) or 'line'}: {first['msg']}"],
-            todo="pass a records.jsonl that `variate attack` or `variate study` wrote",
-        ) from error
+            todo=TODO,
+        ) from error.__cause__
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
+from variate.records.claim import UNKNOWN, Claim
 from variate.records.file import Records
 from variate.records.rows import left_out, unfinished
-from variate.records.schema import UNKNOWN, Claim
 from variate.statistics.rates import Deployment
 
 HIDDEN = ("source", "sources", "attacks")  # options too long for a heading

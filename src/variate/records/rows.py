@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from scipy import stats
 
+from variate.records.claim import Claim
 from variate.records.file import Records
-from variate.records.schema import Claim
 from variate.statistics.rates import Deployment, rate_of
 
 CLEAN = "clean"  # the name of no attack

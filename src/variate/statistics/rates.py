@@ -44,6 +44,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from variate.errors import UsageError, unknown_name
+from variate.options import counted
 from variate.statistics.survival import CURVE, all_right, sizes_up_to
 
 Bits = NDArray[np.bool_]
@@ -76,9 +77,12 @@ class Deployment:
             return cls("single", 1)
         if rule not in ("mean", "majority", "survive"):
             raise unknown_name("deployment", str(text), RULES)
-        if not size.isdecimal() or int(size) < 1:
-            raise UsageError(f"the deployment {text!r} has no size", expected=f"{rule}-16 or another number from 1")
-        return cls(cast(Rule, rule), int(size))
+        try:
+            return cls(cast(Rule, rule), counted(size))
+        except ValueError:
+            raise UsageError(
+                f"the deployment {str(text)[:80]!r} has no size", expected=f"{rule}-16 or another number from 1"
+            ) from None
 
     def __str__(self) -> str:
         return self.rule if self.rule == "single" else f"{self.rule}-{self.size}"
