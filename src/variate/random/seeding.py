@@ -101,10 +101,10 @@ def left_as_found(*modules: nn.Module) -> Iterator[None]:
     removed only at the end of the outermost context.
     """
     outer = _guarded.get()
-    snapshots = [(id(module) not in outer, Snapshot(module)) for module in modules]
-    token = _guarded.set(outer | {id(module) for module in modules})
     devices = sorted({device for module in modules for device in _cuda_devices(module)})
     with _generator, torch.random.fork_rng(devices=devices):
+        snapshots = [(id(module) not in outer, Snapshot(module)) for module in modules]  # no other thread is at work
+        token = _guarded.set(outer | {id(module) for module in modules})
         try:
             yield
         finally:
