@@ -244,14 +244,10 @@ def import_callable(path: str) -> Callable[..., Any]:
     expected = "module:callable, such as mypackage.networks:build, importable from here"
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise UsageError(
-            f"cannot import {module_name!r}: {error}", findings=lines_of(error)[:1], expected=expected
-        ) from error
-    except Exception as error:
-        raise UsageError(
-            f"cannot import {module_name!r}: {type(error).__name__}: {error}", findings=lines_of(error)
-        ) from error
+    except Exception as error:  # whatever the file raises while it is imported
+        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+        told = f"cannot import {module_name!r}: {kind}{error}"
+        raise UsageError(told, findings=lines_of(error), expected=None if kind else expected) from error
     target = getattr(module, attribute, None)
     if not callable(target):
         raise UsageError(f"{module_name!r} has no callable named {attribute!r}", expected=expected)

@@ -61,9 +61,7 @@ def test_classes_that_are_ruled_out_play_no_part_in_a_direction(name, classes):
     assert value.isfinite().all()
     assert gradient.isfinite().all()
     assert gradient[:, classes].eq(0).all()
-    right = (
-        masked(slice(None), classes).argmax(1) == Y
-    )  # elsewhere a ratio may be constant
+    right = masked(slice(None), classes).argmax(1) == Y  # elsewhere a ratio may be constant
     assert gradient[right, :3].ne(0).any(1).all()
     reduced = labels if labels is Y else Y * 3 + (Y + 1) % 3  # pairs count by the number of classes
     few = slope(margin if name in ("dlr", "margin") else loss, LOGITS[:, :3], reduced)[1]

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from variate import options as spec
 from variate import registry
-from variate.errors import AttackError, UsageError, unknown_name
+from variate.errors import UsageError, unknown_name
+from variate.evaluation.contract import check_contract
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.image import Image
 from variate.inputs.modality import Modality, Reach, name_of
@@ -250,20 +251,6 @@ def goal_of(target: Target, goal: str | None, x: Tensor, y: Tensor) -> Tensor | 
     if goal.isdecimal() and int(goal) >= classes:
         raise UsageError(f"there is no label {goal}", expected=f"a label from 0 to {classes - 1}")
     return (labels + (labels == y)) % classes
-
-
-def check_contract(attack: str, perturbed: Tensor, reach: Reach, budget: Budget) -> None:
-    """Raise ``AttackError`` unless the perturbed inputs keep shape, budget, range and all other limits."""
-    if perturbed.shape != reach.x.shape:
-        raise AttackError(f"{attack} returned shape {tuple(perturbed.shape)}", expected=f"{tuple(reach.x.shape)}")
-    outside = int((~reach.contains(perturbed)).sum())
-    if outside:
-        farthest = float(reach.distance(perturbed).amax())
-        raise AttackError(
-            f"{attack} left the budget {budget} or [0, 1] on {outside} of {len(perturbed)} examples",
-            findings=[f"largest distance {farthest:.6g}; values from {perturbed.min():.4g} to {perturbed.max():.4g}"],
-            expected=f"inputs within {budget} of the originals and inside [0, 1]",
-        )
 
 
 def _source(target: Target, name: str | None, reach: Reach) -> GradientOracle:

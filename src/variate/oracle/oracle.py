@@ -139,19 +139,12 @@ class Oracle:
         return [slice(start, start + self._room) for start in starts], self._room < len(x) * len(keys)
 
     def _count(
-        self,
-        x: Tensor,
-        rows: Tensor | None,
-        keys: list[int],
-        *,
-        forwards: int = 0,
-        backwards: int = 0,
-        gradient: Tensor | None = None,
+        self, x: Tensor, rows: Tensor | None, keys: list[int], forwards: int, slope: Tensor | None = None
     ) -> None:
-        indices = torch.arange(len(x)) if rows is None else rows
+        indices, backwards = torch.arange(len(x)) if rows is None else rows, 0 if g is None else 1
         self.queries.count(indices, keys, forwards=forwards, backwards=backwards, again=self._reuse == "fixed")
-        if gradient is not None:
-            self.queries.count_flat(indices, gradient, len(keys))
+        if g is not None:
+            self.queries.count_flat(indices, g, len(keys))
 
 
 class LabelOracle(Oracle):
@@ -231,7 +224,7 @@ class GradientOracle(ScoreOracle):
         x = inputs_at(self.reach, x, rows)
         if self.average == "loss":
             value, gradient = self._mean_loss(x, y, loss, keys)
-            self._count(x, rows, keys, forwards=1, backwards=1, gradient=gradient)
+            self._count(x, rows, keys, forwards=1, g=gradient)
             self.trace.note(value, loss, rows)
             return value, slope_at(self.reach, gradient, rows)
         value, slopes = pull_back(self._in_units(self._logits(x, keys)), y, loss, self.average)
@@ -239,7 +232,7 @@ class GradientOracle(ScoreOracle):
         for part in self._parts(x, keys)[0]:
             for key, slope in zip(keys, slopes, strict=True):
                 gradient[part] += next(self._passes(x[part], y[part], partial(_along, slope[part]), [key])).gradient
-        self._count(x, rows, keys, forwards=2, backwards=1, gradient=gradient)
+        self._count(x, rows, keys, forwards=2, g=gradient)
         self.trace.note(value, loss, rows)
         return value, slope_at(self.reach, gradient, rows)
 
@@ -265,7 +258,7 @@ class GradientOracle(ScoreOracle):
             for s, passed in enumerate(self._passes(x[part], y[part], loss, keys, alone=True)):
                 losses[s, part], gradients[s, part] = passed.loss, passed.gradient
                 logits[s].append(passed.logits[0])
-        self._count(x, rows, keys, forwards=1, backwards=1, gradient=gradients.transpose(0, 1))
+        self._count(x, rows, keys, forwards=1, g=gradients.transpose(0, 1))
         return losses, slope_at(self.reach, gradients, rows), torch.stack([torch.cat(parts) for parts in logits])
 
     def _mean_loss(self, x: Tensor, y: Tensor, loss: Loss, keys: list[int]) -> tuple[Tensor, Tensor]:

@@ -182,10 +182,9 @@ class Example(_Line):
     Attributes:
         answers: bits by deployment; for a targeted attack, 1 is any answer but the target.
         distance: distance of the adversarial input from the original, in the budget's norm.
-        forwards, backwards: number of forward and backward passes of the attack.
-        points: number of inputs that the attack queried; each query averages over several draws.
-        flat: number of backward passes whose averaged gradient was zero everywhere.
-        left_out: for a suite, the attacks that did not run, because the network has no gradient for them to follow.
+        forwards, backwards: number of forward and backward passes of the attack; flat: how many gradients were zero.
+        points: number of inputs that the attack queried, each over several draws.
+        left_out: for a suite, the attacks that found no gradient to follow.
         rising: how far the attack's best loss still moved in its last steps, as a share of its range.
         chosen: for a suite, the attack that found the worst input.
         shares: for a suite, the accuracy left by each attack over the draws of its search.
