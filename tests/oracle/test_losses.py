@@ -8,7 +8,8 @@ from variate.attacks.parts.boundaries import gap
 from variate.attacks.parts.lengths import lengths, unit
 from variate.attacks.parts.ranking import WON, ranked, squashed
 from variate.oracle.averaging import AVERAGES, pull_back
-from variate.oracle.losses import bounded, cross_entropy, divergence, dlr, dlr_targeted, margin, unit_of
+from variate.oracle.losses import bounded, cross_entropy, divergence, dlr, dlr_targeted, margin
+from variate.oracle.unit import unit_of
 from variate.random.average import mean_log_probabilities
 
 K = 5

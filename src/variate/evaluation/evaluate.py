@@ -135,7 +135,9 @@ def evaluate(
     input_kind = modality_of(modality)
     input_kind.check(budget)
     check_kind(input_kind, x)
-    _plans(attacks, suite, budget, 1 if draws == "auto" else draws, [], goal, input_kind)  # mistakes before any work
+    _plans(
+        attacks, suite, budget, 1 if draws == "auto" else draws, [], goal, input_kind, deployments
+    )  # before any work
     check_part(part)
     inputs, x, y = fingerprint([x, y]), input_kind.prepared(precise(x.detach()), budget, network), y.long()
     look = look_at(network, x)
@@ -149,7 +151,8 @@ def evaluate(
     with left_as_found(network):
         if draws == "auto":
             draws = _draws_needed(target, budget, x, y, facts, store, show_progress)
-        plans = _plans(attacks, suite, budget, draws, _transfer_sources(target), goal, input_kind)
+        uses = deployments if look.kind != "deterministic" else []
+        plans = _plans(attacks, suite, budget, draws, _transfer_sources(target), goal, input_kind, uses)
         facts |= {"verdict_draws": verdict_draws, "part": part, "twin_of": twin_of, "group": group}
         claims = [claim_of(facts, target, plan, budget, deployments) for plan in plans]
         for plan, claim in zip(plans, claims, strict=True):
@@ -174,6 +177,7 @@ def _plans(
     transfers: Sequence[str],
     target: str | None,
     modality: Modality,
+    deployments: Sequence[Deployment],
 ) -> list[Plan | Suite]:
     """The plans to run: clean inputs, the attacks, and the suite."""
     plans = [Plan.of(attack, draws) for attack in (CLEAN, *attacks)]
@@ -183,7 +187,16 @@ def _plans(
         if target is not None:
             raise UsageError("a target needs a suite", todo="give each attack its own option target")
         return [*plans]
-    return [*plans, suite_of(suite, budget, draws=draws, transfers=transfers, target=target, modality=modality)]
+    found = suite_of(
+        suite,
+        budget,
+        draws=draws,
+        transfers=transfers,
+        target=target,
+        modality=modality,
+        deployments=deployments,
+    )
+    return [*plans, found]
 
 
 def _run(

@@ -26,7 +26,7 @@ from variate.random.average import EnsembleNetwork
 from variate.random.keys import Stream
 from variate.random.network import RandomNetwork
 from variate.random.seeding import Kind, kind_of
-from variate.records.rows import CLEAN
+from variate.records.rows import CLEAN, label_of
 
 MEAN, ENSEMBLE = "mean", "ensemble"  # networks to transfer from besides the given sources
 SOURCE_DRAWS = 10  # draws that a transfer averages over if its source is random
@@ -109,6 +109,11 @@ class Plan:
     def holds(self) -> bool:
         """Whether the attack can transfer from another network."""
         return self.attack != CLEAN and "source" in _keywords(registry.get("attacks", self.attack).load())
+
+    @property
+    def label(self) -> str:
+        """Its name in a suite, where an attack may run from several sources and on several deployments."""
+        return label_of(self.attack, self.source, self.options.get("deployment"))
 
     def choices(self) -> dict[str, Any]:
         """The options and all other fields that differ from their defaults, as the records keep them."""

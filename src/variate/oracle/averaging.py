@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import torch
@@ -94,15 +95,23 @@ def loss_of(logits: Tensor, y: Tensor, loss: Loss, average: Average) -> Tensor:
     return loss(scores_of(logits, average), y)
 
 
-def pull_back(logits: Tensor, y: Tensor, loss: Loss, average: Average) -> tuple[Tensor, Tensor]:
-    """The averaged loss (B,), and its gradient with respect to all logits (S, B, K). Raises ``UsageError``."""
-    if average in ("majority", "zero-one"):
-        raise UsageError(f"the average {average!r} has no gradient", expected="loss, logits or probability")
+def pull_back(logits: Tensor, score: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    """A score of all draws, (S, B, K) to (B,): its values, and their gradient with respect to the logits (S, B, K)."""
     with torch.enable_grad():
         leaf = logits.detach().requires_grad_(True)
-        value = loss_of(leaf, y, loss, average)
+        value = score(leaf)
         slopes = torch.autograd.grad(value.sum(), leaf)[0]
     return value.detach(), slopes
+
+
+def check_differentiable(average: Average) -> None:
+    """Raise ``UsageError`` for a quantity that has no gradient."""
+    if average in ("majority", "zero-one"):
+        raise UsageError(
+            f"the average {average!r} has no gradient",
+            expected="loss, logits or probability",
+            todo="use the attack error-rate, which follows a smooth stand-in",
+        )
 
 
 def label_of(logits: Tensor) -> Tensor:

@@ -17,18 +17,29 @@ from torch import Tensor, nn
 from variate.errors import UsageError, unknown_name
 from variate.inputs.modality import Reach, free_of, inputs_at, slope_at
 from variate.inputs.validation import checked_logits
-from variate.oracle.averaging import Average, check_average, label_of, loss_of, pull_back, scores_of
+from variate.oracle.averaging import (
+    Average,
+    check_average,
+    check_differentiable,
+    label_of,
+    loss_of,
+    pull_back,
+    scores_of,
+)
+from variate.oracle.error_score import Score, error_score
 from variate.oracle.loss_trace import Trace
-from variate.oracle.losses import Loss, cross_entropy, unit_of
+from variate.oracle.losses import Loss, cross_entropy, margin
 from variate.oracle.memory import room_for
 from variate.oracle.module_view import LentNetwork
 from variate.oracle.queries import Queries
 from variate.oracle.randomness import Coins
 from variate.oracle.repeated_draws import Watch
+from variate.oracle.unit import Unit
 from variate.random.keys import Stream
 from variate.random.many import Passes
 from variate.random.seeding import Kind, kind_of, outputs_under, passes_under
 from variate.registry import Access
+from variate.statistics.rates import Rule
 
 Reuse = Literal["fresh", "fixed", "one"]
 
@@ -89,7 +100,7 @@ class Oracle:
         self._watch = Watch(network)
         self.trace = Trace()
         self._classes = 0
-        self._unit: float | None = None
+        self._scaled = Unit()
 
     def coins(self, x: Tensor) -> Coins:
         """The attacker's own coins for original inputs ``x``, shape (B, ...): an example has the same in any batch."""
@@ -123,12 +134,6 @@ class Oracle:
         self._watch.see(keys, list(outputs))
         return outputs
 
-    def _in_units(self, logits: Tensor) -> Tensor:
-        """Logits, (..., K), in the unit in which losses are taken: see ``unit_of``. The first query decides on it."""
-        if self._unit is None:
-            self._unit = unit_of(logits)
-        return logits if self._unit in (None, 1.0) else logits * self._unit
-
     def _parts(self, x: Tensor, keys: Sequence[int]) -> tuple[list[slice], bool]:
         """Parts of the inputs that fit in memory, and whether only one draw fits at a time."""
         if self._room is None:
@@ -138,9 +143,7 @@ class Oracle:
         starts = range(0, len(x), self._room)
         return [slice(start, start + self._room) for start in starts], self._room < len(x) * len(keys)
 
-    def _count(
-        self, x: Tensor, rows: Tensor | None, keys: list[int], forwards: int, slope: Tensor | None = None
-    ) -> None:
+    def _count(self, x: Tensor, rows: Tensor | None, keys: list[int], forwards: int, g: Tensor | None = None) -> None:
         indices, backwards = torch.arange(len(x)) if rows is None else rows, 0 if g is None else 1
         self.queries.count(indices, keys, forwards=forwards, backwards=backwards, again=self._reuse == "fixed")
         if g is not None:
@@ -171,11 +174,20 @@ class ScoreOracle(LabelOracle):
             loss: a loss per example: logits (B, K) and labels (B,) to (B,); see ``variate.oracle.losses``.
             rows: index of the example of each input; None: in order.
         """
-        return loss_of(self._in_units(self._outputs(x, rows)), y, loss, self.average).to(x.dtype)
+        return loss_of(self._scaled(self._outputs(x, rows)), y, loss, self.average).to(x.dtype)
 
     def wrong(self, x: Tensor, y: Tensor, *, rows: Tensor | None = None) -> Tensor:
         """The share of the draws that do not predict ``y``: (B, ...) and (B,) to (B,)."""
         return loss_of(self._outputs(x, rows), y, cross_entropy, "zero-one").to(x.dtype)
+
+    def errors(self, x: Tensor, y: Tensor, rule: Rule, *, rows: Tensor | None = None) -> Tensor:
+        """How far the draws are from answering ``y``, as a deployment counts: (B, ...) to (B,).
+
+        The share of wrong draws for ``single`` and ``survive``, the lead of the strongest other class in votes for
+        ``majority``, and in the log of the mean probability for ``mean``.
+        """
+        average: dict[Rule, Average] = {"mean": "probability", "majority": "majority"}
+        return loss_of(self._outputs(x, rows), y, margin, average.get(rule, "zero-one")).to(x.dtype)
 
 
 class GradientOracle(ScoreOracle):
@@ -227,14 +239,46 @@ class GradientOracle(ScoreOracle):
             self._count(x, rows, keys, forwards=1, g=gradient)
             self.trace.note(value, loss, rows)
             return value, slope_at(self.reach, gradient, rows)
-        value, slopes = pull_back(self._in_units(self._logits(x, keys)), y, loss, self.average)
-        value, gradient = value.to(x.dtype), torch.zeros_like(x)
+        check_differentiable(self.average)
+        value, slopes = pull_back(self._scaled(self._logits(x, keys)), lambda z: loss_of(z, y, loss, self.average))
+        self.trace.note(value, loss, rows)
+        return value.to(x.dtype), self._gradient_along(x, y, slopes, rows, keys)
+
+    def error_gradient(
+        self, x: Tensor, y: Tensor, rule: Rule, score: Score, *, rows: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """How close a deployment is to an error, and the gradient with respect to the inputs, for any ``average``.
+
+        It takes two forward passes and one backward pass per draw.
+
+        Args:
+            x: inputs, shape (B, ...).
+            y: labels, shape (B,).
+            rule: how the deployment answers.
+            score: ``normal`` or ``smoothed``; see ``variate.oracle.error_score``.
+            rows: index of the example of each input; None: in order.
+
+        Returns:
+            The score, shape (B,), and its gradient, shape (B, ...).
+        """
+        keys = self._keys(x)
+        if not len(x):
+            return x.new_zeros(0), torch.zeros_like(x)
+        x = inputs_at(self.reach, x, rows)
+        value, slopes = pull_back(
+            self._scaled(self._logits(x, keys)), lambda logits: error_score(logits, y, rule, score)
+        )
+        self.trace.note(value, score, rows)
+        return value.to(x.dtype), self._gradient_along(x, y, slopes, rows, keys)
+
+    def _gradient_along(self, x: Tensor, y: Tensor, slopes: Tensor, rows: Tensor | None, keys: list[int]) -> Tensor:
+        """The gradient (B, ...) of a score with ``slopes``, its gradient with respect to the logits (S, B, K)."""
+        gradient = torch.zeros_like(x)
         for part in self._parts(x, keys)[0]:
             for key, slope in zip(keys, slopes, strict=True):
                 gradient[part] += next(self._passes(x[part], y[part], partial(_along, slope[part]), [key])).gradient
         self._count(x, rows, keys, forwards=2, g=gradient)
-        self.trace.note(value, loss, rows)
-        return value, slope_at(self.reach, gradient, rows)
+        return slope_at(self.reach, gradient, rows)
 
     def each(
         self, x: Tensor, y: Tensor, loss: Loss, keys: list[int], *, rows: Tensor | None = None
@@ -280,7 +324,7 @@ class GradientOracle(ScoreOracle):
         def checked(logits: Tensor) -> Tensor:
             logits = checked_logits(logits, x)
             self._classes = logits.shape[1]
-            return loss(self._in_units(logits), y)
+            return loss(self._scaled(logits), y)
 
         return passes_under(self.network, x, checked, keys, alone=alone)
 

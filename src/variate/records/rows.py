@@ -18,9 +18,9 @@ from variate.statistics.rates import Deployment, rate_of
 CLEAN = "clean"  # the name of no attack
 
 
-def label_of(attack: str, source: str | None) -> str:
-    """Label of an attack in a suite: the same attack may run from several source networks."""
-    return f"{attack} from {source}" if source else attack
+def label_of(attack: str, source: str | None = None, deployment: str | None = None) -> str:
+    """Label of an attack in a suite: the same attack may run from several networks, or on several deployments."""
+    return attack + (f" from {source}" if source else "") + (f" of {deployment}" if deployment else "")
 
 
 @dataclass(frozen=True)

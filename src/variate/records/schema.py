@@ -181,13 +181,12 @@ class Example(_Line):
 
     Attributes:
         answers: bits by deployment; for a targeted attack, 1 is any answer but the target.
-        distance: distance of the adversarial input from the original, in the budget's norm.
+        distance: distance of the adversarial input (of the first deployment) from the original, in the budget's norm.
         forwards, backwards: number of forward and backward passes of the attack; flat: how many gradients were zero.
         points: number of inputs that the attack queried, each over several draws.
-        left_out: for a suite, the attacks that found no gradient to follow.
         rising: how far the attack's best loss still moved in its last steps, as a share of its range.
-        chosen: for a suite, the attack that found the worst input.
-        shares: for a suite, the accuracy left by each attack over the draws of its search.
+        chosen, chosen_for: for a suite, the attack that found the worst input of the first deployment, and others.
+        shares: for a suite, the accuracy left by each attack over the draws of its search, of the first deployment.
         confidences: by deployment, the probability of one answer, with 4 digits: the answer whose index is ``example``
             modulo the number of answers. Empty for targeted attacks and in records of older versions.
     """
@@ -202,9 +201,10 @@ class Example(_Line):
     backwards: int
     points: int = 0
     flat: int = 0
-    left_out: list[str] = []
+    left_out: list[str] = []  # for a suite, the attacks that found no gradient to follow
     rising: float | None = None
     chosen: str | None = None
+    chosen_for: dict[str, str] = {}
     shares: dict[str, float] = {}
     confidences: dict[str, float] = {}
 
