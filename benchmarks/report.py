@@ -24,8 +24,10 @@ from typing import Any
 import measuring
 import numpy as np
 
-from variate.records.file import Records, pack
-from variate.records.schema import Claim, Example, NetworkLine, Record, RunLine
+from variate.records.bits import pack
+from variate.records.claim import Claim
+from variate.records.file import Records
+from variate.records.schema import Example, NetworkLine, Record, RunLine
 from variate.report.page import page_text
 
 STUDY = Path(__file__).parent.parent / "docs" / "results" / "scales" / "records.jsonl.gz"

@@ -30,7 +30,8 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.evaluation.judge import judge
-from variate.evaluation.plan import Plan, Target, perturb
+from variate.evaluation.plan import Plan, perturb
+from variate.evaluation.target import Target
 from variate.inputs.budget import Budget
 from variate.random.fixing import keys_from
 from variate.random.keys import Stream

@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from variate.records.file import Records, pack
-from variate.records.schema import Claim, Example, NetworkLine, RunLine
+from variate.records.bits import pack
+from variate.records.claim import Claim
+from variate.records.file import Records
+from variate.records.schema import Example, NetworkLine, RunLine
 
 DRAWS, EXAMPLES = 32, 60
 JUDGED = {"modality": "image", "allowed": "a", "drawn": "keys"}  # what a line is on, where a test does not vary it

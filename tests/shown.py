@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from variate.records.file import Records, pack
-from variate.records.schema import Claim, Example, Picture
+from variate.records.bits import pack
+from variate.records.claim import Claim
+from variate.records.file import Records
+from variate.records.schema import Example, Picture
 
 CLAIM = Claim(
     network="n", fingerprint="f", inputs="i", attack="pgd", options={}, budget="linf:0.1", draws=1, verdict_draws=4,

@@ -2,8 +2,8 @@ import pytest
 
 from variate.cli.evaluation_command import build
 from variate.errors import UsageError
+from variate.options import import_callable
 from variate.own_code import lines_of, running
-from variate.registry import import_callable
 
 MINE = """
 def wrong_type():

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from variate.errors import UsageError, unknown_name
 from variate.limits import F, limited
-from variate.own_code import lines_of
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -236,22 +235,6 @@ def get(kind: str, name: str) -> Entry:
     if name not in by_name:
         raise unknown_name(SINGULAR[kind], name, list(by_name))
     return by_name[name]
-
-
-def import_callable(path: str) -> Callable[..., Any]:
-    """Import the user's own ``module:callable``. Raises ``UsageError`` that says which half is wrong."""
-    module_name, _, attribute = path.partition(":")
-    expected = "module:callable, such as mypackage.networks:build, importable from here"
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # whatever the file raises while it is imported
-        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
-        told = f"cannot import {module_name!r}: {kind}{error}"
-        raise UsageError(told, findings=lines_of(error), expected=None if kind else expected) from error
-    target = getattr(module, attribute, None)
-    if not callable(target):
-        raise UsageError(f"{module_name!r} has no callable named {attribute!r}", expected=expected)
-    return target  # type: ignore[no-any-return]
 
 
 def _expected(kind: str) -> str:

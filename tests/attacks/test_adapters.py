@@ -21,10 +21,11 @@ from variate.attacks.fgsm import fgsm
 from variate.cli.main import app
 from variate.errors import AttackError, UsageError
 from variate.evaluation.evaluate import evaluate
-from variate.evaluation.plan import Plan, Target, perturb
+from variate.evaluation.plan import Plan, perturb
+from variate.evaluation.target import Target
 from variate.inputs.budget import NORMS, Budget
 from variate.optional import imported
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream
 from variate.random.randomize import randomize
 from variate.testing.coin import shared_coin

@@ -14,7 +14,8 @@ from variate.errors import UsageError
 from variate.evaluation.evaluate import evaluate
 from variate.inputs.budget import Budget
 from variate.inputs.words import Tokens, inputs_of
-from variate.oracle.oracle import GradientOracle, Oracle
+from variate.oracle.oracle import Oracle
+from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream
 from variate.testing.attacks import check_attack, run_attack
 from variate.testing.coin import Coin, shared_coin

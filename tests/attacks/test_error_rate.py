@@ -7,8 +7,9 @@ from torch import nn
 from variate.errors import UsageError
 from variate.evaluation.cascade import cascade
 from variate.evaluation.evaluate import evaluate
-from variate.evaluation.plan import Plan, Target, perturb
+from variate.evaluation.plan import Plan, perturb
 from variate.evaluation.suites import SUITES, Suite, suite_of
+from variate.evaluation.target import Target
 from variate.inputs.budget import Budget
 from variate.oracle.error_score import error_score
 from variate.random.randomize import randomize

@@ -17,7 +17,7 @@ from variate.attacks.pgd import pgd
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.oracle.losses import margin as raised
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream
 from variate.testing.linear import LinearModel, margin, smallest_distance, worst_margin
 

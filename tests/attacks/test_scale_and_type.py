@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from variate import registry
-from variate.evaluation.plan import Plan, Target, perturb
+from variate.evaluation.plan import Plan, perturb
+from variate.evaluation.target import Target
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.image import Image
 from variate.inputs.modalities.text import Text

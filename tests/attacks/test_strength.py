@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from variate import registry
-from variate.evaluation.plan import Plan, Target, perturb
+from variate.evaluation.plan import Plan, perturb
+from variate.evaluation.target import Target
 from variate.inputs.budget import Budget
 from variate.random.seeding import kind_of
 

@@ -3,7 +3,8 @@
 import torch
 
 from variate.attacks.parts.words import best_change
-from variate.evaluation.plan import Plan, Target, perturb
+from variate.evaluation.plan import Plan, perturb
+from variate.evaluation.target import Target
 from variate.inputs.budget import Budget
 from variate.inputs.words import inputs_of
 from variate.testing.text_attacks import TEXT, WORDS, _model, best_margin, signed_margin

@@ -12,8 +12,9 @@ from variate.evaluation.cascade import DRAWS, CandidateScorer, cascade
 from variate.evaluation.claims import convergence_of
 from variate.evaluation.convergence import LADDER, converge
 from variate.evaluation.evaluate import evaluate
-from variate.evaluation.plan import Plan, Target
+from variate.evaluation.plan import Plan
 from variate.evaluation.suites import SUITES, Suite, full, suite_of
+from variate.evaluation.target import Target
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.image import Image
 from variate.oracle.queries import Queries

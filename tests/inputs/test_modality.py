@@ -10,11 +10,12 @@ from torch import nn
 from variate import registry
 from variate.errors import InputError, UsageError
 from variate.evaluation.evaluate import evaluate
-from variate.evaluation.plan import Plan, Target, perturb
+from variate.evaluation.plan import Plan, perturb
+from variate.evaluation.target import Target
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.image import Image
 from variate.inputs.modality import Modality, Reach, modality_of, name_of
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream
 from variate.random.randomize import randomize
 from variate.testing.modalities import check_modality

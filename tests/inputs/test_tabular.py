@@ -8,7 +8,8 @@ from torch import nn
 
 from variate import registry
 from variate.errors import UsageError
-from variate.evaluation.plan import Plan, Target, perturb
+from variate.evaluation.plan import Plan, perturb
+from variate.evaluation.target import Target
 from variate.inputs.budget import Budget
 from variate.inputs.columns import Column, columns_of
 from variate.inputs.modalities.tabular import Tabular

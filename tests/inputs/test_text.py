@@ -15,7 +15,8 @@ from variate.datasets.info import About
 from variate.datasets.parts.text import corpus_of, vocabulary, words_of
 from variate.errors import DataError, InputError, UsageError
 from variate.evaluation.evaluate import evaluate
-from variate.evaluation.plan import Plan, Target, bounds, perturb
+from variate.evaluation.plan import Plan, bounds, perturb
+from variate.evaluation.target import Target
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.parts.spelling import misspelt
 from variate.inputs.modalities.text import Text
@@ -236,7 +237,7 @@ def test_more_words_break_more_and_random_networks_are_judged_over_draws():
 
 @pytest.mark.parametrize("network", ["text-cnn", "lstm"])
 def test_training_evaluation_report_and_export_from_the_command_line(network, tmp_path):
-    rows = [{"text": f"{GOOD if i % 2 else BAD} {i % 5}", "label": "for" if i % 2 else "against"} for i in range(120)]
+    rows = [{"text": f"{GOOD if i % 2 else BAD} {i}", "label": "for" if i % 2 else "against"} for i in range(120)]
     data = tmp_path / "t.jsonl"
     data.write_text("\n".join(json.dumps(row) for row in rows))
     run = tmp_path / "run"

@@ -15,7 +15,8 @@ from variate.datasets.load import labelled
 from variate.errors import DataError, InputError, UsageError
 from variate.evaluation.diagnostics import doubt
 from variate.evaluation.evaluate import evaluate
-from variate.evaluation.plan import Plan, Target, perturb
+from variate.evaluation.plan import Plan, perturb
+from variate.evaluation.target import Target
 from variate.flags.evidence import DOUBTS
 from variate.flags.raise_flags import raised
 from variate.flags.unbounded_survives import UNBOUNDED
@@ -73,7 +74,9 @@ class Members(nn.Module):
 
 
 def rows(count=60):
-    return [("a good film with heart", "for") if i % 2 else ("a dull film, no ideas", "against") for i in range(count)]
+    """Texts of two kinds, each with a number of its own, so that none is in two splits."""
+    kinds = ("a dull film, no ideas", "against"), ("a good film with heart", "for")
+    return [(f"{kinds[i % 2][0]} {i}", kinds[i % 2][1]) for i in range(count)]
 
 
 def jsonl(path, found, between="\n"):
@@ -172,7 +175,7 @@ def test_training_within_a_budget_that_no_inner_attack_bounds_is_refused(tmp_pat
 def test_a_file_that_was_written_again_is_read_again(tmp_path):
     path = jsonl(tmp_path / "t.jsonl", rows(60))
     assert len(labelled("texts", folder=path, split="train")[0]) == 48
-    jsonl(path, [*rows(60), ("zebra zebra crossing", "third")] * 2)
+    jsonl(path, [*rows(120), ("zebra zebra crossing", "third"), ("a zebra", "third")])
     os.utime(path, ns=(1, 1))
     assert len(labelled("texts", folder=path, split="train")[0]) == 98
     assert about("texts", folder=path).labels == ("against", "for", "third")

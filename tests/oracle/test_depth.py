@@ -15,7 +15,7 @@ from torch import nn
 
 import variate
 from variate.evaluation.evaluate import evaluate
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream
 from variate.random.randomize import randomize
 

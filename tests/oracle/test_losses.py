@@ -8,8 +8,7 @@ from variate.attacks.parts.boundaries import gap
 from variate.attacks.parts.lengths import lengths, unit
 from variate.attacks.parts.ranking import WON, ranked, squashed
 from variate.oracle.averaging import AVERAGES, loss_of, pull_back
-from variate.oracle.losses import bounded, cross_entropy, divergence, dlr, dlr_targeted, margin
-from variate.oracle.unit import unit_of
+from variate.oracle.losses import bounded, cross_entropy, divergence, dlr, dlr_targeted, margin, unit_of
 from variate.random.average import mean_log_probabilities
 
 K = 5
@@ -85,7 +84,7 @@ def test_a_label_that_is_ruled_out_or_alone_has_no_nan(name):
 @pytest.mark.parametrize("average", [name for name in AVERAGES if name not in ("majority", "zero-one")])
 def test_averages_over_draws_that_rule_classes_out_have_gradients(average):
     draws = torch.stack([masked(slice(None), [4]), masked(slice(None), [3, 4])])  # (2, 6, K)
-    value, gradient = pull_back(draws, lambda logits: loss_of(logits, Y, cross_entropy, average))
+    value, gradient = pull_back(draws, lambda draws: loss_of(draws, Y, cross_entropy, average))
     assert value.isfinite().all()
     assert gradient.isfinite().all()
     assert mean_log_probabilities(draws)[:, 4].eq(-torch.inf).all()

@@ -8,8 +8,9 @@ from variate.evaluation import evaluate as evaluation
 from variate.oracle import losses
 from variate.oracle.losses import cross_entropy
 from variate.oracle.memory import footprint
-from variate.oracle.oracle import ORACLES, GradientOracle, LabelOracle, Oracle, ScoreOracle
+from variate.oracle.oracle import LabelOracle, Oracle, ScoreOracle
 from variate.oracle.repeated_draws import PATIENCE
+from variate.oracle.white_box import ORACLES, GradientOracle
 from variate.random import seeding as keyed
 from variate.random.average import mean_log_probabilities
 from variate.random.keys import STREAMS, Stream, stream_of

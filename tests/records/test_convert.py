@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from variate.errors import RecordError
+from variate.records.bits import pack
+from variate.records.claim import UNKNOWN
 from variate.records.convert import convert, main
-from variate.records.file import Records, pack
-from variate.records.schema import UNKNOWN
+from variate.records.file import Records
 from variate.report.table import markdown, study_rows
 
 RATES = {"random, seed 0": 0.5, "random, seed 1": 0.6, "random, seed 0, mean network": 0.4, "random, distilled": 0.3}

@@ -11,9 +11,11 @@ import pytest
 from claims import JUDGED
 from shown import KEPT, records_of
 
-from variate.records.file import Records, pack
+from variate.records.bits import pack
+from variate.records.claim import Claim
+from variate.records.file import Records
 from variate.records.rows import rows_of
-from variate.records.schema import Claim, Example, NetworkLine, RunLine
+from variate.records.schema import Example, NetworkLine, RunLine
 from variate.report.figures import figures
 from variate.report.page import write_page
 

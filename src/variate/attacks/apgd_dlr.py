@@ -8,7 +8,7 @@ from variate.attacks.parts.apgd import auto_pgd
 from variate.inputs.budget import Budget
 from variate.limits import Count
 from variate.oracle.losses import dlr
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 

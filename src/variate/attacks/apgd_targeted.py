@@ -10,7 +10,7 @@ from variate.attacks.parts.ranking import WON, best_index, ranked, squashed
 from variate.inputs.budget import Budget
 from variate.limits import Count
 from variate.oracle.losses import aimed, dlr_targeted, margin
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 CONFIRM = 8  # queries whose every draw must be wrong before an example is skipped

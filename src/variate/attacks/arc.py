@@ -12,7 +12,7 @@ from variate.attacks.parts.smallest import where
 from variate.inputs.budget import Budget
 from variate.limits import Count, Positive
 from variate.oracle.losses import Loss, aimed, margin
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 FIRST = 2.0  # factor on the length in the first round: from one side of the budget to the other

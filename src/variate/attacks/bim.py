@@ -8,7 +8,7 @@ from variate.attacks.parts.l1_box import nearest_in_box, steepest_in_box
 from variate.inputs.budget import Budget
 from variate.limits import Count, Positive
 from variate.oracle.losses import aimed, cross_entropy
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 

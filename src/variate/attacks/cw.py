@@ -10,7 +10,7 @@ from variate.attacks.parts.smallest import Smallest, smallest_of
 from variate.inputs.budget import Budget
 from variate.limits import Count, NotNegative, Positive
 from variate.oracle.losses import Loss, aimed, margin
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 INSIDE = 0.999  # starting fraction of the way to the ends of [0, 1], where tanh still has a slope

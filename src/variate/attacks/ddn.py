@@ -9,7 +9,7 @@ from variate.attacks.parts.smallest import Smallest, with_gradient_of
 from variate.inputs.budget import Budget
 from variate.limits import Count, Inner, NotNegative
 from variate.oracle.losses import aimed, cross_entropy, margin
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 FIRST, LAST = 1.0, 0.01  # alpha, first and last length of a step, section 4

@@ -10,7 +10,7 @@ from variate.attacks.parts.smallest import Smallest, where
 from variate.inputs.budget import Budget
 from variate.limits import Count, NotNegative
 from variate.oracle.losses import margin
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 

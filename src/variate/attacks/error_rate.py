@@ -9,7 +9,7 @@ from variate.attacks.parts.starts import in_ball
 from variate.attacks.parts.steps import check_steps, stepped
 from variate.inputs.budget import Budget
 from variate.oracle.error_score import Score
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 from variate.statistics.rates import Deployment, Rule
 

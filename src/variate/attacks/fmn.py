@@ -11,7 +11,7 @@ from variate.attacks.parts.smallest import Smallest
 from variate.inputs.budget import Budget
 from variate.limits import Count, NotNegative
 from variate.oracle.losses import aimed, margin
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 DUAL = {"linf": 1.0, "l2": 2.0, "l1": float("inf")}

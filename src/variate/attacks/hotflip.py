@@ -10,7 +10,7 @@ from variate.inputs.budget import Budget
 from variate.inputs.words import RADIUS, smooth, vectors_of
 from variate.limits import Count
 from variate.oracle.losses import Loss, aimed, loss_named
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 

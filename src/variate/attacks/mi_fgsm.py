@@ -9,7 +9,7 @@ from variate.attacks.parts.lengths import unit
 from variate.inputs.budget import Budget
 from variate.limits import Count, NotNegative
 from variate.oracle.losses import aimed, cross_entropy
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 

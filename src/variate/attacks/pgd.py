@@ -11,7 +11,7 @@ from variate.attacks.parts.steps import check_steps, stepped
 from variate.inputs.budget import Budget
 from variate.limits import Count, Positive
 from variate.oracle.losses import Loss, aimed, loss_named
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 

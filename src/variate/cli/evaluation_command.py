@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
+import shlex
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,9 +16,10 @@ import typer
 
 from variate.cli import options
 from variate.cli.options import print_json, this_command
-from variate.errors import UsageError
+from variate.errors import BatchWarning, UsageError
 from variate.evaluation.evaluation import Evaluation
 from variate.inputs.budget import Budget
+from variate.options import import_callable
 from variate.training.cell import Cell
 from variate.training.recipe import Recipe
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from variate.evaluation.processes import Shard
     from variate.inputs.modality import Modality
     from variate.records.file import Records
     from variate.records.rows import Result
@@ -93,7 +97,7 @@ def of_run(
     from variate.datasets.load import labelled
     from variate.inputs.modality import modality_of
     from variate.options import names_code
-    from variate.training.run_folder import describe
+    from variate.training.run_folder import check_same_data, describe
     from variate.training.saved import load, read_card
 
     card = read_card(run)
@@ -102,7 +106,9 @@ def of_run(
     if names_code(card.data) and not trust_code:
         raise UsageError(f"the data of {run} is {card.data}, code that would be run", todo="pass --trust-code")
     x, y = labelled(card.data, folder=shared.data_folder, cut=True)
-    allowed = budget or about(card.data, folder=shared.data_folder).budget
+    facts = about(card.data, folder=shared.data_folder)
+    check_same_data(card, facts, run)
+    allowed = budget or facts.budget
     if not allowed:
         raise UsageError(f"{card.data} has no default budget", todo="pass --budget, such as linf:8/255")
     name = f"{card.defense} {card.architecture}"
@@ -133,7 +139,8 @@ def of_module(
 ) -> Setting:
     """The user's own network, and labelled inputs. Raises ``UsageError``."""
     from variate.datasets.info import about
-    from variate.datasets.load import is_own, labelled
+    from variate.datasets.load import labelled
+    from variate.datasets.parts.own import is_own
     from variate.inputs.modality import modality_of
 
     device = _device(shared.accelerator)
@@ -164,10 +171,9 @@ def build(path: str) -> nn.Module:
     """Call the user's callable and return its module. Raises ``UsageError``."""
     from torch import nn
 
-    from variate import registry
     from variate.own_code import running
 
-    function = registry.import_callable(path)
+    function = import_callable(path)
     try:
         inspect.signature(function).bind()
     except TypeError as error:
@@ -198,16 +204,32 @@ def spread(devices: int) -> bool:
 
 def judged(setting: Setting, evaluation: Evaluation, shared: SharedOptions, extras: Extras) -> tuple[Records, Result]:
     """Evaluate a setting, in one of possibly several processes: all records, and the rates of this evaluation."""
-    from variate.evaluation.diagnostics import doubt
-    from variate.evaluation.evaluate import evaluate
     from variate.evaluation.processes import leave, merge, this_shard, wait_for_all
     from variate.records.file import RECORDS, Records
     from variate.records.rows import result_of
-    from variate.training.run_folder import run_record
 
     index, count = shard = this_shard()
     path = setting.folder / RECORDS
     records = Records(path, shard=index if count > 1 else None)
+    with records.held(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", BatchWarning)  # shown as a flag
+        result = _measured(setting, evaluation, shared, extras, records, shard)
+    wait_for_all(shard)
+    if count > 1 and index == 0:
+        records = merge(path, count)
+    wait_for_all(shard)
+    leave(shard)
+    return records, result_of(records, result.claims)
+
+
+def _measured(
+    setting: Setting, evaluation: Evaluation, shared: SharedOptions, extras: Extras, records: Records, shard: Shard
+) -> Result:
+    """The table, the evidence for red flags, and the noise by layer, into records that this process holds."""
+    from variate.evaluation.diagnostics import doubt
+    from variate.evaluation.evaluate import evaluate
+    from variate.training.run_folder import run_record
+
     command, seed = this_command(), evaluation.seed
     records.add([run_record(command=command, title=setting.title, data=setting.data, seed=seed, x=setting.x)])
     records.add(setting.lines)
@@ -230,12 +252,7 @@ def judged(setting: Setting, evaluation: Evaluation, shared: SharedOptions, extr
         )  # fmt: skip
         for name, network in _by_layer(setting).items():
             judge(network, setting.x, setting.y, evaluation=by_layer, name=f"{setting.name}, {name}", part="layers")
-    wait_for_all(shard)
-    if count > 1 and index == 0:
-        records = merge(path, count)
-    wait_for_all(shard)
-    leave(shard)
-    return records, result_of(records, result.claims)
+    return result
 
 
 def show(setting: Setting, records: Records, result: Result, *, json: bool) -> None:
@@ -262,7 +279,8 @@ def show(setting: Setting, records: Records, result: Result, *, json: bool) -> N
             typer.echo(f"  {line}")
     for note in notes(records):
         typer.echo(note)
-    typer.echo(f"every answer: {setting.folder / RECORDS}; page: variate report {setting.folder}")
+    command = shlex.join(["variate", "report", str(setting.folder)])
+    typer.echo(f"every answer: {setting.folder / RECORDS}; page: {command}")
 
 
 def _device(accelerator: str) -> torch.device:

@@ -12,15 +12,17 @@ from torch import Tensor
 
 from variate.evaluation.cascade import cascade
 from variate.evaluation.judge import confidences, right_by_source, verdict
-from variate.evaluation.plan import Plan, Target, goal_of, perturb
+from variate.evaluation.plan import Plan, goal_of, perturb
 from variate.evaluation.suites import Suite
+from variate.evaluation.target import Target
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, name_of
-from variate.oracle.oracle import GradientOracle
 from variate.oracle.queries import Queries
+from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream
-from variate.records.file import pack
-from variate.records.schema import Claim, Example, Picture, Record, Timing
+from variate.records.bits import pack
+from variate.records.claim import Claim
+from variate.records.schema import Example, Picture, Record, Timing
 from variate.statistics.rates import Bits, Deployment
 
 PICTURES = 6

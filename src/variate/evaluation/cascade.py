@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from variate.errors import GradientError
-from variate.evaluation.plan import Target, perturb
+from variate.evaluation.plan import perturb
 from variate.evaluation.suites import Suite
+from variate.evaluation.target import Target
 from variate.inputs.budget import Budget
 from variate.oracle.error_score import error_score
 from variate.oracle.losses import reached

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from variate.evaluation.cascade import CandidateScorer
-from variate.evaluation.plan import Plan, Target, perturb
+from variate.evaluation.plan import Plan, perturb
+from variate.evaluation.target import Target
 from variate.inputs.budget import Budget
 from variate.records.schema import Convergence
 

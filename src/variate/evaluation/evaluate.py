@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,14 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from variate.errors import GradientError, UsageError
+from variate.errors import BatchWarning, GradientError, UsageError
 from variate.evaluation.batch import answers
-from variate.evaluation.claims import check_part, claim_of, convergence_of, device_of, judged, look_at
+from variate.evaluation.claims import check_part, claim_of, convergence_of, judged, look_at
 from variate.evaluation.convergence import EXAMPLES, converge
 from variate.evaluation.evaluation import Evaluation
 from variate.evaluation.judge import check_draws
-from variate.evaluation.plan import ENSEMBLE, MEAN, Plan, Target, bounds
+from variate.evaluation.plan import Plan, bounds
+from variate.evaluation.probes import check_mode, device_of
 from variate.evaluation.suites import Suite, suite_of
+from variate.evaluation.target import ENSEMBLE, MEAN, Target
 from variate.fields import check_limits, overridden, takes_options
 from variate.flags.raise_flags import raised
 from variate.hashing import fingerprint
@@ -28,12 +31,13 @@ from variate.inputs.modality import Modality, check_kind, modality_of
 from variate.inputs.validation import check_classes, check_inputs, check_module, precise
 from variate.progress import Report, progress
 from variate.random.network import RandomNetwork
-from variate.random.seeding import left_as_found
+from variate.random.seeding import generators_as_found, left_as_found
+from variate.records.claim import Claim, Part
 from variate.records.file import Records
 from variate.records.rows import CLEAN, Result, result_of
-from variate.records.schema import Claim, Part
 from variate.statistics.rates import Deployment
 
+CALLER = 4  # frames from the caller of ``evaluate``, past its decorators
 PILOTS = ("apgd-ce", "fmn", "hotflip")  # the first that fits is used to find how many draws are enough
 
 
@@ -98,11 +102,11 @@ def evaluate(
         modality: modality of the inputs, by name or as ``variate.about(data).modality``: which values may be changed,
             and the unit of the budget.
         records: a path or ``Records`` that keeps every answer. Answers that are there already and would come out the
-            same are not computed again (see ``variate.random.identity``). Source code is not compared, so a network
-            whose code has changed needs a new file.
+            same are not computed again. A network is recognized by its tensors, modes and settings
+            (``variate.random.identity``) and by what it answers to the first inputs, so that changed code counts.
         name: name of the network in reports; it need not be unique.
         part: part of a report that the claims belong to.
-        twin_of: fingerprint of the random network whose mean or frozen draw this is (``variate.random.identity``).
+        twin_of: fingerprint of the random network whose mean or frozen draw this is, from its claims.
         group: name shared by networks that differ only in their training seed.
         pictures: whether to keep a few adversarial inputs for the report.
         shard: (index, count): this process takes every ``count``-th batch, starting at ``index``.
@@ -114,9 +118,10 @@ def evaluate(
         A ``Result`` whose first rows are those of the clean inputs.
 
     Raises:
-        InputError: for inputs or labels that cannot be judged.
+        InputError: for inputs or labels that cannot be judged, and for batch norm left in train mode.
         UsageError: for an unknown name or an impossible option.
         AttackError: for an attack that leaves its budget.
+        RecordError: if the records cannot be written, or another process writes to the same file.
     """
     settings = overridden(evaluation, overrides, evaluate)
     attacks, suite, goal, time_limit = settings.attacks, settings.suite, settings.target, settings.time_limit
@@ -139,25 +144,28 @@ def evaluate(
         attacks, suite, budget, 1 if draws == "auto" else draws, [], goal, input_kind, deployments
     )  # before any work
     check_part(part)
-    inputs, x, y = fingerprint([x, y]), input_kind.prepared(precise(x.detach()), budget, network), y.long()
-    look = look_at(network, x)
-    check_classes(y, look.classes)
-    size, memory = settings.batch_size, settings.memory
-    facts = judged(look, inputs, input_kind, name=name, seed=seed, batch_size=size, memory=memory)
-    store = records if isinstance(records, Records) else Records(records)
+    check_mode(network)
     sources = {"source": source} if isinstance(source, nn.Module) else dict(source or {})
-    target = Target(network, look.kind, seed, name, sources, pictures, memory, input_kind)
+    store = records if isinstance(records, Records) else Records(records)
+    size, memory = settings.batch_size, settings.memory
     batches = _Batches(size, shard, time.monotonic() + (float("inf") if time_limit is None else time_limit))
-    with left_as_found(network):
+    with generators_as_found(), left_as_found(network, *sources.values()), store.held():
+        inputs, x, y = fingerprint([x, y]), input_kind.prepared(precise(x.detach()), budget, network), y.long()
+        look = look_at(network, x)
+        check_classes(y, look.classes)
+        if look.coupled is not None and part == "table":
+            warnings.warn(f"answers depend on the batch: {look.coupled}", BatchWarning, stacklevel=CALLER)
+        facts = judged(look, inputs, input_kind, name=name, seed=seed, batch_size=size, memory=memory)
+        target = Target(network, look.kind, seed, name, sources, pictures, memory, input_kind)
         if draws == "auto":
             draws = _draws_needed(target, budget, x, y, facts, store, show_progress)
         uses = deployments if look.kind != "deterministic" else []
         plans = _plans(attacks, suite, budget, draws, _transfer_sources(target), goal, input_kind, uses)
-        facts |= {"verdict_draws": verdict_draws, "part": part, "twin_of": twin_of, "group": group}
-        claims = [claim_of(facts, target, plan, budget, deployments) for plan in plans]
+        facts |= {"verdict_draws": verdict_draws, "part": part, "twin_of": twin_of, "group": group, "asked": len(x)}
+        claims = [claim_of(facts, target, plan, budget, deployments, x) for plan in plans]
         for plan, claim in zip(plans, claims, strict=True):
+            store.add([claim])
             if not batches.late:
-                store.add([claim])
                 _run(target, plan, claim, x, y, store, batches, show_progress)
     return result_of(store, claims, partial(raised, store, name))
 

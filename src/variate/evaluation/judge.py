@@ -12,7 +12,7 @@ from variate.errors import UsageError
 from variate.inputs.validation import check_classes, check_inputs, check_module, precise
 from variate.random.average import mean_log_probabilities
 from variate.random.keys import Stream
-from variate.random.seeding import Kind, kind_of, left_as_found, outputs_under
+from variate.random.seeding import Kind, generators_as_found, kind_of, left_as_found, outputs_under
 from variate.statistics.rates import Bits, Deployment, rate_of
 from variate.statistics.sequential import Sequential, check_until, until
 
@@ -74,6 +74,7 @@ def right_by_source(
     return {name: (bits if target is None else ~bits).cpu().numpy().astype(np.bool_) for name, bits in right.items()}
 
 
+@generators_as_found()
 def judge_until(
     network: nn.Module,
     x: Tensor,

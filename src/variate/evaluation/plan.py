@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from variate import options as spec
 from variate import registry
-from variate.errors import UsageError, unknown_name
-from variate.evaluation.contract import check_contract
+from variate.errors import AttackError, UsageError, unknown_name
+from variate.evaluation.target import Target
 from variate.inputs.budget import Budget
-from variate.inputs.modalities.image import Image
 from variate.inputs.modality import Modality, Reach, name_of
 from variate.limits import check_options
 from variate.oracle.averaging import Average, check_average
-from variate.oracle.oracle import ORACLES, GradientOracle, Oracle, Reuse, ScoreOracle
-from variate.random import plain
-from variate.random.average import EnsembleNetwork
+from variate.oracle.oracle import Oracle, Reuse, ScoreOracle
+from variate.oracle.white_box import ORACLES, GradientOracle
 from variate.random.keys import Stream
-from variate.random.network import RandomNetwork
-from variate.random.seeding import Kind, kind_of
+from variate.random.seeding import kind_of
 from variate.records.rows import CLEAN, label_of
 
-MEAN, ENSEMBLE = "mean", "ensemble"  # networks to transfer from besides the given sources
 SOURCE_DRAWS = 10  # draws that a transfer averages over if its source is random
 TARGETS = ("next", "random", "least-likely")
 WIRED = ("budget", "source", "target")  # arguments that the evaluation supplies to an attack
@@ -142,42 +138,6 @@ def attack_options(name: str) -> list[str]:
     return [n for n in _keywords(registry.get("attacks", name).load()) if n not in WIRED]
 
 
-@dataclass(frozen=True)
-class Target:
-    """The attacked network, its kind of randomness, name and modality, and the networks that the attacker holds."""
-
-    network: nn.Module
-    kind: Kind
-    seed: int = 0
-    name: str = "network"
-    sources: Mapping[str, nn.Module] = field(default_factory=dict)
-    pictures: bool = False
-    memory: int | None = None
-    modality: Modality = field(default_factory=Image)
-
-    @property
-    def can_be_held(self) -> bool:
-        """Whether there is a network to transfer from, for attacks whose source is optional."""
-        return bool(self.sources) or isinstance(self.network, RandomNetwork) or self.kind == "deterministic"
-
-    def held(self, name: str | None) -> nn.Module:
-        """The network to transfer from; without a name, the ensemble of all. Raises ``UsageError``."""
-        if name is None:
-            name = MEAN if not self.sources else next(iter(self.sources)) if len(self.sources) == 1 else ENSEMBLE
-        if name in self.sources:
-            return self.sources[name]
-        if name == ENSEMBLE:
-            means = [self._mean()] if isinstance(self.network, RandomNetwork) else []
-            return EnsembleNetwork([*means, *self.sources.values()])
-        if name == MEAN:
-            return self._mean()
-        raise unknown_name("network to transfer from", name, [MEAN, ENSEMBLE, *self.sources])
-
-    def _mean(self) -> nn.Module:
-        """The mean network of a ``RandomNetwork``; any other network itself, averaged over its draws."""
-        return plain.mean(self.network) if isinstance(self.network, RandomNetwork) else self.network
-
-
 def perturb(
     target: Target,
     plan: Plan,
@@ -256,6 +216,20 @@ def goal_of(target: Target, goal: str | None, x: Tensor, y: Tensor) -> Tensor | 
     if goal.isdecimal() and int(goal) >= classes:
         raise UsageError(f"there is no label {goal}", expected=f"a label from 0 to {classes - 1}")
     return (labels + (labels == y)) % classes
+
+
+def check_contract(attack: str, perturbed: Tensor, reach: Reach, budget: Budget) -> None:
+    """Raise ``AttackError`` unless the perturbed inputs keep shape, budget, range and all other limits."""
+    if perturbed.shape != reach.x.shape:
+        raise AttackError(f"{attack} returned shape {tuple(perturbed.shape)}", expected=f"{tuple(reach.x.shape)}")
+    outside = int((~reach.contains(perturbed)).sum())
+    if outside:
+        farthest = float(reach.distance(perturbed).amax())
+        raise AttackError(
+            f"{attack} left the budget {budget} or [0, 1] on {outside} of {len(perturbed)} examples",
+            findings=[f"largest distance {farthest:.6g}; values from {perturbed.min():.4g} to {perturbed.max():.4g}"],
+            expected=f"inputs within {budget} of the originals and inside [0, 1]",
+        )
 
 
 def _source(target: Target, name: str | None, reach: Reach) -> GradientOracle:

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from variate.errors import UsageError, VariateError
+from variate.records.claim import Claim
 from variate.records.file import Records, shard_of
-from variate.records.schema import Claim, Example, Picture, Record, Timing
+from variate.records.schema import Example, Picture, Record, Timing
 
 Shard = tuple[int, int]  # index of a process, number of processes
 
@@ -89,7 +90,8 @@ def merge(path: Path, count: int) -> Records:
     if count < 1:
         raise UsageError("there is nothing to merge", expected="one process or more")
     whole = Records(path)
-    gather(parts, whole)
+    with whole.held():
+        gather(parts, whole)
     for number in range(count):
         shard_of(path, number).unlink(missing_ok=True)
     return whole

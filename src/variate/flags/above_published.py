@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from variate.flags.evidence import Evidence, judged_on
 from variate.inputs.budget import Budget
-from variate.records.schema import Claim
+from variate.records.claim import Claim
 from variate.registry import flag
 
 DATA, NORM, SIZE = "cifar10", "linf", Fraction("0.031")  # minimum size; some papers round 8/255 to 0.031

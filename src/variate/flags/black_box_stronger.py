@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from variate.flags.evidence import FEWEST, NOTICED, Evidence, judged_on, sees_gradient
+from variate.records.claim import Claim
 from variate.records.rows import label_of
-from variate.records.schema import Claim
 from variate.registry import flag
 
 LUCK = 0.25  # four standard deviations of a fraction of the 64 draws on which a suite compares its attacks

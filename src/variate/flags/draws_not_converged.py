@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from variate.flags.evidence import Evidence, judged_on
-from variate.records.schema import Claim
+from variate.records.claim import Claim
 from variate.registry import flag
 
 CURVE = "draws"  # the part of the records with one attack under increasing numbers of draws

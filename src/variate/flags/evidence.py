@@ -12,9 +12,10 @@ import numpy as np
 
 from variate import registry
 from variate.records import groups
+from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.rows import CLEAN
-from variate.records.schema import Claim, Convergence, Example, Gradient, NetworkLine, Scale
+from variate.records.schema import Convergence, Example, Gradient, NetworkLine, Scale
 from variate.statistics.rates import Bits, Deployment, Rate, rate_of
 
 DOUBTS: Final = "doubts"  # the part of the records that is measured only for flags
@@ -155,9 +156,9 @@ def _has_single(records: Records, claim: Claim) -> bool:
     return any(Deployment.parse(name).source == SINGLE.source for name in groups.deployments_of(records, claim))
 
 
-def judged_on(claim: Claim) -> tuple[str, str, int, int]:
-    """The tensors, inputs, seed and number of draws that two claims must share to be compared."""
-    return claim.fingerprint, claim.inputs, claim.seed, claim.verdict_draws
+def judged_on(claim: Claim) -> tuple[str, str | None, str, int, int]:
+    """The network, its answers, inputs, seed and number of draws that two claims must share to be compared."""
+    return claim.fingerprint, claim.answers, claim.inputs, claim.seed, claim.verdict_draws
 
 
 def sees_gradient(attack: str) -> bool | None:

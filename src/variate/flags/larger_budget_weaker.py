@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from variate.flags.evidence import Evidence, judged_on
 from variate.inputs.budget import Budget
-from variate.records.schema import Claim
+from variate.records.claim import Claim
 from variate.registry import flag
 
 

@@ -16,7 +16,7 @@ from variate.own_code import lines_of
 def asked(network: nn.Module, x: Tensor) -> Tensor:
     """The checked logits of a network: (B, ...) to (B, K). Raises ``InputError``."""
     with own_errors(x):
-        output = network(x)
+        output = network(x.clone())  # it may work in place
     return checked_logits(output, x)
 
 

@@ -89,6 +89,14 @@ def _label_findings(shape: tuple[int, ...], y: Tensor) -> Iterator[str]:
         yield f"y has the negative label {int(y.long().min())}"
 
 
+def checked_output(output: object, x: Tensor) -> Tensor:
+    """The tensor in a network's output for inputs (B, ...): itself, or its ``logits``. Raises ``InputError``."""
+    logits = logits_in(output)
+    if not isinstance(logits, Tensor):
+        raise not_logits(logits, len(x))
+    return logits
+
+
 def checked_logits(output: object, x: Tensor) -> Tensor:
     """The logits in a network's output: one row per example, without NaN, in float32 or float64.
 
@@ -102,8 +110,8 @@ def checked_logits(output: object, x: Tensor) -> Tensor:
     Raises:
         InputError: for any other output; it says how to wrap the network.
     """
-    logits = logits_in(output)
-    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(x):
+    logits = checked_output(output, x)
+    if logits.dim() != 2 or len(logits) != len(x):
         raise not_logits(logits, len(x))
     if logits.is_complex() or logits.dtype == torch.bool:
         raise InputError(f"the network returned {logits.dtype}", expected="real numbers: one logit per class")

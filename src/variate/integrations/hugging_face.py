@@ -17,8 +17,8 @@ from torch import nn
 from variate.errors import CheckpointError
 from variate.optional import imported
 from variate.options import names_code
+from variate.records.claim import Claim
 from variate.records.file import RECORDS, Records
-from variate.records.schema import Claim
 from variate.report.table import markdown
 from variate.training.saved import CARD, WEIGHTS, Card, load, read_card
 

@@ -6,6 +6,7 @@ be of any size, and minus infinity for classes that a network rules out: see ``b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -17,6 +18,7 @@ from variate.errors import unknown_name
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 LEAK = 1e-20  # slope of the cross-entropy where that of softplus underflows, from a margin of 46 on
+LEAST = 1e-2  # range of logits below which float32 cannot tell their cross-entropies apart
 FAR = 1e4  # distance of an impossible class, in units of the range of the others
 
 
@@ -98,6 +100,19 @@ def aimed(loss: Loss, y: Tensor, target: Tensor | None) -> tuple[Loss, Tensor]:
 def reached(labels: Tensor, y: Tensor, target: Tensor | None) -> Tensor:
     """Whether the attacker succeeds: labels other than ``y``, or the target. Shapes (..., B) and (B,) to (..., B)."""
     return labels != y if target is None else labels == target
+
+
+def unit_of(logits: Tensor) -> float | None:
+    """The factor, a power of two, that brings very small logits, (..., K), to a range of at least .01; 1 for others.
+
+    None where all logits of every row are equal, which says nothing of their unit.
+    """
+    values = logits.detach()
+    low = values.masked_fill(values.isinf(), torch.inf).amin(-1)
+    size = float((values.amax(-1) - low).amax()) if values.numel() else 0.0
+    if not 0 < size < math.inf:
+        return None
+    return 2.0 ** math.ceil(math.log2(max(LEAST / size, 1.0)))
 
 
 def bounded(logits: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ def footprint(network: nn.Module, x: Tensor) -> int:
             torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
             own_errors(sample),
         ):
-            network(sample.detach().clone().requires_grad_(True).to(dtype))
+            network(sample.detach().clone().requires_grad_(True).to(dtype, copy=True))
     finally:
         for hook in hooks:
             hook.remove()

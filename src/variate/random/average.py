@@ -26,6 +26,8 @@ class AverageNetwork(nn.Module):
             returns the mean output.
     """
 
+    keeps_keys = True  # calls of networks outside do not change its draws
+
     def __init__(self, network: nn.Module, keys: Sequence[int], of: Averaged = "probabilities") -> None:
         super().__init__()
         if of not in ("probabilities", "outputs"):

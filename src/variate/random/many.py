@@ -23,10 +23,12 @@ from torch import Tensor, nn
 
 from variate.errors import GradientError
 from variate.inputs.asking import own_errors
-from variate.inputs.validation import logits_in, not_logits, precise
+from variate.inputs.validation import checked_output, logits_in, not_logits, precise
 from variate.random.fixing import fixed
 from variate.random.handle import handle_of
+from variate.random.inside import is_random
 from variate.random.keys import check_keys
+from variate.random.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from variate.random.draw.shadows import Places
@@ -68,15 +70,16 @@ def draws(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> Tensor:
 
     Raises:
         UsageError: for keys that repeat.
+        InputError: if the network does not answer with one tensor.
     """
     keys, outputs = check_keys(keys), []
     with torch.no_grad():
-        size = group_size(net, x, keys)
+        size = group_size(net, x, keys) if is_random(net) else 1
         if size > 1:
             return torch.cat([grouped(net, x, keys[start : start + size]) for start in range(0, len(keys), size)])
         for key in keys:
             with fixed(net, key, learn=False):
-                outputs.append(net(x))
+                outputs.append(checked_output(net(x.clone()), x))  # it may work in place
     return torch.stack(outputs)
 
 
@@ -94,7 +97,7 @@ def input_gradient(net: RandomNetwork, x: Tensor, loss: Loss, keys: Sequence[int
     """
     keys = check_keys(keys)
     with torch.enable_grad():
-        size = group_size(net, x, keys)
+        size = group_size(net, x, keys) if is_random(net) else 1
     parts = list(passes(net, x, loss, keys, partial(fixed, net, learn=False), size))
     shares = [len(part.logits) / len(keys) for part in parts]
     value = torch.stack([share * part.loss for share, part in zip(shares, parts, strict=True)]).sum(0)
@@ -128,7 +131,7 @@ def passes(
     """
     dtype = x.dtype if dtype is None else dtype
     for start in range(0, len(keys), size):
-        leaf = x.detach().clone().requires_grad_(True)
+        leaf = (x.clone() if x.is_inference() else x.detach()).requires_grad_(True)
         if size > 1:
             with torch.enable_grad():
                 logits = precise(grouped(module, leaf.to(dtype), keys[start : start + size]))  # (S, B, K)
@@ -138,7 +141,7 @@ def passes(
             continue
         with torch.enable_grad(), hold(keys[start]):
             with own_errors(x):
-                output = module(leaf.to(dtype))
+                output = module(leaf.to(dtype, copy=True))  # it may work in place, which a leaf does not allow
             output = logits_in(output)
             if not isinstance(output, Tensor):
                 raise not_logits(output, len(x))
@@ -185,20 +188,28 @@ def _can_be_grouped(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> bool:
 
 
 def _agrees(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> bool:
-    """Whether a group and the loop give the same draws. vmap itself refuses to draw from torch's generators."""
+    """Whether a group and the loop give the same draws. vmap itself refuses to draw from torch's generators.
+
+    A network that writes to its buffers has no group: each draw would meet what the one before has left.
+    """
     leaf = x.detach().clone()
     if torch.is_grad_enabled() and leaf.is_floating_point():
         leaf.requires_grad_(True)  # some modules take another code path
+    found = Snapshot(net)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             together = grouped(net, leaf, keys)
         except Exception:  # of any kind: the loop raises it again if it is the network's own
             return False
-    if caught or not isinstance(together, Tensor):  # an operation without a batching rule, which vmap runs one by one
+        finally:
+            written = found.put_back(whole=True)
+    if (
+        caught or written or not isinstance(together, Tensor)
+    ):  # an operation without a batching rule, which vmap runs one by one
         return False
     with fixed(net, keys[0], learn=False):
-        alone = net(leaf).detach()
+        alone = net(leaf.clone()).detach()
     if not alone.numel() or not bool(alone.isfinite().all()):
         return False
     largest = float(alone.abs().max())
@@ -220,7 +231,8 @@ def grouped(net: Any, x: Tensor, keys: Sequence[int]) -> Tensor:
             places.clear()
         return output
 
-    return torch.func.vmap(forward, in_dims=(0, None))(tuple(weights), x)
+    with handle.turn:
+        return torch.func.vmap(forward, in_dims=(0, None))(tuple(weights), x.clone())  # it may work in place
 
 
 def _slope(module: nn.Module, value: Tensor, logits: Tensor, leaf: Tensor) -> Tensor:

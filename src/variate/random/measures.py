@@ -1,56 +1,90 @@
-"""What is random in a network, and how much: sites, standard deviations, sizes, KL and entropy."""
+"""What is random in a network, and how much: sites, standard deviations, sizes, KL and entropy.
+
+All functions take a random network or a module that contains some. Names are those of the module's own parameters.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from variate.random.distribution import Site
 from variate.random.handle import handle_of
-from variate.random.parameters import describe_exceptions, parameter_at, qualified, root_mean_squares
+from variate.random.inside import check_random, networks_in, seen_through
+from variate.random.keys import sibling
+from variate.random.parameters import describe_exceptions, parameter_at, qualified, starting_sizes
 
 
 def sites(net: nn.Module) -> tuple[Site, ...]:
     """The random parameters of ``net``, with the family of each."""
-    return handle_of(net).sites
+    return tuple(_within(path, site) for path, part in networks_in(net).items() for site in handle_of(part).sites)
 
 
 def stds(net: nn.Module) -> dict[str, Tensor]:
     """The standard deviation of every random parameter by name, differentiable."""
-    return {site.name: site.distribution.std(*group) for site, group in handle_of(net).scaled(net)}
+    return {site.name: site.distribution.std(*group) for site, group in _scaled(net)}
 
 
 def kl(net: nn.Module, prior_std: float) -> Tensor:
     """KL(q || N(0, prior_std^2)) in nats, summed over all random parameters, differentiable: a scalar."""
-    parts = [site.distribution.kl(*group, prior_std=prior_std) for site, group in handle_of(net).scaled(net)]
-    return torch.stack([part.float() for part in parts]).sum()
+    return _sum([site.distribution.kl(*group, prior_std=prior_std) for site, group in _scaled(net)])
 
 
 def entropy(net: nn.Module) -> Tensor:
     """Entropy in nats, summed over all random parameters, differentiable: a scalar."""
-    return torch.stack([site.distribution.entropy(*group).float() for site, group in handle_of(net).scaled(net)]).sum()
+    return _sum([site.distribution.entropy(*group) for site, group in _scaled(net)])
 
 
 def sizes(net: nn.Module) -> dict[str, Tensor]:
     """The size (root mean square of the mean) of every random parameter, a reference for its noise; detached."""
-    return root_mean_squares(net, handle_of(net).sites)
+    return {
+        qualified((path, name)): size
+        for path, part in networks_in(net).items()
+        for name, size in starting_sizes(part, handle_of(part).sites).items()
+    }
 
 
 def differs(net: nn.Module, key: int, other: int) -> bool:
     """Whether the weights of two draws differ anywhere."""
-    handle = handle_of(net)
     with torch.no_grad():
-        pairs = zip(handle.draw(net, key), handle.draw(net, other), strict=True)
-        return any(not torch.equal(first, second) for first, second in pairs)
+        for index, part in enumerate(check_random(net).values()):
+            drawn, redrawn = (handle_of(part).draw(part, sibling(k, index)) for k in (key, other))
+            if any(not torch.equal(first, second) for first, second in zip(drawn, redrawn, strict=True)):
+                return True
+    return False
 
 
 def scale_parameters(net: nn.Module) -> list[nn.Parameter]:
     """The learned tensors other than the means."""
-    return [parameter_at(net, place) for place in handle_of(net).learned_places()]
+    return [
+        parameter_at(part, place) for part in networks_in(net).values() for place in handle_of(part).learned_places()
+    ]
 
 
 def deterministic_parameters(net: nn.Module) -> list[str]:
     """The names of the deterministic parameters."""
-    handle = handle_of(net)
-    learned = {qualified(place) for place in handle.learned_places()}
-    return [name for name in describe_exceptions(net, list(handle.sites)) if name not in learned]
+    networks = networks_in(net)
+    learned = {qualified((path, qualified(p))) for path, n in networks.items() for p in handle_of(n).learned_places()}
+    return [name for name in describe_exceptions(seen_through(net), list(sites(net))) if name not in learned]
+
+
+def _scaled(net: nn.Module) -> Iterator[tuple[Site, tuple[Tensor, ...]]]:
+    """Every site of every network with (mean, scale, *learned)."""
+    for path, part in networks_in(net).items():
+        for site, group in handle_of(part).scaled(part):
+            yield _within(path, site), group
+
+
+def _within(path: str, site: Site) -> Site:
+    """A site of the network at ``path``, as a site of the module that contains it."""
+    if not path:
+        return site
+    owners = tuple((qualified((path, owner)), attribute) for owner, attribute in site.owners)
+    return replace(site, name=f"{path}.{site.name}", owners=owners)
+
+
+def _sum(parts: list[Tensor]) -> Tensor:
+    return torch.stack([part.float().to(parts[0].device) for part in parts]).sum()

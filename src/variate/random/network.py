@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 from torch import nn
 
-from variate.errors import CheckpointError
+from variate.errors import CheckpointError, UsageError
+from variate.random import decay as decay  # its hooks belong to every random network, loaded ones too
 from variate.random import fixing, measures, plain
 from variate.random.average import average
 from variate.random.draw.forward import drawing
-from variate.random.handle import Handle, handle_of
+from variate.random.handle import Handle, attach, handle_of
 from variate.random.keys import Stream
 from variate.random.many import draws, input_gradient
 from variate.random.parameters import HANDLE
 from variate.random.per_example import draws_per_example
+from variate.random.pretrained import pretrained_methods
 
 if TYPE_CHECKING:
     from variate.random.distribution import Site
@@ -56,6 +58,7 @@ class RandomNetwork(nn.Module):
         kl = measures.kl
         mean = plain.mean
         scale_parameters = measures.scale_parameters
+        set_seed = fixing.set_seed
         sizes = measures.sizes
         stds = measures.stds
         unwrap = plain.unwrap
@@ -75,11 +78,18 @@ class RandomNetwork(nn.Module):
             state = {name: value for name, value in state.items() if name != HANDLE}
         return _blank, (handle.original, handle.taken), (handle, state)
 
+    def __prepare_scriptable__(self) -> Any:
+        raise UsageError(
+            f"TorchScript cannot hold the draws of a {type(self).__name__}",
+            todo="variate.export(net, ...) writes it with its draws; torch.jit.script(variate.mean(net)) has none",
+        )
+
     def __deepcopy__(self, memo: dict[int, Any]) -> RandomNetwork:
         handle = handle_of(self)
         copied = cast(RandomNetwork, _blank(handle.original, handle.taken))
         memo[id(self)] = copied
         vars(copied).update(copy.deepcopy(vars(self), memo))
+        attach(copied, handle_of(copied))
         return copied
 
     def __setstate__(self, state: Any) -> None:
@@ -90,7 +100,7 @@ class RandomNetwork(nn.Module):
             )
         handle, module_state = state
         super().__setstate__(module_state)  # type: ignore[no-untyped-call]
-        vars(self)[HANDLE] = copy.copy(handle)  # a handle of its own: copy.copy of a network would share it
+        attach(self, copy.copy(handle))  # a handle of its own: copy.copy of a network would share it
 
 
 class Attribute:
@@ -137,6 +147,7 @@ FUNCTIONS: tuple[Callable[..., Any], ...] = (
     measures.kl,
     plain.mean,
     measures.scale_parameters,
+    fixing.set_seed,
     measures.sizes,
     measures.stds,
     plain.unwrap,
@@ -162,6 +173,7 @@ def random_class(original: type[nn.Module], taken: frozenset[str] = frozenset())
         taken: public names that keep the user's meaning.
     """
     body = {name: alias for name, alias in ALIASES.items() if name not in taken}
+    body |= pretrained_methods(original)
     body |= {"forward": drawing(original), "__module__": original.__module__, "__doc__": original.__doc__}
     return type(f"Random{original.__name__}", (RandomNetwork, original), body)
 

@@ -1,4 +1,8 @@
-"""A random network as an ordinary module of its original class: one draw, the mean, or the network unwrapped."""
+"""A random network as an ordinary module of its original class: one draw, the mean, or the network unwrapped.
+
+All functions take a random network or a module that contains some; wrappers around it (``torch.compile``,
+``DistributedDataParallel``) are not part of the result.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +12,36 @@ import torch
 from torch import nn
 
 from variate.random.handle import handle_of
-from variate.random.keys import check_key
+from variate.random.inside import check_random, networks_in, seen_through
+from variate.random.keys import check_key, sibling
 from variate.random.parameters import HANDLE, parameter_at
 
 
 def at(net: nn.Module, key: int) -> nn.Module:
     """The draw of ``key`` as an ordinary module of the original class: a copy with the drawn weights."""
-    handle = handle_of(net)
+    check_key(key)
+    parts = check_random(net)
+    plain = copy.deepcopy(seen_through(net))
     with torch.no_grad():
-        drawn = handle.draw(net, check_key(key))
-    plain = copy.deepcopy(net)
-    for site, tensor in zip(handle.sites, drawn, strict=True):
-        with torch.no_grad():
-            parameter_at(plain, site.owners[0]).copy_(tensor)
+        for index, (path, part) in enumerate(parts.items()):
+            handle, copied = handle_of(part), plain.get_submodule(path)
+            for site, tensor in zip(handle.sites, handle.draw(part, sibling(key, index)), strict=True):
+                parameter_at(copied, site.owners[0]).copy_(tensor)
     return unwrap(plain)
 
 
 def mean(net: nn.Module) -> nn.Module:
     """Every parameter of ``net`` at its mean, as an ordinary module of the original class: a copy."""
-    handle_of(net)
-    return unwrap(copy.deepcopy(net))
+    networks_in(net)
+    return unwrap(copy.deepcopy(seen_through(net)))
 
 
 def unwrap(net: nn.Module) -> nn.Module:
     """``net`` itself, back in its original class: the same parameters, at their means; the scales are removed."""
-    handle = handle_of(net)
-    for path, name in handle.learned_places():
-        del net.get_submodule(path)._parameters[name]
-    del vars(net)[HANDLE]
-    net.__class__ = handle.original
-    return net
+    for part in networks_in(net).values():
+        handle = handle_of(part)
+        for path, name in handle.learned_places():
+            del part.get_submodule(path)._parameters[name]
+        del vars(part)[HANDLE]
+        part.__class__ = handle.original
+    return seen_through(net)

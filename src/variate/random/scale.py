@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from variate.errors import UsageError
 
 Share = Literal["element", "channel", "tensor", "network"]
+ROW = 2**13  # elements summed by one thread
 SHARES: tuple[Share, ...] = get_args(Share)
 
 
@@ -79,10 +80,20 @@ class Scaling:
         if self.floor:
             scale = scale + self.floor * unit
         if self.snr:
-            scale = scale * (unit / (self.snr * scale.square().mean().sqrt()))
+            scale = scale * (unit / (self.snr * mean_square(scale).sqrt()))
         return scale
 
 
 def one(like: Tensor) -> Tensor:
     """The unit of a tensor whose scale does not depend on its size."""
     return torch.ones((), dtype=like.dtype, device=like.device)
+
+
+def mean_square(tensor: Tensor) -> Tensor:
+    """The mean square of all elements: the same bits for any number of threads, which split long sums otherwise."""
+    squares = tensor.square().reshape(-1)
+    whole = squares.numel() - squares.numel() % ROW
+    if not whole:
+        return squares.mean()
+    rows = squares[:whole].view(-1, ROW).sum(1)  # each by one thread
+    return torch.cat([rows, squares[whole:]]).sum() / squares.numel()

@@ -2,43 +2,50 @@
 
 from __future__ import annotations
 
+import os
+import random
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from itertools import chain
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from variate.errors import InputError
 from variate.inputs.asking import asked, own_errors
 from variate.inputs.validation import checked_logits
-from variate.random.average import AverageNetwork
-from variate.random.fixing import fixed
-from variate.random.keys import Stream, legacy_seed, sibling
+from variate.random.fixing import holding
+from variate.random.inside import drawn_in
+from variate.random.keys import Stream, legacy_seed
 from variate.random.many import Loss, Passes, group_size, grouped, passes
 from variate.random.network import RandomNetwork
+from variate.random.snapshot import Snapshot
 
 Kind = Literal["deterministic", "keyed", "unkeyed"]
+_generator = threading.RLock()  # whoever holds it may seed torch's global generator
+_guarded: ContextVar[frozenset[int]] = ContextVar("_guarded", default=frozenset())  # ids of modules in left_as_found
 
 
 @contextmanager
 def under(module: nn.Module, key: int) -> Iterator[None]:
     """Context in which ``module`` uses the draw of ``key``, and no gradient reaches its parameters.
 
-    Every ``RandomNetwork`` in it uses its own draw. Torch's global generator is seeded from the key, and restored at
-    the end.
+    Every random network in it uses its own draw. Torch's global generator is seeded from the key, and restored at the
+    end. It belongs to the whole process, so threads take turns.
     """
     devices = _cuda_devices(module)
-    with torch.random.fork_rng(devices=devices), ExitStack() as stack:
+    with _generator, torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(legacy_seed(key))  # torch.manual_seed formats a stack trace at every call
         if devices:
             torch.cuda.manual_seed_all(legacy_seed(key))
-        for index, network in enumerate(_random_networks(module)):
-            stack.enter_context(fixed(network, sibling(key, index), learn=False))
-        yield
+        with holding(drawn_in(module).values(), key, learn=False):
+            yield
 
 
 def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], *, alone: bool = False) -> Tensor:
@@ -63,7 +70,7 @@ def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], *, alone: b
         for key in keys:
             with under(module, key):
                 with own_errors(x):  # not through a function: one call less deep
-                    output = module(x)
+                    output = module(x.clone())  # it may work in place
                 logits.append(checked_logits(output, x))
     return torch.stack(logits)
 
@@ -87,20 +94,37 @@ def passes_under(
 
 
 @contextmanager
-def left_as_found(module: nn.Module) -> Iterator[None]:
-    """Context that restores every buffer a forward pass changes (batch-norm statistics) and the random state.
+def left_as_found(*modules: nn.Module) -> Iterator[None]:
+    """Context that restores what forward passes change in modules (``Snapshot``) and torch's random state.
 
-    It keeps the mode (train or eval): noise that is on in the network stays on.
+    It keeps the mode (train or eval): noise that is on in a network stays on. What a first call adds to a module is
+    removed only at the end of the outermost context.
     """
-    saved = {name: buffer.clone() for name, buffer in module.named_buffers()} if _changes_buffers(module) else {}
-    with torch.random.fork_rng(devices=_cuda_devices(module)):
+    outer = _guarded.get()
+    snapshots = [(id(module) not in outer, Snapshot(module)) for module in modules]
+    token = _guarded.set(outer | {id(module) for module in modules})
+    devices = sorted({device for module in modules for device in _cuda_devices(module)})
+    with _generator, torch.random.fork_rng(devices=devices):
         try:
             yield
         finally:
-            with torch.no_grad():
-                for name, buffer in module.named_buffers():
-                    if name in saved and not torch.equal(buffer, saved[name]):
-                        buffer.copy_(saved[name])
+            _guarded.reset(token)
+            for outermost, snapshot in snapshots:
+                snapshot.put_back(whole=outermost)
+
+
+@contextmanager
+def generators_as_found() -> Iterator[None]:
+    """Context that restores the states of numpy's and Python's global generators.
+
+    Only at the doors of the package: between two batches it would give a network that draws there the same draws again.
+    """
+    states = np.random.get_state(), random.getstate()
+    try:
+        yield
+    finally:
+        np.random.set_state(states[0])
+        random.setstate(states[1])
 
 
 def kind_of(module: nn.Module, x: Tensor) -> Kind:
@@ -114,7 +138,7 @@ def kind_of(module: nn.Module, x: Tensor) -> Kind:
         module: any module.
         x: a few inputs, shape (B, ...).
     """
-    if _random_networks(module):
+    if drawn_in(module):
         return "keyed"
     first, second = Stream("probe", 0).take(2)
     x = x.to(input_type(module, x))
@@ -184,18 +208,16 @@ def _generator_states(module: nn.Module) -> list[Tensor]:
     return [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in _cuda_devices(module))]
 
 
-def _random_networks(module: nn.Module) -> list[RandomNetwork]:
-    """The random networks in a module, except those inside an average over fixed keys."""
-    parts = list(module.modules())
-    averaged = {id(part.network) for part in parts if isinstance(part, AverageNetwork)}
-    return [part for part in parts if isinstance(part, RandomNetwork) and id(part) not in averaged]
-
-
 def _cuda_devices(module: nn.Module) -> list[int]:
     parameter = next(module.parameters(), None)
     return [parameter.device.index or 0] if parameter is not None and parameter.is_cuda else []
 
 
-def _changes_buffers(module: nn.Module) -> bool:
-    """Whether a forward pass may change buffers: only if some module is in train mode."""
-    return any(submodule.training for submodule in module.modules())
+def _in_a_child() -> None:
+    """After a fork: another thread may have held the lock, and only the thread that forked lives on."""
+    global _generator
+    _generator = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_a_child)

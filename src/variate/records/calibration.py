@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from variate.records.claim import Claim
 from variate.records.file import Records
-from variate.records.schema import Claim
 from variate.statistics.rates import Bits, Floats, clopper_pearson
 from variate.statistics.resampling import resamples
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
+from variate.records.claim import UNKNOWN, Claim
 from variate.records.file import Records
-from variate.records.rows import left_out
-from variate.records.schema import UNKNOWN, Claim
+from variate.records.rows import left_out, unfinished
 from variate.statistics.rates import Deployment
 
 HIDDEN = ("source", "sources", "attacks")  # options too long for a heading
@@ -90,6 +90,7 @@ def _notes(records: Records) -> Iterator[str]:
     others: dict[str, list[Claim]] = {}
     for claim in _grouping(records).others:
         others.setdefault(claim.network, []).append(claim)
+    yield from unfinished(records, [*shown(records), *_not_begun(records)])
     yield from left_out(records, shown(records))
     for network, claims in others.items():
         ours = [claim for claim in shown(records) if claim.network == network]
@@ -99,6 +100,16 @@ def _notes(records: Records) -> Iterator[str]:
             f"{network}: only the newest answers are shown ({'; '.join(newest)}). Also in the records, but not shown: "
             f"{'; '.join(hidden)}."
         )
+
+
+def _not_begun(records: Records) -> list[Claim]:
+    """The claims without any answer, of networks that are shown."""
+    ours = {(claim.network, claim.part, claim.subject) for claim in shown(records)}
+    return [
+        claim
+        for claim in records.claims.values()
+        if not records.examples.get(claim.id) and (claim.network, claim.part, claim.subject) in ours
+    ]
 
 
 def _why_hidden(records: Records, claim: Claim, ours: list[Claim]) -> str:

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from scipy import stats
 
+from variate.records.claim import Claim
 from variate.records.file import Records
-from variate.records.schema import Claim
 from variate.statistics.rates import Deployment, rate_of
 
 CLEAN = "clean"  # the name of no attack
@@ -28,7 +28,7 @@ class RateRow:
     """The accuracy of a network under one attack and one deployment, with its interval, in [0, 1].
 
     ``draws`` is the number of draws that each query of the attack averages over. For clean inputs, ``budget`` is None
-    and ``draws`` is 0.
+    and ``draws`` is 0. ``examples`` have been judged so far, of ``asked``; None if the records do not say.
     """
 
     network: str
@@ -42,11 +42,18 @@ class RateRow:
     high: float
     examples: int
     part: str
+    asked: int | None = None
 
     @property
     def percent(self) -> str:
-        """The rate in percent with its interval."""
-        return f"{100 * self.rate:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+        """The rate in percent with its interval; of an unfinished one, also the number of examples so far."""
+        rate = f"{100 * self.rate:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+        return f"{rate} ({self.unfinished})" if self.unfinished else rate
+
+    @property
+    def unfinished(self) -> str:
+        """How many of the examples have been judged, in words; empty if all have."""
+        return "" if self.asked in (None, self.examples) else f"{self.examples} of {self.asked} examples"
 
 
 @dataclass(frozen=True)
@@ -112,8 +119,8 @@ class Result:
 
     @property
     def notes(self) -> list[str]:
-        """What the rows do not say: the attacks of a suite that were left out."""
-        return left_out(self.records, self.claims)
+        """What the rows do not say: what is unfinished, and the attacks of a suite that were left out."""
+        return [*unfinished(self.records, self.claims), *left_out(self.records, self.claims)]
 
     def as_json(self) -> list[dict[str, Any]]:
         """The rows as plain objects."""
@@ -130,6 +137,18 @@ class Result:
         for flag in self.flags:
             lines += [f"{flag.level}: {flag.flag}", *(f"  {finding}" for finding in flag.findings)]
         return "\n".join(line.rstrip() for line in lines)
+
+
+def unfinished(records: Records, claims: Sequence[Claim]) -> list[str]:
+    """One sentence for each network with claims that have answers to fewer examples than were asked of them."""
+    counts: dict[str, list[str]] = {}
+    for claim in claims:
+        done = len(records.examples.get(claim.id, {}))
+        if claim.asked is not None and done < claim.asked:
+            what = f"{claim.attack}{f' at {claim.budget}' if claim.budget else ''}"
+            counts.setdefault(claim.network, []).append(f"{what} ({done} of {claim.asked} examples)")
+    again = "run the same again to continue"
+    return [f"{network} is unfinished: {', '.join(parts)}; {again}" for network, parts in counts.items()]
 
 
 def left_out(records: Records, claims: Sequence[Claim]) -> list[str]:
@@ -193,6 +212,7 @@ def _rows(records: Records, claim: Claim, level: float) -> list[RateRow]:
                 high=rate.high,
                 examples=answers.shape[1],
                 part=claim.part,
+                asked=claim.asked,
             )
         )
     return rows

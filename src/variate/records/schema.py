@@ -2,41 +2,27 @@
 
 A *claim* describes a measurement (network, inputs, attack, budget, draws, seed). An *example* holds the outcome for one
 input, draw by draw, so every rate and interval can be recomputed from the file alone.
-
-Two lines with the same ``id`` describe the same measurement: the ``id`` is a hash of everything that can change an
-answer and nothing else. A fact that an older version did not store is ``UNKNOWN``: such a line is read and shown, and
-no new measurement gets its ``id``.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
+
+from variate.records.claim import Claim, Judged, Line
 
 FORMAT = 2  # version of the lines below, stored in the first line of a file
-UNKNOWN = "unknown"
-
-Curve = Literal["sizes", "draws", "steps", "queries"]  # the setting that varies
-Part = Literal["table", "twins", "doubts", "unbounded", "layers", "test split", "validation split", Curve]
-Drawn = Literal["nothing", "keys", "generator", "keys and generator", "elsewhere", "unknown"]
 
 
-class _Line(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Header(_Line):
+class Header(Line):
     """The first line of a file: the version of its lines."""
 
     kind: Literal["format"] = "format"
     version: int
 
 
-class RunLine(_Line):
+class RunLine(Line):
     """How the records were produced."""
 
     kind: Literal["run"] = "run"
@@ -51,7 +37,7 @@ class RunLine(_Line):
     title: str
 
 
-class NetworkLine(_Line):
+class NetworkLine(Line):
     """How an evaluated network was built and trained.
 
     Attributes:
@@ -76,7 +62,7 @@ class NetworkLine(_Line):
     group: str | None = None
 
 
-class Scale(_Line):
+class Scale(Line):
     """The learned distribution of one parameter: statistics of its means and standard deviations."""
 
     kind: Literal["scale"] = "scale"
@@ -89,103 +75,19 @@ class Scale(_Line):
     std_max: float
 
 
-class Judged(_Line):
-    """The subject of a measurement.
-
-    Attributes:
-        network: name of the network, for display only.
-        fingerprint: hash of its tensors, modes, settings and distributions.
-        inputs: hash of inputs and labels.
-        modality: name of the modality of the inputs.
-        allowed: hash of the modality with its data set's details: which parts of an input may change, and to what.
-        task: kind of output.
-        drawn: source of the network's randomness: its own ``keys``, torch's global ``generator``, or ``elsewhere``,
-            where draws cannot be reproduced.
-        seed: seed of the attack and of the verdict.
-        batch_size, memory: how the examples were split, if answers depend on the rest of the batch; else None.
-        date: when the measurement started, for display only.
-    """
-
-    shown: ClassVar[frozenset[str]] = frozenset({"kind", "network", "date"})  # fields that do not affect the answers
-
-    network: str
-    fingerprint: str
-    inputs: str
-    modality: str
-    allowed: str
-    task: Literal["classes"] = "classes"
-    drawn: Drawn
-    seed: int
-    batch_size: int | None = None
-    memory: int | None = None
-    date: str = ""
-
-    @cached_property
-    def id(self) -> str:
-        """A hash of everything that can change an answer."""
-        return self._hash()
-
-    def _hash(self, more: object = None) -> str:
-        hashed = {name: value for name, value in self.model_dump().items() if name not in self.shown}
-        text = json.dumps([hashed, more], sort_keys=True, default=str)
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-    @property
-    def subject(self) -> tuple[str, ...]:
-        """The network, the inputs and the allowed changes: the same for everything that is shown together."""
-        return (self.fingerprint, self.inputs, self.modality, self.allowed, self.task)
-
-
-class Claim(Judged):
-    """One measurement: an attack (or none) on a network within a budget.
-
-    Attributes:
-        options: the attack's options that differ from its defaults; shown, and not part of the ``id``.
-        settings: all settings of the attack, defaults included; None if an older version did not store them, and then
-            ``options`` takes their place in the ``id``.
-        budget: perturbation budget; None without attack.
-        draws: number of draws that every query of the attack averages over; 0 without attack.
-        verdict_draws: number of fresh draws of the verdict; 1 for a deterministic network.
-        part: part of the report that shows it.
-        twin_of: fingerprint of the random network whose mean or frozen draw this network is.
-        group: name shared by networks that differ in their training seed alone.
-    """
-
-    shown: ClassVar[frozenset[str]] = Judged.shown | {"options", "settings", "twin_of", "group"}
-
-    kind: Literal["claim"] = "claim"
-    attack: str
-    options: dict[str, Any]
-    settings: dict[str, Any] | None
-    budget: str | None
-    draws: int
-    verdict_draws: int
-    deployments: list[str]
-    part: Part = "table"
-    twin_of: str | None = None
-    group: str | None = None
-
-    @cached_property
-    def id(self) -> str:
-        """A hash of everything that can change an answer."""
-        return self._hash([UNKNOWN, self.options] if self.settings is None else self.settings)
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Key of the claim in a file; the name is part of it because one network may have several names."""
-        return (self.network, self.id)
-
-
-class Example(_Line):
+class Example(Line):
     """One input under one claim: the answers of every draw as bits (1 is correct), packed into hexadecimal.
 
     Attributes:
         answers: bits by deployment; for a targeted attack, 1 is any answer but the target.
         distance: distance of the adversarial input (of the first deployment) from the original, in the budget's norm.
-        forwards, backwards: number of forward and backward passes of the attack; flat: how many gradients were zero.
-        points: number of inputs that the attack queried, each over several draws.
+        forwards, backwards: number of forward and backward passes of the attack.
+        points: number of inputs that the attack queried; each query averages over several draws.
+        flat: number of backward passes whose averaged gradient was zero everywhere.
+        left_out: for a suite, the attacks that did not run, because the network has no gradient for them to follow.
         rising: how far the attack's best loss still moved in its last steps, as a share of its range.
-        chosen, chosen_for: for a suite, the attack that found the worst input of the first deployment, and others.
+        chosen: for a suite, the attack that found the worst input of the first deployment.
+        chosen_for: for a suite, the same for those other deployments whose worst input comes from another attack.
         shares: for a suite, the accuracy left by each attack over the draws of its search, of the first deployment.
         confidences: by deployment, the probability of one answer, with 4 digits: the answer whose index is ``example``
             modulo the number of answers. Empty for targeted attacks and in records of older versions.
@@ -201,7 +103,7 @@ class Example(_Line):
     backwards: int
     points: int = 0
     flat: int = 0
-    left_out: list[str] = []  # for a suite, the attacks that found no gradient to follow
+    left_out: list[str] = []
     rising: float | None = None
     chosen: str | None = None
     chosen_for: dict[str, str] = {}
@@ -209,7 +111,7 @@ class Example(_Line):
     confidences: dict[str, float] = {}
 
 
-class Timing(_Line):
+class Timing(Line):
     """Wall-clock time of one batch of a claim, which depends on the machine and its load.
 
     Attributes:
@@ -226,7 +128,7 @@ class Timing(_Line):
     verdict: float
 
 
-class Picture(_Line):
+class Picture(Line):
     """An original and its adversarial input for the report, in hexadecimal.
 
     Attributes:

@@ -14,9 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from variate.records.file import Records, unpack
+from variate.records.bits import unpack
+from variate.records.claim import Claim
+from variate.records.file import Records
 from variate.records.groups import shown
-from variate.records.schema import Claim, Picture
+from variate.records.schema import Picture
 from variate.report import single
 
 FOLDER = Path(__file__).parent / "shown"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.groups import shown
 from variate.records.rows import CLEAN, RateRow
-from variate.records.schema import Claim, NetworkLine
+from variate.records.schema import NetworkLine
 from variate.report import single
 from variate.report.sheet import NOTHING, Head, ReportTable, TableCell, count_cell, rate_cell
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from variate.inputs.budget import Budget
+from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.groups import fingerprint_of
 from variate.records.rows import CLEAN, RateRow
-from variate.records.schema import Claim
 from variate.report import series, single
 from variate.report.plot import Curve, CurvePoint, draw_curves, nice_ticks
 from variate.report.reliability import diagram, reliabilities

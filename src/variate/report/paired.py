@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from variate.flags.evidence import judged_on
+from variate.records.claim import Claim
 from variate.records.file import Records
-from variate.records.schema import Claim
 from variate.report import single
 from variate.report.sheet import Head, ReportTable, TableCell, rate_cell, row_cell
 from variate.statistics.comparison import Comparison, compare
 
-ENDS: list[Head] = [("difference", "points"), ("p", "McNemar")]
+ENDS: list[Head] = [("difference", "points"), ("p",)]
 
 
 def twins(records: Records) -> ReportTable | None:

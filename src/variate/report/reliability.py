@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from variate.records.calibration import Bin, Calibration, calibration_of
+from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.groups import deployments_of
 from variate.records.rows import CLEAN
-from variate.records.schema import Claim
 from variate.report import single
 from variate.report.plot import Curve, CurvePoint, draw_curves
 from variate.report.sheet import Head, ReportTable, TableCell, count_cell, rate_cell

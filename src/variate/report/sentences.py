@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.rows import RateRow
-from variate.records.schema import Claim
 from variate.report import single
 from variate.report.paired import compared
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from variate.inputs.budget import Budget
+from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.rows import CLEAN, RateRow
-from variate.records.schema import Claim
 from variate.report import single
 
 At = Callable[[Claim], float | None]  # the value of the setting that varies

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from variate.records import groups
+from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.rows import CLEAN, RateRow
-from variate.records.schema import Claim
 from variate.statistics.rates import Bits, Deployment, rate_of
 
 SINGLE = Deployment("single", 1)

@@ -21,11 +21,12 @@ from variate.evaluation.cascade import DRAWS as COMPARISON_DRAWS
 from variate.evaluation.diagnostics import EXAMPLES, measurements
 from variate.evaluation.evaluate import budget_of
 from variate.evaluation.evaluation import Evaluation
-from variate.evaluation.plan import ENSEMBLE, MEAN, Plan, Target, perturb
+from variate.evaluation.plan import Plan, perturb
 from variate.evaluation.suites import Suite, suite_of
+from variate.evaluation.target import ENSEMBLE, MEAN, Target
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, modality_of
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.random.ablation import layers as layers_of
 from variate.random.keys import Stream
 from variate.random.network import RandomNetwork
@@ -150,7 +151,7 @@ class Evaluated:
         if self._batch[0].shape[1:] == self.x.shape[1:]:
             return _Still(max(int(self.y.max()) + 1, 2), self.x[:1], budget), torch.zeros_like(self.y[:1]).long()
         with torch.no_grad(), left_as_found(self.network):
-            return self.network, self.network(self._batch[0][:1]).argmax(1)
+            return self.network, self.network(self._batch[0][:1].clone()).argmax(1)
 
 
 class _Still(nn.Module):

@@ -22,8 +22,8 @@ from variate.evaluation.evaluation import Evaluation
 from variate.inputs.budget import Budget
 from variate.random import plain
 from variate.random.network import RandomNetwork
+from variate.records.claim import Part
 from variate.records.file import RECORDS, Records
-from variate.records.schema import Part
 from variate.study.file import Study
 from variate.study.grid import JUDGED, TWINS, Folders, Place, fits, is_judged, is_trained, judged_with, places
 from variate.training.processes import device_of

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.errors import AttackError
-from variate.evaluation.contract import check_contract
-from variate.evaluation.plan import Plan, Target, perturb
+from variate.evaluation.plan import Plan, check_contract, perturb
+from variate.evaluation.target import Target
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.image import Image
 from variate.oracle.oracle import Oracle

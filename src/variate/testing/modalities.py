@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.errors import AttackError
-from variate.evaluation.contract import check_contract
-from variate.evaluation.plan import Plan, Target, bounds, perturb
+from variate.evaluation.plan import Plan, bounds, check_contract, perturb
+from variate.evaluation.target import Target
 from variate.inputs.budget import NORMS, Budget
 from variate.inputs.modality import Modality, name_of
 from variate.random.seeding import kind_of

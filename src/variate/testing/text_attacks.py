@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from variate.errors import AttackError
-from variate.evaluation.contract import check_contract
-from variate.evaluation.plan import Plan, Target, perturb
+from variate.evaluation.plan import Plan, check_contract, perturb
+from variate.evaluation.target import Target
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.text import Text
 from variate.inputs.words import PADDING, Tokens, ids_of, inputs_of

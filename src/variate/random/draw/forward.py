@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from variate.random.draw.shadows import Places
-from variate.random.handle import handle_of
+from variate.random.handle import Handle, handle_of
 from variate.random.noise import traced
 from variate.random.parameters import parameter_at
 
@@ -29,32 +30,48 @@ def drawing(original: type[nn.Module]) -> Callable[..., Any]:
         if torch.compiler.is_compiling():
             return _traced(net, original.forward, args, kwargs)
         handle = handle_of(net)
-        places = handle.places_in(net)
         recording = torch.is_grad_enabled()
-        with nullcontext() if handle.learn or not recording else torch.no_grad():
-            drawn = handle.draws.draw(handle.take_key(), places.groups(), handle.units(net))
-        places.put(drawn)
-        try:
-            output = original.forward(net, *args, **kwargs)
-        finally:
-            places.clear()
+        with handle.turn:
+            places = handle.places_in(net)
+            with nullcontext() if handle.held().learn or not recording else torch.no_grad():
+                drawn = handle.draws.draw(handle.take_key(), places.groups(), handle.units(net))
+            places.put(drawn)
+            try:
+                output = original.forward(net, *args, **kwargs)
+            finally:
+                places.clear()
         if recording:
             for tensor in (output,) if isinstance(output, Tensor) else tree_leaves(output):
                 if isinstance(tensor, Tensor) and tensor.grad_fn is not None:
-                    tensor.register_hook(functools.partial(_put_back, places, drawn))  # type: ignore[no-untyped-call]
+                    tensor.register_hook(functools.partial(_put_back, handle, places, drawn))  # type: ignore[no-untyped-call]
         return output
 
     return drawn_forward
 
 
-def _put_back(places: Places, drawn: Sequence[Tensor], gradient: Tensor) -> None:
-    places.put(drawn)
+def _put_back(handle: Handle, places: Places, drawn: Sequence[Tensor], gradient: Tensor) -> None:
+    with _turn_in_backward(handle):
+        places.put(drawn)
     for tensor in drawn:
         node: Any = tensor.grad_fn
         if hasattr(node, "pass_of_output"):  # distinguishes the passes of reentrant checkpoints
             node.pass_of_output = torch._C._current_graph_task_id()
             break  # all share one node
-    torch.autograd.Variable._execution_engine.queue_callback(places.clear)
+    torch.autograd.Variable._execution_engine.queue_callback(functools.partial(_clear, handle, places))
+
+
+def _clear(handle: Handle, places: Places) -> None:
+    with _turn_in_backward(handle):
+        places.clear()
+
+
+def _turn_in_backward(handle: Handle) -> AbstractContextManager[Any]:
+    """The turn of the thread that runs a backward pass: no draw changes within another thread's forward pass.
+
+    Autograd's own threads, which serve devices, do not wait: a forward pass may be waiting for them.
+    """
+    of_autograd = isinstance(threading.current_thread(), threading._DummyThread)
+    return nullcontext() if of_autograd else handle.turn
 
 
 def _traced(net: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:

@@ -1,0 +1,54 @@
+"""What is attacked: a network, its kind of randomness, and the networks that the attacker holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from variate.errors import unknown_name
+from variate.inputs.modalities.image import Image
+from variate.inputs.modality import Modality
+from variate.random import plain
+from variate.random.average import EnsembleNetwork
+from variate.random.network import RandomNetwork
+from variate.random.seeding import Kind
+
+MEAN, ENSEMBLE = "mean", "ensemble"  # networks to transfer from besides the given sources
+
+
+@dataclass(frozen=True)
+class Target:
+    """The attacked network, its kind of randomness, name and modality, and the networks that the attacker holds."""
+
+    network: nn.Module
+    kind: Kind
+    seed: int = 0
+    name: str = "network"
+    sources: Mapping[str, nn.Module] = field(default_factory=dict)
+    pictures: bool = False
+    memory: int | None = None
+    modality: Modality = field(default_factory=Image)
+
+    @property
+    def can_be_held(self) -> bool:
+        """Whether there is a network to transfer from, for attacks whose source is optional."""
+        return bool(self.sources) or isinstance(self.network, RandomNetwork) or self.kind == "deterministic"
+
+    def held(self, name: str | None) -> nn.Module:
+        """The network to transfer from; without a name, the ensemble of all. Raises ``UsageError``."""
+        if name is None:
+            name = MEAN if not self.sources else next(iter(self.sources)) if len(self.sources) == 1 else ENSEMBLE
+        if name in self.sources:
+            return self.sources[name]
+        if name == ENSEMBLE:
+            means = [self._mean()] if isinstance(self.network, RandomNetwork) else []
+            return EnsembleNetwork([*means, *self.sources.values()])
+        if name == MEAN:
+            return self._mean()
+        raise unknown_name("network to transfer from", name, [MEAN, ENSEMBLE, *self.sources])
+
+    def _mean(self) -> nn.Module:
+        """The mean network of a ``RandomNetwork``; any other network itself, averaged over its draws."""
+        return plain.mean(self.network) if isinstance(self.network, RandomNetwork) else self.network
