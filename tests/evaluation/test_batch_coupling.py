@@ -89,7 +89,7 @@ def test_one_example_says_nothing_of_the_batch_and_is_judged():
     assert look_at(nn.Linear(6, 2), X[:1]).coupled is None
 
 
-def test_batch_norm_that_has_learned_is_refused_in_train_mode():
+def test_batch_norm_that_has_learned_is_refused_in_train_mode_unless_noise_needs_it():
     network = nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 2)).train()
     network(X)
     with pytest.raises(InputError, match=r"batch norm '0' is in train mode"):
@@ -100,3 +100,7 @@ def test_batch_norm_that_has_learned_is_refused_in_train_mode():
     network.train()[0].track_running_stats = False  # used with the statistics of the batch on purpose
     with pytest.warns(BatchWarning):
         evaluate(network, X, Y, budget="linf:0.1", attacks=[], modality="tabular")
+    noisy = nn.Sequential(nn.BatchNorm1d(6), nn.Dropout(0.5), nn.Linear(6, 2)).train()
+    noisy(X)
+    with pytest.warns(BatchWarning, match=r"call eval\(\) first"):
+        evaluate(noisy, X, Y, budget="linf:0.1", attacks=[], modality="tabular")

@@ -108,6 +108,7 @@ def test_a_changed_network_budget_or_seed_is_another_claim(pair, tmp_path):
     assert len(Records(path).claims) == 4 + 3  # four attacks; clean once for both budgets
 
 
+@pytest.mark.filterwarnings("ignore:answers depend on the batch")
 def test_the_mode_is_part_of_a_claim(inputs, tmp_path):
     network = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(16), nn.Linear(16, 3))
     found = []
@@ -134,6 +135,7 @@ def test_a_foreign_random_network_is_judged_over_the_global_generator(inputs):
     evaluate(dropout, x, y, budget="linf:0.1", attacks=["transfer"], source=source)
 
 
+@pytest.mark.filterwarnings("ignore:answers depend on the batch")
 def test_the_network_is_left_as_it_was(inputs):
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout(), nn.Flatten(), nn.Linear(8, 3)).train()
     network(inputs[0])

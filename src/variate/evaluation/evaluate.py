@@ -144,7 +144,6 @@ def evaluate(
         attacks, suite, budget, 1 if draws == "auto" else draws, [], goal, input_kind, deployments
     )  # before any work
     check_part(part)
-    check_mode(network)
     sources = {"source": source} if isinstance(source, nn.Module) else dict(source or {})
     store = records if isinstance(records, Records) else Records(records)
     size, memory = settings.batch_size, settings.memory
@@ -153,6 +152,7 @@ def evaluate(
         inputs, x, y = fingerprint([x, y]), input_kind.prepared(precise(x.detach()), budget, network), y.long()
         look = look_at(network, x)
         check_classes(y, look.classes)
+        check_mode(network, look.kind)
         if look.coupled is not None and part == "table":
             warnings.warn(f"answers depend on the batch: {look.coupled}", BatchWarning, stacklevel=CALLER)
         facts = judged(look, inputs, input_kind, name=name, seed=seed, batch_size=size, memory=memory)

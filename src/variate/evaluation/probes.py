@@ -106,20 +106,20 @@ def normalizing_by_batch(network: nn.Module) -> str | None:
     return f"batch norm {_listed(without)} has no running statistics" if without else None
 
 
-def check_mode(network: nn.Module) -> None:
-    """Raise ``InputError`` for batch norm that has learned running statistics and is still in train mode.
+def check_mode(network: nn.Module, kind: Kind) -> None:
+    """Raise ``InputError`` for a deterministic network whose batch norm has learned and is still in train mode.
 
-    Its answers are not those of the network that training has selected. Noise that belongs to train mode stays on if
-    only its modules are in train mode.
+    Nothing in such a network needs train mode, and its answers are not those of the network that was trained. A random
+    one may be in train mode for its noise: that is flagged, and judged.
     """
     norms = [(path, part) for path, part in network.named_modules() if isinstance(part, _BatchNorm)]
     left = [path for path, norm in norms if norm.training and norm.track_running_stats and _has_learned(norm)]
-    if left:
+    if left and kind == "deterministic":
         raise InputError(
             f"batch norm {_listed(left)} is in train mode, although it has learned running statistics: answers would "
             "depend on the batch",
-            todo="call network.eval() first (--mode eval), and train() on its noise modules alone; or set "
-            "track_running_stats = False on them if the network is used with the statistics of the batch",
+            todo="call network.eval() first (--mode eval); or set track_running_stats = False on these modules if the "
+            "network is used with the statistics of the batch on purpose",
         )
 
 
