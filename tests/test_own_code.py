@@ -1,6 +1,6 @@
 import pytest
 
-from variate.cli.evaluation_command import build
+from variate.cli.own_module import build
 from variate.errors import UsageError
 from variate.options import import_callable
 from variate.own_code import lines_of, running

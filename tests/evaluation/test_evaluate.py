@@ -188,7 +188,7 @@ BAD_REQUESTS = {
     "no name": ({"attacks": [{"steps": 3}]}, "has no name"),
     "no draws": ({"draws": 0}, "0 draws"),
     "text for draws": ({"attacks": [{"name": "pgd", "draws": "many"}]}, "average over 'many' draws"),
-    "no steps": ({"attacks": [{"name": "pgd", "steps": 0}]}, "0 steps"),
+    "no steps": ({"attacks": [{"name": "pgd", "steps": 0}]}, "steps=0"),
     "unknown deployment": ({"deployments": ["doubble-3"]}, "no deployment"),
     "too few verdict draws": ({"verdict_draws": 20}, "too few to judge mean-16"),
     "bad budget": ({"budget": "linf:big"}, "not a number"),

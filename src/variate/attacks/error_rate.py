@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from variate.attacks.parts.starts import in_ball
-from variate.attacks.parts.steps import check_steps, stepped
+from variate.attacks.parts.steps import stepped
 from variate.inputs.budget import Budget
+from variate.limits import Count
 from variate.oracle.error_score import Score
 from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
@@ -33,8 +34,8 @@ def error_rate(
     budget: Budget,
     target: Tensor | None = None,
     deployment: str = "single",
-    steps: int = 100,
-    restarts: int = 1,
+    steps: Count = 100,
+    restarts: Count = 1,
 ) -> Tensor:
     """Steps along an accumulated gradient of how close a deployment is to an error; the steps fall geometrically.
 
@@ -63,7 +64,6 @@ def error_rate(
         UsageError: if ``steps`` or ``restarts`` is below 1, or the deployment is unknown.
     """
     rule = Deployment.parse(deployment).rule
-    check_steps("error-rate", steps=steps, restarts=restarts)
     sign, labels = (1, y) if target is None else (-1, target)
     ascents: dict[Score, int] = {"normal": steps} if rule == "mean" else {"normal": steps, "smoothed": -(-steps // 2)}
     coins, results = oracle.coins(x), []

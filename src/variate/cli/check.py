@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from variate.cli.evaluation_command import build
 from variate.cli.from_fields import names
 from variate.cli.options import Config, Json, ShowConfig, print_json
+from variate.cli.own_module import build
 from variate.errors import RandomizeError, UsageError
 
 if TYPE_CHECKING:

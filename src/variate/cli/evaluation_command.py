@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import shlex
 import warnings
@@ -16,10 +15,10 @@ import typer
 
 from variate.cli import options
 from variate.cli.options import print_json, this_command
+from variate.cli.own_module import build
 from variate.errors import BatchWarning, UsageError
 from variate.evaluation.evaluation import Evaluation
 from variate.inputs.budget import Budget
-from variate.options import import_callable
 from variate.training.cell import Cell
 from variate.training.recipe import Recipe
 
@@ -165,28 +164,6 @@ def of_module(
         sources=loaded,
         modality=input_kind,
     )
-
-
-def build(path: str) -> nn.Module:
-    """Call the user's callable and return its module. Raises ``UsageError``."""
-    from torch import nn
-
-    from variate.own_code import running
-
-    function = import_callable(path)
-    try:
-        inspect.signature(function).bind()
-    except TypeError as error:
-        raise UsageError(
-            f"{path} cannot be called without arguments: {error}", expected="a callable that needs none"
-        ) from error
-    except ValueError:  # built-in functions may have no signature
-        pass
-    with running(path):
-        network = function()
-    if not isinstance(network, nn.Module):
-        raise UsageError(f"{path} returned {type(network).__name__}", expected="a torch.nn.Module")
-    return network
 
 
 def spread(devices: int) -> bool:
