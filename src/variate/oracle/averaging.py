@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from variate.errors import UsageError, unknown_name
 from variate.inputs.asking import asked
+from variate.inputs.validation import logits_in
 from variate.oracle.input_pass import scores_at
 from variate.oracle.losses import Loss
 from variate.random.average import mean_log_probabilities
@@ -55,8 +56,9 @@ class FreshAverage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Inputs of shape (B, ...) to scores of shape (B, K)."""
-        if self.network is not None:
-            return scores_of(torch.stack([asked(self.network, x) for _ in range(self.draws)]), self.average)
+        if self.network is not None:  # unchecked: an exported graph cannot branch on values
+            logits = [cast(Tensor, logits_in(self.network(x))) for _ in range(self.draws)]
+            return scores_of(torch.stack(logits), self.average)
         return scores_at(x, self._scores, self.average, self.draws, lambda _inputs: None)
 
     def _scores(self, x: Tensor) -> Tensor:
