@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -52,7 +53,7 @@ def average(net: nn.Module, keys: Sequence[int], of: Averaged = "probabilities")
 
 def mean_log_probabilities(logits: Tensor) -> Tensor:
     """The log of the mean over draws of the softmax: (S, B, K) to (B, K)."""
-    return logits.log_softmax(-1).logsumexp(0) - torch.log(torch.tensor(float(logits.shape[0]))).to(logits)
+    return logits.log_softmax(-1).logsumexp(0) - math.log(logits.shape[0])
 
 
 class EnsembleNetwork(nn.Module):

@@ -54,7 +54,7 @@ class Handle:
         self.key = key
         self.learn = learn
         self.draws = Draws(sites)
-        self.ticket = torch.zeros((), dtype=torch.int64)
+        self.ticket = torch.zeros((), dtype=torch.int64, device="cpu")
         self.holder = traced.enlist(self)
         self._places: Places | None = None
 

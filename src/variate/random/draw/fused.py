@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from operator import is_
 from typing import Any, cast
 
 import torch
@@ -13,21 +14,39 @@ from torch import Tensor
 
 from variate.random.distribution import LocationScale, Site
 from variate.random.noise import gpu, native
-from variate.random.noise.native import Row
+from variate.random.noise.native import Passed, Row
 
 Table = native.Table | gpu.Table
 Group = tuple[Tensor, ...]  # (mean, rho, *learned) of one site
-Fused = tuple[list[int], Table | None]
+Fused = tuple[list[int], Table | None, Passed | None]
+NONE: Fused = [], None, None
 
 
 @dataclass
 class _Cached:
-    """The result of the last call, valid for the same tensors at the same addresses with the same dtypes."""
+    """The result of the last call, valid for the same tensors with the same memory, shapes and dtypes."""
 
-    tensors: list[int]
+    tensors: list[Tensor]
     addresses: list[int]
+    shapes: list[torch.Size]
     dtypes: list[torch.dtype]
     result: Fused
+
+    @classmethod
+    def of(cls, tensors: list[Tensor], result: Fused) -> _Cached:
+        return cls(tensors, *_facts(tensors), result)
+
+    def holds(self, tensors: list[Tensor]) -> bool:
+        return (
+            len(tensors) == len(self.tensors)
+            and all(map(is_, tensors, self.tensors))
+            and _facts(tensors) == (self.addresses, self.shapes, self.dtypes)
+            and all(map(Tensor.is_contiguous, tensors))
+        )
+
+
+def _facts(tensors: list[Tensor]) -> tuple[list[int], list[torch.Size], list[torch.dtype]]:
+    return [t.data_ptr() for t in tensors], [t.shape for t in tensors], [t.dtype for t in tensors]
 
 
 class Fusion:
@@ -41,11 +60,11 @@ class Fusion:
         self._sites = tuple(sites)
         self._distributions = [site.distribution for site in sites]
         self._plain = [site.scaling.plain for site in sites]
-        self._tables: dict[Any, Fused] = {}
+        self._tables: dict[Any, tuple[list[int], Table | None]] = {}
         self._cache: dict[tuple[int, ...] | None, _Cached] = {}
 
     def of(self, groups: Sequence[Group], indices: tuple[int, ...] | None = None) -> Fused:
-        """The positions in ``groups`` that can be drawn together, and the table that draws them.
+        """The positions in ``groups`` that can be drawn together, the table that draws them, and what it has passed.
 
         Args:
             groups: (mean, level, *learned) of every site, or of those at ``indices``.
@@ -53,21 +72,17 @@ class Fusion:
         """
         tensors = list(chain.from_iterable([group[:2] for group in groups]))
         cached = self._cache.get(indices)
-        if (
-            cached is not None
-            and [id(tensor) for tensor in tensors] == cached.tensors
-            and [tensor.data_ptr() for tensor in tensors] == cached.addresses
-            and [tensor.dtype for tensor in tensors] == cached.dtypes
-            and all(map(Tensor.is_contiguous, tensors))
-        ):
+        if cached is not None and cached.holds(tensors):
             return cached.result
-        result = self._fuse(groups, range(len(groups)) if indices is None else indices)
-        if all(tensor.is_leaf for tensor in tensors):  # others are new at every call
-            addresses, dtypes = [tensor.data_ptr() for tensor in tensors], [tensor.dtype for tensor in tensors]
-            self._cache[indices] = _Cached([id(tensor) for tensor in tensors], addresses, dtypes, result)
-        return result
+        fused, table = self._fuse(groups, range(len(groups)) if indices is None else indices)
+        if table is None:
+            return NONE
+        passed = table.passed([groups[i][0] for i in fused], [groups[i][1] for i in fused])
+        if all(tensor.is_leaf for tensor in tensors) and all(map(native.is_plain, tensors)):  # others may be new
+            self._cache[indices] = _Cached.of(tensors, (fused, table, passed))
+        return fused, table, passed
 
-    def _fuse(self, groups: Sequence[Group], indices: Sequence[int]) -> Fused:
+    def _fuse(self, groups: Sequence[Group], indices: Sequence[int]) -> tuple[list[int], Table | None]:
         device = groups[0][0].device if groups else torch.device("cpu")
         table_class = _table_class(device)
         if table_class is None:
@@ -77,6 +92,8 @@ class Fusion:
             for position, (index, group) in enumerate(zip(indices, groups, strict=True))
             if isinstance(self._distributions[index], LocationScale) and all(_supported(t, device) for t in group[:2])
         ]
+        for position in fused:
+            self._sites[indices[position]].check_shapes(*groups[position][:2])
         shapes = [(t.shape, t.dtype) for position in fused for t in groups[position][:2]]
         signature = (device, tuple(indices), tuple(fused), tuple(shapes))
         if signature not in self._tables:
@@ -94,7 +111,12 @@ class Fusion:
 
 
 def _table_class(device: torch.device) -> type[Table] | None:
-    """The table class of the device's compiled sampler, if there is one."""
+    """The table class of the device's compiled sampler, if there is one and nothing follows torch's operations.
+
+    A dispatch mode (fake tensors, ``make_fx``, functionalization) must see every operation.
+    """
+    if torch._C._len_torch_dispatch_stack():
+        return None
     if device.type == "cpu" and native.available():
         return native.Table
     return gpu.Table if device.type == "cuda" and gpu.available() else None
@@ -103,4 +125,4 @@ def _table_class(device: torch.device) -> type[Table] | None:
 def _supported(tensor: Tensor, device: torch.device) -> bool:
     """Whether a compiled sampler can take the tensor: contiguous memory in a precision that it supports."""
     precision = tensor.dtype is torch.float32 or (device.type == "cuda" and tensor.dtype in gpu.DTYPES)
-    return precision and tensor.device == device and not tensor.is_sparse and tensor.is_contiguous()
+    return precision and tensor.device == device and native.is_plain(tensor) and tensor.is_contiguous()

@@ -67,10 +67,10 @@ def key_of(ticket: Tensor, holder: int, fixed: int | None) -> Tensor:
         key: Tensor = torch.ops.variate.next_key(ticket, holder)
         return key
     if _random_operations.get():
-        return torch.zeros((), dtype=torch.int64)  # unused
+        return torch.zeros((), dtype=torch.int64, device="cpu")  # unused
     if fixed is not None:
-        return torch.full((), fixed, dtype=torch.int64)
-    return torch.randint(0, 2**62, ())
+        return torch.full((), fixed, dtype=torch.int64, device="cpu")
+    return torch.randint(0, 2**62, (), device="cpu")
 
 
 def noise(kind: Kind, key: Tensor, uid: int, shape: torch.Size, device: torch.device) -> Tensor:
@@ -103,12 +103,12 @@ def _by_random_operations(kind: Kind, shape: torch.Size, device: torch.device) -
 @torch.library.custom_op("variate::next_key", mutates_args=("ticket",))
 def _next_key(ticket: Tensor, holder: int) -> Tensor:
     ticket.add_(1)
-    return torch.tensor(_holders[holder].take_key())
+    return torch.tensor(_holders[holder].take_key(), device="cpu")
 
 
 @_next_key.register_fake
 def _(ticket: Tensor, holder: int) -> Tensor:
-    return torch.empty((), dtype=torch.int64)
+    return torch.empty((), dtype=torch.int64, device="cpu")
 
 
 @torch.library.custom_op("variate::noise", mutates_args=())
@@ -118,4 +118,4 @@ def _noise(key: Tensor, uid: int, kind: int, shape: list[int]) -> Tensor:
 
 @_noise.register_fake
 def _(key: Tensor, uid: int, kind: int, shape: list[int]) -> Tensor:
-    return torch.empty(shape)
+    return torch.empty(shape, dtype=torch.float32, device="cpu")
