@@ -178,9 +178,9 @@ def is_allocated(tensor: Tensor) -> bool:
     """Whether a tensor's memory, if it should have any, is there; torch's own operations do not check."""
     if not torch._C._has_storage(tensor) or not tensor.numel() or not tensor.is_contiguous():
         return True
-    if type(tensor) in PLAIN and tensor.is_cpu and not torch._C._are_functorch_transforms_active():
-        if tensor.data_ptr() == 0:  # such as a functional tensor outside its transform
-            return False
+    wrapped = type(tensor) not in PLAIN or not tensor.is_cpu or torch._C._are_functorch_transforms_active()
+    if not wrapped and tensor.data_ptr() == 0:  # such as a functional tensor outside its transform
+        return False
     return tensor.untyped_storage().nbytes() >= (tensor.storage_offset() + tensor.numel()) * tensor.itemsize
 
 
