@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from variate import registry
-from variate.errors import RandomizeError, UsageError, unknown_name
+from variate.errors import UsageError, unknown_name
 from variate.options import parse, written
 from variate.random.noise import counter
 from variate.random.noise.kinds import Kind
@@ -134,16 +134,6 @@ class Site:
     def scaling(self) -> Scaling:
         """How ``rho`` becomes the site's scale."""
         return family_named(self.family)[1]
-
-    def check_shapes(self, mean: Tensor, rho: Tensor) -> None:
-        """Raise ``RandomizeError`` if the scale does not belong to a mean of this shape."""
-        expected = self.scaling.shape(mean, self.channel)
-        if tuple(rho.shape) != expected:
-            raise RandomizeError(
-                f"{self.name} has the shape {tuple(mean.shape)}, but its scale has {tuple(rho.shape)}",
-                expected=f"a scale of shape {expected}",
-                todo="resize the module before randomize, or randomize the resized one again",
-            )
 
     def learned_places(self) -> list[tuple[str, str]]:
         """(path, attribute) of ``rho`` and every other learned tensor: on the first owner, next to the mean."""

@@ -36,6 +36,7 @@ class Handle:
         draws: makes the draws.
         ticket: tensor of one int64, written at every run of a compiled graph so that no two runs are merged.
         holder: number under which compiled graphs request keys.
+        writes: whether a forward writes into its own weights; None: no forward has been watched yet.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Handle:
         self.draws = Draws(sites)
         self.ticket = torch.zeros((), dtype=torch.int64, device="cpu")
         self.holder = traced.enlist(self)
+        self.writes: bool | None = None
         self._places: Places | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -67,6 +69,10 @@ class Handle:
     def take_key(self) -> int:
         """The key of the next call: the fixed key, or the next one of the stream."""
         return self.stream.next() if self.key is None else self.key
+
+    def holds_draw(self) -> bool:
+        """Whether a draw is in place now: in a ``drawn`` block, or in a forward."""
+        return self._places is not None and self._places.held is not None
 
     def places_in(self, net: nn.Module) -> Places:
         """Where the sites are now in ``net``, the network of this handle."""
@@ -97,7 +103,12 @@ class Handle:
         if not self.draws.needs_unit:
             return None
         sizes = root_mean_squares(net, self.sites)
-        return [sizes[s.name] if s.scaling.needs_unit and not s.distribution.relative else None for s in self.sites]
+        return [
+            sizes[site.name] if scaling.needs_unit and not distribution.relative else None
+            for site, scaling, distribution in zip(
+                self.sites, self.draws.scalings, self.draws.distributions, strict=True
+            )
+        ]
 
     def learned_places(self) -> list[tuple[str, str]]:
         """(path, attribute) of every learned tensor other than the means, once each."""

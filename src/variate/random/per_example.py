@@ -99,12 +99,12 @@ def _batch(
     noises = [_activation_noise(handle.sites[row.weight], key, start, len(x), means[row.weight]) for row in rows]
 
     def forward(weights: Sequence[Tensor], noises: Sequence[Tensor], x: Tensor) -> Tensor:
-        places.put(weights)
+        before = places.put(weights)
         try:
             with _drawing_activations(net, rows, means, scales, noises):
                 output: Tensor = handle.original.forward(net, x[None])
         finally:
-            places.clear()
+            places.back(before)
         return output[0]
 
     with _for_vmap():

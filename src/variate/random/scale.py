@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from variate.errors import UsageError
+from variate.errors import RandomizeError, UsageError
 
 Share = Literal["element", "channel", "tensor", "network"]
 SHARES: tuple[Share, ...] = get_args(Share)
@@ -62,6 +62,16 @@ class Scaling:
         if self.share == "channel" and mean.dim():
             return tuple(size if i == channel else 1 for i, size in enumerate(mean.shape))
         return ()
+
+    def check_shapes(self, name: str, mean: Tensor, channel: int, rho: Tensor) -> None:
+        """Raise ``RandomizeError`` if ``rho`` does not belong to a mean of this shape."""
+        expected = self.shape(mean, channel)
+        if tuple(rho.shape) != expected:
+            raise RandomizeError(
+                f"{name} has the shape {tuple(mean.shape)}, but its scale has {tuple(rho.shape)}",
+                expected=f"a scale of shape {expected}",
+                todo="resize the module before randomize, or randomize the resized one again",
+            )
 
     def initial(self, mean: Tensor, channel: int, scale: float, unit: Tensor) -> Tensor:
         """The ``rho`` that gives the scale ``scale * unit``, or as close as the floor allows."""

@@ -19,6 +19,7 @@ from variate.random.noise.native import Passed, Row
 Table = native.Table | gpu.Table
 Group = tuple[Tensor, ...]  # (mean, rho, *learned) of one site
 Fused = tuple[list[int], Table | None, Passed | None]
+Facts = tuple[list[int], list[torch.Size], list[torch.dtype]]  # addresses, shapes, dtypes
 NONE: Fused = [], None, None
 
 
@@ -27,25 +28,11 @@ class _Cached:
     """The result of the last call, valid for the same tensors with the same memory, shapes and dtypes."""
 
     tensors: list[Tensor]
-    addresses: list[int]
-    shapes: list[torch.Size]
-    dtypes: list[torch.dtype]
+    facts: Facts
     result: Fused
 
-    @classmethod
-    def of(cls, tensors: list[Tensor], result: Fused) -> _Cached:
-        return cls(tensors, *_facts(tensors), result)
 
-    def holds(self, tensors: list[Tensor]) -> bool:
-        return (
-            len(tensors) == len(self.tensors)
-            and all(map(is_, tensors, self.tensors))
-            and _facts(tensors) == (self.addresses, self.shapes, self.dtypes)
-            and all(map(Tensor.is_contiguous, tensors))
-        )
-
-
-def _facts(tensors: list[Tensor]) -> tuple[list[int], list[torch.Size], list[torch.dtype]]:
+def _facts(tensors: list[Tensor]) -> Facts:
     return [t.data_ptr() for t in tensors], [t.shape for t in tensors], [t.dtype for t in tensors]
 
 
@@ -59,7 +46,7 @@ class Fusion:
     def __init__(self, sites: Sequence[Site]) -> None:
         self._sites = tuple(sites)
         self._distributions = [site.distribution for site in sites]
-        self._plain = [site.scaling.plain for site in sites]
+        self._scalings = [site.scaling for site in sites]
         self._tables: dict[Any, tuple[list[int], Table | None]] = {}
         self._cache: dict[tuple[int, ...] | None, _Cached] = {}
 
@@ -70,16 +57,24 @@ class Fusion:
             groups: (mean, level, *learned) of every site, or of those at ``indices``.
             indices: indices of the sites; None: all of them.
         """
+        if torch._C._len_torch_dispatch_stack():  # fake tensors, make_fx: a mode must see every operation
+            return NONE
         tensors = list(chain.from_iterable([group[:2] for group in groups]))
         cached = self._cache.get(indices)
-        if cached is not None and cached.holds(tensors):
+        if (
+            cached is not None
+            and len(tensors) == len(cached.tensors)
+            and all(map(is_, tensors, cached.tensors))  # before anything that a tensor without memory refuses
+            and _facts(tensors) == cached.facts
+            and all(map(Tensor.is_contiguous, tensors))
+        ):
             return cached.result
         fused, table = self._fuse(groups, range(len(groups)) if indices is None else indices)
         if table is None:
             return NONE
         passed = table.passed([groups[i][0] for i in fused], [groups[i][1] for i in fused])
         if all(tensor.is_leaf for tensor in tensors) and all(map(native.is_plain, tensors)):  # others may be new
-            self._cache[indices] = _Cached.of(tensors, (fused, table, passed))
+            self._cache[indices] = _Cached(tensors, _facts(tensors), (fused, table, passed))
         return fused, table, passed
 
     def _fuse(self, groups: Sequence[Group], indices: Sequence[int]) -> tuple[list[int], Table | None]:
@@ -93,7 +88,8 @@ class Fusion:
             if isinstance(self._distributions[index], LocationScale) and all(_supported(t, device) for t in group[:2])
         ]
         for position in fused:
-            self._sites[indices[position]].check_shapes(*groups[position][:2])
+            site, scaling = self._sites[indices[position]], self._scalings[indices[position]]
+            scaling.check_shapes(site.name, groups[position][0], site.channel, groups[position][1])
         shapes = [(t.shape, t.dtype) for position in fused for t in groups[position][:2]]
         signature = (device, tuple(indices), tuple(fused), tuple(shapes))
         if signature not in self._tables:
@@ -107,16 +103,11 @@ class Fusion:
             groups = level.numel()
             inner = math.prod(mean.shape[self._sites[index].channel + 1 :]) if groups > 1 else 1
         kind = cast(LocationScale, self._distributions[index]).kind
-        return Row(self._sites[index].uid, kind, mean.numel(), self._plain[index], inner, groups)
+        return Row(self._sites[index].uid, kind, mean.numel(), self._scalings[index].plain, inner, groups)
 
 
 def _table_class(device: torch.device) -> type[Table] | None:
-    """The table class of the device's compiled sampler, if there is one and nothing follows torch's operations.
-
-    A dispatch mode (fake tensors, ``make_fx``, functionalization) must see every operation.
-    """
-    if torch._C._len_torch_dispatch_stack():
-        return None
+    """The table class of the device's compiled sampler, if there is one."""
     if device.type == "cpu" and native.available():
         return native.Table
     return gpu.Table if device.type == "cuda" and gpu.available() else None

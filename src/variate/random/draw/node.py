@@ -162,14 +162,18 @@ class Draws:
     def _composite(self, i: int, key: int | Tensor, group: Group) -> Tensor:
         """One site, by the plain torch operations of its family."""
         mean, level, *learned = group
-        site, distribution = self.sites[i], self.distributions[i]
-        site.check_shapes(mean, level)
+        site, distribution, scaling = self.sites[i], self.distributions[i], self.scalings[i]
+        scaling.check_shapes(site.name, mean, site.channel, level)
+        if isinstance(key, Tensor):  # in a graph
+            noise = distribution.noise(key, site.uid, mean)
+            scale = torch.nn.functional.softplus(level) if scaling.plain else level
+            return distribution.sample(noise, mean, scale, *learned)
         if not all(map(native.is_allocated, group)):
             raise RandomizeError(f"the memory of {site.name} has been freed", todo="load its values again")
         try:
             with torch.no_grad():
                 noise = distribution.noise(key, site.uid, mean)
-            scale = torch.nn.functional.softplus(level) if self.scalings[i].plain else level
+            scale = torch.nn.functional.softplus(level) if scaling.plain else level
             return distribution.sample(noise, mean, scale, *learned)
         except RuntimeError as error:
             if all(map(native.is_plain, group)):

@@ -107,7 +107,7 @@ class Table:
         outs: Sequence[Tensor],
         passed: Passed | None = None,
     ) -> None:
-        """Fill ``outs``. Every tensor passes ``accepts``; a row without elements is skipped.
+        """Fill ``outs``. Every tensor is plain float32 memory on the CPU; a row without elements is skipped.
 
         Args:
             operation: ``draw``: out = mean + s * z; ``gradient``: out = mean * z * ds/dscale, where ``mean`` is the
@@ -122,7 +122,11 @@ class Table:
             TypeError: for a tensor that is not plain memory of the row's size: no other address reaches the library.
         """
         library, lanes, parallel = _library()
-        job_outs = self._out_addresses(outs)
+        known, facts, job_outs = self._outs
+        ids = [id(out) for out in outs]
+        if job_outs is None or ids != known or facts != [(out.data_ptr(), out.nbytes) for out in outs]:
+            job_outs = _addresses(outs, self._counts[0])  # new memory: the caller may reuse it
+            self._outs = ids, [(out.data_ptr(), out.nbytes) for out in outs], job_outs
         job_means = job_scales = job_outs
         if operation != "noise":
             job_scales = passed[1] if passed else _addresses(scales, self._counts[1])
@@ -133,34 +137,10 @@ class Table:
         job.mean, job.scale, job.out = job_means, job_scales, job_outs
         library.variate_sample(ctypes.byref(job), lanes, parallel, threads)
 
-    def _out_addresses(self, outs: Sequence[Tensor]) -> Any:
-        """The addresses of ``outs``: checked once where the caller reuses its memory."""
-        known, facts, column = self._outs
-        ids = [id(out) for out in outs]
-        if column is None or ids != known or facts != [(out.data_ptr(), out.nbytes) for out in outs]:
-            column = _addresses(outs, self._counts[0])
-            self._outs = ids, [(out.data_ptr(), out.nbytes) for out in outs], column
-        return column
-
 
 def available() -> bool:
     """Whether the compiled sampler is installed and not turned off."""
     return os.environ.get(SWITCH) != "torch" and _load() is not None
-
-
-def accepts(tensor: Tensor, count: int) -> bool:
-    """Whether the library can read and write the tensor's memory: ``count`` plain float32 numbers on the CPU.
-
-    Everything else may have no memory of its own (fake, meta, functional and wrapper tensors, DTensor, a storage of
-    size 0) or memory that means something else (other devices and layouts, lazy negation).
-    """
-    return (
-        is_plain(tensor)
-        and tensor.dtype is torch.float32
-        and tensor.is_cpu
-        and tensor.numel() == count
-        and tensor.is_contiguous()
-    )
 
 
 def is_plain(tensor: Tensor) -> bool:
@@ -170,7 +150,8 @@ def is_plain(tensor: Tensor) -> bool:
         and tensor.layout is torch.strided
         and torch._C._has_storage(tensor)
         and not tensor.is_neg()
-        and (not tensor.numel() or (tensor.data_ptr() != 0 and is_allocated(tensor)))
+        and (not tensor.numel() or tensor.data_ptr() != 0)
+        and is_allocated(tensor)
     )
 
 
@@ -242,7 +223,25 @@ def _column(values: Sequence[int]) -> Any:
 
 
 def _addresses(tensors: Sequence[Tensor], counts: Sequence[int]) -> Any:
-    """The addresses of tensors, each of which ``accepts`` has passed."""
-    if not all(map(accepts, tensors, counts)) or len(tensors) != len(counts):
+    """The addresses of tensors, each of which the library can read and write: its count of float32 numbers on the CPU.
+
+    Everything else may have no memory of its own (fake, meta, functional and wrapper tensors, DTensor, a storage of
+    size 0) or memory that means something else (other devices and layouts, lazy negation). This is the only gate.
+    """
+    addresses = [
+        tensor.data_ptr()
+        if type(tensor) in PLAIN
+        and tensor.dtype is torch.float32
+        and tensor.is_cpu
+        and tensor.layout is torch.strided
+        and torch._C._has_storage(tensor)
+        and tensor.numel() == count
+        and tensor.is_contiguous()
+        and not tensor.is_neg()
+        and tensor.untyped_storage().nbytes() >= (tensor.storage_offset() + count) * 4
+        else None
+        for tensor, count in zip(tensors, counts, strict=True)
+    ]
+    if None in addresses or any(not address and count for address, count in zip(addresses, counts, strict=True)):
         raise TypeError("the compiled sampler takes plain contiguous float32 tensors on the CPU, of its rows' sizes")
-    return (Word * len(tensors))(*[tensor.data_ptr() for tensor in tensors])
+    return (Word * len(addresses))(*addresses)  # type: ignore[arg-type]

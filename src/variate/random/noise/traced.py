@@ -63,7 +63,7 @@ def key_of(ticket: Tensor, holder: int, fixed: int | None) -> Tensor:
         holder: number of the holder, from ``enlist``.
         fixed: the key that is fixed now; an exported graph keeps it, a compiled one requests a key at every run.
     """
-    if not torch.compiler.is_exporting():
+    if not _recorded():
         key: Tensor = torch.ops.variate.next_key(ticket, holder)
         return key
     if _random_operations.get():
@@ -75,13 +75,20 @@ def key_of(ticket: Tensor, holder: int, fixed: int | None) -> Tensor:
 
 def noise(kind: Kind, key: Tensor, uid: int, shape: torch.Size, device: torch.device) -> Tensor:
     """Noise of ``shape``, float32, for a key that is data."""
-    exporting = torch.compiler.is_exporting()
+    exporting = _recorded()
     if exporting and _random_operations.get():  # in this order: torch.compile cannot trace the second
         return _by_random_operations(kind, shape, device)
     if device.type == "cpu" and not exporting:
         out: Tensor = torch.ops.variate.noise(key, threefry.signed64(uid), KINDS.index(kind), list(shape))
         return out
     return threefry.noise(kind, key, uid, shape.numel(), device=device).view(shape)
+
+
+def _recorded() -> bool:
+    """Whether the graph must run without Variate: an exported one, or one that ``torch.jit.trace`` records."""
+    return torch.compiler.is_exporting() or (
+        not torch.compiler.is_compiling() and torch._C._get_tracing_state() is not None
+    )
 
 
 def _by_random_operations(kind: Kind, shape: torch.Size, device: torch.device) -> Tensor:
