@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from variate.errors import RandomizeError, UsageError
-from variate.random.distribution import Site
+from variate.random.distribution import HALF, Site
 from variate.random.draw.node import Draws
 from variate.random.draw.shadows import Places
 from variate.random.keys import Stream
@@ -28,6 +29,7 @@ class Handle:
         sites: the random parameters.
         original: class of the user's module.
         taken: public names that the user's module defines itself, which the random network therefore leaves alone.
+        parts: names of the module's own submodules and parameters.
         stream: source of the keys of ``net(x)``; None: a new stream, seeded from the operating system's entropy.
         key: the fixed key, if any.
         learn: whether gradients reach the parameters.
@@ -36,6 +38,7 @@ class Handle:
         draws: makes the draws.
         ticket: tensor of one int64, written at every run of a compiled graph so that no two runs are merged.
         holder: number under which compiled graphs request keys.
+        told: methods that have said that they ran at the means.
         writes: whether a forward writes into its own weights; None: no forward has been watched yet.
     """
 
@@ -44,6 +47,7 @@ class Handle:
         sites: tuple[Site, ...],
         original: type[nn.Module],
         taken: frozenset[str] = frozenset(),
+        parts: frozenset[str] = frozenset(),
         stream: Stream | None = None,
         key: int | None = None,
         learn: bool = True,
@@ -51,6 +55,7 @@ class Handle:
         self.sites = sites
         self.original = original
         self.taken = taken
+        self.parts = parts
         self.stream = stream or Stream("serve")
         self.key = key
         self.learn = learn
@@ -58,13 +63,14 @@ class Handle:
         self.ticket = torch.zeros((), dtype=torch.int64, device="cpu")
         self.holder = traced.enlist(self)
         self.writes: bool | None = None
+        self.told: set[str] = set()
         self._places: Places | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         stream = (
             None if self.stream.seed is None else self.stream
         )  # a copy that repeats these keys would be predictable
-        return Handle, (self.sites, self.original, self.taken, stream, self.key, self.learn)
+        return Handle, (self.sites, self.original, self.taken, self.parts, stream, self.key, self.learn)
 
     def take_key(self) -> int:
         """The key of the next call: the fixed key, or the next one of the stream."""
@@ -73,6 +79,13 @@ class Handle:
     def holds_draw(self) -> bool:
         """Whether a draw is in place now: in a ``drawn`` block, or in a forward."""
         return self._places is not None and self._places.held is not None
+
+    @contextmanager
+    def without_draw(self) -> Iterator[None]:
+        """Context in which the parameters themselves are in place, even inside a draw."""
+        places = self._places
+        with nullcontext() if places is None or places.held is None else places.aside():
+            yield
 
     def places_in(self, net: nn.Module) -> Places:
         """Where the sites are now in ``net``, the network of this handle."""
@@ -91,10 +104,11 @@ class Handle:
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.learn):
             return self.draws.many(keys, self.places_in(net).groups(), self.units(net), indices)
 
-    def scaled(self, net: nn.Module) -> Iterator[tuple[Site, tuple[Tensor, ...]]]:
-        """Every site with (mean, scale, *learned)."""
+    def scaled(self, net: nn.Module, *, widen: bool = False) -> Iterator[tuple[Site, tuple[Tensor, ...]]]:
+        """Every site with (mean, scale, *learned); ``widen`` computes half precision in float32."""
         groups, units = self.places_in(net).groups(), self.units(net) or [None] * len(self.sites)
-        for site, (mean, rho, *learned), unit in zip(self.sites, groups, units, strict=True):
+        for site, group, unit in zip(self.sites, groups, units, strict=True):
+            mean, rho, *learned = [t.float() if widen and t.dtype in HALF else t for t in group]
             scale = site.scaling.scale_of(rho, one(mean) if unit is None else unit)
             yield site, (mean, scale, *learned)
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from variate.errors import InputError
+from variate.errors import InputError, UsageError
 from variate.random.fixing import fixed
 from variate.random.handle import handle_of
 from variate.random.keys import check_keys
@@ -74,8 +74,18 @@ def draws(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> Tensor:
             return torch.cat([grouped(net, x, keys[start : start + size]) for start in range(0, len(keys), size)])
         for key in keys:
             with fixed(net, key, learn=False):
-                outputs.append(net(x))
+                outputs.append(_one_tensor(net(x)))
     return torch.stack(outputs)
+
+
+def _one_tensor(output: Any) -> Tensor:
+    """``output``, if it can be stacked with others."""
+    if not isinstance(output, Tensor):
+        raise UsageError(
+            f"the network returns a {type(output).__name__}, and draws are stacked tensors",
+            todo="wrap the module in one that returns a single tensor, or loop: with net.fixed(key): net(x)",
+        )
+    return output
 
 
 def input_gradient(net: RandomNetwork, x: Tensor, loss: Loss, keys: Sequence[int]) -> Passes:

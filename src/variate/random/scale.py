@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from variate.errors import RandomizeError, UsageError
 
+ROW = 2**12  # elements of a sum: below what torch divides among threads
 Share = Literal["element", "channel", "tensor", "network"]
 SHARES: tuple[Share, ...] = get_args(Share)
 
@@ -81,7 +82,7 @@ class Scaling:
 
     def scale_of(self, rho: Tensor, unit: Tensor) -> Tensor:
         """The scale s, broadcastable to the mean, differentiable in ``rho``; ``unit`` is a scalar without gradient."""
-        scale = F.softplus(rho)
+        scale = F.softplus(rho) if self.plain else _softplus(rho)
         if self.needs_unit:
             unit = unit.to(scale)
         if self.share == "network":
@@ -89,8 +90,26 @@ class Scaling:
         if self.floor:
             scale = scale + self.floor * unit
         if self.snr:
-            scale = scale * (unit / (self.snr * scale.square().mean().sqrt()))
+            scale = scale * (unit / (self.snr * root_mean_square(scale)))
         return scale
+
+
+def root_mean_square(values: Tensor) -> Tensor:
+    """The root mean square of all elements, a scalar; its last bits do not depend on the number of threads.
+
+    Torch splits one long sum between its threads, but not the sums of many short rows.
+    """
+    squares = values.reshape(-1).square()  # (D,)
+    while squares.numel() > ROW:
+        rows = squares.numel() // ROW
+        rest = squares[rows * ROW :].sum().view(1)
+        squares = torch.cat([squares[: rows * ROW].view(rows, ROW).sum(1), rest])  # (rows + 1,)
+    return (squares.sum() / values.numel()).sqrt()
+
+
+def _softplus(rho: Tensor) -> Tensor:
+    """log(1 + exp(rho)) by operations whose last bits do not depend on where torch divides a tensor among threads."""
+    return (rho + rho.abs()) / 2 + (-rho.abs()).exp().log1p()
 
 
 def one(like: Tensor) -> Tensor:

@@ -43,7 +43,9 @@ def drawing(original: type[nn.Module]) -> Callable[..., Any]:
         handle = handle_of(net)
         places = handle.places_in(net)
         before = places.held
-        inside = before is not None and before.thread == get_ident() and (handle.key is None or handle.key == before.key)
+        inside = (
+            before is not None and before.thread == get_ident() and (handle.key is None or handle.key == before.key)
+        )
         recording = torch.is_grad_enabled()
         if inside and before is not None:
             if not before.block:  # the forward calls itself

@@ -108,7 +108,7 @@ def install() -> None:
                 with memory.again() if next(runs) else memory.recording():
                     return run(*args, **kwargs)
 
-            return function.apply(run_again, *args)
+            return function.apply(run_again, *args)  # type: ignore[no-untyped-call]
 
-    checkpoints._checkpoint_without_reentrant_generator = without_reentry
+    checkpoints._checkpoint_without_reentrant_generator = without_reentry  # type: ignore[assignment]
     checkpoints.CheckpointFunction = Reentrant  # type: ignore[misc]

@@ -20,16 +20,13 @@ from torch.nn.utils.weight_norm import WeightNorm
 from variate.random.draw.shadows import Places
 
 
-def fingerprints(drawn: Sequence[Tensor]) -> list[tuple[int, str, str]]:
-    """The version, sum and norm of every tensor, to see whether a forward writes into it."""
+def fingerprints(drawn: Sequence[Tensor]) -> list[tuple[str, str]]:
+    """The sum and norm of every tensor, to see whether a forward writes into it."""
     if torch._C._are_functorch_transforms_active() or torch._C._len_torch_dispatch_stack():
         return []
     with torch.no_grad():
-        parts = [tensor.detach() for tensor in drawn]
-        return [
-            (tensor._version, repr(float(part.double().sum())), repr(float(part.double().norm())))
-            for tensor, part in zip(drawn, parts, strict=True)
-        ]
+        doubles = (tensor.detach().double() for tensor in drawn)
+        return [(repr(float(values.sum())), repr(float(values.norm()))) for values in doubles]
 
 
 def bounds_weights(net: nn.Module) -> bool:

@@ -242,6 +242,6 @@ def _addresses(tensors: Sequence[Tensor], counts: Sequence[int]) -> Any:
         else None
         for tensor, count in zip(tensors, counts, strict=True)
     ]
-    if None in addresses or any(not address and count for address, count in zip(addresses, counts, strict=True)):
+    if any(address is None or (count and not address) for address, count in zip(addresses, counts, strict=True)):
         raise TypeError("the compiled sampler takes plain contiguous float32 tensors on the CPU, of its rows' sizes")
-    return (Word * len(addresses))(*addresses)  # type: ignore[arg-type]
+    return _column([address or 0 for address in addresses])
