@@ -51,8 +51,9 @@ types: $(VENV)/tested
 imports: $(VENV)/tested
 	$(BIN)/lint-imports
 
+# One process per core; the tests of a file stay together, since they share what they have trained.
 pytest: $(VENV)/tested $(FETCHED_movie-snippets)
-	$(DATA_OF_TESTS) $(BIN)/pytest
+	$(DATA_OF_TESTS) $(BIN)/pytest --numprocesses auto --dist loadfile
 
 native: $(VENV)/tested
 	$(BIN)/python hatch_build.py

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from variate import registry
 from variate.evaluation.judge import judge
 from variate.inputs.budget import Budget
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.random.fixing import fixed
 from variate.random.keys import Stream
 from variate.random.network import RandomNetwork

@@ -32,7 +32,7 @@ PLAIN = "deterministic"
 WAYS = ("loop", "variate")
 CASES: dict[str, tuple[Callable[[], tuple[nn.Module, Tensor, Tensor]], int, float | None]] = {
     "LeNet b1, 20 draws": (lambda: images("lenet", (1, 28, 28), 1), 20, 0.45),
-    "LeNet b8, 20 draws": (lambda: images("lenet", (1, 28, 28), 8), 20, None),
+    "LeNet b16, 20 draws": (lambda: images("lenet", (1, 28, 28), 16), 20, None),
     "LeNet b32, 16 draws": (lambda: images("lenet", (1, 28, 28), 32), 16, 0.45),
     "ResNet-18 b8, 8 draws": (lambda: images("resnet18", (3, 32, 32), 8), 8, 1.1),
     "encoder b32, 4 draws": (encoder_32, 4, None),

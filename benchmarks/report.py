@@ -24,7 +24,8 @@ from typing import Any
 import measuring
 import numpy as np
 
-from variate.records.file import Records, pack
+from variate.records.bits import pack
+from variate.records.file import Records
 from variate.records.schema import Claim, Example, NetworkLine, Record, RunLine
 from variate.report.page import page_text
 

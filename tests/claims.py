@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from variate.records.file import Records, pack
+from variate.records.bits import pack
+from variate.records.file import Records
 from variate.records.schema import Claim, Example, NetworkLine, RunLine
 
 DRAWS, EXAMPLES = 32, 60

@@ -1,3 +1,4 @@
+import signal
 import sys
 from pathlib import Path
 
@@ -16,6 +17,8 @@ torch.set_num_threads(1)  # the tensors here are small: a second thread only wai
 
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell without job control; children would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if is_strict():
         config.pluginmanager.register(StrictSkips(allowed_reasons(ALLOWED)), "strict-skips")
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from variate.records.file import Records, pack
+from variate.records.bits import pack
+from variate.records.file import Records
 from variate.records.schema import Claim, Example, Picture
 
 CLAIM = Claim(

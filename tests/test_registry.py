@@ -149,3 +149,36 @@ def test_a_users_callable_that_cannot_be_found(path, message):
 
 def test_a_users_callable():
     assert registry.import_callable("math:sqrt")(4) == 2
+
+
+SOURCE = "import beside_it\n\ndef network():\n    return beside_it.VALUE\n"
+
+
+def test_code_may_be_named_by_its_file(tmp_path, monkeypatch):
+    folder = tmp_path / "code"
+    folder.mkdir()
+    (folder / "mine_by_file.py").write_text(SOURCE)
+    (folder / "beside_it.py").write_text("VALUE = 3\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for path in ("mine_by_file.py:network", "./mine_by_file.py:network", f"{folder}/mine_by_file.py:network"):
+        assert registry.import_callable(path)() == 3
+    for name in ("mine_by_file", "beside_it"):
+        sys.modules.pop(name)
+
+
+@pytest.mark.parametrize(
+    ("path", "message", "todo"),
+    [
+        ("none_here.py:network", "there is no file none_here.py", None),
+        ("../mine_net:network", "'../mine_net' is neither a module nor a file", "mine_net:network for a module"),
+        ("./mine_net:network", "'./mine_net' is neither a module nor a file", "./mine_net.py:network for a file"),
+        (":network", "'' is not the name of a module", None),
+        ("..mine:network", "'..mine' is not the name of a module", None),
+    ],
+)
+def test_a_path_that_is_no_module_says_what_to_write(path, message, todo):
+    with pytest.raises(UsageError) as error:
+        registry.import_callable(path)
+    assert message in str(error.value)
+    assert todo is None or todo in error.value.todo

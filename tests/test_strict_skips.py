@@ -19,12 +19,22 @@ LIST = '[[allowed]]\nreason = "no GPU on .*"\nwhy = "there is none"\n'
 PASSES = "def test_passes(): pass\n"
 
 
-def session(folder: Path, tests: str, allowed: str = LIST) -> subprocess.CompletedProcess[str]:
+def session(folder: Path, tests: str, *options: str, allowed: str = LIST) -> subprocess.CompletedProcess[str]:
     """What a session says whose conftest registers the plugin."""
     (folder / "conftest.py").write_text(f"import sys\nsys.path.insert(0, {str(ALLOWED.parent)!r})\n{CONFTEST}")
     (folder / "allowed.toml").write_text(allowed)
     (folder / "test_some.py").write_text(f"import pytest\n{tests}{PASSES}")
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(folder),
+        str(folder),
+        *options,
+    ]
     return subprocess.run(command, capture_output=True, text=True, cwd=folder)
 
 
@@ -38,8 +48,9 @@ def session(folder: Path, tests: str, allowed: str = LIST) -> subprocess.Complet
     ],
     ids=["inside", "mark", "fixture", "file"],
 )
-def test_an_unexpected_skip_fails_and_is_named(tmp_path, tests):
-    done = session(tmp_path, tests)
+@pytest.mark.parametrize("options", [(), ("--numprocesses", "2")], ids=["one process", "two processes"])
+def test_an_unexpected_skip_fails_and_is_named(tmp_path, tests, options):
+    done = session(tmp_path, tests, *options)
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
     assert "1 unexpected skips" in done.stdout
     assert "no foo here:\n  test_some.py" in done.stdout
@@ -60,7 +71,7 @@ def test_a_reason_is_matched_as_a_whole(tmp_path):
 
 
 def test_an_allowance_must_be_explained(tmp_path):
-    done = session(tmp_path, "", '[[allowed]]\nreason = "no GPU"\n')
+    done = session(tmp_path, "", allowed='[[allowed]]\nreason = "no GPU"\n')
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert "does not say why these skips are allowed: ['no GPU']" in done.stderr
 

@@ -35,8 +35,10 @@ def suite_table() -> str:
 
 
 def _in_words(given: dict[str, Any]) -> str:
-    """``pgd (20 steps)``; transfer runs from every network that the attacker may hold."""
+    """``pgd (20 steps)``; transfer runs from every network that the attacker may hold, error-rate on every rule."""
     name, options = given["name"], [f"{value} {option}" for option, value in given.items() if option != "name"]
+    if name == "error-rate":
+        return f"{name} (of each deployment of a random network)"
     if name == "transfer":
         options.append("from every network that the attacker may hold")
     return f"{name} ({', '.join(options)})" if options else str(name)

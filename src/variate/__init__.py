@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from variate.integrations.hugging_face import from_pretrained as from_pretrained
     from variate.integrations.hugging_face import push_to_hub as push_to_hub
     from variate.integrations.torchmetrics import DrawAccuracy as DrawAccuracy
-    from variate.oracle.oracle import GradientOracle as GradientOracle
     from variate.oracle.oracle import LabelOracle as LabelOracle
     from variate.oracle.oracle import ScoreOracle as ScoreOracle
+    from variate.oracle.white_box import GradientOracle as GradientOracle
     from variate.random.average import average as average
     from variate.random.fixing import drawn as drawn
     from variate.random.fixing import fixed as fixed
     from variate.random.fixing import keys_from as keys_from
+    from variate.random.fixing import set_seed as set_seed
     from variate.random.fixing import stream as stream
     from variate.random.inspection import check as check
     from variate.random.keys import Stream as Stream
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from variate.serving.opening import open_exported as open_exported
     from variate.serving.serving import Served as Served
     from variate.statistics.comparison import compare as compare
+    from variate.training.optimization import parameter_groups as parameter_groups
     from variate.training.recipe import Recipe as Recipe
     from variate.training.saved import load as load
     from variate.training.train import train as train
@@ -63,7 +65,7 @@ _PLACES = {
     "Budget": "inputs.budget",
     "DrawAccuracy": "integrations.torchmetrics",
     "Evaluation": "evaluation.evaluation",
-    "GradientOracle": "oracle.oracle",
+    "GradientOracle": "oracle.white_box",
     "LabelOracle": "oracle.oracle",
     "RandomNetwork": "random.network",
     "Recipe": "training.recipe",
@@ -97,9 +99,11 @@ _PLACES = {
     "load": "training.saved",
     "mean": "random.plain",
     "open_exported": "serving.opening",
+    "parameter_groups": "training.optimization",
     "push_to_hub": "integrations.hugging_face",
     "randomize": "random.randomize",
     "scale_parameters": "random.measures",
+    "set_seed": "random.fixing",
     "sites": "random.measures",
     "sizes": "random.measures",
     "stds": "random.measures",

@@ -56,6 +56,10 @@ class InputError(VariateError, ValueError):
     """The inputs are not finite numbers in [0, 1], or the labels are not integers."""
 
 
+class GradientError(InputError):
+    """A network has no gradient to follow: an attack that needs none can still be run on it."""
+
+
 class DataError(VariateError):
     """A data set is missing, incomplete, or does not match its checksum."""
 
@@ -84,11 +88,21 @@ class ExportError(VariateError):
     """A network cannot be exported, or the exported graph disagrees with the network."""
 
 
+class BatchWarning(UserWarning):
+    """The answers of a network depend on the rest of the batch."""
+
+
 def unknown_name(what: str, name: str, choices: Sequence[str]) -> UsageError:
     """The error for a name that does not exist; it lists the choices and suggests the nearest one."""
-    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    near = nearest(name, choices)
     return UsageError(
         f"there is no {what} named {name!r}",
         expected=f"one of {', '.join(choices)}" if choices else f"a {what}; none is installed",
-        todo=f"did you mean {near[0]!r}?" if near else None,
+        todo=f"did you mean {near!r}?" if near else None,
     )
+
+
+def nearest(name: str, choices: Sequence[str]) -> str | None:
+    """The choice that is most like a name with a typo; None if none is."""
+    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    return near[0] if near else None

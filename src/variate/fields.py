@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from numbers import Integral
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -148,11 +149,19 @@ def overridden(given: T, overrides: Mapping[str, Any], of: Callable[..., Any]) -
 
 
 def check_limits(source: object) -> None:
-    """Raise ``UsageError`` for a number below its limit."""
+    """Raise ``UsageError`` for a value that is no number where one is needed, and for a number below its limit."""
     for item in options_of(source):
         least, value = item.option.at_least, item.default
+        if item.inner is int and value is not None and (isinstance(value, bool) or not isinstance(value, Integral)):
+            raise UsageError(f"{item.name} is {value!r}", expected="a whole number")
+        if item.inner is float and value is not None and not _is_number(value):
+            raise UsageError(f"{item.name} is {value!r}", expected="a number")
         if least is not None and isinstance(value, int | float) and not value >= least:
             raise UsageError(f"{item.name} is {value:g}", expected=f"at least {least:g}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
 
 
 def takes_options(kind: type) -> Callable[[F], F]:

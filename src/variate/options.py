@@ -5,15 +5,21 @@ A quoted value is always text: ``csv(path='2024, first half.csv')``.
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
+import sys
 from collections.abc import Callable, Mapping
+from fractions import Fraction
+from pathlib import Path
 from typing import Any, TypeVar
 
 from variate.errors import UsageError
 
 PART = re.compile(r"""(?:'[^']*'|"[^"]*"|[^,'"]|['"])+""")  # commas only within quotes
 QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
+CODE = "module:callable importable from here, such as mypackage.networks:build, or FILE.py:callable"
+LONGEST = 1000  # characters of a number
 FORM = re.compile(r"([\w-]+)\s*(?:\((.*)\))?", re.S)
 
 Value = str | float | bool
@@ -61,6 +67,40 @@ def names_code(text: str) -> bool:
     return ":" in plain(text)
 
 
+def module_of(path: str) -> tuple[str, str]:
+    """The module and the attribute that ``module:callable`` or ``FILE.py:callable`` names; a file is made importable.
+
+    Raises ``UsageError``.
+    """
+    name, _, attribute = path.rpartition(":") if ":" in path else (path, "", "")
+    if name.endswith(".py"):
+        return _module_of_file(Path(name)), attribute
+    if "/" in name or "\\" in name:
+        stem = re.split(r"[/\\]", name)[-1]
+        raise UsageError(
+            f"{name!r} is neither a module nor a file",
+            expected=CODE,
+            todo=f"{name}.py:{attribute} for a file, {stem}:{attribute} for a module of the current folder",
+        )
+    if not name or name.startswith("."):
+        raise UsageError(f"{name!r} is not the name of a module", expected=CODE)
+    return name, attribute
+
+
+def _module_of_file(path: Path) -> str:
+    """Make the module of a file importable, and return its name. Raises ``UsageError``."""
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}", expected=CODE)
+    imported = sys.modules.get(path.stem)
+    if imported is not None and Path(getattr(imported, "__file__", None) or "").resolve() != path.resolve():
+        raise UsageError(f"a module named {path.stem!r} is imported already", todo=f"rename {path}")
+    folder = str(path.resolve().parent)
+    if folder not in sys.path[:1]:
+        sys.path.insert(0, folder)
+        importlib.invalidate_caches()
+    return path.stem
+
+
 def entry_for(text: str, table: Mapping[str, T]) -> T | None:
     """Look up a name with its options, else the name alone; None if the table has neither."""
     return table.get(text, table.get(plain(text)))
@@ -79,6 +119,27 @@ def _quoted(value: Value) -> Value:
     ):
         return value
     return f'"{value}"' if "'" in value else f"'{value}'"
+
+
+def exact(text: str) -> Fraction:
+    """A number as an exact fraction. Raises ``ValueError`` for text, and for numbers that no float holds."""
+    written = text.strip()
+    exponent = written.lower().partition("e")[2]
+    if len(written) > LONGEST or len(exponent) > len("-300"):
+        raise ValueError(f"{written[:20]}... is too long for a number")
+    try:
+        number = Fraction(written)
+        float(number)
+    except (ZeroDivisionError, OverflowError) as error:
+        raise ValueError(str(error)) from error
+    return number
+
+
+def counted(text: str) -> int:
+    """A whole number from 1. Raises ``ValueError`` for anything else, and for numbers of more than nine digits."""
+    if not text.isascii() or not text.isdecimal() or len(text) > len("999999999") or int(text) < 1:
+        raise ValueError(f"{text[:20]} is not a whole number from 1")
+    return int(text)
 
 
 def whole(value: Any) -> Any:

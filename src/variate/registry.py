@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from variate.errors import UsageError, unknown_name
+from variate.limits import F, limited
+from variate.options import CODE, module_of
+from variate.own_code import lines_of
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -92,8 +95,8 @@ def attack(
     minimal: bool = False,
     quick: Mapping[str, Any] | None = None,
     variants: Mapping[str, tuple[str, ...]] | None = None,
-) -> Callable[[T], T]:
-    """Register an attack.
+) -> Callable[[F], F]:
+    """Register an attack; its options are checked against its annotations (``variate.limits``).
 
     Args:
         access: what the attacker sees of the network.
@@ -107,7 +110,8 @@ def attack(
     """
     facts = {"access": access, "norms": norms, "modality": modality, "cite": cite}
     more = {"targeted": targeted, "minimal": minimal, "quick": quick or {}, "variants": variants or {}}
-    return _mark("attacks", {**facts, **more})
+    mark: Callable[[F], F] = _mark("attacks", {**facts, **more})
+    return lambda function: mark(limited(function))
 
 
 def dataset(
@@ -236,16 +240,25 @@ def get(kind: str, name: str) -> Entry:
 
 
 def import_callable(path: str) -> Callable[..., Any]:
-    """Import the user's own ``module:callable``. Raises ``UsageError`` that says which half is wrong."""
-    module_name, _, attribute = path.partition(":")
-    expected = "module:callable, such as mypackage.networks:build, importable from here"
+    """Import the user's own ``module:callable`` or ``FILE.py:callable``.
+
+    The module of a file is named after it, and its folder is searched for what it imports, as if it were run.
+    Raises ``UsageError`` that says which half is wrong.
+    """
+    module_name, attribute = module_of(path)
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise UsageError(f"cannot import {module_name!r}: {error}", expected=expected) from error
+        raise UsageError(
+            f"cannot import {module_name!r}: {error}", findings=lines_of(error)[:1], expected=CODE
+        ) from error
+    except Exception as error:
+        raise UsageError(
+            f"cannot import {module_name!r}: {type(error).__name__}: {error}", findings=lines_of(error)
+        ) from error
     target = getattr(module, attribute, None)
     if not callable(target):
-        raise UsageError(f"{module_name!r} has no callable named {attribute!r}", expected=expected)
+        raise UsageError(f"{module_name!r} has no callable named {attribute!r}", expected=CODE)
     return target  # type: ignore[no-any-return]
 
 

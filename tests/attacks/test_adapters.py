@@ -24,7 +24,7 @@ from variate.evaluation.evaluate import evaluate
 from variate.evaluation.plan import Plan, Target, perturb
 from variate.inputs.budget import NORMS, Budget
 from variate.optional import imported
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream
 from variate.random.randomize import randomize
 from variate.testing.coin import shared_coin

@@ -14,7 +14,8 @@ from variate.errors import UsageError
 from variate.evaluation.evaluate import evaluate
 from variate.inputs.budget import Budget
 from variate.inputs.words import Tokens, inputs_of
-from variate.oracle.oracle import GradientOracle, Oracle
+from variate.oracle.oracle import Oracle
+from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream
 from variate.testing.attacks import check_attack, run_attack
 from variate.testing.coin import Coin, shared_coin
@@ -106,7 +107,7 @@ def test_counts_are_steps_times_draws(attack, options, passes, draws, net, x, y)
 
 @pytest.mark.parametrize("steps", [0, -3])
 def test_pgd_needs_a_step(steps, net, x, y):
-    with pytest.raises(UsageError, match=f"cannot take {steps} steps"):
+    with pytest.raises(UsageError, match=f"cannot take steps={steps}"):
         pgd(GradientOracle(net, stream=Stream("search", 0)), x, y, budget=Budget.parse("linf:0.1"), steps=steps)
 
 

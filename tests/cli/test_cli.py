@@ -204,11 +204,10 @@ def test_a_stopped_training_keeps_its_epochs_and_goes_on(tmp_path):
         [sys.executable, "-m", "variate", *words], stderr=subprocess.PIPE, text=True, env=environment
     )
     state = out / "training.safetensors"
-    deadline = time.monotonic() + 120
-    while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+    while not state.exists() and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate()
     assert process.returncode == 130, errors
     assert "to continue" in errors
     assert "Traceback" not in errors

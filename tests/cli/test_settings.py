@@ -71,7 +71,7 @@ BAD = {
     "command": ("[trian]\nepochs = 1\n", "did you mean 'train'"),
     "option": ("[train]\nepoch = 1\n", "did you mean 'epochs'"),
     "general option": ("sed = 1\n", "did you mean 'seed'"),
-    "syntax": ("[train\n", "is not a configuration"),
+    "syntax": ("[train\n", "is not a TOML file"),
     "value": ('[train]\nepochs = "many"\n', "(file {path})"),
     "list": ("[train]\nepochs = [1, 2]\n", "epochs of train in {path} is a list"),
     "number for a flag": ("[train]\nquiet = 2\n", "expected: true or false"),

@@ -13,6 +13,7 @@ from PIL import Image
 from variate import registry
 from variate.datasets import fashion_mnist
 from variate.datasets.cifar10 import cifar10
+from variate.datasets.parts.images import class_folders
 from variate.errors import DataError, UsageError
 
 COUNTS = {
@@ -74,7 +75,7 @@ def test_missing_damaged_and_foreign_files_are_named(tmp_path):
         load("test", folder=tmp_path)
     for name in ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"):
         (tmp_path / name).write_bytes(b"not gzip")
-    with pytest.raises(DataError, match="damaged"):
+    with pytest.raises(DataError, match="cannot read t10k-images"):
         load("test", folder=tmp_path)
     (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(b"\0\0\x08\x01\0\0\0\x01\x07"))
     with pytest.raises(DataError, match="is not the published file"):
@@ -175,12 +176,87 @@ def test_what_cifar10_cannot_read_is_named(tmp_path):
     with pytest.raises(DataError, match="has no images in train/CLASS"):
         cifar10("train", folder=tmp_path)
     (tmp_path / "broken.zip").write_bytes(b"PK no")
-    with pytest.raises(DataError, match="cannot be read as a zip"):
+    with pytest.raises(DataError, match=r"cannot read .*broken.zip: BadZipFile"):
         cifar10("train", folder=tmp_path / "broken.zip")
     write_folders(tmp_path / "images")
     Image.fromarray(picture(0)[:16]).save(tmp_path / "images/train/class1/0.png")
     with pytest.raises(DataError, match="has 32x16 pixels"):
         cifar10("train", folder=tmp_path / "images")
     (tmp_path / "images/train/class1/0.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match="is not an image"):
+    with pytest.raises(DataError, match=r"cannot read train/class1/0\.png"):
         cifar10("train", folder=tmp_path / "images")
+
+
+def small(folder, *names, size=(8, 8)):
+    """Gray images, bright for cats."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", size, 200 if "cat" in name else 10).save(folder / name)
+    return folder
+
+
+def test_classes_are_numbered_once_for_all_parts_and_hidden_files_are_passed_over(tmp_path):
+    names = [f"{part}/{name}/0.png" for part in ("train", "test") for name in ("bird", "cat", "dog")]
+    small(tmp_path, *names, "train/.ipynb_checkpoints/0.png", "train/cat/.hidden.png", "__MACOSX/test/bird/0.png")
+    (tmp_path / "test" / "bird" / "0.png").unlink()
+    for part, count in (("train", 3), ("test", 2)):
+        images, labels = class_folders(tmp_path, part, (1, 8, 8))
+        assert len(labels) == count
+        assert labels[images[:, 0, 0, 0] == 200].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("train/cat/more/1.png", "train/cat/more/1.png: in a folder below its class"),
+        ("train/1.png", "train/1.png: in no class folder"),
+        ("train/cat/1.tif", "train/cat/1.tif: files of this format are not read"),
+        ("test/emu/1.png", "classes that are not in train: emu"),
+    ],
+)
+def test_images_that_would_be_left_out_are_named(tmp_path, name, message):
+    small(tmp_path, "train/cat/0.png", "train/dog/0.png", "test/cat/0.png", name)
+    with pytest.raises(DataError) as error:
+        class_folders(tmp_path, "train", (1, 8, 8))
+    assert message in str(error.value)
+
+
+RAMP = np.tile(np.linspace(0, 255, 32).round(), (32, 1)).astype(np.uint8)
+TURNED = Image.Exif()
+TURNED[0x0112] = 6  # to be turned by 90 degrees
+PICTURES = {
+    "8 bits": (Image.fromarray(RAMP), {}, RAMP),
+    "16 bits": (Image.fromarray(RAMP.astype(np.uint16) * 257), {}, RAMP),
+    "1 bit": (Image.fromarray(RAMP > 127), {}, np.where(RAMP > 127, 255, 0)),
+    "a palette": (Image.fromarray(RAMP).convert("P"), {}, RAMP),
+    "opaque": (Image.fromarray(RAMP).convert("RGBA"), {}, RAMP),
+    "turned": (Image.fromarray(RAMP), {"exif": TURNED}, RAMP.T),
+}
+
+
+@pytest.mark.parametrize("case", PICTURES)
+def test_pictures_are_read_as_they_are_seen(tmp_path, case):
+    picture, options, expected = PICTURES[case]
+    small(tmp_path, "test/cat/0.png")
+    picture.save(tmp_path / "test/cat/0.png", **options)
+    images, _ = class_folders(tmp_path, "test", (1, 32, 32))
+    assert np.abs(images[0, 0].astype(int) - expected).max() <= 1
+    colored, _ = class_folders(tmp_path, "test", (3, 32, 32))
+    assert np.abs(colored[0].astype(int) - expected).max() <= 1
+
+
+def test_colors_of_print_are_converted_and_transparency_is_refused(tmp_path):
+    small(tmp_path, "test/cat/0.jpg")
+    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "test/cat/0.jpg")
+    images, _ = class_folders(tmp_path, "test", (3, 8, 8))
+    assert images[0, :, 0, 0].tolist() == pytest.approx([255, 0, 0], abs=3)
+    Image.new("RGBA", (8, 8), (255, 0, 0, 9)).save(tmp_path / "test/cat/1.png")
+    with pytest.raises(DataError, match=r"test/cat/1\.png .* has transparent pixels"):
+        class_folders(tmp_path, "test", (3, 8, 8))
+
+
+def test_too_few_images_for_validation_are_refused(tmp_path):
+    write_folders(tmp_path)
+    for split in ("train", "validation"):
+        with pytest.raises(DataError, match="has 20 training images, and 5,000 of them are for validation"):
+            cifar10(split, folder=tmp_path)

@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,15 @@ FOUND = {
         each(1, lambda _: "old"), DECLARED,
         "age is declared as numeric but has the value 'old'",
     ),
+    "a stray word": (changed(3, 1, "None"), "", "age, line 5: 'None' is not a number, and most of this column is"),
+    "a decimal comma": (changed(3, 0, "12,5"), "", "income, line 5: '12,5' is not a number"),
+    "decimal commas": (each(0, lambda i: f"{i // 9},5"), "", "income, line 2: '0,5' is a number with a decimal comma"),
+    "thousands": (each(0, lambda i: f"{1 + i // 9} 200"), "", "income, line 2: '1 200' is not a number"),
+    "percent": (each(0, lambda i: f"{i // 9}%"), "", "income, line 2: '0%' is not a number"),
+    "a number that overflows": (changed(3, 0, "1e400"), "", "income, line 5: '1e400' is too large for a number"),
+    "a range that overflows": (each(0, lambda i: f"{'-' * (i % 2)}1e308"), "", "'1e308' is too large for a number"),
+    "a number of 5,000 digits": (changed(3, 0, "9" * 5000), "", "...' is too large for a number"),
+    "an infinite range": (list, "[features.age]\nlow = -inf\n", "features.age.low: Input should be a finite number"),
     "an infinite number": (changed(0, 0, "inf"), "TEST", "income, line 2: 'inf' is not a number"),
     "a constant number": (each(1, lambda _: "40"), "", "age is constant: 40 in every row"),
     "a constant word": (each(2, lambda _: "tcp"), "", "protocol is constant: 'tcp' in every row"),
@@ -207,6 +217,40 @@ def test_what_is_wrong_is_named(tmp_path, case):
     assert message in str(error.value)
 
 
+def test_a_column_of_numbers_and_words_is_categorical_where_it_is_declared_so(tmp_path):
+    rows = [[*row[:3], "none" if i % 5 == 3 else row[3], row[4]] for i, row in enumerate(lines())]
+    with pytest.raises(DataError, match="has values that its features do not allow"):
+        load(write(tmp_path / "table.csv", rows))
+    write(tmp_path / "table.csv", rows, declared="[features.level]\ncategorical = true\n")
+    groups = [column.get("group") for column in about("csv", folder=tmp_path / "table.csv").details["features"]]
+    assert groups.count("level") == 4
+
+
+def test_every_row_with_a_stray_word_is_named(tmp_path):
+    rows = lines()
+    for place in (3, 8, 9):
+        rows[place][1] = "-"
+    with pytest.raises(DataError, match=re.escape("age, line 5: '-' is not a number")) as error:
+        load(write(tmp_path / "table.csv", rows))
+    assert "(and in 2 more rows: lines 10, 11)" in str(error.value)
+
+
+def test_a_delimiter_is_counted_outside_of_quotes_and_may_be_named(tmp_path):
+    (tmp_path / "table.csv").write_text('"a, in cm";"b, in kg";label\n1;2;x\n')
+    assert read_csv(tmp_path / "table.csv").names == ("a, in cm", "b, in kg", "label")
+    (tmp_path / "table.csv").write_text("sep=;\na;b\n1;2\n")
+    sheet = read_csv(tmp_path / "table.csv")
+    assert (sheet.names, sheet.lines) == (("a", "b"), [3])
+    (tmp_path / "table.csv").write_text("0,1,2,label\n5,6,7,x\n")  # as pandas names columns
+    assert read_csv(tmp_path / "table.csv").names == ("0", "1", "2", "label")
+
+
+def test_rows_that_are_in_training_and_in_test_are_counted(tmp_path):
+    rows = lines(60)[:8]
+    with pytest.warns(UserWarning, match=r"in its training split: 12 of 12 in validation, 12 of 12 in test"):
+        load(write(tmp_path / "table.csv", [row for row in rows for _ in range(8)]))
+
+
 def test_every_finding_is_told_at_once(tmp_path):
     rows = each(1, lambda _: "40")(each(2, lambda _: "tcp")(lines()))
     with pytest.raises(DataError) as error:
@@ -222,6 +266,11 @@ def test_every_finding_is_told_at_once(tmp_path):
         (b"a,b\n", "has no rows"),
         (b"a,a\n1,2\n", "2 columns are named 'a'"),
         (b"a,\n1,2\n", "a column has no name"),
+        (b",a\n0,2\n", "to_csv(index=False)"),
+        (b"0.844,6,red\n0.5,7,blue\n", "the header has numbers as names: 0.844, 6"),
+        (b"1,2,a\n3,4,b\n", "the header has numbers as names"),
+        (b"a,b\n1,gr\xf6\n", "iconv -f WINDOWS-1252"),
+        ("a,b\n1,2\n".encode("utf-16"), "iconv -f UTF-16"),
         (b"a,b\n1,\xff\n", "is not UTF-8 text"),
         (b'a,b\n1,"2\n', "cannot be read"),
     ],
@@ -234,7 +283,7 @@ def test_a_file_that_is_no_table_is_named(tmp_path, content, message):
         read_csv(path)
     assert message in str(error.value)
     (tmp_path / "broken.csv.gz").write_bytes(b"no gzip")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="cannot read"):
         read_csv(tmp_path / "broken.csv.gz")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import socket
 import sys
 
@@ -12,7 +13,8 @@ from typer.testing import CliRunner
 import variate
 from variate import registry
 from variate.cli.main import app
-from variate.datasets.parts.text import corpus_of
+from variate.datasets.parts.text import corpus_of, english_words, words_of
+from variate.datasets.splits import cut_splits
 from variate.errors import DataError, UsageError
 from variate.inputs.words import ids_of
 
@@ -50,7 +52,7 @@ def table(hf, count, *, word, label=None, column="text", names=NAMES):
     numbers = [int(i >= count / 2) if label is None else label for i in range(count)]
     kind = hf.ClassLabel(names=list(names)) if names else hf.Value("int64")
     features = hf.Features({column: hf.Value("string"), "label": kind, "idx": hf.Value("int32")})
-    rows = {column: [f"{word} film {i % 3}" for i in range(count)], "label": numbers, "idx": list(range(count))}
+    rows = {column: [f"{word} film {i}" for i in range(count)], "label": numbers, "idx": list(range(count))}
     return hf.Dataset.from_dict(rows, features=features)
 
 
@@ -88,7 +90,7 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_is_cut_and_its_columns_may_have_either_name(name, tmp_path):
-    rows = [("good film", "for"), ("bad film", "against")] * 20
+    rows = [(f"{word} film {i}", label) for i in range(20) for word, label in (("good", "for"), ("bad", "against"))]
     names = FILES[name]
     lines = [f"{text},{label}" for text, label in rows]
     objects = [json.dumps(dict(zip(names, row, strict=True))) for row in rows] if name.endswith("jsonl") else []
@@ -115,6 +117,62 @@ def test_a_file_of_texts_that_cannot_be_used_is_explained(case, tmp_path):
     path.write_text(text)
     with pytest.raises(DataError, match=message):
         load("train", folder=path)
+
+
+WORDS = {
+    "Russian": (["фильм", "был", "очень", "хороший", "плохой"], " "),
+    "Hebrew": (["סרט", "טוב", "רע"], " "),
+    "Hindi": (["फिल्म", "अच्छी", "बुरी"], " "),
+    "Korean": (["영화", "좋은", "나쁜"], " "),
+    "German": (["schön", "größer", "müde", "für"], " "),
+    "Chinese, segmented": (["电影", "很好", "不好"], " "),
+    "Chinese": (["电", "影", "很", "好"], ""),
+    "Thai": (["ภ", "า", "ษ"], ""),
+}
+
+
+@pytest.mark.parametrize("language", WORDS)
+def test_words_of_every_alphabet_are_in_the_vocabulary(language, tmp_path):
+    words, space = WORDS[language]
+    draw = random.Random(0)
+    rows = [f'"{space.join(draw.choices(words, k=9))}",{i % 2}' for i in range(100)]
+    (tmp_path / "t.csv").write_text("text,label\n" + "\n".join(rows), encoding="utf-8")
+    assert set(variate.about("texts", folder=tmp_path / "t.csv").details["words"][2:]) == set(words)
+
+
+def test_the_words_of_english_are_as_before():
+    draw = random.Random(0)
+    for _ in range(2000):
+        text = "".join(chr(draw.randrange(128)) for _ in range(30))
+        assert words_of(text) == english_words(text)
+    assert words_of("Cafe\u0301s, don't! 12") == ["cafés", "don't", "!", "12"]
+
+
+def test_texts_in_several_splits_are_named(tmp_path):
+    path = tmp_path / "t.csv"
+    distinct = [f"film {'good' if i % 2 else 'bad'} {i},{i % 2}" for i in range(100)]
+    path.write_text("\n".join(["text,label", *distinct, *distinct[:20]]))
+    with pytest.warns(UserWarning, match="of 12 in test. Rates on them are not rates on new inputs"):
+        load("train", folder=path)
+    path.write_text("\n".join(["text,label", *distinct[:10] * 12]))
+    with pytest.raises(DataError, match=r"most test examples of .* are also in its training split"):
+        load("train", folder=path)
+
+
+def test_a_class_that_training_never_sees_is_named(tmp_path):
+    order = cut_splits(100)["test"]
+    labels = ["rare" if i == order[0] else "ab"[i % 2] for i in range(100)]
+    rows = [f"film {i},{label}" for i, label in enumerate(labels)]
+    (tmp_path / "t.csv").write_text("\n".join(["text,label", *rows]))
+    with pytest.raises(DataError, match="no text of the training split has the label rare"):
+        load("train", folder=tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"text": "a", "label": ' + "9" * 5000 + "}", '{"text": "\\ud800'])
+def test_a_line_that_is_no_json_is_named(line, tmp_path):
+    (tmp_path / "t.jsonl").write_text(f'{{"text": "a", "label": 1}}\n{line}\n')
+    with pytest.raises(DataError, match="cannot read line 2 of"):
+        load("train", folder=tmp_path / "t.jsonl")
 
 
 def test_the_columns_that_were_found_are_named(tmp_path):
@@ -171,7 +229,7 @@ def test_a_test_split_without_labels_counts_as_absent(hf, tmp_path, offline):
 
 
 def test_labels_of_minus_one_are_labels_where_they_are_not_all(hf, tmp_path, offline):
-    rows = {"text": ["a film", "no film"] * 20, "label": [-1, 1] * 20}
+    rows = {"text": [f"film {i}" for i in range(40)], "label": [-1, 1] * 20}
     place = saved(hf.Dataset.from_dict(rows), tmp_path / "d")
     assert variate.about("texts", folder=place).labels == ("-1", "1")
 

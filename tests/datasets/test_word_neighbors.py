@@ -153,7 +153,7 @@ def test_words_that_stand_among_the_same_words_are_neighbors():
 
 @pytest.fixture
 def texts(tmp_path):
-    rows = [f"{'good' if i % 2 else 'dull'} film number {i % 7},{i % 2}" for i in range(80)]
+    rows = [f"{'good' if i % 2 else 'dull'} film number {i},{i % 2}" for i in range(80)]
     path = tmp_path / "t.csv"
     path.write_text("\n".join(["text,label", *rows]))
     return path

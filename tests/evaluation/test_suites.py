@@ -83,14 +83,15 @@ def test_the_worst_input_of_each_example_is_kept(labelled):
     suite = Suite("s", plans("fgsm", {"name": "pgd", "steps": 5}, "transfer"))
     outcome = cascade(target, suite, BUDGET, x, y, None, quiet)
     scorer, everyone = CandidateScorer(target, y), torch.arange(len(x))
-    least = scorer.scores(outcome.perturbed, everyone)[0]
-    before = scorer.scores(x, everyone)[0]
-    assert bool(BUDGET.contains(outcome.perturbed, x).all())
+    worst, chosen = outcome.perturbed["single"], outcome.chosen["single"]
+    (least,), _ = scorer.scores(worst, everyone)
+    (before,), _ = scorer.scores(x, everyone)
+    assert bool(BUDGET.contains(worst, x).all())
     for i, shares in enumerate(outcome.shares):
         assert float(least[i]) == pytest.approx(min([float(before[i]), *shares.values()]), abs=1e-3)
-        assert outcome.chosen[i] == "clean" or shares[outcome.chosen[i]] == pytest.approx(float(least[i]), abs=1e-3)
+        assert chosen[i] == "clean" or shares[chosen[i]] == pytest.approx(float(least[i]), abs=1e-3)
     assert float(least.mean()) < float(before.mean())
-    assert set(outcome.chosen) != {"clean"}
+    assert set(chosen) != {"clean"}
 
 
 def test_what_is_broken_is_not_attacked_again(x):
@@ -131,8 +132,8 @@ def test_an_outcome_does_not_depend_on_the_batch(size, net, x, y):
     for start in range(0, len(x), size):
         part = slice(start, start + size)
         alone = cascade(target, suite, BUDGET, x[part], y[part], None, quiet)
-        assert torch.allclose(alone.perturbed, whole.perturbed[part], atol=1e-6)
-        assert alone.chosen == whole.chosen[part]
+        assert torch.allclose(alone.perturbed["single"], whole.perturbed["single"][part], atol=1e-6)
+        assert alone.chosen["single"] == whole.chosen["single"][part]
         assert alone.shares == whole.shares[part]
         assert np.array_equal(alone.queries.forwards, whole.queries.forwards[part])
 
@@ -201,14 +202,14 @@ def test_an_aimed_suite_counts_every_answer_but_the_target_as_right(x):
 def test_draws_are_raised_until_the_accuracy_is_flat(labelled, monkeypatch):
     net, x, y = labelled
     target, scores = target_of(net, x), iter([0.6, 0.5, 0.495])
-    monkeypatch.setattr(CandidateScorer, "scores", lambda self, x, rows: (torch.full((len(x),), next(scores)),) * 2)
+    monkeypatch.setattr(CandidateScorer, "scores", lambda self, x, rows: (torch.full((1, len(x)), next(scores)),) * 2)
     plan = Plan.of({"name": "pgd", "steps": 1}, 1)
     judged = {"network": "n", "fingerprint": "f", "inputs": "i", "seed": 0, **JUDGED}
     asked = convergence_of(judged, plan, BUDGET, len(x))
     found = converge(target, plan, BUDGET, x, y, asked)
     assert (found.draws, found.accuracy, found.chosen, found.flat) == ([5, 10, 20], [0.6, 0.5, 0.495], 10, True)
     falling = iter(np.linspace(0.9, 0.1, len(LADDER)))
-    monkeypatch.setattr(CandidateScorer, "scores", lambda self, x, rows: (torch.full((len(x),), next(falling)),) * 2)
+    monkeypatch.setattr(CandidateScorer, "scores", lambda self, x, rows: (torch.full((1, len(x)), next(falling)),) * 2)
     found = converge(target, plan, BUDGET, x, y, asked)
     assert (found.draws, found.chosen, found.flat) == (list(LADDER), LADDER[-1], False)
 

@@ -15,9 +15,10 @@ from variate.evaluation.evaluate import evaluate
 from variate.flags.evidence import DOUBTS, Evidence
 from variate.flags.raise_flags import raised
 from variate.flags.unbounded_survives import UNBOUNDED
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.random.randomize import randomize
-from variate.records.file import Records, pack
+from variate.records.bits import pack
+from variate.records.file import Records
 from variate.records.schema import Claim, Convergence, Example, NetworkLine, RunLine, Scale
 from variate.testing.coin import Coin
 

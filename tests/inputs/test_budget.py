@@ -45,6 +45,14 @@ def test_a_budget_is_kept_exactly_as_written(text, norm, size):
         ("linf:inf", "is not a number"),
         ("linf:-1/255", "is negative"),
         ("linf:1e400", "budget 'linf:1e400'"),
+        ("linf:1e999999999", "is not a number"),
+        ("linf:1e-999999999", "is not a number"),
+        ("l0:1e999999999", "is not a number"),
+        ("l2:" + "9" * 5000, "is not a number"),
+        ("snr:1e999999999dB", "is not a number"),
+        ("snr:1e100dB", "is out of range"),
+        ("features:a=1e309", "has no size"),
+        ("features:a=1; times 1e999999999", "is not a valid factor"),
     ],
 )
 def test_what_is_not_a_budget(text, message):

@@ -236,7 +236,7 @@ def test_more_words_break_more_and_random_networks_are_judged_over_draws():
 
 @pytest.mark.parametrize("network", ["text-cnn", "lstm"])
 def test_training_evaluation_report_and_export_from_the_command_line(network, tmp_path):
-    rows = [{"text": f"{GOOD if i % 2 else BAD} {i % 5}", "label": "for" if i % 2 else "against"} for i in range(120)]
+    rows = [{"text": f"{GOOD if i % 2 else BAD} {i}", "label": "for" if i % 2 else "against"} for i in range(120)]
     data = tmp_path / "t.jsonl"
     data.write_text("\n".join(json.dumps(row) for row in rows))
     run = tmp_path / "run"

@@ -20,6 +20,7 @@ from variate.flags.evidence import DOUBTS
 from variate.flags.raise_flags import raised
 from variate.flags.unbounded_survives import UNBOUNDED
 from variate.inputs.budget import Budget
+from variate.inputs.modalities.text import Text
 from variate.inputs.words import ids_of, inputs_of
 from variate.random.randomize import randomize
 from variate.records.file import Records
@@ -72,7 +73,9 @@ class Members(nn.Module):
 
 
 def rows(count=60):
-    return [("a good film with heart", "for") if i % 2 else ("a dull film, no ideas", "against") for i in range(count)]
+    """Texts of two kinds, each with a number of its own, so that none is in two splits."""
+    kinds = ("a dull film, no ideas", "against"), ("a good film with heart", "for")
+    return [(f"{kinds[i % 2][0]} {i}", kinds[i % 2][1]) for i in range(count)]
 
 
 def jsonl(path, found, between="\n"):
@@ -171,7 +174,7 @@ def test_training_within_a_budget_that_no_inner_attack_bounds_is_refused(tmp_pat
 def test_a_file_that_was_written_again_is_read_again(tmp_path):
     path = jsonl(tmp_path / "t.jsonl", rows(60))
     assert len(labelled("texts", folder=path, split="train")[0]) == 48
-    jsonl(path, [*rows(60), ("zebra zebra crossing", "third")] * 2)
+    jsonl(path, [*rows(120), ("zebra zebra crossing", "third"), ("a zebra", "third")])
     os.utime(path, ns=(1, 1))
     assert len(labelled("texts", folder=path, split="train")[0]) == 98
     assert about("texts", folder=path).labels == ("against", "for", "third")
@@ -238,3 +241,37 @@ def test_hotflip_follows_every_member_of_an_ensemble():
         followed, asked = (start - margin_of(network, perturb(target, p, budget, x, y)[0], y) for p in plans)
         shares.append(float(followed / asked))
     assert sum(shares) / len(shares) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("neighbors", "words"),
+    [
+        ([[3]] * 20, "20 words have neighbors"),
+        ([[99]] * len(WORDS), "word 0 has the neighbor 99"),
+        ([["a"]] * len(WORDS), "word 0 has the neighbor 'a'"),
+        ({"3": ["4"]}, "the neighbors are dict"),
+    ],
+)
+def test_neighbors_that_do_not_fit_the_vocabulary(neighbors, words):
+    with pytest.raises(UsageError, match="do not fit the vocabulary") as raised_error:
+        Text(WORDS, neighbors).check(Budget.parse("words:1"))
+    assert words in raised_error.value.findings[0]
+
+
+def test_words_are_replaced_only_with_a_vocabulary():
+    with pytest.raises(UsageError, match="without their vocabulary"):
+        evaluate(bag(), texts(4), torch.arange(4) % 3, budget="words:1", attacks=["greedy-words"], modality="text")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_words_are_not_rounded(dtype):
+    x, y = texts(4), torch.arange(4) % 3
+    with pytest.raises(InputError, match="pass float32"):
+        evaluate(bag(), x.to(dtype), y, budget="words:1", attacks=[], modality=TEXT)
+    with pytest.raises(InputError, match="words are rounded"):
+        ids_of(x.to(dtype))
+    for budget in ("words:1", "l2:2"):
+        attacks = ["hotflip"] if budget == "words:1" else ["pgd(steps=5)"]
+        kept = evaluate(bag().to(dtype), x, y, budget=budget, attacks=attacks, modality=TEXT, deployments=["single"])
+        usual = evaluate(bag(), x, y, budget=budget, attacks=attacks, modality=TEXT, deployments=["single"])
+        assert [row.rate for row in kept.rows] == pytest.approx([row.rate for row in usual.rows], abs=0.25)

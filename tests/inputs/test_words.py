@@ -13,7 +13,7 @@ from variate.evaluation.plan import Plan, Target, perturb
 from variate.inputs.budget import Budget
 from variate.inputs.words import RADIUS, Lookup, Tokens, ids_of, inputs_of, reads_words, smooth, tokens_of
 from variate.oracle.losses import cross_entropy
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream
 from variate.random.randomize import randomize
 from variate.random.seeding import kind_of
@@ -112,7 +112,7 @@ def test_an_embedding_that_sees_other_words_cannot_be_moved():
 
 
 def test_an_audit_of_a_network_of_ones_own_for_texts(tmp_path, monkeypatch):
-    rows = [{"text": f"{'good' if i % 2 else 'dull'} film number {i % 9}", "label": i % 2} for i in range(150)]
+    rows = [{"text": f"{'good' if i % 2 else 'dull'} film number {i}", "label": i % 2} for i in range(150)]
     data = tmp_path / "t.jsonl"
     data.write_text("\n".join(json.dumps(row) for row in rows))
     (tmp_path / "mine_texts.py").write_text(

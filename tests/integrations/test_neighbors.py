@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -56,6 +57,15 @@ class TestSklearn:
         assert np.array_equal(seeded.predict_proba(blobs[0]), again.predict_proba(blobs[0]))
         other = RandomNetworkClassifier(epochs=2, draws=2, random_state=4).fit(*blobs)
         assert not np.array_equal(seeded.predict_proba(blobs[0]), other.predict_proba(blobs[0]))
+
+    @pytest.mark.parametrize("defense", ["random", "dropout"])
+    def test_threads_get_the_predictions_of_one(self, blobs, defense):
+        x = blobs[0][:20]
+        fitted = RandomNetworkClassifier(defense=defense, epochs=1, random_state=0).fit(*blobs)
+        expected = fitted.predict_proba(x)
+        with ThreadPoolExecutor(4) as threads:
+            answers = list(threads.map(fitted.predict_proba, [x] * 60))
+        assert all(np.allclose(answer, expected, atol=1e-6) for answer in answers)
 
     def test_it_learns_and_its_network_is_random_and_can_be_attacked(self, blobs):
         x, y = blobs

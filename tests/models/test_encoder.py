@@ -1,9 +1,11 @@
 """A Hugging Face encoder from a folder: its own vectors, random like any other network, saved and opened again."""
 
 import json
+import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from variate.cli.main import app
@@ -67,7 +69,7 @@ def test_options_of_a_network_are_checked(folder):
 
 def test_it_is_trained_saved_and_attacked_from_the_command_line(folder, tmp_path):
     data = tmp_path / "t.jsonl"
-    rows = [{"text": f"a {'good' if i % 2 else 'bad'} film", "label": str(i % 2)} for i in range(60)]
+    rows = [{"text": f"a {'good' if i % 2 else 'bad'} film {i}", "label": str(i % 2)} for i in range(60)]
     data.write_text("\n".join(map(json.dumps, rows)))
     words = ["train", "--data", "texts", "--data-folder", data, "--network", f"encoder(path={folder})", "--epochs", 1]
     attack = [
@@ -88,3 +90,20 @@ def test_it_is_trained_saved_and_attacked_from_the_command_line(folder, tmp_path
     ):
         done = CliRunner().invoke(app, [str(word) for word in command])
         assert done.exit_code == 0, done.output
+
+
+def test_no_code_of_the_folder_runs_and_nothing_is_unpickled(folder, tmp_path):
+    own = shutil.copytree(folder, tmp_path / "own")
+    config = json.loads((own / "config.json").read_text())
+    config["auto_map"] = {"AutoConfig": "evil.Config", "AutoModel": "evil.Model"}
+    (own / "config.json").write_text(json.dumps(config | {"model_type": "unheard-of"}))
+    (own / "evil.py").write_text("raise SystemExit('it ran')")
+    with pytest.raises(UsageError, match="cannot read the encoder at"):
+        build(f"encoder(path={own})", FACTS)
+    pickled = shutil.copytree(folder, tmp_path / "pickled")
+    weights = load_file(pickled / "model.safetensors")
+    (pickled / "model.safetensors").unlink()
+    torch.save(weights, pickled / "pytorch_model.bin")
+    with pytest.raises(UsageError, match="cannot read the encoder at") as error:
+        build(f"encoder(path={pickled})", FACTS)
+    assert "save_pretrained" in error.value.todo

@@ -15,7 +15,7 @@ from torch import nn
 
 import variate
 from variate.evaluation.evaluate import evaluate
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream
 from variate.random.randomize import randomize
 
@@ -78,7 +78,7 @@ def net():
     return randomize(plain, scale=0.1).eval()
 
 
-X, Y = torch.rand(20, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.arange(20) % 3
+X, Y = torch.rand(30, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.arange(30) % 3
 
 
 def test_a_forward_pass_is_at_most_6_deep_in_8_files(net):
@@ -88,7 +88,7 @@ def test_a_forward_pass_is_at_most_6_deep_in_8_files(net):
 
 
 @pytest.mark.parametrize("average", ["loss", "logits", "probability"])
-@pytest.mark.parametrize("examples", [2, 20])  # in a group, and one by one
+@pytest.mark.parametrize("examples", [2, 30])  # in a group, and one by one
 def test_one_gradient_is_at_most_8_deep(net, average, examples):
     oracle = GradientOracle(net, draws=5, stream=Stream("search", 0), kind="keyed", average=average)
     found = watched(lambda: oracle.gradient(X[:examples], Y[:examples]))

@@ -3,12 +3,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from variate.errors import InputError, RepeatedDrawsError, UsageError
+from variate.errors import GradientError, InputError, RepeatedDrawsError, UsageError
 from variate.evaluation import evaluate as evaluation
 from variate.oracle import losses
+from variate.oracle.losses import cross_entropy
 from variate.oracle.memory import footprint
-from variate.oracle.oracle import ORACLES, GradientOracle, LabelOracle, Oracle, ScoreOracle
+from variate.oracle.oracle import LabelOracle, Oracle, ScoreOracle
 from variate.oracle.repeated_draws import PATIENCE
+from variate.oracle.white_box import ORACLES, GradientOracle
 from variate.random import seeding as keyed
 from variate.random.average import mean_log_probabilities
 from variate.random.keys import STREAMS, Stream, stream_of
@@ -228,11 +230,21 @@ def test_a_nan_network_is_refused_by_every_oracle(kind, net, x, y):
         oracle.gradient(x, y) if kind == "gradient" else getattr(oracle, kind)(x)
 
 
-def test_an_output_beside_the_input_has_a_gradient_of_zero(net, x, y):
-    constant = nn.Parameter(torch.zeros(3))
-    network = Returns(lambda x: constant.expand(len(x), 3))
-    _, slope = GradientOracle(network, stream=search(), kind="deterministic").gradient(x, y)
-    assert not bool(slope.any())
+@pytest.mark.parametrize("trainable", [False, True])  # a gradient of the parameters is none of the inputs
+@pytest.mark.parametrize("average", ["loss", "logits", "probability"])
+def test_a_network_that_detaches_its_input_has_no_gradient(average, trainable, net, x, y):
+    network = Returns(lambda x: net(x.detach())).requires_grad_(trainable)
+    net.requires_grad_(trainable)
+    oracle = GradientOracle(network, stream=search(), kind="deterministic", average=average)
+    with pytest.raises(GradientError, match="has no gradient"):
+        oracle.gradient(x, y)
+
+
+def test_a_gradient_that_is_nan_is_said_to_be(net, x, y):
+    network = Returns(lambda x: net(x) + (0 * x.flatten(1)[:, :1]).sqrt())
+    for ask in (GradientOracle.gradient, lambda oracle, x, y: oracle.each(x, y, cross_entropy, [1])):
+        with pytest.raises(GradientError, match="NaN or infinite at 5 of 5 inputs"):
+            ask(GradientOracle(network, stream=search(), kind="deterministic"), x, y)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])

@@ -126,7 +126,8 @@ def test_groups_are_taken_by_the_sizes_alone():
         assert many.group_size(net, x, range(16)) == 16
         assert many.group_size(net, x, range(many.LEAST - 1)) == 1
         assert many.group_size(net, x.expand(-1, -1, -1, -1)[:0], range(16)) == 1
-        assert many.group_size(net, x.repeat(3, 1, 1, 1), range(16)) == 1
+        assert many.group_size(net, x[:1].repeat(many.SMALL, 1, 1, 1), range(16)) == 16
+        assert many.group_size(net, x[:1].repeat(many.SMALL + 1, 1, 1, 1), range(16)) == 1
         assert many.group_size(net, x, range(1000)) == many.WEIGHTS // (4 * 107_786)
         wide = randomize(nn.Linear(2048, 1024)).eval()
         assert many.group_size(wide, torch.rand(1, 2048), range(16)) == 1

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from variate.errors import RandomizeError, UsageError
+from variate.errors import InputError, RandomizeError, UsageError
 from variate.random.inspection import check
 from variate.random.randomize import randomize
 
@@ -172,5 +172,5 @@ def test_a_weight_used_twice_has_its_whole_spread_in_each_example():
 
 def test_draws_of_several_outputs_say_what_to_do():
     pair = type("Pair", (nn.Linear,), {"forward": lambda self, x: (nn.Linear.forward(self, x), x)})
-    with pytest.raises(UsageError, match="returns a tuple"):
+    with pytest.raises(InputError, match="tuple of 2"):
         randomize(pair(4, 3)).draws(X, [1, 2])

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from variate.errors import RecordError
+from variate.records.bits import pack
 from variate.records.convert import convert, main
-from variate.records.file import Records, pack
+from variate.records.file import Records
 from variate.records.schema import UNKNOWN
 from variate.report.table import markdown, study_rows
 

@@ -1,6 +1,7 @@
 """Records: whole lines or none, whatever happens to the disk."""
 
 import gzip
+import json
 import subprocess
 import sys
 
@@ -10,7 +11,9 @@ import torch
 
 from variate.errors import RecordError
 from variate.hashing import fingerprint
-from variate.records.file import Records, pack, unpack
+from variate.records import appending
+from variate.records.bits import pack, unpack, unpack_all
+from variate.records.file import Records
 from variate.records.schema import Claim, Example, Picture, RunLine, Scale
 
 CLAIM = Claim(
@@ -157,6 +160,18 @@ def test_bits_survive_packing(count):
     assert (unpack(pack(bits)) == bits).all()
 
 
+@pytest.mark.parametrize("texts", [
+    ["32:ff"], ["32:ff", "32:ff"], ["32:", "32:"], ["16:ffff", "16:00", "16:00ff00"], ["-5:ff", "-5:ff"], ["8:f"],
+    ["8:ff ", "8:ff"], ["8:zz"], ["0:"], [":ff"], ["8"], ["8:ffff"], ["eight:ff"], ["16:f f "], ["\u0668:ff"],
+])  # fmt: skip
+def test_answers_of_another_length_than_they_say_are_an_error(texts):
+    with pytest.raises(RecordError, match=r"damaged|have .* answers"):
+        unpack_all(texts)
+    if len(texts) == 1:
+        with pytest.raises(RecordError, match=r"damaged|have .* answers"):
+            unpack(texts[0])
+
+
 def test_a_fingerprint_tells_values_names_shapes_and_types_apart():
     base = {"w": torch.zeros(2, 3)}
     others = [
@@ -190,3 +205,79 @@ def test_a_file_says_its_version_and_others_are_refused_with_what_to_do(tmp_path
     path.write_text(header.replace("2", "3") + "".join(lines))
     with pytest.raises(RecordError, match=r"newer Variate[^\0]*pip install --upgrade"):
         Records(path)
+
+
+DAMAGED = {
+    "a stored example without answers": (-1, {"example": 7}),
+    "bits that are none": (2, {"answers": {"single": "8:zz"}}),
+    "bits that are too few": (2, {"answers": {"single": "99:ff"}}),
+    "answers of another deployment": (2, {"answers": {"mean-2": "8:ff"}}),
+    "a count of 400 digits": (2, {"forwards": 10**400}),
+    "a distance that is not finite": (2, {"distance": float("nan")}),
+    "confidences that are not finite": (2, {"confidences": {"single": float("inf")}}),
+    "pixels that are no hexadecimal": (-1, {"original": "zz"}),
+    "too few pixels": (-1, {"adversarial": ""}),
+    "a shape without sides": (-1, {"shape": [0]}),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_records_that_reports_cannot_show_are_refused(tmp_path, case):
+    path = tmp_path / "r.jsonl"
+    picture = Picture(claim=CLAIM.id, example=0, label=1, shape=[1, 1, 1], original="00", adversarial="ff")
+    Records(path).add([CLAIM, example(0), example(1), picture])
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    place, change = DAMAGED[case]
+    lines[place] |= change
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(RecordError):
+        Records(path)
+
+
+@pytest.mark.parametrize(
+    "line", ["[" * 100_000, '{"kind": "claim"', "null", '{"kind": "example", "example": ' + "9" * 5000 + "}"]
+)
+def test_a_line_that_is_no_record_is_named(tmp_path, line):
+    path = tmp_path / "r.jsonl"
+    Records(path).add([CLAIM])
+    with path.open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(RecordError, match="line 3 of"):
+        Records(path)
+
+
+def test_two_who_opened_a_file_together_write_each_line_once(tmp_path):
+    path = tmp_path / "records.jsonl"
+    one, other = Records(path), Records(path)
+    one.add([CLAIM, example(0)])
+    other.add([CLAIM, example(0), example(1)])
+    one.add([example(1), example(2)])
+    lines = path.read_bytes().splitlines()
+    assert len(lines) == len(set(lines)) == 1 + 1 + 3
+    assert sorted(one.examples[CLAIM.id]) == sorted(Records(path).examples[CLAIM.id]) == [0, 1, 2]
+
+
+def test_a_file_that_is_held_is_left_to_its_holder(tmp_path, monkeypatch):
+    monkeypatch.setattr(appending, "PATIENCE", 0.05)
+    path = tmp_path / "records.jsonl"
+    one, other = Records(path), Records(path)
+    with one.held():
+        one.add([CLAIM])
+        with pytest.raises(RecordError, match="another evaluation writes to"), other.held():
+            pass
+        with pytest.raises(RecordError, match="another evaluation writes to"):
+            other.add([example(0)])
+    with other.held():
+        assert other.claims == {CLAIM.key: CLAIM}  # what was written in the meantime is known
+        other.add([example(0)])
+    assert sorted(Records(path).examples[CLAIM.id]) == [0]
+
+
+def test_a_damaged_line_of_another_process_is_named_by_its_number(tmp_path):
+    path = tmp_path / "records.jsonl"
+    records = Records(path)
+    records.add([CLAIM])
+    with path.open("a") as file:
+        file.write('{"kind": "recipe", "flour": 3}\n')
+    with pytest.raises(RecordError, match=r"line 3 of .*records.jsonl is not a record"):
+        records.add([example(0)])

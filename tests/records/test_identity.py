@@ -3,18 +3,22 @@
 import dataclasses
 import inspect
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from variate.cli.audit import audit
+from variate.errors import BatchWarning
 from variate.evaluation.claims import fingerprint_of
 from variate.evaluation.evaluate import evaluate
 from variate.evaluation.evaluation import Evaluation
+from variate.evaluation.probes import answers_of
 from variate.inputs.modalities.tabular import Tabular
 from variate.inputs.modalities.text import Text
 from variate.random.identity import identity, settings_of
 from variate.random.randomize import randomize
+from variate.random.seeding import kind_of
 from variate.records.file import Records
 from variate.records.schema import Claim, Convergence, Gradient, Judged
 
@@ -102,7 +106,8 @@ def test_the_split_of_the_batch_matters_only_where_examples_meet():
     for split in ({"batch_size": 5}, {"memory": 4096}):
         assert asked(**split) == asked()
         normalized = nn.Sequential(nn.BatchNorm1d(4), Noisy(0.0))
-        assert asked(network=normalized, **split)[-1] != asked(network=normalized)[-1]
+        with pytest.warns(BatchWarning, match="batch norm '0' is in train mode"):
+            assert asked(network=normalized.train(), **split)[-1] != asked(network=normalized)[-1]
         assert asked(network=normalized.eval(), **split) == asked(network=normalized.eval())
 
 
@@ -175,7 +180,7 @@ def test_every_line_says_what_it_was_measured_on_and_hides_only_what_is_shown(li
     assert set(Judged.model_fields) <= set(line.model_fields)
     answers = {"zero", "snr", "cosine", "accuracy", "chosen", "flat"} | ({"draws"} if line is Convergence else set())
     told = {"options", "settings"}  # a claim's are hashed as they are resolved
-    assert line.shown <= {"kind", "network", "date", "twin_of", "group"} | answers | told
+    assert line.shown <= {"kind", "network", "date", "twin_of", "group", "coupled", "asked"} | answers | told
 
 
 def test_no_answer_is_reused_where_other_columns_may_be_changed():
@@ -206,6 +211,127 @@ def test_the_same_network_under_another_name_is_not_attacked_again():
     first = evaluate(network, X, Y, name="one", **judged)
     network.register_forward_hook(lambda *_: calls.append(1))
     second = evaluate(network, X, Y, name="two", **judged)
-    assert len(calls) < 8  # the first look
+    assert len(calls) < 20  # the first look
     assert [row.rate for row in first.rows] == [row.rate for row in second.rows]
     assert {row.network for row in second.rows} == {"two"}
+
+
+class Computed(nn.Module):
+    """Its forward is a function that stands in no tensor and no setting."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.__dict__["_function"] = function
+        self.head = nn.Linear(4, 2)
+        with torch.no_grad():
+            self.head.weight.copy_(torch.tensor([[-4.0], [4.0]]).repeat(1, 4))
+            self.head.bias.copy_(torch.tensor([8.0, -8.0]))
+
+    def forward(self, x):
+        return self.head(self._function(x))
+
+
+def hooked(module, hook):
+    module.register_forward_hook(hook)
+    return module
+
+
+def of_class(forward):
+    return type("Computed", (Computed,), {"forward": forward, "__qualname__": "Computed"})(torch.tanh)
+
+
+CODE = {
+    "a function of the same name": (Computed(lambda x: x), Computed(lambda x: x.square())),
+    "a small constant in a function": (Computed(lambda x: x), Computed(lambda x: 1.02 * x)),
+    "a hook": (Noisy(0.0), hooked(Noisy(0.0), lambda _m, _i, output: output.flip(1))),
+    "a forward of the same class name": (
+        of_class(lambda self, x: self.head(x)), of_class(lambda self, x: self.head(x.relu() - 0.1)),
+    ),
+    "the scale of all logits": (Computed(lambda x: x), hooked(Computed(lambda x: x), lambda _m, _i, y: 3 * y)),
+    "noise in a function": (Computed(lambda x: x + torch.randn_like(x)), Computed(lambda x: x + torch.rand_like(x))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CODE)
+def test_code_that_changes_answers_is_another_network(case):
+    one, other = CODE[case]
+    assert identity(one) == identity(other)  # nothing else tells them apart
+    assert asked(network=one) == asked(network=one)
+    assert asked(network=one)[-1] != asked(network=other)[-1]
+    suite = {"network": Noisy(0.0), "suite": "standard", "attacks": [], "draws": 1}
+    assert asked(source=one, **suite)[-1] != asked(source=other, **suite)[-1]
+
+
+def test_a_source_in_another_mode_is_another_source():
+    suite = {"network": Noisy(0.0), "suite": "standard", "attacks": [], "draws": 1}
+    source = nn.Sequential(nn.Dropout(0.5), Noisy(0.0))
+    assert asked(source=source.train(), **suite)[-1] != asked(source=source.eval(), **suite)[-1]
+
+
+def test_answers_are_the_same_for_any_number_of_threads():
+    torch.manual_seed(0)
+    wide = nn.Sequential(nn.Linear(64, 2000), nn.Tanh(), nn.Linear(2000, 10))
+    x, threads, found = torch.rand(2, 64), torch.get_num_threads(), set()
+    try:
+        for count in (1, 2, 4):
+            torch.set_num_threads(count)
+            found |= {answers_of(made, x, "keyed") for made in (randomize(wide), wide.double().float())}
+    finally:
+        torch.set_num_threads(threads)
+    assert len(found) == 2  # of the random one and of the other
+
+
+class OwnDraws(nn.Module):
+    def forward(self, x):
+        return x[:, :2] + torch.as_tensor(np.random.standard_normal(2), dtype=x.dtype)
+
+
+class WiderDraws(nn.Module):
+    def forward(self, x):
+        return x[:, :2] + 2 * torch.as_tensor(np.random.standard_normal(2), dtype=x.dtype)
+
+
+def test_what_draws_where_no_key_reaches_is_known_by_its_source():
+    assert kind_of(OwnDraws(), X) == "unkeyed"
+    assert answers_of(OwnDraws(), X, "unkeyed") == answers_of(OwnDraws(), 0.5 * X, "unkeyed") is not None
+    assert answers_of(OwnDraws(), X, "unkeyed") != answers_of(WiderDraws(), X, "unkeyed")
+
+
+class Hidden(nn.Module):
+    """Holds layers in a list that no module knows of, and a state that is no tensor."""
+
+    def __init__(self, bias=0.0, extra=1.0):
+        super().__init__()
+        self.layers, self.extra = [Noisy(0.0)], (extra,)
+        with torch.no_grad():
+            self.layers[0].head.bias.add_(bias)
+
+    def get_extra_state(self):
+        return {"extra": self.extra}
+
+    def set_extra_state(self, state):
+        self.extra = state["extra"]
+
+    def forward(self, x):
+        return self.layers[0](x)
+
+
+def test_state_that_is_no_tensor_of_a_module_counts():
+    assert identity(Hidden()) == identity(Hidden())
+    assert len({identity(Hidden()), identity(Hidden(bias=1e-6)), identity(Hidden(extra=2.0))}) == 3
+
+
+def test_a_module_that_refers_to_its_parent_has_an_identity():
+    network = nn.Sequential(Noisy(0.0))
+    network[0].__dict__["parents"] = [network]
+    assert identity(network) == identity(network)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif("fbgemm" not in torch.backends.quantized.supported_engines, reason="no quantized kernels here")
+def test_quantized_weights_count():
+    def quantized(seed):
+        torch.manual_seed(seed)
+        return torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(4, 2)), {nn.Linear}, dtype=torch.qint8)
+
+    assert identity(quantized(0)) == identity(quantized(0)) != identity(quantized(1))

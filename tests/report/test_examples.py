@@ -6,7 +6,7 @@ import pytest
 from shown import CLAIM, KEPT, records_of
 
 from variate import registry
-from variate.records.file import pack
+from variate.records.bits import pack
 from variate.records.schema import Claim, Example, Picture
 from variate.report.attacked import displays, galleries, not_shown
 from variate.report.page import TEMPLATES, page_text

@@ -11,7 +11,8 @@ import pytest
 from claims import JUDGED
 from shown import KEPT, records_of
 
-from variate.records.file import Records, pack
+from variate.records.bits import pack
+from variate.records.file import Records
 from variate.records.rows import rows_of
 from variate.records.schema import Claim, Example, NetworkLine, RunLine
 from variate.report.figures import figures

@@ -15,7 +15,8 @@ from claims import JUDGED
 
 from variate.evaluation.evaluate import evaluate
 from variate.flags.raise_flags import raised
-from variate.records.file import Records, pack
+from variate.records.bits import pack
+from variate.records.file import Records
 from variate.records.rows import over_seeds, result_of
 from variate.records.schema import Claim, Example, NetworkLine, Scale
 from variate.report.page import page_text, write_page
@@ -149,6 +150,15 @@ def test_the_verdict_names_the_strongest_attack_and_the_deterministic_twin(recor
     assert len(sentences) == 1
     assert worst.percent in sentences[0]
     assert "best deterministic network, deterministic" in sentences[0]
+
+
+@pytest.mark.parametrize("columns", [20, 40])
+def test_in_a_narrow_terminal_every_rate_has_a_line_and_no_number_is_cut(records, capsys, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    print_study(records)
+    printed = capsys.readouterr().out
+    for row in study_rows(records, "table"):
+        assert f"  {100 * row.rate:.1f} {100 * row.low:.0f}-{100 * row.high:.0f}  {row.attack}" in printed
 
 
 def test_the_table_prints(records, capsys):

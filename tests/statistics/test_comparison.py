@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from variate.statistics.comparison import compare
+from variate.statistics.comparison import SMALLEST_P, compare
 
 SIMULATIONS = 400
 
@@ -113,3 +113,25 @@ def test_the_order_of_networks_only_turns_the_sign():
     assert there.difference == pytest.approx(-back.difference)
     assert (there.low, there.high) == pytest.approx((-back.high, -back.low), abs=0.02)
     assert there.p == back.p
+
+
+def test_p_and_the_interval_speak_of_the_same_difference():
+    draw = np.random.default_rng(0)
+    twin = np.ones((1, 400), dtype=bool)
+    network = np.ones((160, 400), dtype=bool)
+    network[:, :40] = draw.random((160, 40)) < 0.75  # right about 40 examples in three draws of four
+    found = compare(network, twin)
+    assert found.high < 0
+    assert found.p < 0.01
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_p_is_the_error_at_which_the_interval_reaches_zero(seed):
+    draw = np.random.default_rng(seed)
+    first, second = (draw.random((20, 100)) < draw.random((20, 1)) * 0.1 + rate for rate in (0.6, 0.62 + seed / 100))
+    p = compare(first, second).p
+    assert SMALLEST_P <= p <= 1
+    for error, excludes in ((p * 1.05, True), (p * 0.95, False)):
+        if SMALLEST_P < error < 1:
+            found = compare(first, second, level=1 - error)
+            assert (found.low > 0 or found.high < 0) == excludes

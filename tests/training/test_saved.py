@@ -1,16 +1,19 @@
 """Saved networks: what is written comes back, and nothing else is accepted."""
 
+import json
 import pickle
+import resource
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from variate.datasets.info import About
-from variate.errors import CheckpointError, UsageError
+from variate.errors import CheckpointError, UsageError, VariateError
 from variate.hashing import fingerprint
 from variate.random.network import RandomNetwork
 from variate.random.randomize import randomize
-from variate.training.saved import Card, build, families_of, load, read_card, save, versions
+from variate.training.saved import Card, build, families_of, load, load_training, read_card, save, versions
 
 SHAPE, MEAN, STD = (1, 8, 8), [0.3], [0.4]
 FACTS = About("image", SHAPE, 10, tuple(MEAN), tuple(STD))
@@ -156,9 +159,60 @@ def test_a_save_that_fails_leaves_the_old_network(saved, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("variate.training.saved.save_file", full)
+    monkeypatch.setattr("variate.training.tensors.save_file", full)
     network = load(saved)
     with pytest.raises(CheckpointError, match="No space left"):
         save(network, saved, card_of(network))
     assert (saved / "network.safetensors").read_bytes() == before
     assert not list(saved.glob("*.part"))
+
+
+EDITS = {
+    "families": lambda card: {"families": dict.fromkeys(card["families"], "laplace")},
+    "normalization": lambda _: {"mean": [0.9]},
+    "details": lambda _: {"details": {"words": []}},
+    "labels": lambda _: {"labels": list("abcdefghij")},
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_card_that_was_edited_is_refused(saved, edit):
+    card = json.loads((saved / "card.json").read_text())
+    (saved / "card.json").write_text(json.dumps(card | EDITS[edit](card)))
+    with pytest.raises(CheckpointError):
+        load(saved)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"shape": [1, 100_000, 100_000]}, {"classes": 2_000_000_000}, {"shape": [10**30]}, {"shape": []},
+        {"shape": [-1, 8, 8]}, {"classes": 0}, {"mean": []}, {"families": {"no.such": "normal"}},
+        {"architecture": "mlp(width=1e300)"}, {"architecture": "mlp(depth=9999999999)"}, {"defense": "random(share=9)"},
+    ],
+)  # fmt: skip
+def test_a_card_that_promises_another_network_is_refused_before_memory_is_taken(saved, edit):
+    card = json.loads((saved / "card.json").read_text())
+    (saved / "card.json").write_text(json.dumps(card | edit))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(VariateError):
+        load(saved)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kilobytes
+
+
+@pytest.mark.parametrize(
+    ("tensors", "facts"),
+    [
+        ({"network.x": torch.zeros(1)}, "{x"),
+        ({"network.x": torch.zeros(1)}, "[" * 100_000),
+        ({"network.x": torch.zeros(1)}, "[]"),
+        ({"network.x": torch.zeros(1)}, '{"recipe": 3}'),
+        ({"x": torch.zeros(1)}, "{}"),
+        ({"network.weight": torch.zeros(1, 1), "network.bias": torch.zeros(1), "optimizer.x.y": torch.zeros(1)}, "{}"),
+    ],
+)
+def test_a_state_of_training_that_is_none_is_named(tmp_path, tensors, facts):
+    save_file(tensors, tmp_path / "t.safetensors", {"facts": facts})
+    network = torch.nn.Linear(1, 1)
+    with pytest.raises(CheckpointError, match=r"t\.safetensors"):
+        load_training(tmp_path / "t.safetensors", network, torch.optim.SGD(network.parameters(), 0.1), {})

@@ -6,8 +6,9 @@ from torch import Tensor
 
 from variate.attacks.parts.apgd import auto_pgd
 from variate.inputs.budget import Budget
+from variate.limits import Count
 from variate.oracle.losses import dlr
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 
@@ -26,8 +27,8 @@ def apgd_dlr(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    steps: int = 100,
-    restarts: int = 1,
+    steps: Count = 100,
+    restarts: Count = 1,
 ) -> Tensor:
     """Auto-PGD on the difference-of-logits-ratio (DLR) loss, which does not depend on the scale of the logits.
 

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from variate.attacks.parts.apgd import ascend
-from variate.attacks.parts.ranking import WON, best_index, ranked
-from variate.attacks.parts.steps import check_steps
+from variate.attacks.parts.ranking import WON, best_index, ranked, squashed
 from variate.inputs.budget import Budget
+from variate.limits import Count
 from variate.oracle.losses import aimed, dlr_targeted, margin
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 CONFIRM = 8  # queries whose every draw must be wrong before an example is skipped
@@ -31,9 +31,9 @@ def apgd_targeted(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    steps: int = 100,
-    classes: int = 9,
-    restarts: int = 1,
+    steps: Count = 100,
+    classes: Count = 9,
+    restarts: Count = 1,
 ) -> Tensor:
     """Auto-PGD on the targeted difference-of-logits-ratio (DLR) loss, towards the most likely wrong classes in turn.
 
@@ -61,7 +61,6 @@ def apgd_targeted(
     Raises:
         UsageError: if ``steps``, ``classes`` or ``restarts`` is below 1.
     """
-    check_steps("apgd-targeted", steps=steps, classes=classes, restarts=restarts)
     scores, coins = oracle.scores(x), oracle.coins(x)
     num_classes = scores.shape[1]
     likely = scores.scatter(1, y[:, None], -torch.inf).topk(min(classes, num_classes - 1), dim=1).indices  # (B, C)
@@ -100,10 +99,10 @@ def _unbroken(oracle: GradientOracle, best: Tensor, y: Tensor, rows: Tensor) -> 
 def _untargeted_rank(logits: Tensor, pairs: Tensor) -> Tensor:
     """Rank during an ascent without a target: any answer but y wins, then the loss decides."""
     won = logits.argmax(1) != pairs // logits.shape[1]
-    return dlr_targeted(logits, pairs) + WON * won.to(logits)
+    return squashed(dlr_targeted(logits, pairs)) + WON * won.to(logits)
 
 
 def _targeted_rank(logits: Tensor, pairs: Tensor) -> Tensor:
     """Rank during an ascent towards a target: only the target wins, then the loss decides."""
     won = logits.argmax(1) == pairs % logits.shape[1]
-    return dlr_targeted(logits, pairs) + WON * won.to(logits)
+    return squashed(dlr_targeted(logits, pairs)) + WON * won.to(logits)

@@ -9,11 +9,10 @@ from torch import Tensor
 
 from variate.attacks.parts.boundaries import gap, nearest
 from variate.attacks.parts.smallest import where
-from variate.attacks.parts.steps import check_steps
-from variate.errors import UsageError
 from variate.inputs.budget import Budget
+from variate.limits import Count, Positive
 from variate.oracle.losses import Loss, aimed, margin
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 FIRST = 2.0  # factor on the length in the first round: from one side of the budget to the other
@@ -34,9 +33,9 @@ def arc(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    steps: int = 20,
-    classes: int = 9,
-    step_size: float | None = None,
+    steps: Count = 20,
+    classes: Count = 9,
+    step_size: Positive | None = None,
 ) -> Tensor:
     """Fool as many draws of a fixed set as possible, by steps to the nearest boundary of one draw at a time.
 
@@ -70,11 +69,6 @@ def arc(
     Raises:
         UsageError: if ``steps`` or ``classes`` is below 1, or ``step_size`` is not above 0.
     """
-    check_steps("arc", steps=steps, classes=classes)
-    if step_size is not None and not step_size > 0:
-        raise UsageError(
-            f"arc cannot take steps of size {step_size}", expected="a size above 0, or no step_size for eps"
-        )
     loss, labels = aimed(margin, y, target)
     keys = oracle.take_keys(x)
     current = _evaluate(oracle, x, labels, loss, keys)

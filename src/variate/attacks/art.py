@@ -16,7 +16,7 @@ from variate.attacks.parts.libraries import Run, attack_class, instantiate, run_
 from variate.errors import UsageError
 from variate.inputs.budget import ORDERS, Budget
 from variate.optional import imported
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 DEFAULT = {

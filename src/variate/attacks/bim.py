@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from variate.attacks.parts.l1_box import nearest_in_box, steepest_in_box
-from variate.attacks.parts.steps import check_steps
 from variate.inputs.budget import Budget
+from variate.limits import Count, Positive
 from variate.oracle.losses import aimed, cross_entropy
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 
@@ -26,8 +26,8 @@ def bim(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    steps: int = 10,
-    step_size: float | None = None,
+    steps: Count = 10,
+    step_size: Positive | None = None,
 ) -> Tensor:
     """Small steps along the gradient, starting at the input: x <- project(x + step_size * steepest(g)).
 
@@ -49,7 +49,6 @@ def bim(
     Raises:
         UsageError: if ``steps`` is below 1.
     """
-    check_steps("bim", steps=steps)
     length = budget.eps / steps if step_size is None else step_size
     loss, labels = aimed(cross_entropy, y, target)
     perturbed = x

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
 from variate.attacks.parts.broadcast import unsqueeze_to
 from variate.attacks.parts.edge import BEGIN, STEPS, Edge, noise, tiled
 from variate.attacks.parts.votes import Votes
-from variate.errors import UsageError
 from variate.inputs.budget import Budget
+from variate.limits import Count, Limits
 from variate.oracle.oracle import LabelOracle
 from variate.registry import attack
 
@@ -33,8 +35,8 @@ def boundary(
     y: Tensor,
     *,
     budget: Budget,
-    queries: int = 10000,
-    repeats: int = 2,
+    queries: Annotated[int, Limits(at_least=MIN_QUERIES)] = 10000,
+    repeats: Count = 2,
     minimal: bool = False,
 ) -> Tensor:
     """A random walk along the decision boundary towards the input.
@@ -65,9 +67,6 @@ def boundary(
     Raises:
         UsageError: if ``queries`` is below 600 or ``repeats`` below 1.
     """
-    if queries < MIN_QUERIES or repeats < 1:
-        what, minimum = (f"{queries} queries", MIN_QUERIES) if queries < MIN_QUERIES else (f"{repeats} repeats", 1)
-        raise UsageError(f"boundary cannot walk with {what}", expected=f"at least {minimum}")
     votes, coins = Votes(oracle, x, y), oracle.coins(x)
     edge = Edge(votes, x, budget)
     started, delta, radius = edge.begin(noise(coins, x) - x[:, None])

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from variate.attacks.parts.lengths import lengths
 from variate.attacks.parts.smallest import Smallest, smallest_of
-from variate.attacks.parts.steps import check_steps
-from variate.errors import UsageError
 from variate.inputs.budget import Budget
+from variate.limits import Count, NotNegative, Positive
 from variate.oracle.losses import Loss, aimed, margin
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 INSIDE = 0.999  # starting fraction of the way to the ends of [0, 1], where tanh still has a slope
@@ -34,11 +34,11 @@ def cw(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    steps: int = 100,
-    searches: int = 9,
-    constant: float = 1e-3,
-    step_size: float = 0.05,
-    confidence: float = 0.0,
+    steps: Count = 100,
+    searches: Count = 9,
+    constant: Positive = 1e-3,
+    step_size: Positive = 0.05,
+    confidence: NotNegative = 0.0,
 ) -> Tensor:
     """The smallest l2 perturbation whose averaged margin exceeds the confidence, by Adam and a binary search.
 
@@ -48,7 +48,8 @@ def cw(
     before the max is taken.
 
     Differences from the paper: c is large enough if the second half of its steps contains a success that fresh draws
-    confirm, since early successes come from steps that are too long. Of the results for all constants, the smallest
+    confirm, since early successes come from steps that are too long. A first query measures the
+    unit of c. Of the results for all constants, the smallest
     that is adversarial under the same fresh draws is returned. w starts where tanh still has a slope, 0.999 instead of
     0.999999 of the way to the ends of [0, 1], and steps are fewer and longer: a value at an end of [0, 1] needs many
     steps to leave it. There is no early abort.
@@ -61,7 +62,8 @@ def cw(
         target: target labels, shape (B,); None for an untargeted attack.
         steps: number of gradient steps for each constant, at least 1.
         searches: number of constants, at least 1.
-        constant: initial c, above 0, in units of l2 squared per logit.
+        constant: initial c, above 0, for a margin whose gradient at the input has length 1; c is divided by its length,
+            so that it does not depend on the unit of the logits.
         step_size: learning rate of Adam, in units of w, above 0.
         confidence: kappa, the averaged margin, in logits, above which an input counts as adversarial.
 
@@ -71,12 +73,9 @@ def cw(
     Raises:
         UsageError: if ``steps`` or ``searches`` is below 1, or ``constant`` or ``step_size`` is not above 0.
     """
-    check_steps("cw", steps=steps, searches=searches)
-    for name, value in (("constant", constant), ("step_size", step_size)):
-        if not value > 0:
-            raise UsageError(f"cw cannot search with a {name} of {value}", expected="a number above 0")
     loss, labels = aimed(margin, y, target)
-    weight = x.new_full((len(x),), constant)
+    slope = lengths(oracle.gradient(x, labels, loss)[1].flatten(1), 2)  # logits per unit of l2
+    weight = constant / slope.where(slope > 0, 1.0)
     low, high = torch.zeros_like(weight), torch.full_like(weight, torch.inf)
     results = []
     for _ in range(searches):

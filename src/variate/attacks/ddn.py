@@ -6,11 +6,10 @@ from torch import Tensor
 
 from variate.attacks.parts.schedules import cosine
 from variate.attacks.parts.smallest import Smallest, with_gradient_of
-from variate.attacks.parts.steps import check_steps
-from variate.errors import UsageError
 from variate.inputs.budget import Budget
+from variate.limits import Count, Inner, NotNegative
 from variate.oracle.losses import aimed, cross_entropy, margin
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 FIRST, LAST = 1.0, 0.01  # alpha, first and last length of a step, section 4
@@ -33,9 +32,9 @@ def ddn(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    steps: int = 100,
-    gamma: float = 0.05,
-    confidence: float = 0.0,
+    steps: Count = 100,
+    gamma: Inner = 0.05,
+    confidence: NotNegative = 0.0,
 ) -> Tensor:
     """The smallest l2 perturbation whose averaged margin exceeds the confidence, searched on spheres.
 
@@ -64,9 +63,6 @@ def ddn(
     Raises:
         UsageError: if ``steps`` is below 1 or ``gamma`` is not in (0, 1).
     """
-    check_steps("ddn", steps=steps)
-    if not 0 < gamma < 1:
-        raise UsageError(f"ddn cannot use a gamma of {gamma}", expected="a gamma in (0, 1)")
     gap, labels = aimed(margin, y, target)
     loss = with_gradient_of(gap, aimed(cross_entropy, y, target)[0])
     smallest = Smallest(x, budget, steps)

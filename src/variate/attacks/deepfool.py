@@ -7,11 +7,10 @@ from torch import Tensor
 
 from variate.attacks.parts.boundaries import gap, nearest
 from variate.attacks.parts.smallest import Smallest, where
-from variate.attacks.parts.steps import check_steps
-from variate.errors import UsageError
 from variate.inputs.budget import Budget
+from variate.limits import Count, NotNegative
 from variate.oracle.losses import margin
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 
@@ -29,10 +28,10 @@ def deepfool(
     y: Tensor,
     *,
     budget: Budget,
-    steps: int = 50,
-    classes: int = 9,
-    overshoot: float = 0.02,
-    confidence: float = 0.0,
+    steps: Count = 50,
+    classes: Count = 9,
+    overshoot: NotNegative = 0.02,
+    confidence: NotNegative = 0.0,
 ) -> Tensor:
     """The smallest perturbation whose averaged margin exceeds the confidence, by steps to the nearest boundary.
 
@@ -61,9 +60,6 @@ def deepfool(
     Raises:
         UsageError: if ``steps`` or ``classes`` is below 1, or ``overshoot`` is negative.
     """
-    check_steps("deepfool", steps=steps, classes=classes)
-    if not overshoot >= 0:
-        raise UsageError(f"deepfool cannot overshoot by {overshoot}", expected="a fraction of at least 0")
     scores = oracle.scores(x)  # (B, K)
     num_classes = scores.shape[1]
     others = scores.scatter(1, y[:, None], -torch.inf).topk(min(classes, num_classes - 1), dim=1).indices  # (B, C)

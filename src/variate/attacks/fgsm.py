@@ -7,7 +7,7 @@ from torch import Tensor
 from variate.attacks.parts.l1_box import steepest_in_box
 from variate.inputs.budget import Budget
 from variate.oracle.losses import aimed, cross_entropy
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from variate.attacks.parts.lengths import lengths, unit
 from variate.attacks.parts.schedules import cosine
 from variate.attacks.parts.smallest import Smallest
-from variate.attacks.parts.steps import check_steps
 from variate.inputs.budget import Budget
+from variate.limits import Count, NotNegative
 from variate.oracle.losses import aimed, margin
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 DUAL = {"linf": 1.0, "l2": 2.0, "l1": float("inf")}
@@ -34,8 +35,8 @@ def fmn(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    steps: int = 100,
-    confidence: float = 0.0,
+    steps: Count = 100,
+    confidence: NotNegative = 0.0,
 ) -> Tensor:
     """The smallest perturbation whose averaged margin exceeds the confidence.
 
@@ -63,7 +64,6 @@ def fmn(
     Raises:
         UsageError: if ``steps`` is below 1.
     """
-    check_steps("fmn", steps=steps)
     loss, labels = aimed(margin, y, target)
     smallest, perturbed = Smallest(x, budget, steps), x
     ever = torch.zeros(len(x), dtype=torch.bool, device=x.device)
@@ -77,7 +77,7 @@ def fmn(
         size = budget.distance(perturbed, x)
         radius = _radius(budget, radius, shrink, won, size, ever, confidence - value, gradient)
         length = cosine(STEP_FIRST, STEP_LAST, step, steps)
-        moved = budget.nearest(perturbed + length * _unit(gradient) - x, radius)
+        moved = budget.nearest(perturbed + length * unit(gradient, 2) - x, radius)
         perturbed = (x + moved).clamp(0, 1)
     return smallest.confirmed(oracle, labels, loss, perturbed, confidence=confidence)[0]
 
@@ -97,14 +97,8 @@ def _radius(
         larger = torch.maximum(radius + 1, (radius * (1 + shrink)).floor())
         smaller = torch.minimum(torch.minimum(radius, size) - 1, (radius * (1 - shrink)).floor())
         return smaller.where(won, larger).clamp(1, gradient[0].numel())
-    slope = gradient.flatten(1).norm(p=DUAL[budget.norm], dim=1)
+    slope = lengths(gradient.flatten(1), DUAL[budget.norm])
     estimate = size + gap / slope.where(slope > 0, 1.0)
     larger = (radius * (1 + shrink)).where(ever & (radius > 0), estimate)
     smaller = torch.minimum(radius * (1 - shrink), size)
     return smaller.where(won, larger).clamp(max=budget.eps)
-
-
-def _unit(gradient: Tensor) -> Tensor:
-    length = gradient.flatten(1).norm(dim=1).view(-1, *[1] * (gradient.dim() - 1))
-    unit: Tensor = gradient / length.where(length > 0, 1.0)
-    return unit

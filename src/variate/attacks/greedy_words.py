@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacks.parts.steps import check_steps
 from variate.attacks.parts.words import EditedTexts, best_change
 from variate.inputs.budget import Budget
 from variate.inputs.words import UNKNOWN
+from variate.limits import Count
 from variate.oracle.losses import aimed, cross_entropy
 from variate.oracle.oracle import ScoreOracle
 from variate.registry import attack
@@ -28,7 +28,7 @@ def greedy_words(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    places: int = 12,
+    places: Count = 12,
 ) -> Tensor:
     """Replace the most important words by their best candidates, one after another.
 
@@ -49,7 +49,6 @@ def greedy_words(
     Returns:
         Inputs, shape (B, T, 1).
     """
-    check_steps("greedy-words", places=places)
     objective, labels = aimed(cross_entropy, y, target)
     edited = EditedTexts(oracle, x, budget)
     length, examples = edited.ids.shape[1], torch.arange(len(x), device=x.device)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacks.parts.steps import check_steps
 from variate.attacks.parts.words import EditedTexts
 from variate.inputs.budget import Budget
 from variate.inputs.words import PADDING
+from variate.limits import Count
 from variate.oracle.losses import reached
 from variate.oracle.oracle import LabelOracle
 from variate.registry import attack
@@ -28,8 +28,8 @@ def greedy_words_labels(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    tries: int = 20,
-    rounds: int = 2,
+    tries: Count = 20,
+    rounds: Count = 2,
 ) -> Tensor:
     """Replace every word at random until the label is wrong, then restore words in random order.
 
@@ -49,7 +49,6 @@ def greedy_words_labels(
     Returns:
         Inputs, shape (B, T, 1).
     """
-    check_steps("greedy-words-labels", tries=tries, rounds=rounds)
     edited, coins = EditedTexts(oracle, x, budget), oracle.coins(x)
     original, rows = edited.original, torch.arange(len(x), device=x.device)
     counts = (edited.candidates >= 0).sum(-1)  # (B, T)

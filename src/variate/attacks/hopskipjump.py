@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -10,8 +11,8 @@ from torch import Tensor
 from variate.attacks.parts.broadcast import unsqueeze_to
 from variate.attacks.parts.edge import BEGIN, STEPS, Edge, noise
 from variate.attacks.parts.votes import Votes
-from variate.errors import UsageError
 from variate.inputs.budget import Budget
+from variate.limits import Count, Limits, Momentum
 from variate.oracle.oracle import LabelOracle
 from variate.oracle.randomness import Coins
 from variate.registry import attack
@@ -39,9 +40,9 @@ def hopskipjump(
     y: Tensor,
     *,
     budget: Budget,
-    queries: int = 10000,
-    probes: int = 100,
-    momentum: float = 0.8,
+    queries: Annotated[int, Limits(at_least=MIN_QUERIES)] = 10000,
+    probes: Count = 100,
+    momentum: Momentum = 0.8,
     minimal: bool = False,
 ) -> Tensor:
     """Estimate the normal of the decision boundary, step along it, return to the boundary, and repeat.
@@ -73,11 +74,6 @@ def hopskipjump(
     Raises:
         UsageError: if ``queries`` is below 500 or ``probes`` below 1, or ``momentum`` is not in [0, 1).
     """
-    if queries < MIN_QUERIES:
-        raise UsageError(f"hopskipjump cannot search with {queries} queries", expected=f"at least {MIN_QUERIES}")
-    if probes < 1 or not 0 <= momentum < 1:
-        what = f"{probes} probes" if probes < 1 else f"a momentum of {momentum}"
-        raise UsageError(f"hopskipjump cannot take {what}", expected="at least 1 probe, a momentum in [0, 1)")
     votes, coins = Votes(oracle, x, y), oracle.coins(x)
     edge = Edge(votes, x, budget)
     started, delta, radius = edge.begin(noise(coins, x) - x[:, None])

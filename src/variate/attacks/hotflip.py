@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacks.parts.steps import check_steps
 from variate.attacks.parts.words import EditedTexts, best_change
 from variate.inputs.budget import Budget
 from variate.inputs.words import RADIUS, smooth, vectors_of
+from variate.limits import Count
 from variate.oracle.losses import Loss, aimed, loss_named
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 
@@ -29,7 +29,7 @@ def hotflip(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    beam: int = 6,
+    beam: Count = 6,
     loss: str | Loss = "cross-entropy",
 ) -> Tensor:
     """Replace one word after another by the candidate that raises the loss most for its cost.
@@ -53,7 +53,6 @@ def hotflip(
     Returns:
         Inputs, shape (B, T, 1).
     """
-    check_steps("hotflip", beam=beam)
     objective, labels = aimed(loss_named(loss) if isinstance(loss, str) else loss, y, target)
     edited = EditedTexts(oracle, x, budget)
     vectors = vectors_of(oracle.network)  # (V, E)

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from variate.attacks.parts.smallest import with_gradient_of
 from variate.inputs.budget import Budget
+from variate.limits import NotNegative
 from variate.oracle.losses import aimed, cross_entropy, margin
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 
@@ -27,7 +28,7 @@ def jsma(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    confidence: float = 0.0,
+    confidence: NotNegative = 0.0,
 ) -> Tensor:
     """Greedily move values to an end of [0, 1], as few as possible, until the averaged margin exceeds the confidence.
 

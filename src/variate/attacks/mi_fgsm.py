@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacks.parts.steps import check_steps
+from variate.attacks.parts.lengths import unit
 from variate.inputs.budget import Budget
+from variate.limits import Count, NotNegative
 from variate.oracle.losses import aimed, cross_entropy
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
 
 
@@ -26,8 +27,8 @@ def mi_fgsm(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    steps: int = 10,
-    decay: float = 1.0,
+    steps: Count = 10,
+    decay: NotNegative = 1.0,
 ) -> Tensor:
     """Steps of eps / steps along an accumulated gradient: g <- decay * g + gradient / ||gradient||_1.
 
@@ -46,12 +47,10 @@ def mi_fgsm(
     Raises:
         UsageError: if ``steps`` is below 1.
     """
-    check_steps("mi-fgsm", steps=steps)
     loss, labels = aimed(cross_entropy, y, target)
     perturbed, accumulated = x, torch.zeros_like(x)
     for _ in range(steps):
         _, gradient = oracle.gradient(perturbed, labels, loss)
-        size = gradient.flatten(1).abs().sum(1).view(-1, *[1] * (x.dim() - 1))  # (B, 1, ...)
-        accumulated = decay * accumulated + gradient / size.where(size > 0, 1.0)
+        accumulated = decay * accumulated + unit(gradient, 1)
         perturbed = budget.project(perturbed + budget.eps / steps * budget.steepest(accumulated), x)
     return perturbed

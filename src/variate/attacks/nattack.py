@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
 from variate.attacks.parts.broadcast import unsqueeze_to
 from variate.attacks.parts.differences import steps_within
+from variate.attacks.parts.lengths import unit
 from variate.attacks.parts.score_queries import best_of, is_snapshot, probe, probes, repeats_of, values_of
-from variate.errors import UsageError
 from variate.inputs.budget import Budget
+from variate.limits import Count, Limits, Positive
 from variate.oracle.losses import aimed, margin
 from variate.oracle.oracle import ScoreOracle
 from variate.registry import attack
@@ -33,10 +36,10 @@ def nattack(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    queries: int = 5000,
-    samples: int = 50,
-    radius: float = 0.1,
-    step_size: float = 0.05,
+    queries: Count = 5000,
+    samples: Annotated[int, Limits(at_least=2)] = 50,
+    radius: Positive = 0.1,
+    step_size: Positive = 0.05,
 ) -> Tensor:
     """Move the mean of a normal distribution of inputs to where the averaged margin is high.
 
@@ -64,10 +67,6 @@ def nattack(
     Raises:
         UsageError: if ``samples`` is below 2, ``queries`` is too small for a step, or ``radius`` is not above 0.
     """
-    if samples < 2:
-        raise UsageError(f"nattack cannot compare {samples} samples", expected="at least 2")
-    if radius <= 0:
-        raise UsageError(f"nattack cannot use a radius of {radius}", expected="a radius above 0")
     steps = steps_within("nattack", queries, samples)
     loss, labels = aimed(margin, y, target)
     coins, shape = oracle.coins(x), (samples, *x.shape[1:])
@@ -110,5 +109,7 @@ def _inputs(before: Tensor, x: Tensor, budget: Budget) -> Tensor:
 
 def _slope(values: Tensor, noise: Tensor) -> Tensor:
     """The mean of reward times noise: (N, samples) and (N, samples, ...) to (N, ...)."""
-    rewards = (values - values.mean(1, keepdim=True)) / values.std(1, keepdim=True).clamp(min=TINY)
-    return torch.einsum("nm,nmd->nd", rewards, noise.flatten(2)).view_as(noise[:, 0]) / values.shape[1]
+    deviations = values - values.mean(1, keepdim=True)
+    rewards = unit(deviations, 2) * (values.shape[1] - 1) ** 0.5  # divided by their standard deviation
+    weighted: Tensor = (rewards[:, :, None] * noise.flatten(2)).sum(1).view_as(noise[:, 0])
+    return weighted / values.shape[1]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from torch import Tensor
 
 from variate.attacks.parts.differences import ascend, steps_within
-from variate.errors import UsageError
 from variate.inputs.budget import Budget
+from variate.limits import Count, Limits, Momentum, Positive
 from variate.oracle.losses import aimed, margin
 from variate.oracle.oracle import ScoreOracle
 from variate.registry import attack
@@ -27,11 +29,11 @@ def nes(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    queries: int = 5000,
-    samples: int = 50,
-    radius: float = 0.001,
-    step_size: float | None = None,
-    momentum: float = 0.9,
+    queries: Count = 5000,
+    samples: Annotated[int, Limits(at_least=2, multiple_of=2)] = 50,
+    radius: Positive = 0.001,
+    step_size: Positive | None = None,
+    momentum: Momentum = 0.9,
 ) -> Tensor:
     """PGD with momentum along a gradient estimated from antithetic Gaussian samples around the point.
 
@@ -60,11 +62,6 @@ def nes(
         UsageError: if ``samples`` is odd, ``queries`` is too small for a step, or ``radius`` or ``momentum`` is out of
             range.
     """
-    if samples < 2 or samples % 2:
-        raise UsageError(f"nes cannot pair {samples} samples", expected="an even number, at least 2")
-    if radius <= 0 or not 0 <= momentum < 1:
-        what = f"a radius of {radius}" if radius <= 0 else f"a momentum of {momentum}"
-        raise UsageError(f"nes cannot use {what}", expected="a radius above 0 and a momentum in [0, 1)")
     steps = steps_within("nes", queries, samples + 1)
     length = 2.5 * budget.eps / steps if step_size is None else step_size
     loss, labels = aimed(margin, y, target)

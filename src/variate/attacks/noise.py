@@ -7,8 +7,8 @@ from torch import Tensor
 
 from variate.attacks.parts.score_queries import best_of, values_of
 from variate.attacks.parts.starts import in_ball
-from variate.errors import UsageError
 from variate.inputs.budget import Budget
+from variate.limits import Count
 from variate.oracle.losses import aimed, margin
 from variate.oracle.oracle import ScoreOracle
 from variate.oracle.randomness import Coins
@@ -33,7 +33,7 @@ def noise(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    queries: int = 1000,
+    queries: Count = 1000,
 ) -> Tensor:
     """The worst of many uniform random points in the ball: a baseline that every attack with queries should beat.
 
@@ -55,8 +55,6 @@ def noise(
     Raises:
         UsageError: if ``queries`` is below 1.
     """
-    if queries < 1:
-        raise UsageError(f"noise cannot search with {queries} queries", expected="at least 1")
     loss, labels = aimed(margin, y, target)
     coins, rows = oracle.coins(x), torch.arange(len(x), device=x.device)
     group_queries = queries - queries // FINAL

@@ -11,6 +11,7 @@ from variate.attacks.parts.starts import in_ball
 from variate.attacks.parts.votes import Votes
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
+from variate.limits import Count
 from variate.oracle.oracle import LabelOracle
 from variate.registry import attack
 
@@ -31,9 +32,9 @@ def persistent(
     budget: Budget,
     target: Tensor | None = None,
     source: Callable[..., Tensor] | None = None,
-    queries: int = 200,
-    candidates: int = 8,
-    steps: int = 40,
+    queries: Count = 200,
+    candidates: Count = 8,
+    steps: Count = 40,
 ) -> Tensor:
     """Query a few candidates within the budget again and again, and keep the one that is most often wrong.
 
@@ -63,9 +64,9 @@ def persistent(
     Raises:
         UsageError: if ``candidates`` is below 1, or ``queries`` is below ``candidates``.
     """
-    if candidates < 1 or queries < candidates:
+    if queries < candidates:
         what = f"{candidates} candidates with {queries} queries"
-        raise UsageError(f"persistent cannot compare {what}", expected="at least 1 candidate, and a query for each")
+        raise UsageError(f"persistent cannot compare {what}", expected="a query for each")
     points = [] if source is None else [source(x, y, budget=budget, target=target, steps=steps)]
     coins = oracle.coins(x)
     num_random = max(0, candidates - len(points) - 1)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from variate.attacks.parts.l1_box import nearest_in_box
 from variate.attacks.parts.ranking import best_index, ranked
 from variate.attacks.parts.starts import in_ball
-from variate.attacks.parts.steps import check_steps
+from variate.attacks.parts.steps import check_steps, stepped
 from variate.inputs.budget import Budget
+from variate.limits import Count, Positive
 from variate.oracle.losses import Loss, aimed, loss_named
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
-
-SPARSITY = 0.01  # fraction of the values that one step moves in l1
 
 
 @attack(
@@ -31,10 +29,10 @@ def pgd(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    steps: int = 40,
-    step_size: float | None = None,
+    steps: Count = 40,
+    step_size: Positive | None = None,
     random_start: bool = True,
-    restarts: int = 1,
+    restarts: Count = 1,
     loss: str | Loss = "cross-entropy",
 ) -> Tensor:
     """Projected steps along the gradient of the loss averaged over fresh draws.
@@ -73,24 +71,10 @@ def pgd(
         perturbed = budget.project(x + in_ball(coins, x, budget, f"start {restart}"), x) if random_start else x
         for _ in range(steps):
             _, gradient = oracle.gradient(perturbed, labels, objective)
-            moved = perturbed + length * _direction(gradient, perturbed, budget)
-            perturbed = nearest_in_box(moved, x, budget.eps) if budget.norm == "l1" else budget.project(moved, x)
+            perturbed = stepped(perturbed, gradient, length, x, budget)
         results.append(perturbed)
     if restarts == 1:
         return results[0]
     candidates = torch.stack(results)  # (R, B, ...)
     best = best_index(oracle, candidates, labels, ranked(objective, aimed=target is not None))
     return candidates[best, torch.arange(len(x), device=x.device)]
-
-
-def _direction(gradient: Tensor, perturbed: Tensor, budget: Budget) -> Tensor:
-    """A step of length 1 in the budget's norm; in l1 spread over the largest gradients of values that can move."""
-    if budget.norm != "l1":
-        return budget.steepest(gradient)
-    flat, values = gradient.flatten(1), perturbed.flatten(1)
-    stuck = ((values <= 0) & (flat < 0)) | ((values >= 1) & (flat > 0))
-    sizes = flat.abs().masked_fill(stuck, 0.0)  # (B, D)
-    count = max(1, round(SPARSITY * flat.shape[1]))
-    kept = sizes.topk(count, dim=1)
-    signs = flat.gather(1, kept.indices).sign() * (kept.values > 0)
-    return torch.zeros_like(flat).scatter(1, kept.indices, signs / count).view_as(gradient)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
 from variate.attacks.parts.broadcast import unsqueeze_to
 from variate.attacks.parts.edge import BEGIN, STEPS, Edge, corners
 from variate.attacks.parts.votes import Votes
-from variate.errors import UsageError
 from variate.inputs.budget import Budget
+from variate.limits import Count, Limits
 from variate.oracle.oracle import LabelOracle
 from variate.registry import attack
 
@@ -36,8 +38,8 @@ def rays(
     y: Tensor,
     *,
     budget: Budget,
-    queries: int = 10000,
-    repeats: int = 3,
+    queries: Annotated[int, Limits(at_least=MIN_QUERIES)] = 10000,
+    repeats: Count = 3,
     minimal: bool = False,
 ) -> Tensor:
     """Search sign directions for the one with the nearest decision boundary, flipping ever smaller blocks of values.
@@ -64,9 +66,6 @@ def rays(
     Raises:
         UsageError: if ``queries`` is below 500 or ``repeats`` below 1.
     """
-    if queries < MIN_QUERIES or repeats < 1:
-        what, minimum = (f"{queries} queries", MIN_QUERIES) if queries < MIN_QUERIES else (f"{repeats} repeats", 1)
-        raise UsageError(f"rays cannot search with {what}", expected=f"at least {minimum}")
     votes, coins = Votes(oracle, x, y), oracle.coins(x)
     edge = Edge(votes, x, budget)
     started, signs, radius = edge.begin(corners(coins, x))

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import Final, final
+from typing import Annotated, Final, Literal, final
 
 import torch
 from torch import Tensor
 
 from variate.attacks.parts.climbing import MIN_QUERIES, climb
 from variate.attacks.parts.plane import plane_of
-from variate.errors import UsageError, unknown_name
 from variate.inputs.budget import Budget
+from variate.limits import Limits, Positive, Share
 from variate.oracle.losses import aimed, margin
 from variate.oracle.oracle import ScoreOracle
 from variate.oracle.randomness import Coins
 from variate.registry import attack
-
-BASES = ("pixel", "dct")
 
 
 @attack(
@@ -35,10 +33,10 @@ def simba(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    queries: int = 5000,
-    basis: str = "pixel",
-    frequencies: float = 0.5,
-    step_size: float | None = None,
+    queries: Annotated[int, Limits(at_least=MIN_QUERIES)] = 5000,
+    basis: Literal["pixel", "dct"] = "pixel",
+    frequencies: Share = 0.5,
+    step_size: Positive | None = None,
 ) -> Tensor:
     """Steps along directions of an orthonormal basis, forward or else backward, kept where the margin rises.
 
@@ -67,14 +65,6 @@ def simba(
     Raises:
         UsageError: if ``queries`` is below 4, the basis is unknown, or ``frequencies`` is not in (0, 1].
     """
-    if queries < MIN_QUERIES:
-        raise UsageError(f"simba cannot search with {queries} queries", expected=f"at least {MIN_QUERIES}")
-    if basis not in BASES:
-        raise unknown_name("basis", basis, BASES)
-    if not 0 < frequencies <= 1:
-        raise UsageError(
-            f"simba cannot use a fraction of {frequencies} of the frequencies", expected="a fraction in (0, 1]"
-        )
     default_length = budget.eps if budget.norm == "linf" else budget.eps / 5
     length = default_length if step_size is None else step_size
     share = frequencies if basis == "dct" else None

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Annotated, final
 
 from torch import Tensor
 
 from variate.attacks.parts.broadcast import unsqueeze_to
 from variate.attacks.parts.differences import ascend, steps_within
-from variate.errors import UsageError
 from variate.inputs.budget import Budget
+from variate.limits import Count, Limits, Positive
 from variate.oracle.losses import aimed, margin
 from variate.oracle.oracle import ScoreOracle
 from variate.registry import attack
 
 DECAYS = 0.9, 0.999  # decay rates of Adam's two averages
-TINY = 1e-12
+TINY = 1e-12  # relative to the first gradient
 
 
 @attack(
@@ -33,10 +33,10 @@ def spsa(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    queries: int = 5000,
-    samples: int = 50,
-    radius: float = 0.01,
-    step_size: float | None = None,
+    queries: Count = 5000,
+    samples: Annotated[int, Limits(at_least=2, multiple_of=2)] = 50,
+    radius: Positive = 0.01,
+    step_size: Positive | None = None,
 ) -> Tensor:
     """Adam on a gradient estimated from pairs of points along random sign directions, projected into the budget.
 
@@ -63,10 +63,6 @@ def spsa(
     Raises:
         UsageError: if ``samples`` is odd, ``queries`` is too small for a step, or ``radius`` is not above 0.
     """
-    if samples < 2 or samples % 2:
-        raise UsageError(f"spsa cannot pair {samples} samples", expected="an even number, at least 2")
-    if radius <= 0:
-        raise UsageError(f"spsa cannot use a radius of {radius}", expected="a radius above 0")
     steps = steps_within("spsa", queries, samples + 1)
     length = budget.eps / 10 if step_size is None else step_size
     if budget.norm == "l2":
@@ -100,11 +96,14 @@ class Adam:
     def __init__(self, like: Tensor, rate: float) -> None:
         self._rate = rate
         self._mean, self._square = like.new_zeros(like.shape), like.new_zeros(like.shape)
-        self._steps = like.new_zeros(len(like))
+        self._steps, self._size = like.new_zeros(len(like)), like.new_zeros(len(like))
 
     def step(self, points: Tensor, gradient: Tensor, rows: Tensor) -> Tensor:
         """Take an ascent step at the points of the given rows: (N, ...)."""
         first, second = DECAYS
+        size = self._size[rows]
+        self._size[rows] = size = size.where(size > 0, gradient.flatten(1).abs().amax(1))
+        gradient = gradient / unsqueeze_to(size.where(size > 0, 1.0), gradient)  # in units of the first: see TINY
         self._mean[rows] = first * self._mean[rows] + (1 - first) * gradient
         self._square[rows] = second * self._square[rows] + (1 - second) * gradient**2
         self._steps[rows] += 1

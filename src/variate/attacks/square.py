@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from torch import Tensor
 
 from variate.attacks.parts.climbing import MIN_QUERIES, climb
 from variate.attacks.parts.squares import Corners, Masses, stripes, tiles
-from variate.errors import UsageError
 from variate.inputs.budget import Budget
+from variate.limits import Limits, Share
 from variate.oracle.losses import aimed, margin
 from variate.oracle.oracle import ScoreOracle
 from variate.registry import attack
@@ -28,8 +30,8 @@ def square(
     *,
     budget: Budget,
     target: Tensor | None = None,
-    queries: int = 5000,
-    share: float = 0.8,
+    queries: Annotated[int, Limits(at_least=MIN_QUERIES)] = 5000,
+    share: Share = 0.8,
 ) -> Tensor:
     """Random squares, kept where they raise the averaged margin: the strongest attack that uses scores only.
 
@@ -58,10 +60,6 @@ def square(
     Raises:
         UsageError: if ``queries`` is below 4, or ``share`` is not in (0, 1].
     """
-    if queries < MIN_QUERIES:
-        raise UsageError(f"square cannot search with {queries} queries", expected=f"at least {MIN_QUERIES}")
-    if not 0 < share <= 1:
-        raise UsageError(f"square cannot change a fraction of {share} of the values", expected="a fraction in (0, 1]")
     loss, labels = aimed(margin, y, target)
     coins = oracle.coins(x)
     start, moves_class = (stripes, Corners) if budget.norm == "linf" else (tiles, Masses)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from variate.inputs.budget import Budget
+from variate.limits import Count
 from variate.oracle.oracle import Oracle
 from variate.registry import attack
 
@@ -26,7 +27,7 @@ def transfer(
     budget: Budget,
     source: Callable[..., Tensor],
     target: Tensor | None = None,
-    steps: int = 40,
+    steps: Count = 40,
 ) -> Tensor:
     """PGD on a source network that the attacker owns; the network under attack is never queried.
 

@@ -52,7 +52,10 @@ def audit(
       variate audit mine:network --data digits --budget linf:0.1 --out runs/mine
       variate audit mine:network --data mine.npz --budget l2:0.5 --mode eval --out runs/mine --dry-run
     """
+    from variate.files.reading import check_folder
+
     judging.check_something_is_run(evaluation)
+    check_folder(out)
     if not shared.dry_run and judging.spread(extras.devices):
         return
     setting = judging.of_module(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import shlex
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,7 +16,7 @@ import typer
 
 from variate.cli import options
 from variate.cli.options import print_json, this_command
-from variate.errors import UsageError
+from variate.errors import BatchWarning, UsageError
 from variate.evaluation.evaluation import Evaluation
 from variate.inputs.budget import Budget
 from variate.training.cell import Cell
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from variate.evaluation.processes import Shard
     from variate.inputs.modality import Modality
     from variate.records.file import Records
     from variate.records.rows import Result
@@ -92,7 +96,7 @@ def of_run(
     from variate.datasets.load import labelled
     from variate.inputs.modality import modality_of
     from variate.options import names_code
-    from variate.training.run_folder import describe
+    from variate.training.run_folder import check_same_data, describe
     from variate.training.saved import load, read_card
 
     card = read_card(run)
@@ -101,7 +105,9 @@ def of_run(
     if names_code(card.data) and not trust_code:
         raise UsageError(f"the data of {run} is {card.data}, code that would be run", todo="pass --trust-code")
     x, y = labelled(card.data, folder=shared.data_folder, cut=True)
-    allowed = budget or about(card.data, folder=shared.data_folder).budget
+    facts = about(card.data, folder=shared.data_folder)
+    check_same_data(card, facts, run)
+    allowed = budget or facts.budget
     if not allowed:
         raise UsageError(f"{card.data} has no default budget", todo="pass --budget, such as linf:8/255")
     name = f"{card.defense} {card.architecture}"
@@ -132,7 +138,8 @@ def of_module(
 ) -> Setting:
     """The user's own network, and labelled inputs. Raises ``UsageError``."""
     from variate.datasets.info import about
-    from variate.datasets.load import is_own, labelled
+    from variate.datasets.load import labelled
+    from variate.datasets.parts.own import is_own
     from variate.inputs.modality import modality_of
 
     device = _device(shared.accelerator)
@@ -164,14 +171,19 @@ def build(path: str) -> nn.Module:
     from torch import nn
 
     from variate import registry
+    from variate.own_code import running
 
     function = registry.import_callable(path)
     try:
-        network = function()
+        inspect.signature(function).bind()
     except TypeError as error:
         raise UsageError(
             f"{path} cannot be called without arguments: {error}", expected="a callable that needs none"
         ) from error
+    except ValueError:  # built-in functions may have no signature
+        pass
+    with running(path):
+        network = function()
     if not isinstance(network, nn.Module):
         raise UsageError(f"{path} returned {type(network).__name__}", expected="a torch.nn.Module")
     return network
@@ -192,16 +204,32 @@ def spread(devices: int) -> bool:
 
 def judged(setting: Setting, evaluation: Evaluation, shared: SharedOptions, extras: Extras) -> tuple[Records, Result]:
     """Evaluate a setting, in one of possibly several processes: all records, and the rates of this evaluation."""
-    from variate.evaluation.diagnostics import doubt
-    from variate.evaluation.evaluate import evaluate
     from variate.evaluation.processes import leave, merge, this_shard, wait_for_all
     from variate.records.file import RECORDS, Records
     from variate.records.rows import result_of
-    from variate.training.run_folder import run_record
 
     index, count = shard = this_shard()
     path = setting.folder / RECORDS
     records = Records(path, shard=index if count > 1 else None)
+    with records.held(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", BatchWarning)  # shown as a flag
+        result = _measured(setting, evaluation, shared, extras, records, shard)
+    wait_for_all(shard)
+    if count > 1 and index == 0:
+        records = merge(path, count)
+    wait_for_all(shard)
+    leave(shard)
+    return records, result_of(records, result.claims)
+
+
+def _measured(
+    setting: Setting, evaluation: Evaluation, shared: SharedOptions, extras: Extras, records: Records, shard: Shard
+) -> Result:
+    """The table, the evidence for red flags, and the noise by layer, into records that this process holds."""
+    from variate.evaluation.diagnostics import doubt
+    from variate.evaluation.evaluate import evaluate
+    from variate.training.run_folder import run_record
+
     command, seed = this_command(), evaluation.seed
     records.add([run_record(command=command, title=setting.title, data=setting.data, seed=seed, x=setting.x)])
     records.add(setting.lines)
@@ -224,12 +252,7 @@ def judged(setting: Setting, evaluation: Evaluation, shared: SharedOptions, extr
         )  # fmt: skip
         for name, network in _by_layer(setting).items():
             judge(network, setting.x, setting.y, evaluation=by_layer, name=f"{setting.name}, {name}", part="layers")
-    wait_for_all(shard)
-    if count > 1 and index == 0:
-        records = merge(path, count)
-    wait_for_all(shard)
-    leave(shard)
-    return records, result_of(records, result.claims)
+    return result
 
 
 def show(setting: Setting, records: Records, result: Result, *, json: bool) -> None:
@@ -256,7 +279,8 @@ def show(setting: Setting, records: Records, result: Result, *, json: bool) -> N
             typer.echo(f"  {line}")
     for note in notes(records):
         typer.echo(note)
-    typer.echo(f"every answer: {setting.folder / RECORDS}; page: variate report {setting.folder}")
+    command = shlex.join(["variate", "report", str(setting.folder)])
+    typer.echo(f"every answer: {setting.folder / RECORDS}; page: {command}")
 
 
 def _device(accelerator: str) -> torch.device:

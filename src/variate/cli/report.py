@@ -52,6 +52,7 @@ def report(
       variate report runs/a runs/b --open
       variate report runs/a --format latex --out table.tex
     """
+    from variate.files.reading import replace_text
     from variate.records.file import Records
 
     form = ReportFormat.json if json else form
@@ -68,10 +69,7 @@ def report(
     if out is None:
         sys.stdout.write(text)
         return
-    try:
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RecordError(f"cannot write {out}: {error.strerror}", todo="choose another file with --out") from error
+    replace_text(out, text, RecordError, todo="free disk space, or choose another file with --out")
 
 
 def find_records(path: Path) -> Path:

@@ -139,14 +139,9 @@ def source_of(context: Any, parameter: Any) -> str:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    import tomllib
+    from variate.files.toml import read_toml
 
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(
-            f"{path} is not a configuration: {error}", expected="a TOML file with a table for each command"
-        ) from None
+    return read_toml(path, UsageError, expected="a configuration: a TOML file with a table for each command")
 
 
 def _command_line_value(parameter: Any, value: Any, where: str) -> Any:

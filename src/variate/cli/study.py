@@ -80,6 +80,7 @@ def study(
       variate study digits --out runs/digits --workers 2
       variate study mine.toml --out runs/mine --seed 1 --seed 2 --dry-run
     """
+    from variate.files.reading import check_folder
     from variate.report.page import write_page
     from variate.report.table import print_study
     from variate.study.file import read_study
@@ -90,6 +91,7 @@ def study(
         raise UsageError("--workers are processes on this machine", todo="leave out --workers: Ray has its own")
     if engine is EngineName.local and address is not None:
         raise UsageError("--address is the address of a Ray cluster", todo="add --engine ray")
+    check_folder(out)
     loaded = read_study(source)
     if seed:
         loaded = loaded.model_copy(update={"seeds": seed})

@@ -13,6 +13,8 @@ from variate.cli.from_fields import from_fields
 from variate.cli.options import Config, DryRun, Json, Quiet, ShowConfig, print_json
 from variate.training.cell import Cell
 
+BUDGETS = {"image": "linf:8/255", "text": "words:2", "audio": "snr:20dB"}  # for data without a usual budget
+
 
 @from_fields
 def train(
@@ -31,10 +33,12 @@ def train(
       variate train --data fashion-mnist --defense "random-at(share=channel)" --augment flip --out runs/b --dry-run
       variate train --data mine:data --network mine:network --defense at --budget linf:0.1 --out runs/c
     """
+    from variate.files.reading import check_folder
     from variate.training.history import History
     from variate.training.processes import is_first_process
     from variate.training.run_folder import train_cell, validation_accuracy
 
+    check_folder(out)
     if dry_run:
         from variate.study.dry_training import of_training
 
@@ -63,5 +67,20 @@ def train(
         rate = 100 * history.robust[history.best]
         best = f"best epoch {history.best + 1} of {len(history.robust)}"
         typer.echo(f"{best}: {rate:.1f} % right under the inner attack, which only ranks epochs")
-    where = [] if cell.data_folder is None else ["--data-folder", str(cell.data_folder)]
-    typer.echo(f"next: {shlex.join(['variate', 'evaluate', str(out), '--suite', 'standard', *where])}")
+    typer.echo(f"next: {shlex.join(_next(cell, out))}")
+
+
+def _next(cell: Cell, out: Path) -> list[str]:
+    """The command that evaluates the trained network."""
+    from variate.datasets.info import about
+    from variate.options import names_code
+
+    facts = about(cell.data, folder=cell.data_folder)
+    words = ["variate", "evaluate", str(out), "--suite", "standard"]
+    if cell.data_folder is not None:
+        words += ["--data-folder", str(cell.data_folder)]
+    if not facts.budget:
+        words += ["--budget", str(cell.recipe.budget or BUDGETS.get(facts.kind, "linf:0.1"))]
+    if names_code(cell.data) or names_code(cell.network):
+        words.append("--trust-code")
+    return words

@@ -18,6 +18,7 @@ from variate.registry import dataset
 SHAPE = (3, 32, 32)
 BINARY = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
 VALIDATION = 5_000
+CLASSES = 10
 
 
 @dataset(
@@ -58,7 +59,15 @@ def cifar10(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
         images, labels = _binary(source, BINARY[part])
     else:
         images, labels = class_folders(source, part, SHAPE)
+    if labels.size and int(labels.max()) >= CLASSES:
+        raise DataError(f"{source} has {int(labels.max()) + 1} classes", expected=f"{CLASSES} classes")
     if split != "test":
+        if len(labels) <= VALIDATION:
+            raise DataError(
+                f"{source} has {len(labels):,} training images, and {VALIDATION:,} of them are for validation",
+                expected=f"more than {VALIDATION:,} images in train, as in CIFAR-10",
+                todo="for images of your own write module:callable, which may return each split as you cut it",
+            )
         order = permutation(len(labels))
         rows = order[-VALIDATION:] if split == "validation" else order[:-VALIDATION]
         images, labels = images[rows], labels[rows]

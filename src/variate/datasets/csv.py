@@ -11,6 +11,7 @@ from variate.datasets.info import About
 from variate.datasets.parts.csv import read_csv
 from variate.datasets.parts.declared import declaration_beside, toml_of
 from variate.datasets.parts.loaded import Loaded, read_once
+from variate.datasets.parts.repeats import digests, warn_of_repeats
 from variate.datasets.parts.tables import table_of
 from variate.datasets.splits import check_split
 from variate.errors import DataError
@@ -48,7 +49,9 @@ def about(folder: Path | None = None) -> About:
 @partial(read_once, beside=toml_of)
 def _read(path: Path) -> Loaded:
     declared = declaration_beside(path)
-    return table_of(read_csv(path, declared.delimiter), declared)
+    table = table_of(read_csv(path, declared.delimiter), declared)
+    warn_of_repeats(path, {split: digests(x) for split, (x, _) in table.splits.items()})
+    return table
 
 
 def _file(folder: Path | None) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
 import urllib.error
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from variate.datasets.splits import check_split, permutation
 from variate.errors import DataError
+from variate.files.reading import reading, ungzipped
 from variate.registry import dataset
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -117,10 +117,7 @@ def _download(name: str, target: Path) -> None:
 
 def _decompress(data: bytes, name: str, source: object) -> bytes:
     """The decompressed content of a file, checked against its checksum. Raises ``DataError``."""
-    try:
-        content = gzip.decompress(data)
-    except (OSError, EOFError) as error:
-        raise DataError(f"{name} from {source} is damaged: {error}", todo="download it again") from error
+    content = ungzipped(data, f"{name} from {source}", DataError)
     checksum = hashlib.sha256(content).hexdigest()
     if checksum != CONTENT[name]:
         raise DataError(
@@ -131,7 +128,9 @@ def _decompress(data: bytes, name: str, source: object) -> bytes:
 
 def _read_idx(path: Path) -> NDArray[np.uint8]:
     """Read an idx file of bytes: a magic number whose last byte is the number of dimensions, the sizes, the values."""
-    content = _decompress(path.read_bytes(), path.name, path.parent)
+    with reading(path, DataError):
+        packed = path.read_bytes()
+    content = _decompress(packed, path.name, path.parent)
     dimensions = content[3]
     shape = np.frombuffer(content, ">u4", dimensions, 4)
     return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape).copy()

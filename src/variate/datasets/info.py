@@ -11,9 +11,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
 
-from variate.datasets.load import is_own, labelled, registered
+from variate.datasets.load import registered
+from variate.datasets.parts.own import is_own, own_split
+from variate.datasets.parts.repeats import digests, warn_of_repeats
+from variate.errors import DataError, VariateError
 from variate.inputs.modality import Modality, modality_of
 from variate.inputs.validation import check_inputs
+
+CHANNELS = (1, 2, 3, 4)  # numbers of channels of images
 
 
 class Facts(Protocol):
@@ -101,15 +106,34 @@ def about(data: str, *, folder: str | PathLike[str] | None = None) -> About:
 
 @cache
 def _own(data: str) -> About:
-    """The facts of the user's own file or callable."""
-    x, y = labelled(data, split="train", cut=True)
+    """The facts of the user's own file or callable. Warns if training examples are in the other splits too."""
+    x, y, names = own_split(data, "train", cut=True)
     check_inputs(x, y)
+    if x.dim() == 4 and x.shape[-1] in CHANNELS and x.shape[1] not in CHANNELS:
+        raise DataError(
+            f"the images of {data} have shape {tuple(x.shape[1:])}",
+            expected="channels first: (N, C, H, W)",
+            todo="x.transpose(0, 3, 1, 2) of an array, x.permute(0, 3, 1, 2) of a tensor",
+        )
+    warn_of_repeats(data, {"train": digests(x), **_other_splits(data)})
     axes = (0,) if x.dim() == 2 else (0, *range(2, x.dim()))  # all axes except features or channels
     mean, std = x.mean(axes), x.std(axes)
     return About(
         kind="tabular" if x.dim() == 2 else "image",
         shape=tuple(x.shape[1:]),
-        classes=max(int(y.max()) + 1, 2),
+        classes=max(len(names), int(y.max()) + 1, 2),
         mean=tuple(round(float(value), 6) for value in mean),
         std=tuple(round(float(value), 6) if value > 0 and math.isfinite(value) else 1.0 for value in std),
+        labels=names,
     )
+
+
+def _other_splits(data: str) -> dict[str, list[bytes]]:
+    """Hashes of the inputs of the validation and test splits, as far as the user's own data has them."""
+    inputs = {}
+    for split in ("validation", "test"):
+        try:
+            inputs[split] = digests(own_split(data, split, cut=True).x)
+        except VariateError:  # said when the split is needed
+            continue
+    return inputs

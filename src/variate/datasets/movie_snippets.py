@@ -14,6 +14,7 @@ from variate.datasets.parts.neighbors import COOCCURRENCE
 from variate.datasets.parts.text import corpus_of
 from variate.datasets.splits import check_split
 from variate.errors import DataError
+from variate.files.reading import extracted, reading
 from variate.registry import dataset
 
 FILE = "movieReviewSnippets_GroundTruth.txt"
@@ -93,9 +94,12 @@ def _text(source: Path) -> str:
             if match is not None:
                 return _text(match)
     elif source.name == FILE:
-        return source.read_text(encoding="utf-8", errors="replace")
+        with reading(source, DataError):
+            return source.read_text(encoding="utf-8", errors="replace")
     else:
-        text = _member(source.read_bytes(), source)
+        with reading(source, DataError):
+            content = source.read_bytes()
+        text = _member(content, source)
         if text is not None:
             return text
     raise DataError(
@@ -105,18 +109,10 @@ def _text(source: Path) -> str:
 
 def _member(content: bytes, source: Path) -> str | None:
     """The text of the file in an archive or in the archive inside it; None if it is not there."""
-    try:
-        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-            for member in archive:
-                name = member.name.rpartition("/")[2]
-                if member.isfile() and name in (FILE, INNER):
-                    file = archive.extractfile(member)
-                    content_inside = file.read() if file is not None else b""
-                    return (
-                        content_inside.decode("utf-8", errors="replace")
-                        if name == FILE
-                        else _member(content_inside, source)
-                    )
-    except (tarfile.TarError, OSError) as error:
-        raise DataError(f"cannot read {source}: {error}", expected="a tar archive") from error
+    with reading(source, DataError, expected="a tar archive"), tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        for member in archive:
+            name = member.name.rpartition("/")[2]
+            if member.isfile() and name in (FILE, INNER):
+                inside = extracted(archive, member, DataError)
+                return inside.decode("utf-8", errors="replace") if name == FILE else _member(inside, source)
     return None

@@ -15,6 +15,7 @@ from variate.datasets.parts.neighbors import COOCCURRENCE
 from variate.datasets.parts.text import corpus_of
 from variate.datasets.splits import check_split
 from variate.errors import DataError
+from variate.files.reading import extracted, reading
 from variate.registry import dataset
 
 GROUPS = {"easy-ham-1": "ham", "easy-ham-2": "ham", "hard-ham-1": "ham", "spam-1": "spam", "spam-2": "spam"}
@@ -87,15 +88,11 @@ def _from_folder(folder: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _from_archive(path: Path) -> Iterator[tuple[str, str, str]]:
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                *_, group, name = ("", "", *member.name.split("/"))
-                if group in GROUPS and name.endswith(".txt"):
-                    file = archive.extractfile(member)
-                    yield f"{group}/{name}", GROUPS[group], _body(file.read() if file is not None else b"")
-    except (tarfile.TarError, OSError) as error:
-        raise DataError(f"cannot read {path}: {error}", expected="the package as a .tgz file, or unpacked") from error
+    with reading(path, DataError, expected="the package as a .tgz file, or unpacked"), tarfile.open(path) as archive:
+        for member in archive:
+            *_, group, name = ("", "", *member.name.split("/"))
+            if group in GROUPS and name.endswith(".txt"):
+                yield f"{group}/{name}", GROUPS[group], _body(extracted(archive, member, DataError))
 
 
 def _body(mail: bytes) -> str:

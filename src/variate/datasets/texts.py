@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, get_args
 
@@ -14,9 +15,10 @@ from variate.datasets.parts.csv import read_csv
 from variate.datasets.parts.hugging_face import cells, tables
 from variate.datasets.parts.loaded import Loaded, read_once
 from variate.datasets.parts.neighbors import COOCCURRENCE
-from variate.datasets.parts.text import corpus_of
+from variate.datasets.parts.text import corpus_of, is_spaced, words_of
 from variate.datasets.splits import SplitName, check_split
 from variate.errors import DataError
+from variate.files.reading import reading
 from variate.registry import dataset
 
 LENGTH = 64
@@ -44,7 +46,8 @@ def texts(
     A ``.csv``, ``.jsonl`` or ``.parquet`` file has the columns text (or sentence) and label (or labels). A folder is
     one that ``save_to_disk`` wrote, or a dataset repository with its files; folders and ``.parquet`` files need
     ``pip install 'variate[datasets]'``. Nothing is downloaded and no code of a repository runs. Named classes keep
-    their names.
+    their names. Words are runs of letters of any alphabet; in Chinese, Japanese, Thai, Lao, Khmer and Burmese every
+    character is a word, unless the file has spaces between words.
 
     A file, or a folder with a single split, is split by one fixed permutation: 80 % train, 10 % validation, 10 % test.
     Declared splits named train, validation and test are kept; others are ignored. A split whose labels are all -1 or
@@ -96,8 +99,18 @@ def _corpus(source: Path, length: int, neighbors: str) -> Loaded:
             todo="drop these rows or fill in the missing values",
         )
     sizes = {name: len(part) for name, part in splits.items()} if len(splits) > 1 else None
-    texts_and_labels = [row.text for row in rows], [row.label for row in rows]
-    return corpus_of(*texts_and_labels, length=length, budget="words:2", sizes=sizes, replaced=neighbors)
+    texts = [row.text for row in rows]
+    tokenize = partial(words_of, by_character=not is_spaced(texts))
+    return corpus_of(
+        texts,
+        [row.label for row in rows],
+        length=length,
+        budget="words:2",
+        sizes=sizes,
+        replaced=neighbors,
+        tokenize=tokenize,
+        source=source,
+    )
 
 
 def _usable_splits(splits: Mapping[str, Sequence[LabeledText]], source: Path) -> dict[str, Sequence[LabeledText]]:
@@ -156,11 +169,10 @@ def _as_text(value: object) -> str:
 
 def _objects(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
     """The objects of a JSON Lines file with their line numbers."""
-    line_number = 0
-    try:
-        for line_number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):  # not at U+2028
-            if line.strip():
+    with reading(path, DataError, expected=EXPECTED):
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # not at U+2028
+    for line_number, line in enumerate(lines, 1):
+        if line.strip():
+            with reading(f"line {line_number} of {path}", DataError, expected=EXPECTED, todo="correct the line"):
                 record = json.loads(line)
-                yield line_number, record if isinstance(record, dict) else {}
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read line {line_number} of {path}: {error}", expected=EXPECTED) from error
+            yield line_number, record if isinstance(record, dict) else {}

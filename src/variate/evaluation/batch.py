@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,10 +16,10 @@ from variate.evaluation.plan import Plan, Target, goal_of, perturb
 from variate.evaluation.suites import Suite
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, name_of
-from variate.oracle.oracle import GradientOracle
 from variate.oracle.queries import Queries
+from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream
-from variate.records.file import pack
+from variate.records.bits import pack
 from variate.records.schema import Claim, Example, Picture, Record, Timing
 from variate.statistics.rates import Bits, Deployment
 
@@ -28,13 +28,26 @@ PICTURES = 6
 
 @dataclass(frozen=True)
 class Attacked:
-    """The result of an attack or a suite on one batch."""
+    """The result of an attack or a suite on one batch.
 
-    perturbed: Tensor
+    Attributes:
+        perturbed: the inputs to judge, shape (B, ...), by ``Deployment.source``; the first also serves all others.
+        queries: queries of the attack.
+        rising: how far the loss still rose, by example.
+        chosen: for a suite, the attack that found the input of each source, by example.
+        shares: for a suite, the accuracy left by each attack, by example.
+    """
+
+    perturbed: dict[str, Tensor]
     queries: Queries
     rising: list[float | None]
-    chosen: list[str | None]
+    chosen: list[dict[str, str]]
     shares: list[dict[str, float]]
+
+    @property
+    def first(self) -> Tensor:
+        """The inputs of the first deployment, which distances and pictures are about: (B, ...)."""
+        return next(iter(self.perturbed.values()))
 
 
 def answers(
@@ -62,9 +75,10 @@ def answers(
     budget = Budget.parse(claim.budget) if claim.budget else None
     started = _now(x)
     goal = goal_of(target, plan.target, x, y)
-    attacked = _attacked(target, plan, budget, x, y, goal, report)
+    deployments = [Deployment.parse(text) for text in claim.deployments]
+    attacked = _attacked(target, plan, budget, x, y, goal, report, deployments)
     judging = _now(x)
-    right, confidence = _judged(target, claim, indices, attacked.perturbed, y, goal)
+    right, confidence = _judged(target, claim, deployments, indices, attacked.perturbed, y, goal)
     timing = Timing(
         claim=claim.id,
         first=indices[0],
@@ -72,7 +86,7 @@ def answers(
         attack=round(judging - started, 3),
         verdict=round(_now(x) - judging, 3),
     )
-    distance = x.new_zeros(len(x)) if budget is None else target.modality.reach(x, budget).distance(attacked.perturbed)
+    distance = x.new_zeros(len(x)) if budget is None else target.modality.reach(x, budget).distance(attacked.first)
     lines: list[Record] = []
     for j, example in enumerate(indices):
         line = Example(
@@ -84,34 +98,50 @@ def answers(
             forwards=int(attacked.queries.forwards[j]),
             backwards=int(attacked.queries.backwards[j]),
             points=int(attacked.queries.points[j]),
+            flat=int(attacked.queries.flat[j]),
+            left_out=[name for name, rows in attacked.queries.left_out.items() if j in rows],
             rising=attacked.rising[j],
-            chosen=attacked.chosen[j],
+            chosen=_first(attacked.chosen[j]),
+            chosen_for={s: name for s, name in attacked.chosen[j].items() if name != _first(attacked.chosen[j])},
             shares=attacked.shares[j],
             confidences={name: round(p[j], 4) for name, p in confidence.items() if math.isfinite(p[j])},
         )
         lines.append(line)
         if target.pictures and budget is not None and example < PICTURES:
-            lines += _pictures(target.modality, claim, example, int(y[j]), x[j], attacked.perturbed[j])
+            lines += _pictures(target.modality, claim, example, int(y[j]), x[j], attacked.first[j])
     return [*lines, timing]
 
 
 def _judged(
-    target: Target, claim: Claim, indices: list[int], perturbed: Tensor, y: Tensor, goal: Tensor | None
+    target: Target,
+    claim: Claim,
+    deployments: Sequence[Deployment],
+    indices: list[int],
+    perturbed: Mapping[str, Tensor],
+    y: Tensor,
+    goal: Tensor | None,
 ) -> tuple[dict[str, Bits], dict[str, list[float]]]:
     """Correctness by deployment on fresh draws, and the confidences; no confidences for targeted attacks."""
-    deployments = [Deployment.parse(text) for text in claim.deployments]
-    logits = verdict(
-        target.network,
-        perturbed,
-        deployments=deployments,
-        draws=claim.verdict_draws,
-        stream=Stream("verdict", target.seed),
-        kind=target.kind,
-    )  # (n, B, K)
-    if goal is not None:
-        return right_by_source(deployments, logits, y, goal), {}
-    confidence = {name: values.tolist() for name, values in confidences(deployments, logits, indices).items()}
-    return right_by_source(deployments, logits, y), confidence
+
+    def judged(x: Tensor) -> Tensor:
+        stream = Stream("verdict", target.seed)
+        draws = claim.verdict_draws
+        return verdict(target.network, x, deployments=deployments, draws=draws, stream=stream, kind=target.kind)
+
+    first, *_ = perturbed.values()
+    shared = judged(first)  # (n, B, K)
+    right: dict[str, Bits] = {}
+    confidence: dict[str, list[float]] = {}
+    for deployment in {d.source: d for d in deployments}.values():
+        own, logits = perturbed.get(deployment.source, first), shared
+        moved = (own != first).flatten(1).any(1).nonzero()[:, 0]
+        if len(moved):
+            logits = shared.index_copy(1, moved, judged(own[moved]))
+        right |= right_by_source([deployment], logits, y, goal)
+        if goal is None:
+            highest = confidences([deployment], logits, indices)
+            confidence |= {name: values.tolist() for name, values in highest.items()}
+    return right, confidence
 
 
 def _now(x: Tensor) -> float:
@@ -129,18 +159,25 @@ def _attacked(
     y: Tensor,
     goal: Tensor | None,
     report: Callable[[str, int, int], None],
+    deployments: Sequence[Deployment],
 ) -> Attacked:
     missing: list[None] = [None] * len(x)
     no_shares: list[dict[str, float]] = [{} for _ in missing]
+    none_chosen: list[dict[str, str]] = [{} for _ in missing]
     if budget is None:
-        return Attacked(x, Queries(len(x)), [*missing], [*missing], no_shares)
+        return Attacked({"": x}, Queries(len(x)), [*missing], none_chosen, no_shares)
     if isinstance(plan, Suite):
-        outcome = cascade(target, plan, budget, x, y, goal, report)
-        return Attacked(outcome.perturbed, outcome.queries, [*missing], [*outcome.chosen], outcome.shares)
+        outcome = cascade(target, plan, budget, x, y, goal, report, deployments)
+        chosen = [dict(zip(outcome.chosen, names, strict=True)) for names in zip(*outcome.chosen.values(), strict=True)]
+        return Attacked(outcome.perturbed, outcome.queries, [*missing], chosen, outcome.shares)
     perturbed, oracle = perturb(target, plan, budget, x, y, goal)
     rising = oracle.trace.rising() if isinstance(oracle, GradientOracle) else None
     shares_rising = [*missing] if rising is None else [round(value, 4) for value in rising.tolist()]
-    return Attacked(perturbed, oracle.queries, shares_rising, [*missing], no_shares)
+    return Attacked({"": perturbed}, oracle.queries, shares_rising, none_chosen, no_shares)
+
+
+def _first(chosen: Mapping[str, str]) -> str | None:
+    return next(iter(chosen.values()), None)
 
 
 def _pictures(

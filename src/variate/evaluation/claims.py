@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from variate.errors import InputError, unknown_name
+from variate.errors import unknown_name
 from variate.evaluation.plan import Plan, Target
+from variate.evaluation.probes import answers_of, coupling_of, device_of
 from variate.evaluation.suites import Suite
 from variate.hashing import fingerprint
+from variate.inputs.asking import asked
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, name_of
-from variate.inputs.validation import checked_logits
 from variate.random.identity import identity, plain, settings_of
 from variate.random.network import RandomNetwork
-from variate.random.seeding import Kind, kind_of, left_as_found
+from variate.random.seeding import Kind, input_type, kind_of, left_as_found
 from variate.records.rows import CLEAN
 from variate.records.schema import Claim, Convergence, Drawn, Part
 from variate.statistics.rates import Deployment
@@ -33,47 +32,40 @@ class Look:
 
     Attributes:
         kind: kind of randomness.
-        fingerprint: hash of everything that can change the answers.
+        fingerprint: hash of its tensors, modes, settings and distributions.
+        answers: hash of its answers to the first inputs.
         drawn: source of the randomness.
-        alone: whether the answer to an example is independent of the rest of the batch: the network draws no noise for
-            the batch as a whole from a generator, and does not normalize by batch statistics.
+        coupled: how the answer to an example depends on the rest of the batch; None if it does not.
         classes: number of logits, K.
     """
 
     kind: Kind
     fingerprint: str
+    answers: str | None
     drawn: Drawn
-    alone: bool
+    coupled: str | None
     classes: int
+
+    @property
+    def alone(self) -> bool:
+        """Whether the split of the batch changes no answer: neither noise from a generator nor other examples do."""
+        return self.drawn in ("nothing", "keys") and self.coupled is None
 
 
 def look_at(network: nn.Module, x: Tensor) -> Look:
-    """Run a network once on the first two of ``x``, (B, ...). Raises ``InputError`` for inputs that it cannot take."""
+    """Run a network on a few of ``x``, (B, ...). Raises ``InputError`` for inputs that it cannot take."""
     few = x[:2].to(device_of(network, x))
-    parameter = next(network.parameters(), few)
-    if parameter.dtype != few.dtype:
-        raise InputError(
-            f"x is {few.dtype}, and the network's parameters are {parameter.dtype}",
-            todo=f"pass x.to({parameter.dtype})",
-        )
+    few = few.to(input_type(network, few))
     before = settings_of(network)
     with torch.no_grad(), left_as_found(network):
         generators = _generators(few)
-        try:
-            outputs = network(few)
-        except RuntimeError as error:
-            raise InputError(f"the network cannot take inputs of shape {tuple(few.shape)}: {error}") from error
+        outputs = asked(network, few)
         consumed = not all(map(torch.equal, generators, _generators(few)))
-    classes = checked_logits(outputs, few).shape[1]
+    classes = outputs.shape[1]
     kind = kind_of(network, few)
     drawn = _drawn(network, kind, consumed=consumed)
-    alone = drawn in ("nothing", "keys") and not _normalizes_by_batch(network)
-    return Look(kind, identity(network, before), drawn, alone, classes)
-
-
-def device_of(network: nn.Module, x: Tensor) -> torch.device:
-    """Device of the network, to which inputs are moved batch by batch."""
-    return next((tensor.device for tensor in chain(network.parameters(), network.buffers())), x.device)
+    coupled = coupling_of(network, x, kind, generator=drawn not in ("nothing", "keys"))
+    return Look(kind, identity(network, before), answers_of(network, x, kind), drawn, coupled, classes)
 
 
 def judged(
@@ -93,6 +85,7 @@ def judged(
     return {
         "network": name,
         "fingerprint": look.fingerprint,
+        "answers": look.answers,
         "inputs": inputs,
         "modality": name_of(modality),
         "allowed": fingerprint_of(modality),
@@ -100,6 +93,7 @@ def judged(
         "seed": seed,
         "batch_size": None if look.alone else batch_size,
         "memory": None if look.alone else memory,
+        "coupled": look.coupled,
         "date": datetime.now(UTC).date().isoformat(),
     }
 
@@ -115,6 +109,7 @@ def claim_of(
     plan: Plan | Suite,
     budget: Budget,
     deployments: Sequence[Deployment],
+    x: Tensor,
 ) -> Claim:
     """The record of one attack or suite, without its answers.
 
@@ -124,9 +119,10 @@ def claim_of(
         plan: attack or suite to run.
         budget: norm and size.
         deployments: ways to use the network.
+        x: inputs, shape (B, ...), on the first of which the networks that an attacker holds are recognized.
     """
     random = target.kind != "deterministic"
-    sources = _source_fingerprints(target, plan)
+    sources = _source_fingerprints(target, plan, x)
     return Claim(
         **{**facts, "verdict_draws": facts["verdict_draws"] if random else 1},
         attack=plan.attack,
@@ -155,13 +151,18 @@ def check_part(part: str) -> None:
         raise unknown_name("part of a report", part, get_args(Part))
 
 
-def _source_fingerprints(target: Target, plan: Plan | Suite) -> dict[str, Any]:
-    """Fingerprints of the networks that the attacker holds."""
+def _source_fingerprints(target: Target, plan: Plan | Suite, x: Tensor) -> dict[str, Any]:
+    """Fingerprints of the networks that the attacker holds, and hashes of their answers."""
     if not target.sources:
         return {}
     if isinstance(plan, Suite):
-        return {"sources": {name: identity(network) for name, network in target.sources.items()}}
-    return {"source": f"{plan.source or 'all'} {identity(target.held(plan.source))}"} if plan.holds else {}
+        return {"sources": {name: _recognized(network, x) for name, network in target.sources.items()}}
+    return {"source": f"{plan.source or 'all'} {_recognized(target.held(plan.source), x)}"} if plan.holds else {}
+
+
+def _recognized(network: nn.Module, x: Tensor) -> str:
+    few = x[:2].to(device_of(network, x))
+    return f"{identity(network)} {answers_of(network, few, kind_of(network, few))}"
 
 
 def _drawn(network: nn.Module, kind: Kind, *, consumed: bool) -> Drawn:
@@ -172,12 +173,6 @@ def _drawn(network: nn.Module, kind: Kind, *, consumed: bool) -> Drawn:
     if not any(isinstance(module, RandomNetwork) for module in network.modules()):
         return "generator"
     return "keys and generator" if consumed else "keys"
-
-
-def _normalizes_by_batch(network: nn.Module) -> bool:
-    """Whether any module normalizes by statistics of the batch."""
-    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
-    return any(norm.training or norm.running_mean is None for norm in norms)
 
 
 def _generators(x: Tensor) -> list[Tensor]:

@@ -12,22 +12,24 @@ import torch
 from torch import Tensor, nn
 
 from variate import registry
-from variate.errors import InputError, UsageError
-from variate.evaluation.claims import device_of, judged, look_at
+from variate.errors import GradientError, InputError, UsageError
+from variate.evaluation.claims import judged, look_at
 from variate.evaluation.evaluate import budget_of, evaluate
 from variate.evaluation.evaluation import Evaluation
 from variate.evaluation.plan import attack_options, bounds
+from variate.evaluation.probes import device_of
 from variate.fields import overridden, takes_options
-from variate.flags.evidence import DOUBTS
+from variate.flags.evidence import DOUBTS, sees_gradient
 from variate.flags.unbounded_survives import UNBOUNDED
 from variate.hashing import fingerprint
 from variate.inputs.budget import NORMS, Budget
 from variate.inputs.modality import Modality, modality_of
+from variate.inputs.validation import precise
 from variate.oracle.losses import cross_entropy
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream, hash_words
 from variate.random.network import RandomNetwork
-from variate.random.seeding import left_as_found
+from variate.random.seeding import generators_as_found, left_as_found
 from variate.records.file import Records
 from variate.records.schema import Gradient, Part
 
@@ -42,6 +44,7 @@ WHITE_BOX = ("pgd", "fmn", "hotflip")  # the first that fits is the attack that 
 
 
 @takes_options(Evaluation)
+@generators_as_found()
 def doubt(
     network: nn.Module,
     x: Tensor,
@@ -86,7 +89,7 @@ def doubt(
     draws = DRAWS if settings.draws == "auto" else settings.draws
     budget, input_kind = budget_of(settings), modality_of(modality)
     x, y = x[:examples], y[:examples].long()
-    inputs, relaxed = fingerprint([x, y]), _relaxed(input_kind, x, network, budget)
+    inputs, relaxed = fingerprint([x, y]), _relaxed(input_kind, precise(x.detach()), network, budget)
     with left_as_found(network):
         look = look_at(network, x if relaxed is None else relaxed)
         stream = Stream("search", hash_words("gradients", settings.seed))
@@ -106,10 +109,14 @@ def doubt(
     )  # fmt: skip
     can_transfer = isinstance(network, RandomNetwork) or (look.kind == "deterministic" and source is not None)
     can_transfer = can_transfer or bool(source)
-    for allowed, attacks, part in measurements(
-        x, budget, input_kind, has_gradient=has_gradient, transfers=can_transfer, steps=steps
-    ):
-        measure(evaluation=replace(single, budget=allowed, attacks=attacks), part=part)
+    measured_for = measurements(x, budget, input_kind, has_gradient=has_gradient, transfers=can_transfer, steps=steps)
+    with records.held():
+        for allowed, attacks, part in measured_for:
+            try:
+                measure(evaluation=replace(single, budget=allowed, attacks=attacks), part=part)
+            except GradientError:  # met on the way, by points that are no inputs
+                blind = [attack for attack in attacks if not sees_gradient(attack["name"])]
+                measure(evaluation=replace(single, budget=allowed, attacks=blind), part=part)
 
 
 def measurements(

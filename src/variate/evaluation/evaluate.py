@@ -3,36 +3,51 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from variate.errors import UsageError
+from variate.errors import BatchWarning, GradientError, UsageError
 from variate.evaluation.batch import answers
-from variate.evaluation.claims import check_part, claim_of, convergence_of, device_of, judged, look_at
+from variate.evaluation.claims import check_part, claim_of, convergence_of, judged, look_at
 from variate.evaluation.convergence import EXAMPLES, converge
 from variate.evaluation.evaluation import Evaluation
 from variate.evaluation.judge import check_draws
 from variate.evaluation.plan import ENSEMBLE, MEAN, Plan, Target, bounds
+from variate.evaluation.probes import check_mode, device_of
 from variate.evaluation.suites import Suite, suite_of
 from variate.fields import check_limits, overridden, takes_options
+from variate.flags.raise_flags import raised
 from variate.hashing import fingerprint
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, check_kind, modality_of
-from variate.inputs.validation import check_classes, check_inputs
+from variate.inputs.validation import check_classes, check_inputs, check_module, precise
 from variate.progress import Report, progress
 from variate.random.network import RandomNetwork
-from variate.random.seeding import left_as_found
+from variate.random.seeding import generators_as_found, left_as_found
 from variate.records.file import Records
 from variate.records.rows import CLEAN, Result, result_of
 from variate.records.schema import Claim, Part
 from variate.statistics.rates import Deployment
 
+CALLER = 4  # frames from the caller of ``evaluate``, past its decorators
 PILOTS = ("apgd-ce", "fmn", "hotflip")  # the first that fits is used to find how many draws are enough
+
+
+def check_shard(shard: tuple[int, int]) -> None:
+    """Raise ``UsageError`` unless a shard is (index, count) with an index below the count."""
+    whole = isinstance(shard, tuple) and all(isinstance(n, int) and not isinstance(n, bool) for n in shard)
+    if not whole or len(shard) != 2 or not 0 <= shard[0] < shard[1]:
+        raise UsageError(f"shard is {shard!r}", expected="(index, count), with an index from 0 to count - 1")
+
+
+NO_PILOT = 20  # draws where there is no gradient to try numbers of draws with
 
 
 @dataclass(frozen=True)
@@ -53,6 +68,8 @@ class _Batches:
 
 
 @takes_options(Evaluation)
+@torch.inference_mode(False)
+@torch.enable_grad()
 def evaluate(
     network: nn.Module,
     x: Tensor,
@@ -84,11 +101,11 @@ def evaluate(
         modality: modality of the inputs, by name or as ``variate.about(data).modality``: which values may be changed,
             and the unit of the budget.
         records: a path or ``Records`` that keeps every answer. Answers that are there already and would come out the
-            same are not computed again (see ``variate.random.identity``). Source code is not compared, so a network
-            whose code has changed needs a new file.
+            same are not computed again. A network is recognized by its tensors, modes and settings
+            (``variate.random.identity``) and by what it answers to the first inputs, so that changed code counts.
         name: name of the network in reports; it need not be unique.
         part: part of a report that the claims belong to.
-        twin_of: fingerprint of the random network whose mean or frozen draw this is (``variate.random.identity``).
+        twin_of: fingerprint of the random network whose mean or frozen draw this is, from its claims.
         group: name shared by networks that differ only in their training seed.
         pictures: whether to keep a few adversarial inputs for the report.
         shard: (index, count): this process takes every ``count``-th batch, starting at ``index``.
@@ -100,43 +117,56 @@ def evaluate(
         A ``Result`` whose first rows are those of the clean inputs.
 
     Raises:
-        InputError: for inputs or labels that cannot be judged.
+        InputError: for inputs or labels that cannot be judged, and for batch norm left in train mode.
         UsageError: for an unknown name or an impossible option.
         AttackError: for an attack that leaves its budget.
+        RecordError: if the records cannot be written, or another process writes to the same file.
     """
     settings = overridden(evaluation, overrides, evaluate)
     attacks, suite, goal, time_limit = settings.attacks, settings.suite, settings.target, settings.time_limit
     draws, verdict_draws, seed = settings.draws, settings.verdict_draws, settings.seed
     budget = budget_of(settings)
+    check_module(network)
+    check_shard(shard)
+    if isinstance(settings.deployments, str) or not settings.deployments:
+        raise UsageError(
+            f"deployments is {settings.deployments!r}", expected="a list of single, mean-S, majority-S and survive-N"
+        )
     deployments = [Deployment.parse(text) for text in settings.deployments]
-    check_draws(deployments, verdict_draws)
     check_limits(settings)
+    check_draws(deployments, verdict_draws)
     check_inputs(x, y)
     input_kind = modality_of(modality)
     input_kind.check(budget)
     check_kind(input_kind, x)
-    _plans(attacks, suite, budget, 1 if draws == "auto" else draws, [], goal, input_kind)  # mistakes before any work
+    _plans(
+        attacks, suite, budget, 1 if draws == "auto" else draws, [], goal, input_kind, deployments
+    )  # before any work
     check_part(part)
-    inputs, x = fingerprint([x, y]), input_kind.prepared(x, budget, network)
-    look = look_at(network, x)
-    check_classes(y, look.classes)
-    size, memory = settings.batch_size, settings.memory
-    facts = judged(look, inputs, input_kind, name=name, seed=seed, batch_size=size, memory=memory)
-    store = records if isinstance(records, Records) else Records(records)
+    check_mode(network)
     sources = {"source": source} if isinstance(source, nn.Module) else dict(source or {})
-    target = Target(network, look.kind, seed, name, sources, pictures, memory, input_kind)
+    store = records if isinstance(records, Records) else Records(records)
+    size, memory = settings.batch_size, settings.memory
     batches = _Batches(size, shard, time.monotonic() + (float("inf") if time_limit is None else time_limit))
-    with left_as_found(network):
+    with generators_as_found(), left_as_found(network, *sources.values()), store.held():
+        inputs, x, y = fingerprint([x, y]), input_kind.prepared(precise(x.detach()), budget, network), y.long()
+        look = look_at(network, x)
+        check_classes(y, look.classes)
+        if look.coupled is not None and part == "table":
+            warnings.warn(f"answers depend on the batch: {look.coupled}", BatchWarning, stacklevel=CALLER)
+        facts = judged(look, inputs, input_kind, name=name, seed=seed, batch_size=size, memory=memory)
+        target = Target(network, look.kind, seed, name, sources, pictures, memory, input_kind)
         if draws == "auto":
             draws = _draws_needed(target, budget, x, y, facts, store, show_progress)
-        plans = _plans(attacks, suite, budget, draws, _transfer_sources(target), goal, input_kind)
-        facts |= {"verdict_draws": verdict_draws, "part": part, "twin_of": twin_of, "group": group}
-        claims = [claim_of(facts, target, plan, budget, deployments) for plan in plans]
+        uses = deployments if look.kind != "deterministic" else []
+        plans = _plans(attacks, suite, budget, draws, _transfer_sources(target), goal, input_kind, uses)
+        facts |= {"verdict_draws": verdict_draws, "part": part, "twin_of": twin_of, "group": group, "asked": len(x)}
+        claims = [claim_of(facts, target, plan, budget, deployments, x) for plan in plans]
         for plan, claim in zip(plans, claims, strict=True):
+            store.add([claim])
             if not batches.late:
-                store.add([claim])
                 _run(target, plan, claim, x, y, store, batches, show_progress)
-    return result_of(store, claims)
+    return result_of(store, claims, partial(raised, store, name))
 
 
 def budget_of(evaluation: Evaluation) -> Budget:
@@ -154,6 +184,7 @@ def _plans(
     transfers: Sequence[str],
     target: str | None,
     modality: Modality,
+    deployments: Sequence[Deployment],
 ) -> list[Plan | Suite]:
     """The plans to run: clean inputs, the attacks, and the suite."""
     plans = [Plan.of(attack, draws) for attack in (CLEAN, *attacks)]
@@ -163,7 +194,16 @@ def _plans(
         if target is not None:
             raise UsageError("a target needs a suite", todo="give each attack its own option target")
         return [*plans]
-    return [*plans, suite_of(suite, budget, draws=draws, transfers=transfers, target=target, modality=modality)]
+    found = suite_of(
+        suite,
+        budget,
+        draws=draws,
+        transfers=transfers,
+        target=target,
+        modality=modality,
+        deployments=deployments,
+    )
+    return [*plans, found]
 
 
 def _run(
@@ -189,7 +229,7 @@ def _run(
             batch = todo[start : start + batches.size]
             index = torch.tensor(batch, device=x.device)
             suite_report = _SuiteReport(report, done * attacks, len(batch))
-            inputs, labels = x[index].to(device), y[index].long().to(device)
+            inputs, labels = x[index].to(device), y[index].to(device)
             store.add(answers(target, plan, claim, batch, inputs, labels, suite_report))
             done += len(batch)
             report(done * attacks)
@@ -220,8 +260,11 @@ def _draws_needed(
     if not measured:
         device = device_of(target.network, x)
         with progress(f"{target.name}: how many draws", 1, "pilots", show=show) as report:
-            few, labels = x[:EXAMPLES].to(device), y[:EXAMPLES].long().to(device)
-            measured = [converge(target, pilot, budget, few, labels, record, lambda n: report(0, f"{n} draws"))]
+            few, labels = x[:EXAMPLES].to(device), y[:EXAMPLES].to(device)
+            try:
+                measured = [converge(target, pilot, budget, few, labels, record, lambda n: report(0, f"{n} draws"))]
+            except GradientError:
+                return NO_PILOT
         store.add(measured)
     return measured[0].chosen
 

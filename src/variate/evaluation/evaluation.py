@@ -9,6 +9,7 @@ from typing import Any, Literal
 from variate.errors import UsageError
 from variate.fields import option
 from variate.inputs.budget import BEGINNINGS, Budget
+from variate.options import counted
 
 Draws = int | Literal["auto"]
 MEGABYTE = 1_000_000
@@ -18,9 +19,10 @@ def draws_of(word: str) -> Draws:
     """``auto`` or a number of draws. Raises ``UsageError``."""
     if word == "auto":
         return "auto"
-    if not word.isdecimal() or int(word) < 1:
-        raise UsageError(f"cannot average over {word!r} draws", expected="auto, or a whole number from 1")
-    return int(word)
+    try:
+        return counted(word)
+    except ValueError:
+        raise UsageError(f"cannot average over {word!r:.80} draws", expected="auto, or a whole number from 1") from None
 
 
 @dataclass(frozen=True)

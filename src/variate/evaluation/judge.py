@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from variate.errors import UsageError
+from variate.inputs.validation import check_classes, check_inputs, check_module, precise
 from variate.random.average import mean_log_probabilities
 from variate.random.keys import Stream
-from variate.random.seeding import Kind, kind_of, left_as_found, outputs_under
+from variate.random.seeding import Kind, generators_as_found, kind_of, left_as_found, outputs_under
 from variate.statistics.rates import Bits, Deployment, rate_of
-from variate.statistics.sequential import Sequential, until
+from variate.statistics.sequential import Sequential, check_until, until
 
 
 def judge(
@@ -73,6 +74,7 @@ def right_by_source(
     return {name: (bits if target is None else ~bits).cpu().numpy().astype(np.bool_) for name, bits in right.items()}
 
 
+@generators_as_found()
 def judge_until(
     network: nn.Module,
     x: Tensor,
@@ -95,15 +97,23 @@ def judge_until(
         most: largest number of draws.
         level: confidence level, valid at any stopping time (see ``variate.statistics.sequential``).
         seed: seed of the verdict's stream.
+
+    Raises:
+        InputError: for inputs or labels that cannot be judged.
+        UsageError: for a network that is no module, and an impossible width, level or number of draws.
     """
-    usage = Deployment.parse(deployment)
+    check_module(network)
+    check_inputs(x, y)
+    usage = check_until(width=width, deployment=deployment, most=most, level=level)
+    x, labels = precise(x.detach()), y.long()
     kind, stream = kind_of(network, x[:2]), Stream("verdict", seed)
 
     def right_under(count: int) -> Bits:
         keys = stream.take(count)
         with left_as_found(network):
             logits = outputs_under(network, x, keys)  # (n, B, K)
-        return np.asarray((logits.argmax(-1) == y).cpu().numpy(), dtype=np.bool_)
+        check_classes(y, logits.shape[-1])
+        return np.asarray((logits.argmax(-1) == labels.to(logits.device)).cpu().numpy(), dtype=np.bool_)
 
     if kind == "deterministic":
         rate = rate_of(usage, right_under(1), level=level)

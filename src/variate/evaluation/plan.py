@@ -17,14 +17,16 @@ from variate.errors import AttackError, UsageError, unknown_name
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.image import Image
 from variate.inputs.modality import Modality, Reach, name_of
+from variate.limits import check_options
 from variate.oracle.averaging import Average, check_average
-from variate.oracle.oracle import ORACLES, GradientOracle, Oracle, Reuse, ScoreOracle
+from variate.oracle.oracle import Oracle, Reuse, ScoreOracle
+from variate.oracle.white_box import ORACLES, GradientOracle
 from variate.random import plain
 from variate.random.average import EnsembleNetwork
 from variate.random.keys import Stream
 from variate.random.network import RandomNetwork
 from variate.random.seeding import Kind, kind_of
-from variate.records.rows import CLEAN
+from variate.records.rows import CLEAN, label_of
 
 MEAN, ENSEMBLE = "mean", "ensemble"  # networks to transfer from besides the given sources
 SOURCE_DRAWS = 10  # draws that a transfer averages over if its source is random
@@ -89,7 +91,9 @@ class Plan:
         for option in options:
             if option not in known and not _takes_any(self.attack):
                 raise unknown_name(f"option of {self.attack}", option, known)
-        return Plan(**{**vars(self), "options": {name: spec.whole(value) for name, value in options.items()}})
+        chosen = {name: spec.whole(value) for name, value in options.items()}
+        check_options(registry.get("attacks", self.attack).load(), chosen)
+        return Plan(**{**vars(self), "options": chosen})
 
     def check_fit(self, budget: Budget, modality: Modality) -> None:
         """Raise ``UsageError`` unless the attack supports a modality and the budget's norm there."""
@@ -105,6 +109,11 @@ class Plan:
     def holds(self) -> bool:
         """Whether the attack can transfer from another network."""
         return self.attack != CLEAN and "source" in _keywords(registry.get("attacks", self.attack).load())
+
+    @property
+    def label(self) -> str:
+        """Its name in a suite, where an attack may run from several sources and on several deployments."""
+        return label_of(self.attack, self.source, self.options.get("deployment"))
 
     def choices(self) -> dict[str, Any]:
         """The options and all other fields that differ from their defaults, as the records keep them."""
@@ -213,6 +222,7 @@ def perturb(
         options["source"] = partial(registry.get("attacks", "pgd").load(), _source(target, plan.source, reach))
     if plan.target is not None:
         options["target"] = goal_of(target, plan.target, x, y) if goal is None else goal
+    function = inspect.unwrap(function)  # the plan has checked its options
     points = cast(Tensor, function(oracle, x, y, budget=reach.budget, **options)).detach()
     perturbed = reach.inputs(points) if points.shape == x.shape else points
     if checked:
@@ -240,7 +250,8 @@ def goal_of(target: Target, goal: str | None, x: Tensor, y: Tensor) -> Tensor | 
     if goal == "random":
         return (y + 1 + oracle.coins(x).integers("target", (1,), classes - 1)[:, 0]) % classes
     if goal == "least-likely":
-        return scores.scatter(1, y[:, None], torch.inf).argmin(1)
+        possible = scores.masked_fill(scores.isneginf(), torch.inf)  # no attack reaches a class that is ruled out
+        return possible.scatter(1, y[:, None], torch.inf).argmin(1)
     labels = y + 1 if goal == "next" else torch.full_like(y, int(goal))
     if goal.isdecimal() and int(goal) >= classes:
         raise UsageError(f"there is no label {goal}", expected=f"a label from 0 to {classes - 1}")

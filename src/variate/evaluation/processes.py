@@ -89,7 +89,8 @@ def merge(path: Path, count: int) -> Records:
     if count < 1:
         raise UsageError("there is nothing to merge", expected="one process or more")
     whole = Records(path)
-    gather(parts, whole)
+    with whole.held():
+        gather(parts, whole)
     for number in range(count):
         shard_of(path, number).unlink(missing_ok=True)
     return whole

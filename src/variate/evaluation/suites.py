@@ -12,17 +12,20 @@ from variate.evaluation.plan import Plan, bounds
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.image import Image
 from variate.inputs.modality import Modality
+from variate.statistics.rates import Deployment
 
 AttackSpec = str | Mapping[str, Any]
 LIBRARIES = ("foolbox", "art")  # entries that stand for all attacks of another library
 
 SUITES: dict[str, Sequence[AttackSpec]] = {
     "quick": ("fgsm", {"name": "pgd", "steps": 20}, "noise", "hotflip"),
-    # the idea of AutoAttack (Croce & Hein 2020, arXiv:2003.01690), averaged throughout
+    # the idea of AutoAttack (Croce & Hein 2020, arXiv:2003.01690), averaged throughout; error-rate climbs what averaged
+    # losses miss, the probability of an error of each deployment, and adds nothing on a deterministic network
     "standard": (
         "apgd-ce",
         "apgd-dlr",
         "apgd-targeted",
+        "error-rate",
         {"name": "square", "draws": 5},
         "fmn",
         "transfer",
@@ -78,6 +81,7 @@ def suite_of(
     transfers: Sequence[str],
     target: str | None = None,
     modality: Modality | None = None,
+    deployments: Sequence[Deployment] = (),
 ) -> Suite:
     """A suite of those attacks that support the budget's norm. Raises ``UsageError``.
 
@@ -88,6 +92,7 @@ def suite_of(
         transfers: names of the networks to transfer from; one transfer attack runs from each.
         target: target label, as in ``variate.evaluation.plan``; attacks that cannot be targeted are left out.
         modality: modality of the inputs, images by default; attacks that do not support it are left out.
+        deployments: ways to use a random network, each of which error-rate attacks; none for a deterministic one.
     """
     if name not in SUITES:
         raise unknown_name("suite", name, list(SUITES))
@@ -99,14 +104,23 @@ def suite_of(
         if not suits_target or not bounds(options["name"], budget, modality or Image()):
             continue
         options |= {"target": target} if target is not None else {}
-        sources = transfers if options["name"] == "transfer" else [None]
-        plans += [Plan.of(options | ({"source": source} if source else {}), draws) for source in sources]
+        plans += [Plan.of(options | more, draws) for more in _variants(options["name"], transfers, deployments)]
     if not plans:
         targeted = " targeted" if target else ""
         raise UsageError(
             f"no{targeted} attack of the suite {name} supports {budget.norm}", todo="name an attack with --attack"
         )
     return Suite(name, tuple(plans))
+
+
+def _variants(name: str, transfers: Sequence[str], deployments: Sequence[Deployment]) -> list[dict[str, str]]:
+    """The options of each run of one attack of a suite."""
+    if name == "transfer":
+        return [{"source": source} for source in transfers]
+    if name == "error-rate":
+        rules = {deployment.source.partition("-")[0]: deployment.source for deployment in deployments}
+        return [{"deployment": source} for source in rules.values()]
+    return [{}]
 
 
 def full() -> list[str]:

@@ -50,7 +50,9 @@ def _in_suite(evidence: Evidence, suite: Claim) -> list[str]:
     """Examples of a suite that a black-box attack broke and no gradient attack did, by the draws of the search."""
     broke: dict[str, int] = {}
     examples = evidence.examples(suite).values()
-    attack_of = {label_of(one["name"], one.get("source")): one["name"] for one in suite.options["attacks"]}
+    attack_of = {
+        label_of(one["name"], one.get("source"), one.get("deployment")): one["name"] for one in suite.options["attacks"]
+    }
     for example in examples:
         sees = {name: sees_gradient(attack_of.get(name, name)) for name in example.shares}
         best_white_box = min((share for name, share in example.shares.items() if sees[name]), default=0.0)

@@ -40,10 +40,10 @@ class Raised:
         return asdict(self)
 
 
-def raised(records: Records) -> list[Raised]:
-    """Every raised flag, warnings first, then by network."""
+def raised(records: Records, only: str | None = None) -> list[Raised]:
+    """Every raised flag, warnings first, then by network; ``only`` those on one network."""
     flags = []
-    for network in dict.fromkeys(claim.network for claim in shown(records)):
+    for network in dict.fromkeys(claim.network for claim in shown(records) if only in (None, claim.network)):
         evidence = Evidence(records, network)
         if not evidence.claims:
             continue

@@ -24,8 +24,21 @@ MAX_SHARE = 0.05  # fraction of the draws and inputs
 def zero_gradients(evidence: Evidence) -> list[str]:
     """The gradient is zero."""
     lines = evidence.gradients
-    share = sum(line.zero for line in lines) / max(len(lines), 1)
+    if not lines:
+        return _of_attacks(evidence)
+    share = sum(line.zero for line in lines) / len(lines)
     if share <= MAX_SHARE:
         return []
     skipped = "" if share < 1 else "; gradient attacks were therefore skipped in the diagnostics"
     return [f"the gradient of the loss is zero everywhere in {share:.0%} of the draws at {len(lines)} inputs{skipped}"]
+
+
+def _of_attacks(evidence: Evidence) -> list[str]:
+    """Without measurements of the gradient itself, the gradients that the attacks met."""
+    found = []
+    for claim in evidence.attacked():
+        examples = evidence.examples(claim).values()
+        share = sum(example.flat for example in examples) / max(sum(example.backwards for example in examples), 1)
+        if share > MAX_SHARE:
+            found.append(f"{share:.0%} of the gradients that {claim.attack} followed were zero everywhere")
+    return found

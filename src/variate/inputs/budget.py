@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from variate.errors import UsageError, unknown_name
+from variate.options import exact
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +24,8 @@ EXPECTED = (
 )
 TIMES = "; times "  # after the sizes of features: a common factor
 TOLERANCE = 1e-5  # float32 rounding of x + delta, relative to eps
+MOST_DECIBELS = 400  # float32 represents no larger ratio of signal and noise
+SHOWN = 80  # characters of a budget in an error
 ULP = 6e-8  # one unit in the last place of a value of x
 
 
@@ -50,21 +53,26 @@ class Budget:
             return text
         norm, colon, size = str(text).partition(":")
         if not colon:
-            raise UsageError(f"the budget {text!r} has no size", expected=EXPECTED)
+            raise UsageError(f"the budget {_shown(text)} has no size", expected=EXPECTED)
         if norm not in NORMS + OTHERS:
-            raise unknown_name("norm", norm, NORMS + OTHERS)
+            raise unknown_name("norm", norm[:SHOWN], NORMS + OTHERS)
         if norm == "features":
             return cls(text, norm, *_parse_features(text, size))
         try:
-            exact = Fraction(size.strip().removesuffix("dB") if norm == "snr" else size.strip())
-            float(exact)
-        except (ValueError, ZeroDivisionError, OverflowError):
-            raise UsageError(f"the size of the budget {text!r} is not a number", expected=EXPECTED) from None
-        if exact < 0 and norm != "snr":
-            raise UsageError(f"the size of the budget {text!r} is negative", expected="a size of 0 or more")
-        if norm in COUNTS and exact.denominator != 1:
-            raise UsageError(f"the budget {text!r} is not a whole number", expected="a whole number, such as l0:20")
-        return cls(text, norm, exact)
+            number = exact(size.strip().removesuffix("dB") if norm == "snr" else size)
+        except ValueError:
+            raise UsageError(f"the size of the budget {_shown(text)} is not a number", expected=EXPECTED) from None
+        if norm == "snr" and abs(number) > MOST_DECIBELS:
+            raise UsageError(
+                f"the budget {_shown(text)} is out of range", expected=f"at most {MOST_DECIBELS} dB either way"
+            )
+        if number < 0 and norm != "snr":
+            raise UsageError(f"the size of the budget {_shown(text)} is negative", expected="a size of 0 or more")
+        if norm in COUNTS and number.denominator != 1:
+            raise UsageError(
+                f"the budget {_shown(text)} is not a whole number", expected="a whole number, such as l0:20"
+            )
+        return cls(text, norm, number)
 
     @property
     def eps(self) -> float:
@@ -165,23 +173,29 @@ def _parse_features(text: str, sizes_text: str) -> tuple[Fraction, tuple[tuple[s
     pairs = [tuple(part.strip() for part in item.rpartition("=")[::2]) for item in size_list.split(",")]
     for name, size in pairs:
         try:
-            bad = not name or float(Fraction(size.removesuffix("%"))) < 0
-        except (ValueError, ZeroDivisionError):
+            bad = not name or exact(size.removesuffix("%")) < 0
+        except ValueError:
             bad = True
         if bad:
             raise UsageError(
-                f"{name or size!r} in the budget {text!r} has no size",
+                f"{_shown(name or size)} in the budget {_shown(text)} has no size",
                 expected="features:NAME=SIZE,NAME=SIZE; sizes in the feature's own unit or in % of its range",
             )
     try:
-        factor = Fraction(factor_text or 1)
-    except (ValueError, ZeroDivisionError):
+        factor = exact(factor_text or "1")
+    except ValueError:
         factor = Fraction(-1)
     if factor < 0:
         raise UsageError(
-            f"{factor_text!r} is not a valid factor of sizes", expected=f"a number of at least 0 after {TIMES!r}"
+            f"{_shown(factor_text)} is not a valid factor of sizes", expected=f"a number of at least 0 after {TIMES!r}"
         )
     return factor, tuple((name, size) for name, size in pairs)
+
+
+def _shown(text: object) -> str:
+    """What the user wrote, in quotes, cut short where it is long."""
+    written = str(text)
+    return repr(written if len(written) <= SHOWN else f"{written[:SHOWN]}...")
 
 
 def _onto_l1(delta: Tensor, eps: Tensor) -> Tensor:

@@ -21,7 +21,17 @@ PADDING, UNKNOWN = 0, 1
 
 
 def ids_of(x: Tensor) -> Tensor:
-    """Indices of the words of inputs in either form: (..., T, C) to (..., T)."""
+    """Indices of the words of inputs in either form: (..., T, C) to (..., T).
+
+    Raises:
+        InputError: for inputs in 16 bits, which cannot tell the words apart.
+    """
+    if x.dtype in (torch.float16, torch.bfloat16):
+        raise InputError(
+            f"words are rounded in {x.dtype}: most of their indices become those of other words",
+            expected="inputs in float32, whatever type the network computes in",
+            todo="pass x.float() from where the words were first turned into inputs",
+        )
     return (x[..., 0].detach() * WORDS).round().long()
 
 
@@ -60,7 +70,7 @@ class Tokens(nn.Module):
         mask = ids != PADDING  # (B, T)
         vectors = self.embedding(ids)  # (B, T, E)
         if x.shape[-1] > 1:
-            vectors = vectors + offsets_of(x, self.width)
+            vectors = vectors + offsets_of(x, self.width).to(vectors)
         return vectors * mask.unsqueeze(-1), mask
 
 
@@ -131,7 +141,7 @@ def _add_offsets(_embedding: nn.Module, _ids: tuple[Tensor, ...], vectors: Tenso
             expected="a network that looks up every word of a text once, in order",
             todo="use a black-box attack: --suite none --attack greedy-words",
         )
-    return vectors + offsets
+    return vectors + offsets.to(vectors)
 
 
 LAYERS = (Tokens, Lookup)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from variate.errors import InputError
 from variate.evaluation.judge import check_draws, right_answers
+from variate.inputs.validation import check_classes, check_labels
 from variate.statistics.rates import Deployment, Rate, rate_of
 
 if TYPE_CHECKING:
@@ -70,12 +71,20 @@ class DrawAccuracy(Metric):  # type: ignore[misc]
             logits: logits of n fresh draws, shape (n, B, K), such as ``net.draws(x, keys)``; n is the same for all
                 batches.
             y: labels, shape (B,).
+
+        Raises:
+            InputError: for shapes that do not fit, logits that are NaN, and labels that are no classes.
         """
         if logits.dim() != 3 or y.shape != logits.shape[1:2]:
             raise InputError(
                 f"logits of shape {tuple(logits.shape)} and labels of shape {tuple(y.shape)}",
                 expected="(draws, B, classes) and (B,)",
             )
+        if logits.isnan().any():
+            raise InputError("these logits contain NaN", todo="check the network that gave them")
+        check_labels(y, logits.shape[1])
+        check_classes(y, logits.shape[2])
+        y = y.long()
         check_draws([self.deployment], len(logits))
         self.right.append(right_answers(self.deployment, logits, y).T)  # (B, n) or (B, n // S)
 

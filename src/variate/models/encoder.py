@@ -10,9 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from variate.errors import UsageError
+from variate.files.reading import reading
 from variate.inputs.words import PADDING, Tokens
 from variate.optional import imported
 from variate.registry import network
+
+EXPECTED = "a folder with config.json, the weights as model.safetensors, and the tokenizer, without code of its own"
+TODO = "load it yourself if you trust it, and write it again with save_pretrained(FOLDER)"
 
 
 @network(modality=("text",), cite="Devlin et al. 2019, arXiv:1810.04805, and related encoders of transformers")
@@ -27,7 +31,8 @@ class Encoder(nn.Module):
         shape: shape of one input, (T, 1).
         classes: number of classes, K.
         details: details of the data set, with its vocabulary as ``words``.
-        path: a folder with ``config.json``, the weights and the tokenizer; nothing is downloaded.
+        path: a folder with ``config.json``, the weights as safetensors, and the tokenizer; nothing is downloaded, and
+            folders that need their own code are refused.
     """
 
     def __init__(self, shape: tuple[int, ...], classes: int, *, details: Mapping[str, Any], path: str = "") -> None:
@@ -35,7 +40,7 @@ class Encoder(nn.Module):
         if not (Path(path) / "config.json").is_file():
             raise UsageError(
                 f"there is no encoder at {path!r}",
-                expected="a folder with config.json, the weights and the tokenizer",
+                expected=EXPECTED,
                 todo="--network 'encoder(path=FOLDER)'",
             )
         library = imported("transformers", "text")
@@ -62,15 +67,18 @@ class Encoder(nn.Module):
 
 
 def _load(library: Any, path: str) -> tuple[Any, Any]:
-    """Load the tokenizer and the encoder of a folder, without progress bars. Raises ``UsageError``."""
+    """Load the tokenizer and the encoder of a folder, without progress bars.
+
+    No code of the folder runs and nothing is unpickled. Raises ``UsageError``.
+    """
     bars = library.utils.logging
     shown = bars.is_progress_bar_enabled()
     bars.disable_progress_bar()
     try:
-        tokenizer = library.AutoTokenizer.from_pretrained(path, local_files_only=True)
-        return tokenizer, library.AutoModel.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read the encoder at {path!r}: {error}") from error
+        with reading(f"the encoder at {path!r}", UsageError, expected=EXPECTED, todo=TODO):
+            options = {"local_files_only": True, "trust_remote_code": False}
+            tokenizer = library.AutoTokenizer.from_pretrained(path, **options)
+            return tokenizer, library.AutoModel.from_pretrained(path, use_safetensors=True, **options)
     finally:
         if shown:
             bars.enable_progress_bar()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import torch
@@ -9,10 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from variate.errors import UsageError, unknown_name
+from variate.inputs.asking import asked
+from variate.oracle.input_pass import scores_at
 from variate.oracle.losses import Loss
 from variate.random.average import mean_log_probabilities
 from variate.random.keys import Stream
-from variate.random.seeding import under
+from variate.random.seeding import input_type, left_as_found, under
 
 Average = Literal["loss", "logits", "probability", "majority", "zero-one"]
 AVERAGES: tuple[Average, ...] = get_args(Average)
@@ -33,8 +36,9 @@ class FreshAverage(nn.Module):
         draws: S, number of draws at every call.
         average: quantity to average; ``probability`` gives log probabilities; see ``scores_of``.
         stream: source of the keys. With it, the network is not a submodule, so that a library given this module cannot
-            change its mode, its parameters or their gradients, and scores are differentiable with respect to the inputs
-            only. Without it, the network draws as usual and is a submodule, so that the module can be exported.
+            change its mode, its parameters or their gradients; scores are differentiable with respect to the inputs
+            only, inputs get the network's own type, and every call leaves the network as it was found. Without
+            it, the network draws as usual and is a submodule, so that the module can be exported.
     """
 
     def __init__(
@@ -52,12 +56,17 @@ class FreshAverage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Inputs of shape (B, ...) to scores of shape (B, K)."""
         if self.network is not None:
-            return scores_of(torch.stack([self.network(x) for _ in range(self.draws)]), self.average)
+            return scores_of(torch.stack([asked(self.network, x) for _ in range(self.draws)]), self.average)
+        return scores_at(x, self._scores, self.average, self.draws, lambda _inputs: None)
+
+    def _scores(self, x: Tensor) -> Tensor:
+        """Scores over the next draws of the stream, which leave the network as it was found."""
         network, stream = self._hidden
-        outputs = []
-        for key in stream.take(self.draws):
-            with under(network, key):
-                outputs.append(network(x))
+        inputs, outputs = x.to(input_type(network, x)), []
+        with left_as_found(network):
+            for key in stream.take(self.draws):
+                with under(network, key):
+                    outputs.append(asked(network, inputs))
         return scores_of(torch.stack(outputs), self.average)
 
 
@@ -93,15 +102,23 @@ def loss_of(logits: Tensor, y: Tensor, loss: Loss, average: Average) -> Tensor:
     return loss(scores_of(logits, average), y)
 
 
-def pull_back(logits: Tensor, y: Tensor, loss: Loss, average: Average) -> tuple[Tensor, Tensor]:
-    """The averaged loss (B,), and its gradient with respect to all logits (S, B, K). Raises ``UsageError``."""
-    if average in ("majority", "zero-one"):
-        raise UsageError(f"the average {average!r} has no gradient", expected="loss, logits or probability")
+def pull_back(logits: Tensor, score: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    """A score of all draws, (S, B, K) to (B,): its values, and their gradient with respect to the logits (S, B, K)."""
     with torch.enable_grad():
         leaf = logits.detach().requires_grad_(True)
-        value = loss_of(leaf, y, loss, average)
+        value = score(leaf)
         slopes = torch.autograd.grad(value.sum(), leaf)[0]
     return value.detach(), slopes
+
+
+def check_differentiable(average: Average) -> None:
+    """Raise ``UsageError`` for a quantity that has no gradient."""
+    if average in ("majority", "zero-one"):
+        raise UsageError(
+            f"the average {average!r} has no gradient",
+            expected="loss, logits or probability",
+            todo="use the attack error-rate, which follows a smooth stand-in",
+        )
 
 
 def label_of(logits: Tensor) -> Tensor:

@@ -1,10 +1,12 @@
 """Losses that an attacker maximizes: one number per example, higher closer to a misclassification.
 
-Each takes logits (B, K) and labels (B,) and returns (B,). ``aimed`` turns any of them into a targeted loss.
+Each takes logits (B, K) and labels (B,) and returns (B,). ``aimed`` turns any of them into a targeted loss. Logits may
+be of any size, and minus infinity for classes that a network rules out: see ``bounded``.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -15,21 +17,27 @@ from torch.nn import functional as F
 from variate.errors import unknown_name
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-TINY = 1e-12  # avoids division by zero
+LEAK = 1e-20  # slope of the cross-entropy where that of softplus underflows, from a margin of 46 on
+LEAST = 1e-2  # range of logits below which float32 cannot tell their cross-entropies apart
+FAR = 1e4  # distance of an impossible class, in units of the range of the others
 
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     """The cross-entropy.
 
-    Written as softplus(logsumexp of the other logits - the label's): the usual form rounds its gradient to zero, or to
-    the wrong direction, once the margin passes 17 in float32, which makes confident networks look robust.
+    Written as softplus(g) for g = logsumexp of the other logits - the label's: the usual form rounds its gradient to
+    zero, or to the wrong direction, once the margin passes 17 in float32, which makes confident networks look robust.
+    Softplus itself underflows at a margin of 104, so a slope of 1e-20 along g is added: it changes nothing where
+    softplus is larger, and keeps value and gradient of the most confident networks in the right order and direction.
     """
-    label_logit = _of(logits, y)  # (B,)
-    return F.softplus(_without(logits, y).logsumexp(1) - label_logit)
+    logits = bounded(logits)
+    odds = _without(logits, y).logsumexp(1) - _of(logits, y)  # (B,)
+    return F.softplus(odds) + LEAK * odds
 
 
 def margin(logits: Tensor, y: Tensor) -> Tensor:
     """The largest other logit minus the label's: above 0 is an error (Carlini & Wagner 2017, arXiv:1608.04644, f6)."""
+    logits = bounded(logits)
     return _without(logits, y).amax(1) - _of(logits, y)
 
 
@@ -40,8 +48,9 @@ def dlr(logits: Tensor, y: Tensor) -> Tensor:
     """
     if logits.shape[1] < 3:
         return margin(logits, y)
+    logits = bounded(logits)
     top = logits.topk(3, dim=1).values  # (B, 3)
-    return margin(logits, y) / (top[:, 0] - top[:, 2] + TINY)
+    return _ratio(margin(logits, y), top[:, 0] - top[:, 2])
 
 
 def dlr_targeted(logits: Tensor, pairs: Tensor) -> Tensor:
@@ -51,12 +60,12 @@ def dlr_targeted(logits: Tensor, pairs: Tensor) -> Tensor:
         logits: shape (B, K).
         pairs: labels and target labels, encoded as ``y * K + target``, shape (B,).
     """
-    classes = logits.shape[1]
+    logits, classes = bounded(logits), logits.shape[1]
     gap = _of(logits, pairs % classes) - _of(logits, pairs // classes)
     if classes < 4:
         return gap
     top = logits.topk(4, dim=1).values  # (B, 4)
-    return gap / (top[:, 0] - (top[:, 2] + top[:, 3]) / 2 + TINY)
+    return _ratio(gap, top[:, 0] - (top[:, 2] / 2 + top[:, 3] / 2))
 
 
 def divergence(logits: Tensor, probabilities: Tensor) -> Tensor:
@@ -66,7 +75,7 @@ def divergence(logits: Tensor, probabilities: Tensor) -> Tensor:
         logits: shape (B, K).
         probabilities: p, shape (B, K).
     """
-    return F.kl_div(logits.log_softmax(1), probabilities, reduction="none").sum(1)
+    return F.kl_div(bounded(logits).log_softmax(1), probabilities, reduction="none").sum(1)
 
 
 def loss_named(name: str) -> Loss:
@@ -91,6 +100,41 @@ def aimed(loss: Loss, y: Tensor, target: Tensor | None) -> tuple[Loss, Tensor]:
 def reached(labels: Tensor, y: Tensor, target: Tensor | None) -> Tensor:
     """Whether the attacker succeeds: labels other than ``y``, or the target. Shapes (..., B) and (B,) to (..., B)."""
     return labels != y if target is None else labels == target
+
+
+def unit_of(logits: Tensor) -> float | None:
+    """The factor, a power of two, that brings very small logits, (..., K), to a range of at least .01; 1 for others.
+
+    None where all logits of every row are equal, which says nothing of their unit.
+    """
+    values = logits.detach()
+    low = values.masked_fill(values.isinf(), torch.inf).amin(-1)
+    size = float((values.amax(-1) - low).amax()) if values.numel() else 0.0
+    if not 0 < size < math.inf:
+        return None
+    return 2.0 ** math.ceil(math.log2(max(LEAST / size, 1.0)))
+
+
+def bounded(logits: Tensor) -> Tensor:
+    """Replace infinite logits, (..., K), by finite ones far below, or above, all others of their row.
+
+    A network rules out classes by minus infinity. Differences, ratios and averages of infinities are NaN, and so are
+    their gradients.
+    """
+    infinite = logits.isinf()
+    if not bool(infinite.any()):
+        return logits
+    values, most = logits.detach(), torch.finfo(logits.dtype).max / 8
+    high = values.masked_fill(infinite, -most).amax(-1, keepdim=True)
+    low = values.masked_fill(infinite, most).amin(-1, keepdim=True)
+    away = FAR * torch.stack([high - low, high.abs(), torch.ones_like(high)]).amax(0)
+    far = torch.where(logits > 0, high + away, low - away).clamp(-most, most)
+    return torch.where(infinite, far, logits)
+
+
+def _ratio(value: Tensor, spread: Tensor) -> Tensor:
+    """A difference of logits in units of their spread, whatever its size; the difference itself without a spread."""
+    return value / spread.where(spread > 0, 1.0)
 
 
 def _negative(loss: Loss, logits: Tensor, y: Tensor) -> Tensor:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from variate.errors import UsageError
+from variate.inputs.asking import own_errors
 from variate.random.keys import Stream
-from variate.random.seeding import left_as_found, under
+from variate.random.seeding import input_type, left_as_found, under
 
 
 def footprint(network: nn.Module, x: Tensor) -> int:
@@ -22,7 +23,7 @@ def footprint(network: nn.Module, x: Tensor) -> int:
         network: any module, in the mode in which it will run.
         x: inputs, shape (B, ...); the first two are run.
     """
-    sample = x[:2]
+    sample, dtype = x[:2], input_type(network, x)
     fixed = {t.untyped_storage().data_ptr() for t in chain(network.parameters(), network.buffers())}
     saved: dict[int, int] = {}
     outputs: dict[int, int] = {}
@@ -44,8 +45,9 @@ def footprint(network: nn.Module, x: Tensor) -> int:
             under(network, Stream("probe", 0).next()),
             torch.enable_grad(),
             torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+            own_errors(sample),
         ):
-            network(sample.detach().clone().requires_grad_(True))
+            network(sample.detach().clone().requires_grad_(True).to(dtype, copy=True))
     finally:
         for hook in hooks:
             hook.remove()

@@ -7,19 +7,19 @@ mode, its parameters or their gradients.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
-from variate.errors import UsageError
-from variate.inputs.validation import checked_logits
+from variate.inputs.asking import own_errors
+from variate.inputs.validation import checked_logits, logits_in
 from variate.oracle.averaging import Average, scores_of
+from variate.oracle.input_pass import scores_at
 from variate.oracle.queries import Queries
 from variate.oracle.repeated_draws import Watch
-from variate.random.seeding import under
+from variate.random.seeding import input_type, under
 
 
 class LentNetwork(nn.Module):
@@ -57,20 +57,18 @@ class LentNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores for inputs of shape (B, ...): (B, K), in the dtype and on the device of the inputs."""
-        if torch.is_grad_enabled() and x.requires_grad:
-            scores: Tensor = _Pass.apply(x, self)  # type: ignore[no-untyped-call]
-            return scores
-        with torch.no_grad():
-            return self._scores(x).to(x)
+        return scores_at(x, self._scores, self.average, len(self.keys), self._count_backward)
 
     def _scores(self, x: Tensor) -> Tensor:
         network, like, rows, queries, watch = self._hidden
         inputs, outputs = x.to(like), []
+        dtype = input_type(network, inputs)
         for key in self.keys:
-            with under(network, key):
-                logits = network(inputs)
+            with under(network, key), own_errors(inputs):
+                output = network(inputs.to(dtype, copy=True))  # it may work in place
             # a library may pass NaN inputs along the way, and gets their outputs unchecked
-            outputs.append(checked_logits(logits, inputs) if bool(inputs.isfinite().all()) else logits)
+            finite = bool(inputs.isfinite().all())
+            outputs.append(checked_logits(output, inputs) if finite else cast(Tensor, logits_in(output)))
         watch.see(self.keys, [output.detach() for output in outputs])
         queries.count(rows.repeat(self._times(x)), self.keys, forwards=1, backwards=0, again=True)
         return outputs[0] if len(outputs) == 1 else scores_of(torch.stack(outputs), self.average)
@@ -82,30 +80,3 @@ class LentNetwork(nn.Module):
     def _times(self, x: Tensor) -> int:
         """How many passes of each example a pass of ``x`` counts as."""
         return -(-len(x) // max(len(self._hidden[2]), 1))
-
-
-class _Pass(torch.autograd.Function):
-    """A pass whose gradient ends at the inputs: parameters never get one, however the library calls backward."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, lent: LentNetwork) -> Tensor:
-        with torch.enable_grad():
-            leaf = x.detach().clone().requires_grad_(True)
-            scores = lent._scores(leaf)
-        if not scores.requires_grad:
-            raise UsageError(
-                f"the average {lent.average!r} has no gradient"
-                if len(lent.keys) > 1
-                else "the network's outputs have no gradient with respect to its inputs",
-                todo="average loss, logits or probability, or use an attack that needs no gradients",
-            )
-        ctx.lent, ctx.leaf, ctx.scores = lent, leaf, scores
-        return scores.detach().to(x)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
-        # retained, since a library may compute the gradient of each class from one forward pass
-        (gradient,) = torch.autograd.grad(ctx.scores, ctx.leaf, slope.to(ctx.scores), retain_graph=True)
-        ctx.lent._count_backward(ctx.leaf)
-        return gradient, None

@@ -7,28 +7,24 @@ that guided the search takes part in the verdict.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from variate.errors import UsageError, unknown_name
-from variate.inputs.modality import Reach, free_of, inputs_at, slope_at
-from variate.inputs.validation import checked_logits
-from variate.oracle.averaging import Average, check_average, label_of, loss_of, pull_back, scores_of
+from variate.inputs.modality import Reach, free_of, inputs_at
+from variate.oracle.averaging import Average, check_average, label_of, loss_of, scores_of
 from variate.oracle.loss_trace import Trace
-from variate.oracle.losses import Loss, cross_entropy
+from variate.oracle.losses import Loss, cross_entropy, margin, unit_of
 from variate.oracle.memory import room_for
-from variate.oracle.module_view import LentNetwork
 from variate.oracle.queries import Queries
 from variate.oracle.randomness import Coins
 from variate.oracle.repeated_draws import Watch
 from variate.random.keys import Stream
-from variate.random.many import Passes
-from variate.random.seeding import Kind, kind_of, outputs_under, passes_under
-from variate.registry import Access
+from variate.random.seeding import Kind, kind_of, outputs_under
+from variate.statistics.rates import Rule
 
 Reuse = Literal["fresh", "fixed", "one"]
 
@@ -89,6 +85,7 @@ class Oracle:
         self._watch = Watch(network)
         self.trace = Trace()
         self._classes = 0
+        self._unit: float | None = None
 
     def coins(self, x: Tensor) -> Coins:
         """The attacker's own coins for original inputs ``x``, shape (B, ...): an example has the same in any batch."""
@@ -122,6 +119,12 @@ class Oracle:
         self._watch.see(keys, list(outputs))
         return outputs
 
+    def _in_units(self, logits: Tensor) -> Tensor:
+        """Logits, (..., K), in the unit in which losses are taken: see ``unit_of``. The first query decides on it."""
+        if self._unit is None:
+            self._unit = unit_of(logits)
+        return logits if self._unit in (None, 1.0) else logits * self._unit
+
     def _parts(self, x: Tensor, keys: Sequence[int]) -> tuple[list[slice], bool]:
         """Parts of the inputs that fit in memory, and whether only one draw fits at a time."""
         if self._room is None:
@@ -131,9 +134,20 @@ class Oracle:
         starts = range(0, len(x), self._room)
         return [slice(start, start + self._room) for start in starts], self._room < len(x) * len(keys)
 
-    def _count(self, x: Tensor, rows: Tensor | None, keys: list[int], *, forwards: int = 0, backwards: int = 0) -> None:
+    def _count(
+        self,
+        x: Tensor,
+        rows: Tensor | None,
+        keys: list[int],
+        *,
+        forwards: int = 0,
+        backwards: int = 0,
+        gradient: Tensor | None = None,
+    ) -> None:
         indices = torch.arange(len(x)) if rows is None else rows
         self.queries.count(indices, keys, forwards=forwards, backwards=backwards, again=self._reuse == "fixed")
+        if gradient is not None:
+            self.queries.count_flat(indices, gradient, len(keys))
 
 
 class LabelOracle(Oracle):
@@ -149,7 +163,7 @@ class ScoreOracle(LabelOracle):
 
     def scores(self, x: Tensor, *, rows: Tensor | None = None) -> Tensor:
         """Scores averaged over the draws: (B, ...) to (B, K); by default the log of the mean probability."""
-        return scores_of(self._outputs(x, rows), self.average)
+        return scores_of(self._outputs(x, rows), self.average).to(x.dtype)
 
     def loss(self, x: Tensor, y: Tensor, loss: Loss = cross_entropy, *, rows: Tensor | None = None) -> Tensor:
         """The loss averaged over the draws.
@@ -160,127 +174,17 @@ class ScoreOracle(LabelOracle):
             loss: a loss per example: logits (B, K) and labels (B,) to (B,); see ``variate.oracle.losses``.
             rows: index of the example of each input; None: in order.
         """
-        return loss_of(self._outputs(x, rows), y, loss, self.average)
+        return loss_of(self._in_units(self._outputs(x, rows)), y, loss, self.average).to(x.dtype)
 
     def wrong(self, x: Tensor, y: Tensor, *, rows: Tensor | None = None) -> Tensor:
         """The share of the draws that do not predict ``y``: (B, ...) and (B,) to (B,)."""
-        return loss_of(self._outputs(x, rows), y, cross_entropy, "zero-one")
+        return loss_of(self._outputs(x, rows), y, cross_entropy, "zero-one").to(x.dtype)
 
+    def errors(self, x: Tensor, y: Tensor, rule: Rule, *, rows: Tensor | None = None) -> Tensor:
+        """How far the draws are from answering ``y``, as a deployment counts: (B, ...) to (B,).
 
-class GradientOracle(ScoreOracle):
-    """Labels, scores and the gradient of the averaged loss (expectation over transformation, Athalye et al. 2018).
-
-    ``trace`` records the losses that come with the gradients of whole batches.
-    """
-
-    def take_keys(self, x: Tensor) -> list[int]:
-        """The keys of one query, to share between several: a white-box attacker may evaluate the same draw twice."""
-        return self._keys(x)
-
-    def module(self, x: Tensor, *, rows: Tensor | None = None, keys: list[int] | None = None) -> LentNetwork:
-        """The network at fixed draws as a module, for a library that takes one; every pass is counted."""
-        keys = self._keys(x) if keys is None else keys
-        indices = torch.arange(len(x)) if rows is None else rows
-        return LentNetwork(self.network, keys, self.average, x, indices, self.queries, self._watch)
-
-    def gradient(
-        self,
-        x: Tensor,
-        y: Tensor,
-        loss: Loss = cross_entropy,
-        *,
-        rows: Tensor | None = None,
-        keys: list[int] | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """The averaged loss, and its gradient with respect to the inputs.
-
-        The mean loss takes one forward and one backward pass per draw. The loss of the mean logits or probabilities
-        takes two forward passes: the first computes the mean, so that only one draw is in memory at a time.
-
-        Args:
-            x: inputs, shape (B, ...).
-            y: labels, shape (B,).
-            loss: a loss per example: logits (B, K) and labels (B,) to (B,).
-            rows: index of the example of each input; None: in order.
-            keys: keys of the draws, from ``take_keys``; None: the next ones.
-
-        Returns:
-            The loss, shape (B,), and the gradient, shape (B, ...).
+        The share of wrong draws for ``single`` and ``survive``, the lead of the strongest other class in votes for
+        ``majority``, and in the log of the mean probability for ``mean``.
         """
-        keys = self._keys(x) if keys is None else keys
-        if not len(x):
-            return x.new_zeros(0), torch.zeros_like(x)
-        x = inputs_at(self.reach, x, rows)
-        if self.average == "loss":
-            value, gradient = self._mean_loss(x, y, loss, keys)
-            self._count(x, rows, keys, forwards=1, backwards=1)
-            self.trace.note(value, loss, rows)
-            return value, slope_at(self.reach, gradient, rows)
-        value, slopes = pull_back(self._logits(x, keys), y, loss, self.average)
-        gradient = torch.zeros_like(x)
-        for part in self._parts(x, keys)[0]:
-            for key, slope in zip(keys, slopes, strict=True):
-                gradient[part] += next(self._passes(x[part], y[part], partial(_along, slope[part]), [key])).gradient
-        self._count(x, rows, keys, forwards=2, backwards=1)
-        self.trace.note(value, loss, rows)
-        return value, slope_at(self.reach, gradient, rows)
-
-    def each(
-        self, x: Tensor, y: Tensor, loss: Loss, keys: list[int], *, rows: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The loss and gradient of each draw, not averaged.
-
-        Args:
-            x: inputs, shape (B, ...).
-            y: labels, shape (B,).
-            loss: a loss per example.
-            keys: S keys of draws, from ``take_keys``.
-            rows: index of the example of each input; None: in order.
-
-        Returns:
-            The losses, shape (S, B), their gradients, shape (S, B, ...), and the logits, shape (S, B, K).
-        """
-        losses, gradients = x.new_zeros((len(keys), len(x))), x.new_zeros((len(keys), *x.shape))
-        logits: list[list[Tensor]] = [[] for _ in keys]
-        x = inputs_at(self.reach, x, rows)
-        for part in self._parts(x, keys)[0]:
-            for s, passed in enumerate(self._passes(x[part], y[part], loss, keys, alone=True)):
-                losses[s, part], gradients[s, part] = passed.loss, passed.gradient
-                logits[s].append(passed.logits[0])
-        self._count(x, rows, keys, forwards=1, backwards=1)
-        return losses, slope_at(self.reach, gradients, rows), torch.stack([torch.cat(parts) for parts in logits])
-
-    def _mean_loss(self, x: Tensor, y: Tensor, loss: Loss, keys: list[int]) -> tuple[Tensor, Tensor]:
-        value, gradient = x.new_zeros(len(x)), torch.zeros_like(x)
-        first: list[Tensor] = []  # the outputs of the first part under every key
-        parts, alone = self._parts(x, keys)
-        for part in parts:
-            for passed in self._passes(x[part], y[part], loss, keys, alone=alone):
-                weight = len(passed.logits) / len(keys)
-                value[part] += weight * passed.loss
-                gradient[part] += weight * passed.gradient
-                first += passed.logits if part.start == 0 else []
-        self._watch.see(keys, first)
-        return value, gradient
-
-    def _passes(
-        self, x: Tensor, y: Tensor, loss: Loss, keys: Sequence[int], *, alone: bool = False
-    ) -> Iterator[Passes]:
-        def checked(logits: Tensor) -> Tensor:
-            self._classes = checked_logits(logits, x).shape[1]
-            return loss(logits, y)
-
-        return passes_under(self.network, x, checked, keys, alone=alone)
-
-
-def _along(slope: Tensor, logits: Tensor, _y: Tensor) -> Tensor:
-    """The product of the logits with a gradient: (B, K) to (B,)."""
-    return (logits * slope).sum(1)
-
-
-ORACLES: dict[Access, type[Oracle]] = {
-    "none": Oracle,
-    "labels": LabelOracle,
-    "scores": ScoreOracle,
-    "gradient": GradientOracle,
-}
+        average: dict[Rule, Average] = {"mean": "probability", "majority": "majority"}
+        return loss_of(self._outputs(x, rows), y, margin, average.get(rule, "zero-one")).to(x.dtype)

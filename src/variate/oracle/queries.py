@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Counts = NDArray[np.int64]
+COUNTED = ("points", "forwards", "backwards", "draws", "flat")
 
 
 class Queries:
@@ -20,10 +21,20 @@ class Queries:
         forwards: forward passes, shape (B,).
         backwards: backward passes, shape (B,).
         draws: different draws that were used, shape (B,).
+        flat: gradients that were zero everywhere, shape (B,), counted as in ``backwards``.
+        left_out: by attack, the examples on which it found no gradient to follow.
     """
 
+    points: Counts
+    forwards: Counts
+    backwards: Counts
+    draws: Counts
+    flat: Counts
+
     def __init__(self, examples: int) -> None:
-        self.points, self.forwards, self.backwards, self.draws = (np.zeros(examples, np.int64) for _ in range(4))
+        for name in COUNTED:
+            setattr(self, name, np.zeros(examples, np.int64))
+        self.left_out: dict[str, set[int]] = {}
         self._seen: dict[int, set[int]] = {}  # for reusable keys: by key, the examples that used it
 
     def count(self, rows: Tensor, keys: list[int], *, forwards: int, backwards: int, again: bool) -> None:
@@ -50,14 +61,24 @@ class Queries:
             seen |= fresh
             self.draws[list(fresh)] += 1
 
+    def count_flat(self, rows: Tensor, gradient: Tensor, draws: int) -> None:
+        """Add the gradients of one query, shape (N, ...), that are zero everywhere."""
+        flat = (gradient == 0).flatten(1).all(1).cpu()
+        if bool(flat.any()):
+            np.add.at(self.flat, rows.cpu()[flat].numpy(), draws)  # an example may occur twice
+
+    def leave_out(self, attack: str, rows: Tensor) -> None:
+        """Note the examples on which an attack could not run."""
+        self.left_out.setdefault(attack, set()).update(rows.tolist())
+
     def _grow(self, examples: int) -> None:
         """Make room for more examples."""
-        for name in ("points", "forwards", "backwards", "draws"):
+        for name in COUNTED:
             counts = getattr(self, name)
             setattr(self, name, np.pad(counts, (0, max(0, examples - len(counts)))))
 
     def merge(self, others: Queries, rows: Tensor) -> None:
         """Add the counts of queries about the examples ``rows`` of this batch; all their draws count as different."""
         index = rows.cpu().numpy()
-        for name in ("points", "forwards", "backwards", "draws"):
+        for name in COUNTED:
             getattr(self, name)[index] += getattr(others, name)

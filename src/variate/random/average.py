@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from variate.errors import UsageError
+from variate.inputs.asking import asked
 from variate.random.fixing import fixed
 from variate.random.keys import check_keys
 
@@ -25,6 +26,8 @@ class AverageNetwork(nn.Module):
         of: ``probabilities`` returns the log of the mean softmax, whose softmax is the mean probability; ``outputs``
             returns the mean output.
     """
+
+    keeps_keys = True  # calls of networks outside do not change its draws
 
     def __init__(self, network: nn.Module, keys: Sequence[int], of: Averaged = "probabilities") -> None:
         super().__init__()
@@ -52,8 +55,14 @@ def average(net: nn.Module, keys: Sequence[int], of: Averaged = "probabilities")
 
 
 def mean_log_probabilities(logits: Tensor) -> Tensor:
-    """The log of the mean over draws of the softmax: (S, B, K) to (B, K)."""
-    return logits.log_softmax(-1).logsumexp(0) - math.log(logits.shape[0])
+    """The log of the mean over draws of the softmax: (S, B, K) to (B, K).
+
+    A class that every draw rules out by a logit of minus infinity stays ruled out, and has a gradient of zero.
+    """
+    logs = logits.log_softmax(-1)
+    impossible = logs.isneginf().all(0)  # (B, K)
+    mean = logs.masked_fill(impossible, 0.0).logsumexp(0) - math.log(len(logits))
+    return mean.masked_fill(impossible, -torch.inf)
 
 
 class EnsembleNetwork(nn.Module):
@@ -71,4 +80,4 @@ class EnsembleNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Inputs of shape (B, ...) to log probabilities of shape (B, K)."""
-        return mean_log_probabilities(torch.stack([network(x) for network in self.networks]))
+        return mean_log_probabilities(torch.stack([asked(network, x) for network in self.networks]))

@@ -1,39 +1,45 @@
-"""Which draw the next call of a random network uses: that of a fixed key, or of the next key in a stream."""
+"""Which draw the next call of a random network uses: that of a fixed key, or of the next key in a stream.
+
+Each thread has its own fixed key and its own borrowed stream. All functions take a random network or a module that
+contains some: the first one in ``module.modules()`` uses the key itself, every other one a key derived from it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import nn
 
+from variate.errors import UsageError
 from variate.random.draw.recompute import THREAD
 from variate.random.handle import handle_of
-from variate.random.inside import inner_networks
-from variate.random.keys import Stream, check_key, sibling
+from variate.random.inside import check_random
+from variate.random.keys import Stream, StreamName, check_key, sibling
 
 
 @contextmanager
 def fixed(net: nn.Module, key: int, *, learn: bool = True) -> Iterator[None]:
-    """Context in which every call of ``net`` uses the draw of ``key``.
+    """Context in which every call of ``net`` in this thread uses the draw of ``key``.
 
     Args:
-        net: a random network. Random networks inside it use siblings of the key.
+        net: a random network.
         key: key of the draw.
         learn: whether gradients reach the parameters.
     """
-    networks = [net, *inner_networks(net)]
-    handles = [handle_of(network) for network in networks]
-    before = [(handle.key, handle.learn) for handle in handles]
     check_key(key)
-    for index, handle in enumerate(handles):
-        handle.key, handle.learn = sibling(key, index), learn
-    try:
+    with holding(check_random(net).values(), key, learn=learn):
         yield
-    finally:
-        for handle, (key_before, learn_before) in zip(handles, before, strict=True):
-            handle.key, handle.learn = key_before, learn_before
+
+
+@contextmanager
+def holding(networks: Iterable[nn.Module], key: int, *, learn: bool) -> Iterator[None]:
+    """Context in which the first of these random networks uses the draw of ``key``, and the others of derived keys."""
+    with ExitStack() as stack:
+        for index, part in enumerate(networks):
+            stack.enter_context(handle_of(part).holding(sibling(key, index), learn))
+        yield
 
 
 @contextmanager
@@ -60,36 +66,73 @@ def drawn(net: nn.Module, key: int | None = None) -> Iterator[None]:
         >>> bool((one == other).all())
         True
     """
-    key = handle_of(net).take_key() if key is None else key
-    with fixed(net, key, learn=handle_of(net).learn):
-        outer, before = THREAD.draws, []
+    networks = check_random(net)
+    first = handle_of(next(iter(networks.values())))
+    key = first.take_key() if key is None else check_key(key)
+    with holding(networks.values(), key, learn=first.held().learn), ExitStack() as stack:
+        for part in networks.values():
+            stack.enter_context(_in_place(part))
+        yield
+
+
+@contextmanager
+def _in_place(net: nn.Module) -> Iterator[None]:
+    """Context in which the draw of the fixed key stands in the modules, and no other thread's does."""
+    handle = handle_of(net)
+    with handle.turn:
+        key, learn = handle.held()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and learn):
+            draw = handle.draw(net, handle.take_key())
+        places, outer = handle.places_in(net), THREAD.draws
+        before = places.put(draw, key, block=True)
+        THREAD.draws = places, places.held, outer  # type: ignore[assignment]
         try:
-            for network in [net, *inner_networks(net)]:
-                handle = handle_of(network)
-                places = handle.places_in(network)
-                with torch.set_grad_enabled(torch.is_grad_enabled() and handle.learn):
-                    draw = handle.draw(network, handle.take_key())
-                before.append((places, places.put(draw, handle.key, block=True)))
-                if places.held is not None:
-                    THREAD.draws = places, places.held, THREAD.draws
             yield
         finally:
             THREAD.draws = outer
-            for places, held in reversed(before):
-                places.back(held)
+            places.back(before)
 
 
 @contextmanager
 def keys_from(net: nn.Module, stream: Stream) -> Iterator[None]:
-    """Context in which ``net(x)`` takes its keys from ``stream``."""
-    handle = handle_of(net)
-    before, handle.stream = handle.stream, stream
-    try:
+    """Context in which ``net(x)`` takes its keys from ``stream``, in this thread."""
+    with ExitStack() as stack:
+        for part in check_random(net).values():
+            stack.enter_context(handle_of(part).borrowing(stream))
         yield
-    finally:
-        handle.stream = before
 
 
 def stream(net: nn.Module) -> Stream:
-    """The stream from which ``net(x)`` takes its keys; seeded by the operating system unless another was set."""
-    return handle_of(net).stream
+    """The stream from which ``net(x)`` takes its keys; seeded by the operating system unless another was set.
+
+    Raises:
+        UsageError: for a module that contains several random networks, each with a stream of its own.
+    """
+    streams = {id(own): own for part in check_random(net).values() for own in [handle_of(part).stream]}
+    if len(streams) > 1:
+        raise UsageError(
+            f"{type(net).__name__} contains {len(streams)} random networks with a stream each",
+            todo="ask for the stream of one of them, or give all one stream with variate.set_seed(net, seed)",
+        )
+    return next(iter(streams.values()))
+
+
+def set_seed(net: nn.Module, seed: int | None, name: StreamName = "train") -> Stream:
+    """Let every random network in ``net`` take its keys from one new stream, as ``variate.train`` does for its own.
+
+    For a training loop of one's own: with ``torch.manual_seed`` for everything else that is random, the same seed gives
+    the same training.
+
+    Args:
+        net: a random network, or a module that contains some.
+        seed: any integer; None: fresh entropy from the operating system, as a deployed network needs.
+        name: name of the stream; networks with streams of different names never share a key.
+
+    Returns:
+        The stream.
+    """
+    networks = check_random(net)
+    shared = Stream("serve") if seed is None else Stream(name, seed)
+    for part in networks.values():
+        handle_of(part).stream = shared
+    return shared

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from typing import Any
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +18,15 @@ from variate.random.draw.node import Draws
 from variate.random.draw.shadows import Places
 from variate.random.keys import Stream
 from variate.random.noise import traced
-from variate.random.parameters import HANDLE, root_mean_squares
+from variate.random.parameters import HANDLE, running_sizes
 from variate.random.scale import one
+
+
+class Hold(NamedTuple):
+    """The key that calls use, if one is fixed, and whether gradients reach the parameters."""
+
+    key: int | None
+    learn: bool
 
 
 class Handle:
@@ -24,6 +34,9 @@ class Handle:
 
     The network refers to its handle but not the reverse: without a cycle, memory is freed with the last reference. A
     copy does not share caches, nor keys that come from the system's entropy.
+
+    What is fixed is fixed for one thread, and forward passes of different threads take turns: a draw stands in the
+    modules that all threads share.
 
     Args:
         sites: the random parameters.
@@ -38,8 +51,12 @@ class Handle:
         draws: makes the draws.
         ticket: tensor of one int64, written at every run of a compiled graph so that no two runs are merged.
         holder: number under which compiled graphs request keys.
-        told: methods that have said that they ran at the means.
         writes: whether a forward writes into its own weights; None: no forward has been watched yet.
+        told: methods that have said that they ran at the means.
+        key: the key that was fixed last in any thread, for graphs being traced.
+        learn: the same for whether gradients reach the parameters.
+        turn: held by the thread whose draw stands in the modules.
+        network: weak reference to the network, set by ``attach``.
     """
 
     def __init__(
@@ -56,9 +73,15 @@ class Handle:
         self.original = original
         self.taken = taken
         self.parts = parts
-        self.stream = stream or Stream("serve")
+        self._stream = stream or Stream("serve")
         self.key = key
         self.learn = learn
+        self._own = Hold(key, learn)
+        self._holds: dict[int, Hold] = {}  # by thread
+        self._borrowed: dict[int, Stream] = {}  # by thread
+        self.turn = threading.RLock()
+        self.network: weakref.ref[nn.Module] | None = None
+        _handles.add(self)
         self.draws = Draws(sites)
         self.ticket = torch.zeros((), dtype=torch.int64, device="cpu")
         self.holder = traced.enlist(self)
@@ -70,11 +93,57 @@ class Handle:
         stream = (
             None if self.stream.seed is None else self.stream
         )  # a copy that repeats these keys would be predictable
-        return Handle, (self.sites, self.original, self.taken, self.parts, stream, self.key, self.learn)
+        return Handle, (self.sites, self.original, self.taken, self.parts, stream, *self.held())
+
+    @property
+    def stream(self) -> Stream:
+        """The source of this thread's keys."""
+        return self._borrowed.get(threading.get_ident(), self._stream) if self._borrowed else self._stream
+
+    @stream.setter
+    def stream(self, stream: Stream) -> None:
+        self._stream = stream
+
+    @contextmanager
+    def borrowing(self, stream: Stream) -> Iterator[None]:
+        """Context in which this thread takes its keys from ``stream``."""
+        thread = threading.get_ident()
+        before, self._borrowed[thread] = self._borrowed.get(thread), stream
+        try:
+            yield
+        finally:
+            _restore(self._borrowed, thread, before)
+
+    @contextmanager
+    def holding(self, key: int, learn: bool) -> Iterator[None]:
+        """Context in which calls in this thread use the draw of ``key``."""
+        thread = threading.get_ident()
+        before, self._holds[thread] = self._holds.get(thread), Hold(key, learn)
+        self.key, self.learn = key, learn
+        try:
+            yield
+        finally:
+            _restore(self._holds, thread, before)
+            self.key, self.learn = next(reversed(list(self._holds.values())), self._own) if before is None else before
+
+    def held(self) -> Hold:
+        """What is fixed in this thread.
+
+        A thread that Python did not start, such as one of autograd's that recomputes a checkpoint, has nothing of its
+        own: there it is what was fixed last.
+        """
+        if not self._holds:
+            return self._own
+        hold = self._holds.get(threading.get_ident())
+        if hold is not None:
+            return hold
+        foreign = isinstance(threading.current_thread(), threading._DummyThread)
+        return Hold(self.key, self.learn) if foreign else self._own
 
     def take_key(self) -> int:
         """The key of the next call: the fixed key, or the next one of the stream."""
-        return self.stream.next() if self.key is None else self.key
+        key = self.held().key
+        return self.stream.next() if key is None else key
 
     def holds_draw(self) -> bool:
         """Whether a draw is in place now: in a ``drawn`` block, or in a forward."""
@@ -83,9 +152,10 @@ class Handle:
     @contextmanager
     def without_draw(self) -> Iterator[None]:
         """Context in which the parameters themselves are in place, even inside a draw."""
-        places = self._places
-        with nullcontext() if places is None or places.held is None else places.aside():
-            yield
+        with self.turn:
+            places = self._places
+            with nullcontext() if places is None or places.held is None else places.aside():
+                yield
 
     def places_in(self, net: nn.Module) -> Places:
         """Where the sites are now in ``net``, the network of this handle."""
@@ -101,7 +171,7 @@ class Handle:
     def draw_many(self, net: nn.Module, keys: Sequence[int], indices: Sequence[int] | None = None) -> list[Tensor]:
         """The draws of many keys, stacked, for all sites or those at ``indices``: (S, ...) each."""
         indices = list(range(len(self.sites))) if indices is None else list(indices)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.learn):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.held().learn):
             return self.draws.many(keys, self.places_in(net).groups(), self.units(net), indices)
 
     def scaled(self, net: nn.Module, *, widen: bool = False) -> Iterator[tuple[Site, tuple[Tensor, ...]]]:
@@ -116,7 +186,7 @@ class Handle:
         """The size of every site whose scale depends on it; None if no scale does."""
         if not self.draws.needs_unit:
             return None
-        sizes = root_mean_squares(net, self.sites)
+        sizes = running_sizes(net, self.sites)
         return [
             sizes[site.name] if scaling.needs_unit and not distribution.relative else None
             for site, scaling, distribution in zip(
@@ -147,3 +217,42 @@ def handle_of(net: nn.Module) -> Handle:
         f"the code of {type(net).__name__} has set {HANDLE}, where a random network keeps its state",
         todo=f"rename the module's own attribute {HANDLE}",
     )
+
+
+def _restore(by_thread: dict[int, Any], thread: int, before: Any) -> None:
+    if before is None:
+        del by_thread[thread]
+    else:
+        by_thread[thread] = before
+
+
+_handles: weakref.WeakSet[Handle] = weakref.WeakSet()
+
+
+def attach(net: nn.Module, handle: Handle) -> None:
+    """Make ``handle`` that of ``net``."""
+    vars(net)[HANDLE] = handle
+    handle.network = weakref.ref(net)
+
+
+def live_scales() -> set[int]:
+    """The ids of the learned tensors other than means, of all random networks of this process."""
+    ids = set()
+    for handle in list(_handles):
+        net = handle.network() if handle.network is not None else None
+        if net is None:
+            continue
+        for path, name in handle.learned_places():
+            with suppress(AttributeError):  # of a module that was replaced
+                ids.add(id(net.get_submodule(path)._parameters.get(name)))
+    return ids - {id(None)}
+
+
+def _in_a_child() -> None:
+    """After a fork: only the thread that forked lives on, and another may have held its turn."""
+    for handle in list(_handles):
+        handle.turn = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_a_child)

@@ -6,7 +6,8 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextvars import ContextVar
 from enum import Enum
 from typing import Any
 
@@ -24,22 +25,22 @@ KEPT_BY_TORCH = frozenset(
     {*nn.Module().__dict__, "_flat_weights", "_flat_weight_refs"}
 )  # parameters, hooks and the like, which are not settings; recurrent layers hold their parameters twice
 
+_known: ContextVar[frozenset[int]] = ContextVar("_known", default=frozenset())  # ids of modules that are being hashed
+
 
 def identity(module: nn.Module, before: Settings | None = None) -> str:
     """A hash of a module's tensors, classes, modes, settings and distributions.
 
-    Settings are the attributes of every submodule with plain values: numbers, strings, unregistered tensors, and
-    functions, which count by name. The source code of classes and functions is not read, nor are hooks.
+    Settings are the attributes of every submodule with plain values: numbers, strings, unregistered tensors, modules in
+    lists, and functions, which count by name; and what else its state holds (quantized weights, extra state). The
+    source code of classes and functions is not read, nor are hooks.
 
     Args:
         module: any module.
         before: its ``settings_of`` before its last forward pass: what has changed since is state, such as a call
             counter, and is left out of the hash.
     """
-    tensors = {
-        **dict(module.named_parameters(remove_duplicate=False)),
-        **dict(module.named_buffers(remove_duplicate=False)),
-    }
+    tensors = dict(_tensors_of(module))
     now = settings_of(module)
     settings = [[*place, text] for place, text in now.items() if before is None or before.get(place) == text]
     parts = [[path, type(part).__qualname__, part.training] for path, part in module.named_modules()]
@@ -49,7 +50,19 @@ def identity(module: nn.Module, before: Settings | None = None) -> str:
 
 def settings_of(module: nn.Module) -> Settings:
     """The plain values in the attributes of a module and its submodules, and the distributions of random networks."""
+    token = _known.set(_known.get() | {id(part) for part in module.modules()})
+    try:
+        return _settings_of(module)
+    finally:
+        _known.reset(token)
+
+
+def _settings_of(module: nn.Module) -> Settings:
     settings: Settings = {}
+    tensors = {name for name, _ in _tensors_of(module)}
+    for name, value in module.state_dict(keep_vars=True).items():
+        if name not in tensors:
+            settings["", f"state of {name}"] = json.dumps(plain(value), sort_keys=True)
     for path, part in module.named_modules():
         for name, value in vars(part).items():
             if name not in KEPT_BY_TORCH and name != HANDLE:
@@ -60,12 +73,19 @@ def settings_of(module: nn.Module) -> Settings:
     return settings
 
 
+def _tensors_of(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from module.named_parameters(remove_duplicate=False)
+    yield from module.named_buffers(remove_duplicate=False)
+
+
 def plain(value: Any) -> Any:
     """A value in JSON types, equal in every process; anything else becomes its name or the name of its type."""
     if value is None or isinstance(value, bool | int | float | str):
         return value.value if isinstance(value, Enum) else value
     if isinstance(value, Tensor):
         return ["tensor", fingerprint([value])]
+    if isinstance(value, nn.Module) and id(value) not in _known.get():  # in a list, or otherwise not registered
+        return ["module", identity(value)]
     if isinstance(value, np.ndarray | np.generic):
         array = np.ascontiguousarray(value)
         return ["array", str(array.dtype), list(array.shape), hashlib.blake2b(array.tobytes()).hexdigest()]

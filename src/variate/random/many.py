@@ -21,10 +21,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from variate.errors import InputError, UsageError
+from variate.errors import GradientError
+from variate.inputs.asking import own_errors
+from variate.inputs.validation import checked_output, logits_in, not_logits, precise
 from variate.random.fixing import fixed
 from variate.random.handle import handle_of
+from variate.random.inside import is_random
 from variate.random.keys import check_keys
+from variate.random.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from variate.random.draw.shadows import Places
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
 Loss = Callable[[Tensor], Tensor]
 Hold = Callable[[int], AbstractContextManager[None]]
 LEAST = 4  # draws: a group of fewer does not pay
-SMALL = 8  # examples on a CPU: more keep two cores busy without grouping (benchmarks/draws.py)
+SMALL = 24  # examples on a CPU: more keep two cores busy without grouping (benchmarks/draws.py)
 LIGHT = 2**22  # bytes of one draw's weights on a CPU: more take longer to read than to multiply
 WEIGHTS = 2**25  # bytes of weights in one group on a CPU
 WIDE = 1024  # examples times draws in one group on another device
@@ -66,26 +70,17 @@ def draws(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> Tensor:
 
     Raises:
         UsageError: for keys that repeat.
+        InputError: if the network does not answer with one tensor.
     """
     keys, outputs = check_keys(keys), []
     with torch.no_grad():
-        size = group_size(net, x, keys)
+        size = group_size(net, x, keys) if is_random(net) else 1
         if size > 1:
             return torch.cat([grouped(net, x, keys[start : start + size]) for start in range(0, len(keys), size)])
         for key in keys:
             with fixed(net, key, learn=False):
-                outputs.append(_one_tensor(net(x)))
+                outputs.append(checked_output(net(x.clone()), x))  # it may work in place
     return torch.stack(outputs)
-
-
-def _one_tensor(output: Any) -> Tensor:
-    """``output``, if it can be stacked with others."""
-    if not isinstance(output, Tensor):
-        raise UsageError(
-            f"the network returns a {type(output).__name__}, and draws are stacked tensors",
-            todo="wrap the module in one that returns a single tensor, or loop: with net.fixed(key): net(x)",
-        )
-    return output
 
 
 def input_gradient(net: RandomNetwork, x: Tensor, loss: Loss, keys: Sequence[int]) -> Passes:
@@ -102,7 +97,7 @@ def input_gradient(net: RandomNetwork, x: Tensor, loss: Loss, keys: Sequence[int
     """
     keys = check_keys(keys)
     with torch.enable_grad():
-        size = group_size(net, x, keys)
+        size = group_size(net, x, keys) if is_random(net) else 1
     parts = list(passes(net, x, loss, keys, partial(fixed, net, learn=False), size))
     shares = [len(part.logits) / len(keys) for part in parts]
     value = torch.stack([share * part.loss for share, part in zip(shares, parts, strict=True)]).sum(0)
@@ -111,7 +106,13 @@ def input_gradient(net: RandomNetwork, x: Tensor, loss: Loss, keys: Sequence[int
 
 
 def passes(
-    module: nn.Module, x: Tensor, loss: Loss, keys: Sequence[int], hold: Hold, size: int = 1
+    module: nn.Module,
+    x: Tensor,
+    loss: Loss,
+    keys: Sequence[int],
+    hold: Hold,
+    size: int = 1,
+    dtype: torch.dtype | None = None,
 ) -> Iterator[Passes]:
     """Forward and backward passes, one group of draws at a time; single draws if ``size`` is 1.
 
@@ -122,24 +123,32 @@ def passes(
         keys: S keys.
         hold: function from a key to the context in which the module uses the draw of that key.
         size: number of draws at once, from ``group_size``.
+        dtype: type in which the module takes its inputs; by default that of ``x``, which the gradient has.
 
     Raises:
-        InputError: if the loss is not a differentiable function of the inputs.
+        InputError: for outputs that are not logits, and for what the module's own code raises.
+        GradientError: if the loss is not a differentiable function of the inputs.
     """
+    dtype = x.dtype if dtype is None else dtype
     for start in range(0, len(keys), size):
-        leaf = x.detach().clone().requires_grad_(True)
+        leaf = (x.clone() if x.is_inference() else x.detach()).requires_grad_(True)
         if size > 1:
             with torch.enable_grad():
-                logits = grouped(module, leaf, keys[start : start + size])  # (S, B, K)
+                logits = precise(grouped(module, leaf.to(dtype), keys[start : start + size]))  # (S, B, K)
                 value = torch.stack([loss(logits_of_draw) for logits_of_draw in logits]).mean(0)
-                slope = _slope(value, leaf)
+                slope = _slope(module, value, logits, leaf)
             yield Passes(logits.detach(), value.detach(), slope)
             continue
         with torch.enable_grad(), hold(keys[start]):
-            logits = module(leaf)
-            value = loss(logits)
-            slope = _slope(value, leaf)
-        yield Passes(logits.detach()[None], value.detach(), slope)
+            with own_errors(x):
+                output = module(leaf.to(dtype, copy=True))  # it may work in place, which a leaf does not allow
+            output = logits_in(output)
+            if not isinstance(output, Tensor):
+                raise not_logits(output, len(x))
+            logits = precise(output)[None]  # (1, B, K)
+            value = loss(logits[0])
+            slope = _slope(module, value, logits, leaf)
+        yield Passes(logits.detach(), value.detach(), slope)
 
 
 def group_size(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> int:
@@ -179,20 +188,28 @@ def _can_be_grouped(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> bool:
 
 
 def _agrees(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> bool:
-    """Whether a group and the loop give the same draws. vmap itself refuses to draw from torch's generators."""
+    """Whether a group and the loop give the same draws. vmap itself refuses to draw from torch's generators.
+
+    A network that writes to its buffers has no group: each draw would meet what the one before has left.
+    """
     leaf = x.detach().clone()
     if torch.is_grad_enabled() and leaf.is_floating_point():
         leaf.requires_grad_(True)  # some modules take another code path
+    found = Snapshot(net)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             together = grouped(net, leaf, keys)
         except Exception:  # of any kind: the loop raises it again if it is the network's own
             return False
-    if caught or not isinstance(together, Tensor):  # an operation without a batching rule, which vmap runs one by one
+        finally:
+            written = found.put_back(whole=True)
+    if (
+        caught or written or not isinstance(together, Tensor)
+    ):  # an operation without a batching rule, which vmap runs one by one
         return False
     with fixed(net, keys[0], learn=False):
-        alone = net(leaf).detach()
+        alone = net(leaf.clone()).detach()
     if not alone.numel() or not bool(alone.isfinite().all()):
         return False
     largest = float(alone.abs().max())
@@ -214,15 +231,46 @@ def grouped(net: Any, x: Tensor, keys: Sequence[int]) -> Tensor:
             places.back(before)
         return output
 
-    return torch.func.vmap(forward, in_dims=(0, None))(tuple(weights), x)
+    with handle.turn:
+        return torch.func.vmap(forward, in_dims=(0, None))(tuple(weights), x.clone())  # it may work in place
 
 
-def _slope(value: Tensor, leaf: Tensor) -> Tensor:
-    """The gradient of a per-example loss with respect to the inputs; zeros if it does not depend on them."""
-    if not value.requires_grad:
-        raise InputError(
-            "the network's output does not depend on its input in a differentiable way",
-            todo="use a black-box attack, or transfer from a differentiable network",
+def _slope(module: nn.Module, value: Tensor, logits: Tensor, leaf: Tensor) -> Tensor:
+    """The gradient of a loss per example, (B,), with respect to the inputs.
+
+    The gradient in the logits, (S, B, K), goes through the network in units of its largest entry, so that it underflows
+    on the way in no precision. The units are powers of two, which round nothing.
+
+    Raises:
+        GradientError: if the loss does not depend on the inputs, or the gradient is not finite.
+    """
+    outer = torch.autograd.grad(value.sum(), logits, allow_unused=True)[0] if value.requires_grad else None
+    if outer is None or not logits.requires_grad:
+        raise no_gradient()
+    each = outer.reshape(*outer.shape[:2], -1).abs().amax((0, 2))  # (B,)
+    if any(part.training for part in module.modules()):  # examples may depend on one another: one unit for all
+        each = each.amax().expand_as(each)
+    unit = torch.where((each > 0) & each.isfinite(), torch.exp2(each.log2().floor()), 1.0)
+    scaled = outer / unit.view(1, -1, *[1] * (outer.dim() - 2))
+    pulled = torch.autograd.grad(logits, leaf, scaled, allow_unused=True)[0]
+    if pulled is None:
+        raise no_gradient()
+    slope = pulled * unit.to(pulled).view(-1, *[1] * (pulled.dim() - 1))
+    bad = ~slope.flatten(1).isfinite().all(1)
+    if bool(bad.any()):
+        raise GradientError(
+            f"the network's gradient is NaN or infinite at {int(bad.sum())} of {len(bad)} inputs, although its outputs "
+            "are finite",
+            todo="look for a root or norm at 0, a division by 0 or an overflow in its forward, or use a black-box "
+            "attack (square, noise, hopskipjump)",
         )
-    slope = torch.autograd.grad(value.sum(), leaf, allow_unused=True)[0]
-    return torch.zeros_like(leaf) if slope is None else slope
+    return slope
+
+
+def no_gradient() -> GradientError:
+    """The error for a network that has no gradient in its inputs."""
+    return GradientError(
+        "the network has no gradient: its output does not depend on its input in a differentiable way",
+        findings=["torch.no_grad(), inference mode, detach(), .data, numpy, rounding and argmax have no gradient"],
+        todo="use a black-box attack (square, noise, hopskipjump), or transfer from a differentiable network",
+    )

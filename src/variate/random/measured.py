@@ -16,7 +16,7 @@ from variate.errors import VariateError
 from variate.random.copies import copied
 from variate.random.fixing import fixed
 from variate.random.handle import handle_of
-from variate.random.inside import inner_networks
+from variate.random.inside import networks_in
 from variate.random.keys import Stream
 from variate.random.parameters import qualified
 
@@ -77,8 +77,7 @@ def _unreached(net: nn.Module, x: Any, keys: list[int], reference: list[Tensor])
     """Every random parameter whose own draw, with all others as they were, does not change the outputs."""
     network = copied(net)
     _outputs(network, x, keys[0], copy=False)  # what it caches is cached now
-    for part in [network, *inner_networks(network)]:
-        prefix = next(path for path, module in network.named_modules() if module is part)
+    for prefix, part in networks_in(network).items():
         handle = handle_of(part)
         first, *others = [handle.draw(part, key) for key in keys]
         for index, site in enumerate(handle.sites):

@@ -1,30 +1,32 @@
-"""What is random in a network, and how much: sites, standard deviations, sizes, KL and entropy."""
+"""What is random in a network, and how much: sites, standard deviations, sizes, KL and entropy.
+
+All functions take a random network or a module that contains some. Names are those of the module's own parameters.
+"""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from variate.random.distribution import Site
 from variate.random.handle import handle_of
-from variate.random.parameters import HANDLE, describe_exceptions, parameter_at, qualified, root_mean_squares
+from variate.random.inside import check_random, networks_in, seen_through
+from variate.random.keys import sibling
+from variate.random.parameters import describe_exceptions, parameter_at, qualified, starting_sizes
 
 
 def sites(net: nn.Module) -> tuple[Site, ...]:
     """The random parameters of ``net``, with the family of each."""
-    return handle_of(net).sites
+    return tuple(_within(path, site) for path, part in networks_in(net).items() for site in handle_of(part).sites)
 
 
 def stds(net: nn.Module) -> dict[str, Tensor]:
     """The standard deviation of every random parameter by name, differentiable."""
-    return {
-        qualified((path, site.name)): site.distribution.std(*group)
-        for path, network in _networks(net)
-        for site, group in handle_of(network).scaled(network)
-    }
+    return {site.name: site.distribution.std(*group) for site, group in _scaled(net)}
 
 
 def kl(net: nn.Module, prior_std: float) -> Tensor:
@@ -32,61 +34,62 @@ def kl(net: nn.Module, prior_std: float) -> Tensor:
 
     In float32 for half precision, whose sums would overflow, and in float64 for double.
     """
-    return _total([site.distribution.kl(*group, prior_std=prior_std) for site, group in _widened(net)])
+    return _sum([site.distribution.kl(*group, prior_std=prior_std) for site, group in _scaled(net, widen=True)])
 
 
 def entropy(net: nn.Module) -> Tensor:
     """Entropy in nats, summed over all random parameters, differentiable: a scalar, as precise as ``kl``."""
-    return _total([site.distribution.entropy(*group) for site, group in _widened(net)])
-
-
-def _networks(net: nn.Module) -> list[tuple[str, nn.Module]]:
-    """A random network and those inside it, with their paths."""
-    handle_of(net)
-    return [(path, part) for path, part in net.named_modules() if part is net or HANDLE in vars(part)]
-
-
-def _widened(net: nn.Module) -> Iterator[tuple[Site, tuple[Tensor, ...]]]:
-    for _, network in _networks(net):
-        yield from handle_of(network).scaled(network, widen=True)
-
-
-def _total(parts: list[Tensor]) -> Tensor:
-    """The sum of scalars in the widest of their types and float32."""
-    return functools.reduce(torch.add, parts)
+    return _sum([site.distribution.entropy(*group) for site, group in _scaled(net, widen=True)])
 
 
 def sizes(net: nn.Module) -> dict[str, Tensor]:
     """The size (root mean square of the mean) of every random parameter, a reference for its noise; detached."""
     return {
         qualified((path, name)): size
-        for path, network in _networks(net)
-        for name, size in root_mean_squares(network, handle_of(network).sites).items()
+        for path, part in networks_in(net).items()
+        for name, size in starting_sizes(part, handle_of(part).sites).items()
     }
 
 
 def differs(net: nn.Module, key: int, other: int) -> bool:
     """Whether the weights of two draws differ anywhere."""
     with torch.no_grad():
-        for _, network in _networks(net):
-            pairs = zip(*(handle_of(network).draw(network, one) for one in (key, other)), strict=True)
-            if any(not torch.equal(first, second) for first, second in pairs):
+        for index, part in enumerate(check_random(net).values()):
+            drawn, redrawn = (handle_of(part).draw(part, sibling(k, index)) for k in (key, other))
+            if any(not torch.equal(first, second) for first, second in zip(drawn, redrawn, strict=True)):
                 return True
     return False
 
 
 def scale_parameters(net: nn.Module) -> list[nn.Parameter]:
-    """The learned tensors other than the means, those of random networks inside ``net`` too."""
+    """The learned tensors other than the means."""
     return [
-        parameter_at(network, place) for _, network in _networks(net) for place in handle_of(network).learned_places()
+        parameter_at(part, place) for part in networks_in(net).values() for place in handle_of(part).learned_places()
     ]
 
 
 def deterministic_parameters(net: nn.Module) -> list[str]:
     """The names of the deterministic parameters."""
-    random: set[str] = set()
-    for path, network in _networks(net):
-        handle = handle_of(network)
-        owned = [*handle.learned_places(), *(owner for site in handle.sites for owner in site.owners)]
-        random |= {qualified((path, qualified(place))) for place in owned}
-    return [name for name in describe_exceptions(net, list(handle_of(net).sites)) if name not in random]
+    networks = networks_in(net)
+    learned = {qualified((path, qualified(p))) for path, n in networks.items() for p in handle_of(n).learned_places()}
+    return [name for name in describe_exceptions(seen_through(net), list(sites(net))) if name not in learned]
+
+
+def _scaled(net: nn.Module, *, widen: bool = False) -> Iterator[tuple[Site, tuple[Tensor, ...]]]:
+    """Every site of every network with (mean, scale, *learned)."""
+    for path, part in networks_in(net).items():
+        for site, group in handle_of(part).scaled(part, widen=widen):
+            yield _within(path, site), group
+
+
+def _within(path: str, site: Site) -> Site:
+    """A site of the network at ``path``, as a site of the module that contains it."""
+    if not path:
+        return site
+    owners = tuple((qualified((path, owner)), attribute) for owner, attribute in site.owners)
+    return replace(site, name=f"{path}.{site.name}", owners=owners)
+
+
+def _sum(parts: list[Tensor]) -> Tensor:
+    """The sum of scalars, in the widest of their types."""
+    return functools.reduce(torch.add, [part.to(parts[0].device) for part in parts])

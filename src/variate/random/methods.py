@@ -49,7 +49,7 @@ def _in_one_draw(method: Callable[..., Any]) -> Callable[..., Any]:
     def in_one_draw(net: nn.Module, *args: Any, **kwargs: Any) -> Any:
         if handle_of(net).holds_draw():
             return method(net, *args, **kwargs)
-        with drawn(net, handle_of(net).key):
+        with drawn(net, handle_of(net).held().key):
             return method(net, *args, **kwargs)
 
     return in_one_draw

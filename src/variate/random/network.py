@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+import torch
 from torch import nn
 
 from variate.errors import CheckpointError, UsageError
 from variate.random import copies, fixing, measures, plain
+from variate.random import decay as decay  # its hooks belong to every random network, loaded ones too
 from variate.random.average import average
 from variate.random.copies import COMPILED
 from variate.random.draw.forward import drawing
-from variate.random.handle import Handle, handle_of
+from variate.random.handle import Handle, attach, handle_of
 from variate.random.keys import Stream
 from variate.random.many import draws, input_gradient
 from variate.random.methods import drawing_methods
 from variate.random.parameters import HANDLE
 from variate.random.per_example import draws_per_example
+from variate.random.pretrained import pretrained_methods
 
 if TYPE_CHECKING:
     from variate.random.distribution import Site
@@ -60,6 +63,7 @@ class RandomNetwork(nn.Module):
         kl = measures.kl
         mean = plain.mean
         scale_parameters = measures.scale_parameters
+        set_seed = fixing.set_seed
         sizes = measures.sizes
         stds = measures.stds
         unwrap = plain.unwrap
@@ -73,16 +77,17 @@ class RandomNetwork(nn.Module):
         with handle_of(self).without_draw():
             return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
+    def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
+        """The parameters; within a forward their draw, but never that of a forward in another thread."""
+        if torch.compiler.is_compiling():
+            return super().named_parameters(*args, **kwargs)
+        with handle_of(self).turn:
+            return iter(list(super().named_parameters(*args, **kwargs)))
+
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """The means and scales, inside a draw too."""
         with handle_of(self).without_draw():
             return super().state_dict(*args, **kwargs)
-
-    def __prepare_scriptable__(self) -> None:
-        raise UsageError(
-            "a random network cannot be scripted, since TorchScript compiles its class and not its draws",
-            todo="record it with torch.jit.trace, which draws anew at every run, or script net.mean() or net.at(key)",
-        )
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         handle = handle_of(self)
@@ -90,6 +95,12 @@ class RandomNetwork(nn.Module):
         if isinstance(state, dict):
             state = {name: value for name, value in state.items() if name != HANDLE}
         return _blank, (handle.original, handle.taken, handle.parts), (handle, state)
+
+    def __prepare_scriptable__(self) -> Any:
+        raise UsageError(
+            f"TorchScript cannot hold the draws of a {type(self).__name__}",
+            todo="variate.export(net, ...) writes it with its draws; torch.jit.script(variate.mean(net)) has none",
+        )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> RandomNetwork:
         handle = handle_of(self)
@@ -99,6 +110,7 @@ class RandomNetwork(nn.Module):
             copies.prepare(self, memo)
             vars(copied).update(copy.deepcopy({name: v for name, v in vars(self).items() if name != COMPILED}, memo))
         copies.rebind(copied, memo)
+        attach(copied, handle_of(copied))
         return copied
 
     def __setstate__(self, state: Any) -> None:
@@ -109,7 +121,7 @@ class RandomNetwork(nn.Module):
             )
         handle, module_state = state
         super().__setstate__(module_state)  # type: ignore[no-untyped-call]
-        vars(self)[HANDLE] = copy.copy(handle)  # a handle of its own: copy.copy of a network would share it
+        attach(self, copy.copy(handle))  # a handle of its own: copy.copy of a network would share it
 
 
 class Attribute:
@@ -157,6 +169,7 @@ FUNCTIONS: tuple[Callable[..., Any], ...] = (
     measures.kl,
     plain.mean,
     measures.scale_parameters,
+    fixing.set_seed,
     measures.sizes,
     measures.stds,
     plain.unwrap,
@@ -185,7 +198,7 @@ def random_class(
         parts: names of the module's own submodules and parameters.
     """
     body = {name: alias for name, alias in ALIASES.items() if name not in taken}
-    body |= drawing_methods(original, parts)
+    body |= drawing_methods(original, parts) | pretrained_methods(original)
     body |= {"forward": drawing(original), "__module__": original.__module__, "__doc__": original.__doc__}
     return type(f"Random{original.__name__}", (RandomNetwork, original), body)
 

@@ -19,8 +19,9 @@ from variate.random.distribution import Site, family_named, with_defaults
 from variate.random.hidden import unregistered
 from variate.random.keys import hash_words
 from variate.random.noise import native
-from variate.random.scale import Share, root_mean_square
+from variate.random.scale import Share, mean_square
 
+LEAST_SIZE = 0.1  # of a tensor, relative to the largest in its module
 HANDLE = "_variate"  # the attribute of the user's module that holds all of Variate's state
 
 
@@ -138,21 +139,57 @@ def parameter_at(module: nn.Module, owner: tuple[str, str]) -> nn.Parameter:
     return cast(nn.Parameter, parameter)
 
 
-def root_mean_squares(module: nn.Module, sites: Sequence[Site]) -> dict[str, Tensor]:
-    """The root mean square of every site's mean, the reference for its noise. Detached scalars by name.
+def starting_sizes(module: nn.Module, sites: Sequence[Site]) -> dict[str, Tensor]:
+    """The root mean square of every site's mean, the reference for its first noise. Detached scalars by name.
 
-    A tensor of zeros (a batch norm's bias) has no size: it takes that of the largest site in the same module, or 1.
+    A tensor of zeros has no size: it takes that of the largest site in the same module (a batch norm's bias that of its
+    weight). Where all are zero (the last norm of a block, a zero convolution, LoRA's second matrix), it takes that of a
+    layer that keeps the variance of its inputs, 1 / sqrt(fan in), so that its noise is in proportion to its inputs.
     """
-    sizes = {site: root_mean_square(parameter_at(module, site.owners[0]).detach().float()) for site in sites}
+    sizes = {site: _root_mean_square(module, site) for site in sites}
+    largest, keeping = _largest(sizes), _keeping_variance(module, sites)
+    return {
+        site.name: torch.where(size > 0, size, torch.where(largest[path] > 0, largest[path], keeping[path]))
+        for site, size in sizes.items()
+        for path in [site.owners[0][0]]
+    }
+
+
+def running_sizes(module: nn.Module, sites: Sequence[Site]) -> dict[str, Tensor]:
+    """The size of every site's mean while it is trained, at least a tenth of that of a tensor of zeros in its place.
+
+    So the noise of a tensor that starts at zero does not collapse when the first step makes it tiny.
+    """
+    sizes = {site: _root_mean_square(module, site) for site in sites}
+    largest, keeping = _largest(sizes), _keeping_variance(module, sites)
+    return {
+        site.name: torch.maximum(size, LEAST_SIZE * largest[path].clamp_min(keeping[path]))
+        for site, size in sizes.items()
+        for path in [site.owners[0][0]]
+    }
+
+
+def _root_mean_square(module: nn.Module, site: Site) -> Tensor:
+    return mean_square(parameter_at(module, site.owners[0]).detach().float()).sqrt()
+
+
+def _largest(sizes: Mapping[Site, Tensor]) -> dict[str, Tensor]:
+    """The size of the largest site of every module."""
     largest: dict[str, Tensor] = {}
     for site, size in sizes.items():
         path = site.owners[0][0]
         largest[path] = torch.maximum(largest[path], size) if path in largest else size
-    return {site.name: _first_positive(sizes[site], largest[site.owners[0][0]]) for site in sites}
+    return largest
 
 
-def _first_positive(size: Tensor, substitute: Tensor) -> Tensor:
-    return torch.where(size > 0, size, torch.where(substitute > 0, substitute, torch.ones_like(size)))
+def _keeping_variance(module: nn.Module, sites: Sequence[Site]) -> dict[str, float]:
+    """1 / sqrt(fan in) of every module with sites: the size of weights that keep the variance of its inputs."""
+    fans: dict[str, int] = {}
+    for site in sites:
+        path, mean = site.owners[0][0], parameter_at(module, site.owners[0])
+        fan = mean.numel() // max(1, mean.shape[site.channel]) if mean.dim() > 1 else 1
+        fans[path] = max(fans.get(path, 1), fan)
+    return {path: fan**-0.5 for path, fan in fans.items()}
 
 
 def _module_findings(module: nn.Module) -> Iterator[str]:

@@ -26,6 +26,7 @@ from variate.errors import UsageError
 from variate.random.distribution import LocationScale, Site
 from variate.random.fixing import fixed
 from variate.random.handle import handle_of
+from variate.random.inside import check_random, is_random
 from variate.random.keys import check_key, hash_words, sibling
 from variate.random.noise import counter
 
@@ -59,10 +60,13 @@ def draws_per_example(net: RandomNetwork, x: Tensor, key: int) -> Tensor:
     Raises:
         UsageError: for batch norm in train mode, which mixes the examples.
     """
+    check_random(net)
     for path, module in net.named_modules():
         if module.training and isinstance(module, MIXING):
             raise UsageError(f"{path} is batch norm in train mode, which mixes the examples", todo="call net.eval()")
     keys = [sibling(check_key(key), i) for i in range(len(x))]
+    if not is_random(net):  # a part of it is
+        return torch.cat([_single(net, x[i : i + 1], example_key) for i, example_key in enumerate(keys)])
     rows = _rows(net, x)
     handle = handle_of(net)
     in_rows = {index for row in rows for index in (row.weight, row.bias)}
@@ -78,8 +82,8 @@ def draws_per_example(net: RandomNetwork, x: Tensor, key: int) -> Tensor:
 
 
 def _single(net: RandomNetwork, x: Tensor, key: int) -> Tensor:
-    with fixed(net, key, learn=handle_of(net).learn):
-        output: Tensor = net(x)
+    with fixed(net, key, learn=all(handle_of(part).held().learn for part in check_random(net).values())):
+        output: Tensor = net(x.clone())  # it may work in place
     return output
 
 
@@ -105,12 +109,12 @@ def _batch(
         before = places.put(weights)
         try:
             with _drawing_activations(net, rows, means, scales, noises):
-                output: Tensor = handle.original.forward(net, x[None])
+                output: Tensor = handle.original.forward(net, x[None].clone())
         finally:
             places.back(before)
         return output[0]
 
-    with _for_vmap():
+    with handle.turn, _for_vmap():
         vectorized = torch.func.vmap(forward, in_dims=(tuple(dims), 0, 0))
         return vectorized(tuple(weights), tuple(noises), x)
 
@@ -184,7 +188,7 @@ def _rows(net: RandomNetwork, x: Tensor) -> list[RowLayer]:
     hooks = [net.get_submodule(row.path).register_forward_hook(note) for row in candidates]
     try:
         with torch.no_grad(), uses:
-            handle_of(net).original.forward(net, x[:1])
+            handle_of(net).original.forward(net, x[:1].clone())
     finally:
         for hook in hooks:
             hook.remove()

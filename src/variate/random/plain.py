@@ -1,4 +1,8 @@
-"""A random network as an ordinary module of its original class: one draw, the mean, or the network unwrapped."""
+"""A random network as an ordinary module of its original class: one draw, the mean, or the network unwrapped.
+
+All functions take a random network or a module that contains some; wrappers around it (``torch.compile``,
+``DistributedDataParallel``) are not part of the result.
+"""
 
 from __future__ import annotations
 
@@ -7,42 +11,37 @@ from torch import nn
 
 from variate.random.copies import COMPILED, copied
 from variate.random.handle import handle_of
-from variate.random.inside import inner_networks
+from variate.random.inside import check_random, networks_in, seen_through
 from variate.random.keys import check_key, sibling
 from variate.random.parameters import HANDLE, parameter_at
 
 
 def at(net: nn.Module, key: int) -> nn.Module:
-    """The draw of ``key`` as an ordinary module of the original class: a copy with the drawn weights.
-
-    Random networks inside ``net`` are at the draws of its siblings, as in ``fixed``.
-    """
-    plain = copied(net)
-    networks = [net, *inner_networks(net)], [plain, *inner_networks(plain)]
-    for index, (part, part_of_copy) in enumerate(zip(*networks, strict=True)):
-        with torch.no_grad():
-            drawn = handle_of(part).draw(part, sibling(check_key(key), index))
-            for site, tensor in zip(handle_of(part).sites, drawn, strict=True):
+    """The draw of ``key`` as an ordinary module of the original class: a copy with the drawn weights."""
+    check_key(key)
+    parts = check_random(net)
+    plain = copied(seen_through(net))
+    with torch.no_grad():
+        for index, (path, part) in enumerate(parts.items()):
+            handle, part_of_copy = handle_of(part), plain.get_submodule(path)
+            for site, tensor in zip(handle.sites, handle.draw(part, sibling(key, index)), strict=True):
                 parameter_at(part_of_copy, site.owners[0]).copy_(tensor)
     return unwrap(plain)
 
 
 def mean(net: nn.Module) -> nn.Module:
     """Every parameter of ``net`` at its mean, as an ordinary module of the original class: a copy."""
-    handle_of(net)
-    return unwrap(copied(net))
+    networks_in(net)
+    return unwrap(copied(seen_through(net)))
 
 
 def unwrap(net: nn.Module) -> nn.Module:
-    """``net`` itself, back in its original class: the same parameters, at their means; the scales are removed.
-
-    So are random networks inside it.
-    """
-    for part in [*inner_networks(net), net]:
+    """``net`` itself, back in its original class: the same parameters, at their means; the scales are removed."""
+    for part in networks_in(net).values():
         handle = handle_of(part)
         for path, name in handle.learned_places():
             del part.get_submodule(path)._parameters[name]
-        for name in (HANDLE, COMPILED):
-            vars(part).pop(name, None)
+        for attribute in (HANDLE, COMPILED):
+            vars(part).pop(attribute, None)
         part.__class__ = handle.original
-    return net
+    return seen_through(net)

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from variate.random.copies import copied
 from variate.random.distribution import Site
-from variate.random.handle import Handle
+from variate.random.handle import Handle, attach
 from variate.random.network import RandomNetwork, parts_of, random_class, taken_names
-from variate.random.parameters import HANDLE, find_sites, parameter_at, root_mean_squares
+from variate.random.parameters import find_sites, parameter_at, running_sizes, starting_sizes
 from variate.random.scale import Share, one
 
 
@@ -54,18 +54,20 @@ def randomize(
     """
     sites = find_sites(module, family, share=share, floor=floor, snr=snr, problems=scale_problems(scale))
     net = copied(module)
-    sizes = root_mean_squares(net, sites)
+    starting, running = starting_sizes(net, sites), running_sizes(net, sites)
     for site in sites:
         mean = parameter_at(net, site.owners[0])
         with torch.no_grad():
-            tensors = _initial(site, mean.detach(), scale, sizes[site.name])
+            tensors = _initial(
+                site, mean.detach(), scale, (running if site.scaling.needs_unit else starting)[site.name]
+            )
         for (path, name), tensor in zip(site.learned_places(), tensors, strict=True):
             owner = net.get_submodule(path)
             if name not in owner._parameters:  # a scale shared by the whole network is registered once
                 owner.register_parameter(name, nn.Parameter(tensor, requires_grad=mean.requires_grad))
     taken, parts = taken_names(net), parts_of(module)
     net.__class__ = random_class(type(module), taken, parts)  # type: ignore[arg-type]
-    vars(net)[HANDLE] = Handle(tuple(sites), type(module), taken, parts)
+    attach(net, Handle(tuple(sites), type(module), taken, parts))
     return cast(RandomNetwork, net)
 
 

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from variate.errors import RandomizeError, UsageError
 
-ROW = 2**12  # elements of a sum: below what torch divides among threads
 Share = Literal["element", "channel", "tensor", "network"]
+ROW = 2**13  # elements summed by one thread
 SHARES: tuple[Share, ...] = get_args(Share)
 
 
@@ -90,21 +90,8 @@ class Scaling:
         if self.floor:
             scale = scale + self.floor * unit
         if self.snr:
-            scale = scale * (unit / (self.snr * root_mean_square(scale)))
+            scale = scale * (unit / (self.snr * mean_square(scale).sqrt()))
         return scale
-
-
-def root_mean_square(values: Tensor) -> Tensor:
-    """The root mean square of all elements, a scalar; its last bits do not depend on the number of threads.
-
-    Torch splits one long sum between its threads, but not the sums of many short rows.
-    """
-    squares = values.reshape(-1).square()  # (D,)
-    while squares.numel() > ROW:
-        rows = squares.numel() // ROW
-        rest = squares[rows * ROW :].sum().view(1)
-        squares = torch.cat([squares[: rows * ROW].view(rows, ROW).sum(1), rest])  # (rows + 1,)
-    return (squares.sum() / values.numel()).sqrt()
 
 
 def _softplus(rho: Tensor) -> Tensor:
@@ -115,3 +102,13 @@ def _softplus(rho: Tensor) -> Tensor:
 def one(like: Tensor) -> Tensor:
     """The unit of a tensor whose scale does not depend on its size."""
     return torch.ones((), dtype=like.dtype, device=like.device)
+
+
+def mean_square(tensor: Tensor) -> Tensor:
+    """The mean square of all elements: the same bits for any number of threads, which split long sums otherwise."""
+    squares = tensor.square().reshape(-1)
+    whole = squares.numel() - squares.numel() % ROW
+    if not whole:
+        return squares.mean()
+    rows = squares[:whole].view(-1, ROW).sum(1)  # each by one thread
+    return torch.cat([rows, squares[whole:]]).sum() / squares.numel()

@@ -2,39 +2,50 @@
 
 from __future__ import annotations
 
+import os
+import random
+import threading
+import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
+from itertools import chain
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from variate.errors import InputError
+from variate.inputs.asking import asked, own_errors
 from variate.inputs.validation import checked_logits
-from variate.random.average import AverageNetwork
-from variate.random.fixing import fixed
-from variate.random.keys import Stream, legacy_seed, sibling
+from variate.random.fixing import holding
+from variate.random.inside import drawn_in
+from variate.random.keys import Stream, legacy_seed
 from variate.random.many import Loss, Passes, group_size, grouped, passes
 from variate.random.network import RandomNetwork
+from variate.random.snapshot import Snapshot
 
 Kind = Literal["deterministic", "keyed", "unkeyed"]
+_generator = threading.RLock()  # whoever holds it may seed torch's global generator
+_guarded: ContextVar[frozenset[int]] = ContextVar("_guarded", default=frozenset())  # ids of modules in left_as_found
 
 
 @contextmanager
 def under(module: nn.Module, key: int) -> Iterator[None]:
     """Context in which ``module`` uses the draw of ``key``, and no gradient reaches its parameters.
 
-    Every ``RandomNetwork`` in it uses its own draw. Torch's global generator is seeded from the key, and restored at
-    the end.
+    Every random network in it uses its own draw. Torch's global generator is seeded from the key, and restored at the
+    end. It belongs to the whole process, so threads take turns.
     """
     devices = _cuda_devices(module)
-    with torch.random.fork_rng(devices=devices), ExitStack() as stack:
+    with _generator, torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(legacy_seed(key))  # torch.manual_seed formats a stack trace at every call
         if devices:
             torch.cuda.manual_seed_all(legacy_seed(key))
-        for index, network in enumerate(_random_networks(module)):
-            stack.enter_context(fixed(network, sibling(key, index), learn=False))
-        yield
+        with holding(drawn_in(module).values(), key, learn=False):
+            yield
 
 
 def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], *, alone: bool = False) -> Tensor:
@@ -50,6 +61,7 @@ def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], *, alone: b
         InputError: for outputs that are not one row of logits per example.
     """
     logits: list[Tensor] = []
+    x = x.to(input_type(module, x))
     with torch.no_grad():
         if isinstance(module, RandomNetwork) and not alone and (size := group_size(module, x, keys)) > 1:
             for start in range(0, len(keys), size):
@@ -57,7 +69,9 @@ def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], *, alone: b
             return torch.stack(logits)
         for key in keys:
             with under(module, key):
-                logits.append(checked_logits(module(x), x))
+                with own_errors(x):  # not through a function: one call less deep
+                    output = module(x.clone())  # it may work in place
+                logits.append(checked_logits(output, x))
     return torch.stack(logits)
 
 
@@ -73,26 +87,44 @@ def passes_under(
         keys: S keys.
         alone: run one draw at a time rather than in groups.
     """
+    dtype = input_type(module, x)
     with torch.enable_grad():
-        size = 1 if alone or not isinstance(module, RandomNetwork) else group_size(module, x, keys)
-    return passes(module, x, loss, keys, partial(under, module), size)
+        size = 1 if alone or not isinstance(module, RandomNetwork) else group_size(module, x.to(dtype), keys)
+    return passes(module, x, loss, keys, partial(under, module), size, dtype=dtype)
 
 
 @contextmanager
-def left_as_found(module: nn.Module) -> Iterator[None]:
-    """Context that restores every buffer a forward pass changes (batch-norm statistics) and the random state.
+def left_as_found(*modules: nn.Module) -> Iterator[None]:
+    """Context that restores what forward passes change in modules (``Snapshot``) and torch's random state.
 
-    It keeps the mode (train or eval): noise that is on in the network stays on.
+    It keeps the mode (train or eval): noise that is on in a network stays on. What a first call adds to a module is
+    removed only at the end of the outermost context.
     """
-    saved = {name: buffer.clone() for name, buffer in module.named_buffers()} if _changes_buffers(module) else {}
-    with torch.random.fork_rng(devices=_cuda_devices(module)):
+    outer = _guarded.get()
+    snapshots = [(id(module) not in outer, Snapshot(module)) for module in modules]
+    token = _guarded.set(outer | {id(module) for module in modules})
+    devices = sorted({device for module in modules for device in _cuda_devices(module)})
+    with _generator, torch.random.fork_rng(devices=devices):
         try:
             yield
         finally:
-            with torch.no_grad():
-                for name, buffer in module.named_buffers():
-                    if name in saved and not torch.equal(buffer, saved[name]):
-                        buffer.copy_(saved[name])
+            _guarded.reset(token)
+            for outermost, snapshot in snapshots:
+                snapshot.put_back(whole=outermost)
+
+
+@contextmanager
+def generators_as_found() -> Iterator[None]:
+    """Context that restores the states of numpy's and Python's global generators.
+
+    Only at the doors of the package: between two batches it would give a network that draws there the same draws again.
+    """
+    states = np.random.get_state(), random.getstate()
+    try:
+        yield
+    finally:
+        np.random.set_state(states[0])
+        random.setstate(states[1])
 
 
 def kind_of(module: nn.Module, x: Tensor) -> Kind:
@@ -106,21 +138,62 @@ def kind_of(module: nn.Module, x: Tensor) -> Kind:
         module: any module.
         x: a few inputs, shape (B, ...).
     """
-    if _random_networks(module):
+    if drawn_in(module):
         return "keyed"
     first, second = Stream("probe", 0).take(2)
+    x = x.to(input_type(module, x))
     with torch.no_grad(), left_as_found(module):
         with under(module, first):
             before = _generator_states(module)
-            output = module(x)
+            output = asked(module, x)
             consumed = any(map(_differ, before, _generator_states(module)))
         with under(module, first):
-            repeated = module(x)
+            repeated = asked(module, x)
         with under(module, second):
-            redrawn = module(x)
+            redrawn = asked(module, x)
     if _differ(output, repeated):
         return "unkeyed"
     return "keyed" if consumed or _differ(output, redrawn) else "deterministic"
+
+
+_types: weakref.WeakKeyDictionary[nn.Module, dict[tuple[frozenset[torch.dtype], torch.dtype], torch.dtype]]
+_types = weakref.WeakKeyDictionary()
+
+
+def input_type(module: nn.Module, x: Tensor) -> torch.dtype:
+    """The type in which ``module`` takes inputs: that of ``x`` if it takes them, else one of its own.
+
+    Points of a search stay in single or double precision, whatever the network computes in. Which type it takes is
+    found by a pass of two inputs, not by the type of some parameter: a network in half precision may cast its inputs,
+    and the first parameter may hold integer codes. A network whose numbers all have the type of ``x`` is not tried.
+
+    Args:
+        module: any module.
+        x: inputs, shape (B, ...).
+    """
+    own = [tensor for tensor in chain(module.parameters(), module.buffers()) if tensor.is_floating_point()]
+    held = frozenset(tensor.dtype for tensor in own)
+    if held <= {x.dtype} or not len(x) or not x.is_floating_point():
+        return x.dtype
+    known = _types.setdefault(module, {})
+    if (held, x.dtype) not in known:
+        sizes = {dtype: sum(tensor.numel() for tensor in own if tensor.dtype == dtype) for dtype in held - {x.dtype}}
+        tried = [x.dtype, *sorted(sizes, key=lambda dtype: -sizes[dtype])]
+        accepted = [dtype for dtype in tried if _takes(module, x[:2].to(dtype))]
+        if not accepted:
+            return x.dtype  # the pass itself says why
+        known[held, x.dtype] = accepted[0]
+    return known[held, x.dtype]
+
+
+def _takes(module: nn.Module, x: Tensor) -> bool:
+    """Whether a pass of ``module`` succeeds; it leaves no trace."""
+    try:
+        with torch.no_grad(), left_as_found(module), under(module, Stream("probe", 0).next()):
+            asked(module, x)
+    except InputError as error:
+        return "NaN" in error.problem  # a mistake of another kind, which the pass itself reports
+    return True
 
 
 def _differ(first: Tensor, second: Tensor) -> bool:
@@ -135,18 +208,16 @@ def _generator_states(module: nn.Module) -> list[Tensor]:
     return [torch.get_rng_state(), *(torch.cuda.get_rng_state(device) for device in _cuda_devices(module))]
 
 
-def _random_networks(module: nn.Module) -> list[RandomNetwork]:
-    """The random networks in a module, except those inside an average over fixed keys."""
-    parts = list(module.modules())
-    averaged = {id(part.network) for part in parts if isinstance(part, AverageNetwork)}
-    return [part for part in parts if isinstance(part, RandomNetwork) and id(part) not in averaged]
-
-
 def _cuda_devices(module: nn.Module) -> list[int]:
     parameter = next(module.parameters(), None)
     return [parameter.device.index or 0] if parameter is not None and parameter.is_cuda else []
 
 
-def _changes_buffers(module: nn.Module) -> bool:
-    """Whether a forward pass may change buffers: only if some module is in train mode."""
-    return any(submodule.training for submodule in module.modules())
+def _in_a_child() -> None:
+    """After a fork: another thread may have held the lock, and only the thread that forked lives on."""
+    global _generator
+    _generator = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_a_child)

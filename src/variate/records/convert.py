@@ -18,10 +18,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import ValidationError
-
 from variate import registry
 from variate.errors import RecordError, VariateError
+from variate.files.reading import reading, told, ungzipped
 from variate.options import parse
 from variate.records.file import HEADER, Records
 from variate.records.schema import READ, UNKNOWN, Claim, Part
@@ -40,18 +39,17 @@ def convert(path: Path) -> int:
         RecordError: if the file has neither format.
     """
     compressed = path.suffix == ".gz"
-    try:
-        data = gzip.decompress(path.read_bytes()) if compressed else path.read_bytes()
-    except (OSError, EOFError) as error:
-        raise RecordError(f"cannot read records from {path}: {error}") from error
+    with reading(path, RecordError):
+        content = path.read_bytes()
+    data = ungzipped(content, path, RecordError) if compressed else content
     if data.startswith(HEADER):
         return 0
     raw = data[: data.rfind(b"\n") + 1].splitlines()
     try:
         lines = _FirstFormat(raw).converted()
         written = HEADER + b"".join(READ.validate_python(line).model_dump_json().encode() + b"\n" for line in lines)
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
-        raise RecordError(f"{path} is not a file of records of format 1", findings=[str(error)]) from error
+    except Exception as error:  # lines of any other kind
+        raise RecordError(f"{path} is not a file of records of format 1", findings=[told(error)]) from error
     temporary = path.with_name(f"{path.stem}.new{path.suffix}")
     temporary.write_bytes(gzip.compress(written, 9, mtime=0) if compressed else written)
     answers = {(old["claim"], old["example"]) for old in map(json.loads, raw) if old["kind"] == "example"}

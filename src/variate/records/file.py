@@ -7,17 +7,18 @@ ignored when reading, and removed before the next write.
 from __future__ import annotations
 
 import gc
-import gzip
-import os
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from pydantic import ValidationError
 
 from variate.errors import RecordError
+from variate.files.reading import reading, ungzipped
+from variate.records.appending import append, cut_incomplete_line, held
+from variate.records.bits import unpack_all
+from variate.records.consistency import check_line, check_records
 from variate.records.schema import (
     FORMAT,
     READ,
@@ -36,6 +37,7 @@ from variate.records.schema import (
 from variate.statistics.rates import Bits
 
 T = TypeVar("T")
+TODO = "pass a records.jsonl that `variate attack` or `variate study` wrote"
 RECORDS = "records.jsonl"  # the file's name in a run folder
 HEADER = Header(version=FORMAT).model_dump_json().encode() + b"\n"
 
@@ -60,7 +62,7 @@ class Records:
     def __init__(self, path: str | Path | None = None, *, shard: int | None = None) -> None:
         main = Path(path) if path is not None else None
         self.path = main if main is None or shard is None else shard_of(main, shard)
-        self._repaired = False
+        self._repaired, self._held, self._size = False, False, 0  # bytes of the file that have been read
         self._scaled: dict[tuple[str, str], int] = {}  # index of each parameter's scale in ``scales``
         self._pictured: set[tuple[str, int]] = set()
         self._derived: dict[Hashable, Any] = {}
@@ -75,11 +77,8 @@ class Records:
         self.convergences: list[Convergence] = []
         for file in dict.fromkeys((main, self.path)):
             if file is not None and file.exists():
-                with _garbage_collection_off():
-                    header, *lines = _lines(file) or [b""]
-                    _check_version(header, file)
-                    for number, line in enumerate(lines, 2):
-                        self._keep(_parse(line, file, number))
+                size = self._read(file)
+                self._size = size if file == self.path else 0
 
     def add(self, records: Collection[Record]) -> None:
         """Append records, all or none; records that the file already holds are not written again.
@@ -87,16 +86,17 @@ class Records:
         Takes a collection, not an iterator, so that nothing is computed while the file is open.
 
         Raises:
-            RecordError: if the records cannot be written; the file is left intact.
+            RecordError: if the records cannot be written, or another process holds the file; the file is left intact.
             TypeError: for an iterator.
         """
         if not isinstance(records, Collection):
             raise TypeError(f"records must be a collection such as a list, not a {type(records).__name__}")
-        new = [record for record in records if not self._contains(record)]
-        if self.path is not None and new:
-            self._append(self.path, "".join(record.model_dump_json() + "\n" for record in new).encode())
-        for record in new:
-            self._keep(record)
+        with self.held():
+            new = [record for record in records if not self._contains(record)]
+            if self.path is not None and new:
+                self._append(self.path, "".join(record.model_dump_json() + "\n" for record in new).encode())
+            for record in new:
+                self._keep(record)
 
     def answers(self, claim: Claim, source: str) -> Bits:
         """Whether each answer of a claim is correct, shape (draws or groups, examples)."""
@@ -156,22 +156,45 @@ class Records:
             case RunLine():
                 self.runs.append(record)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Context in which no other process writes to the file; what others have written until then is read first.
+
+        Raises:
+            RecordError: if another process holds the file.
+        """
+        if self.path is None or self._held or self.path.suffix == ".gz":
+            yield
+            return
+        with held(self.path):
+            if self.path.exists() and self.path.stat().st_size > self._size:
+                self._size = self._read(self.path, self._size)
+            self._held = True
+            try:
+                yield
+            finally:
+                self._held = False
+
+    def _read(self, file: Path, start: int = 0) -> int:
+        """Keep the complete lines of a file from a byte on; the number of bytes up to the last of them."""
+        data = _complete(file)
+        with _garbage_collection_off():
+            for number, line in enumerate(data[start:].splitlines(), data[:start].count(b"\n") + 1):
+                if number == 1:
+                    _check_version(line, file)
+                else:
+                    self._keep(_parse(line, file, number))
+        check_records(self.claims.values(), self.examples, self.pictures, file)
+        return len(data)
+
     def _append(self, path: Path, data: bytes) -> None:
-        """Append to the file; a write that fails midway (full disk) is undone, so the file stays intact."""
         if path.suffix == ".gz":
             raise RecordError(f"{path} is compressed and read-only", todo="write to a .jsonl file")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             if not self._repaired:
-                _cut_incomplete_line(path)
+                cut_incomplete_line(path)
                 self._repaired = True
-            with path.open("ab", buffering=0) as file:
-                start = file.tell()
-                try:
-                    _write_all(file.fileno(), data if start else HEADER + data)
-                except BaseException:
-                    os.ftruncate(file.fileno(), start)
-                    raise
+            self._size = append(path, data, first=HEADER)
         except OSError as error:
             raise RecordError(
                 f"cannot write records to {path}: {error.strerror or error}",
@@ -185,43 +208,17 @@ def shard_of(path: Path, number: int) -> Path:
     return path.with_name(f"{path.stem}.{number}{path.suffix}")
 
 
-def pack(bits: Bits) -> str:
-    """Bits as ``COUNT:HEX``."""
-    return f"{len(bits)}:{np.packbits(bits).tobytes().hex()}"
-
-
-def unpack(text: str) -> Bits:
-    """Inverse of ``pack``."""
-    count, _, digits = text.partition(":")
-    return np.unpackbits(np.frombuffer(bytes.fromhex(digits), np.uint8), count=int(count)).astype(np.bool_)
-
-
-def unpack_all(texts: Sequence[str]) -> Bits:
-    """Unpack several examples, shape (draws or groups, examples). Raises ``RecordError`` if lengths differ."""
-    head = texts[0].partition(":")[0] + ":"
-    if not all(text.startswith(head) for text in texts):
-        counts = sorted({text.partition(":")[0] for text in texts})
-        raise RecordError(
-            f"examples of one claim have {' and '.join(counts)} answers", expected="the same number of answers each"
-        )
-    packed = bytes.fromhex("".join(text[len(head) :] for text in texts))
-    rows = np.frombuffer(packed, np.uint8).reshape(len(texts), -1)
-    return np.ascontiguousarray(np.unpackbits(rows, axis=1, count=int(head[:-1])).T.astype(np.bool_))
-
-
-def _lines(path: Path) -> list[bytes]:
+def _complete(path: Path) -> bytes:
     """The complete lines of a file; an incomplete last line is still being written, or left by a crash."""
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
-        raise RecordError(f"cannot read records from {path}: {error}") from error
-    return data[: data.rfind(b"\n") + 1].splitlines()
+    with reading(path, RecordError):
+        data = path.read_bytes()
+    if path.suffix == ".gz":
+        data = ungzipped(data, path, RecordError)
+    return data[: data.rfind(b"\n") + 1]
 
 
 def _check_version(line: bytes, file: Path) -> None:
     """Raise ``RecordError`` unless a file's first line is the header of this version."""
-    if not line:  # nothing was written yet
-        return
     try:
         version: int | None = Header.model_validate_json(line).version
     except ValidationError:
@@ -245,14 +242,19 @@ def _check_version(line: bytes, file: Path) -> None:
 
 def _parse(line: bytes, file: Path, number: int) -> Record:
     try:
-        return READ.validate_json(line)
-    except ValidationError as error:
-        first = error.errors()[0]
+        with reading(f"line {number} of {file}", RecordError, todo=TODO):
+            record = READ.validate_json(line)
+            check_line(record, f"line {number} of {file}")
+            return record
+    except RecordError as error:
+        if not isinstance(error.__cause__, ValidationError):
+            raise
+        first = error.__cause__.errors()[0]
         raise RecordError(
             f"line {number} of {file} is not a record of this version of Variate",
             findings=[f"{'.'.join(map(str, first['loc'])) or 'line'}: {first['msg']}"],
-            todo="pass a records.jsonl that `variate attack` or `variate study` wrote",
-        ) from error
+            todo=TODO,
+        ) from error.__cause__
 
 
 @contextmanager
@@ -265,17 +267,3 @@ def _garbage_collection_off() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _cut_incomplete_line(path: Path) -> None:
-    """Remove a last line that a crash left incomplete, before anything is appended."""
-    if path.exists():
-        data = path.read_bytes()
-        if not data.endswith(b"\n"):
-            os.truncate(path, data.rfind(b"\n") + 1)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
 from variate.records.file import Records
+from variate.records.rows import left_out, unfinished
 from variate.records.schema import UNKNOWN, Claim
 from variate.statistics.rates import Deployment
 
@@ -53,7 +54,7 @@ def setting_words(claim: Claim) -> str:
 
 
 def notes(records: Records) -> list[str]:
-    """One sentence per network on what the file holds and a report does not show."""
+    """What a report does not show: attacks that were left out, and what else the file holds of each network."""
     return records.once("notes", lambda: list(_notes(records)))
 
 
@@ -89,6 +90,8 @@ def _notes(records: Records) -> Iterator[str]:
     others: dict[str, list[Claim]] = {}
     for claim in _grouping(records).others:
         others.setdefault(claim.network, []).append(claim)
+    yield from unfinished(records, [*shown(records), *_not_begun(records)])
+    yield from left_out(records, shown(records))
     for network, claims in others.items():
         ours = [claim for claim in shown(records) if claim.network == network]
         hidden = list(dict.fromkeys(_why_hidden(records, claim, ours) for claim in claims))
@@ -97,6 +100,16 @@ def _notes(records: Records) -> Iterator[str]:
             f"{network}: only the newest answers are shown ({'; '.join(newest)}). Also in the records, but not shown: "
             f"{'; '.join(hidden)}."
         )
+
+
+def _not_begun(records: Records) -> list[Claim]:
+    """The claims without any answer, of networks that are shown."""
+    ours = {(claim.network, claim.part, claim.subject) for claim in shown(records)}
+    return [
+        claim
+        for claim in records.claims.values()
+        if not records.examples.get(claim.id) and (claim.network, claim.part, claim.subject) in ours
+    ]
 
 
 def _why_hidden(records: Records, claim: Claim, ours: list[Claim]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 from scipy import stats
@@ -16,9 +18,9 @@ from variate.statistics.rates import Deployment, rate_of
 CLEAN = "clean"  # the name of no attack
 
 
-def label_of(attack: str, source: str | None) -> str:
-    """Label of an attack in a suite: the same attack may run from several source networks."""
-    return f"{attack} from {source}" if source else attack
+def label_of(attack: str, source: str | None = None, deployment: str | None = None) -> str:
+    """Label of an attack in a suite: the same attack may run from several networks, or on several deployments."""
+    return attack + (f" from {source}" if source else "") + (f" of {deployment}" if deployment else "")
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class RateRow:
     """The accuracy of a network under one attack and one deployment, with its interval, in [0, 1].
 
     ``draws`` is the number of draws that each query of the attack averages over. For clean inputs, ``budget`` is None
-    and ``draws`` is 0.
+    and ``draws`` is 0. ``examples`` have been judged so far, of ``asked``; None if the records do not say.
     """
 
     network: str
@@ -40,11 +42,18 @@ class RateRow:
     high: float
     examples: int
     part: str
+    asked: int | None = None
 
     @property
     def percent(self) -> str:
-        """The rate in percent with its interval."""
-        return f"{100 * self.rate:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+        """The rate in percent with its interval; of an unfinished one, also the number of examples so far."""
+        rate = f"{100 * self.rate:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+        return f"{rate} ({self.unfinished})" if self.unfinished else rate
+
+    @property
+    def unfinished(self) -> str:
+        """How many of the examples have been judged, in words; empty if all have."""
+        return "" if self.asked in (None, self.examples) else f"{self.examples} of {self.asked} examples"
 
 
 @dataclass(frozen=True)
@@ -71,13 +80,47 @@ class OverSeeds:
         return f"{100 * self.rate:.1f} ± {100 * self.std:.1f}{ends}"
 
 
+class Finding(Protocol):
+    """A red flag, as a result shows it."""
+
+    @property
+    def level(self) -> str:
+        """``warning`` or ``note``."""
+
+    @property
+    def flag(self) -> str:
+        """Its name."""
+
+    @property
+    def findings(self) -> Sequence[str]:
+        """One sentence for each finding."""
+
+
 @dataclass(frozen=True)
 class Result:
-    """The rates of an evaluation, one row per attack and deployment; ``records`` holds every answer."""
+    """The rates of an evaluation, one row per attack and deployment.
+
+    Attributes:
+        rows: the rates.
+        records: every answer.
+        claims: the claims of the rows in the records.
+        flags_of: the function that looks for red flags, when ``flags`` is first read.
+    """
 
     rows: list[RateRow]
     records: Records
     claims: Sequence[Claim]
+    flags_of: Callable[[], Sequence[Finding]] = tuple
+
+    @cached_property
+    def flags(self) -> list[Finding]:
+        """The red flags that the records raise on this network, warnings first."""
+        return list(self.flags_of())
+
+    @property
+    def notes(self) -> list[str]:
+        """What the rows do not say: what is unfinished, and the attacks of a suite that were left out."""
+        return [*unfinished(self.records, self.claims), *left_out(self.records, self.claims)]
 
     def as_json(self) -> list[dict[str, Any]]:
         """The rows as plain objects."""
@@ -90,13 +133,46 @@ class Result:
         ]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in cells]
+        lines += self.notes
+        for flag in self.flags:
+            lines += [f"{flag.level}: {flag.flag}", *(f"  {finding}" for finding in flag.findings)]
         return "\n".join(line.rstrip() for line in lines)
 
 
-def result_of(records: Records, claims: Sequence[Claim]) -> Result:
-    """The rows of claims, computed from their records; a claim without examples has no row."""
+def unfinished(records: Records, claims: Sequence[Claim]) -> list[str]:
+    """One sentence for each network with claims that have answers to fewer examples than were asked of them."""
+    counts: dict[str, list[str]] = {}
+    for claim in claims:
+        done = len(records.examples.get(claim.id, {}))
+        if claim.asked is not None and done < claim.asked:
+            what = f"{claim.attack}{f' at {claim.budget}' if claim.budget else ''}"
+            counts.setdefault(claim.network, []).append(f"{what} ({done} of {claim.asked} examples)")
+    again = "run the same again to continue"
+    return [f"{network} is unfinished: {', '.join(parts)}; {again}" for network, parts in counts.items()]
+
+
+def left_out(records: Records, claims: Sequence[Claim]) -> list[str]:
+    """One sentence for each suite whose attacks did not all run, for want of a gradient."""
+    sentences = []
+    for claim in claims:
+        examples = records.examples.get(claim.id, {}).values()
+        counts = Counter(attack for example in examples for attack in example.left_out)
+        if counts:
+            attacks = ", ".join(f"{attack} ({count} of {len(examples)} examples)" for attack, count in counts.items())
+            sentences.append(f"{claim.network} has no gradient to follow: {claim.attack} left out {attacks}")
+    return sentences
+
+
+def result_of(records: Records, claims: Sequence[Claim], flags_of: Callable[[], Sequence[Finding]] = tuple) -> Result:
+    """The rows of claims, computed from their records; a claim without examples has no row.
+
+    Args:
+        records: the records.
+        claims: the claims.
+        flags_of: looks for red flags, when they are first asked for.
+    """
     rows = [row for claim in claims if records.examples.get(claim.id) for row in rows_of(records, claim)]
-    return Result(rows, records, claims)
+    return Result(rows, records, claims, flags_of)
 
 
 def over_seeds(rates: Sequence[float], *, level: float = 0.95) -> OverSeeds:
@@ -136,6 +212,7 @@ def _rows(records: Records, claim: Claim, level: float) -> list[RateRow]:
                 high=rate.high,
                 examples=answers.shape[1],
                 part=claim.part,
+                asked=claim.asked,
             )
         )
     return rows

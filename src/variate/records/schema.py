@@ -95,6 +95,8 @@ class Judged(_Line):
     Attributes:
         network: name of the network, for display only.
         fingerprint: hash of its tensors, modes, settings and distributions.
+        answers: hash of its answers to the first inputs, which tells of changed code; None if they do not repeat, and
+            in older versions.
         inputs: hash of inputs and labels.
         modality: name of the modality of the inputs.
         allowed: hash of the modality with its data set's details: which parts of an input may change, and to what.
@@ -103,13 +105,17 @@ class Judged(_Line):
             where draws cannot be reproduced.
         seed: seed of the attack and of the verdict.
         batch_size, memory: how the examples were split, if answers depend on the rest of the batch; else None.
+        coupled: how its answers depend on the rest of the batch, in words; None if they do not.
         date: when the measurement started, for display only.
     """
 
-    shown: ClassVar[frozenset[str]] = frozenset({"kind", "network", "date"})  # fields that do not affect the answers
+    shown: ClassVar[frozenset[str]] = frozenset(
+        {"kind", "network", "coupled", "date"}
+    )  # fields that do not affect the answers
 
     network: str
     fingerprint: str
+    answers: str | None = None
     inputs: str
     modality: str
     allowed: str
@@ -118,6 +124,7 @@ class Judged(_Line):
     seed: int
     batch_size: int | None = None
     memory: int | None = None
+    coupled: str | None = None
     date: str = ""
 
     @cached_property
@@ -127,13 +134,15 @@ class Judged(_Line):
 
     def _hash(self, more: object = None) -> str:
         hashed = {name: value for name, value in self.model_dump().items() if name not in self.shown}
+        if self.answers is None:  # as in older versions, whose ids stand in their files
+            del hashed["answers"]
         text = json.dumps([hashed, more], sort_keys=True, default=str)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     @property
-    def subject(self) -> tuple[str, ...]:
+    def subject(self) -> tuple[str | None, ...]:
         """The network, the inputs and the allowed changes: the same for everything that is shown together."""
-        return (self.fingerprint, self.inputs, self.modality, self.allowed, self.task)
+        return (self.fingerprint, self.answers, self.inputs, self.modality, self.allowed, self.task)
 
 
 class Claim(Judged):
@@ -149,9 +158,10 @@ class Claim(Judged):
         part: part of the report that shows it.
         twin_of: fingerprint of the random network whose mean or frozen draw this network is.
         group: name shared by networks that differ in their training seed alone.
+        asked: number of examples to judge; a claim with answers to fewer is unfinished. None in older versions.
     """
 
-    shown: ClassVar[frozenset[str]] = Judged.shown | {"options", "settings", "twin_of", "group"}
+    shown: ClassVar[frozenset[str]] = Judged.shown | {"options", "settings", "twin_of", "group", "asked"}
 
     kind: Literal["claim"] = "claim"
     attack: str
@@ -164,6 +174,7 @@ class Claim(Judged):
     part: Part = "table"
     twin_of: str | None = None
     group: str | None = None
+    asked: int | None = None
 
     @cached_property
     def id(self) -> str:
@@ -181,12 +192,15 @@ class Example(_Line):
 
     Attributes:
         answers: bits by deployment; for a targeted attack, 1 is any answer but the target.
-        distance: distance of the adversarial input from the original, in the budget's norm.
+        distance: distance of the adversarial input (of the first deployment) from the original, in the budget's norm.
         forwards, backwards: number of forward and backward passes of the attack.
         points: number of inputs that the attack queried; each query averages over several draws.
+        flat: number of backward passes whose averaged gradient was zero everywhere.
+        left_out: for a suite, the attacks that did not run, because the network has no gradient for them to follow.
         rising: how far the attack's best loss still moved in its last steps, as a share of its range.
-        chosen: for a suite, the attack that found the worst input.
-        shares: for a suite, the accuracy left by each attack over the draws of its search.
+        chosen: for a suite, the attack that found the worst input of the first deployment.
+        chosen_for: for a suite, the same for those other deployments whose worst input comes from another attack.
+        shares: for a suite, the accuracy left by each attack over the draws of its search, of the first deployment.
         confidences: by deployment, the probability of one answer, with 4 digits: the answer whose index is ``example``
             modulo the number of answers. Empty for targeted attacks and in records of older versions.
     """
@@ -200,8 +214,11 @@ class Example(_Line):
     forwards: int
     backwards: int
     points: int = 0
+    flat: int = 0
+    left_out: list[str] = []
     rising: float | None = None
     chosen: str | None = None
+    chosen_for: dict[str, str] = {}
     shares: dict[str, float] = {}
     confidences: dict[str, float] = {}
 

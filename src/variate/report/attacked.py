@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from variate.records.file import Records, unpack
+from variate.records.bits import unpack
+from variate.records.file import Records
 from variate.records.groups import shown
 from variate.records.schema import Claim, Picture
 from variate.report import single

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from variate import registry
 from variate.errors import RecordError
+from variate.files.reading import replace_text
 from variate.flags.raise_flags import Raised, raised
 from variate.records import groups
 from variate.records.file import Records
@@ -84,13 +85,9 @@ class Section:
 
 
 def write_page(records: Sequence[Records], path: str | Path) -> Path:
-    """Write the page of one or more sets of records. Raises ``RecordError``."""
+    """Write the page of one or more sets of records, atomically. Raises ``RecordError``."""
     page, path = page_text(records), Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise RecordError(f"cannot write {path}: {error.strerror}", todo="choose another path with --out") from error
+    replace_text(path, page, RecordError, todo="free disk space, or choose another path with --out")
     return path
 
 

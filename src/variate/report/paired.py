@@ -11,7 +11,7 @@ from variate.report import single
 from variate.report.sheet import Head, ReportTable, TableCell, rate_cell, row_cell
 from variate.statistics.comparison import Comparison, compare
 
-ENDS: list[Head] = [("difference", "points"), ("p", "McNemar")]
+ENDS: list[Head] = [("difference", "points"), ("p",)]
 
 
 def twins(records: Records) -> ReportTable | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rich import box
@@ -23,6 +23,7 @@ SEEDS = (
     "Rows over several seeds: mean ± standard deviation over networks that differ in their training seed alone, on the "
     "same examples, with the 95 % t interval of the mean (degrees of freedom: seeds - 1)."
 )
+WIDE = 10_000  # columns, more than any table needs
 Heading = tuple[str, str, str]  # attack, its options and draws, budget
 Line = tuple[str, str]  # network, deployment
 
@@ -111,7 +112,7 @@ def _rows(records: Records, claim: Claim) -> list[RateRow]:
 
 def print_rows(rows: Sequence[RateRow], title: str) -> None:
     """Print rows as a table."""
-    Console().print(_rich(grid(rows), title))
+    _print_grid(Console(), grid(rows), title)
 
 
 def tables(records: Records) -> list[tuple[str, Grid]]:
@@ -126,7 +127,7 @@ def print_study(records: Records) -> None:
     for run in records.runs[:1]:
         console.print(run.title, style="bold")
     for name, content in study_grids(records):
-        console.print(_rich(content, name))
+        _print_grid(console, content, name)
     console.print(_legend(records), style="dim")
     for note in notes(records):
         console.print(note)
@@ -186,8 +187,33 @@ def _rich(content: Grid, title: str) -> Table:
     return table
 
 
+def _print_grid(console: Console, content: Grid, title: str) -> None:
+    """Print a table; where the terminal is too narrow for it, a list with one rate on each line."""
+    table = _rich(content, title)
+    if table.__rich_measure__(console, console.options.update(max_width=WIDE)).minimum <= console.width:
+        console.print(table)
+        return
+    console.print(title, style="bold")
+    for line in content.lines:
+        cells = [(column, content.cells.get((line, column))) for column in content.columns]
+        texts = {", ".join(filter(None, column)): _cell(row) for column, row in cells if row is not None}
+        _print_list(console, line, texts)
+        for label, over in content.seeds.get(line, {}).items():
+            _print_list(console, label, {", ".join(filter(None, c)): _seeds_cell(cell) for c, cell in over.items()})
+
+
+def _print_list(console: Console, line: Line, texts: Mapping[str, str]) -> None:
+    """Print the cells of one line of a table, one below the other; numbers are never wrapped."""
+    console.print(", ".join(line))
+    for name, text in texts.items():
+        console.print(f"  {text.replace(chr(10), ' ')}  {name}", soft_wrap=True, highlight=False)
+
+
 def _cell(row: RateRow | None) -> str:
-    return f"{100 * row.rate:.1f}\n{100 * row.low:.0f}-{100 * row.high:.0f}" if row else "-"
+    if row is None:
+        return "-"
+    rate = f"{100 * row.rate:.1f}\n{100 * row.low:.0f}-{100 * row.high:.0f}"
+    return f"{rate}\n{row.examples} of {row.asked}" if row.unfinished else rate
 
 
 def _seeds_cell(over: OverSeeds | None) -> str:

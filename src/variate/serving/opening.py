@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from variate.errors import CheckpointError, UsageError
+from variate.errors import CheckpointError, UsageError, VariateError
+from variate.files.reading import unzipping
 from variate.optional import imported
 
 PROGRAM = ".pt2"
@@ -38,8 +39,11 @@ def open_exported(path: str | Path) -> Callable[[Tensor], Tensor]:
     try:
         if not file.is_file():
             raise FileNotFoundError(f"there is no file {file}")
+        if file.suffix == PROGRAM:
+            with unzipping(file, CheckpointError, todo="export the network again"):  # of a limited size
+                pass
         return _Session(file) if file.suffix == ".onnx" else _Program(file)
-    except UsageError:
+    except VariateError:
         raise
     except Exception as error:
         raise CheckpointError(f"{file} cannot be opened: {error}", todo="export the network again") from error

@@ -11,12 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from variate.errors import UsageError
+from variate.errors import InputError, UsageError, VariateError
+from variate.inputs.validation import checked_logits
 from variate.random.average import mean_log_probabilities
 from variate.random.keys import fresh_keys
 from variate.random.many import draws
 from variate.random.network import RandomNetwork
 from variate.random.seeding import outputs_under
+
+REFUSALS = (RuntimeError, TypeError, ValueError, IndexError)  # of torch, for inputs of another shape or type
 
 
 class Served:
@@ -27,7 +30,8 @@ class Served:
     without gradients; its tensors are shared, so newly loaded weights are served at once.
 
     Threads run in parallel, each with its own modules over the same tensors, if the network draws from nothing but its
-    keys. Otherwise requests run one at a time.
+    keys. Otherwise requests run one at a time. A process forked after this file was imported computes with one thread:
+    those of the OpenMP library end with the fork, and waiting for them would never end.
 
     Args:
         network: a module from inputs to logits: a random network, one with another defense, or a deterministic one.
@@ -44,13 +48,27 @@ class Served:
         self._prepare()
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Inputs of shape (B, ...) to log probabilities of shape (B, K)."""
+        """Inputs of shape (B, ...) to log probabilities of shape (B, K).
+
+        Raises:
+            InputError: for inputs that are not finite numbers with a row for each example, or that the network refuses,
+                and for a network that does not return a row of logits for each.
+        """
+        _check_request(x)
         if self._process != os.getpid():
             self._prepare()
-        if self._runs_in_parallel(x):
-            return self._answer(x)
-        with self._lock:
-            return self._answer(x)
+        try:
+            if self._runs_in_parallel(x):
+                return self._answer(x)
+            with self._lock:
+                return self._answer(x)
+        except REFUSALS as error:
+            if isinstance(error, VariateError):
+                raise
+            raise InputError(
+                f"the network cannot answer inputs of shape {tuple(x.shape)}, {x.dtype}: {error}",
+                expected="inputs as in its training, with a row for each example",
+            ) from error
 
     def labels(self, x: Tensor) -> Tensor:
         """Inputs of shape (B, ...) to the most probable classes, shape (B,)."""
@@ -60,7 +78,7 @@ class Served:
         replica, keys = self._replica(), fresh_keys(self.draws)
         if self._parallel:
             with torch.no_grad():
-                return mean_log_probabilities(draws(replica, x, keys))
+                return mean_log_probabilities(torch.stack([checked_logits(o, x) for o in draws(replica, x, keys)]))
         return mean_log_probabilities(outputs_under(replica, x, keys))
 
     def _runs_in_parallel(self, x: Tensor) -> bool:
@@ -101,3 +119,22 @@ class Served:
 
     def __repr__(self) -> str:
         return f"Served({type(self.network).__name__}, draws={self.draws})"
+
+
+def _check_request(x: Tensor) -> None:
+    if not isinstance(x, Tensor):
+        raise InputError(f"the request is a {type(x).__name__}", expected="a tensor (torch.as_tensor makes one)")
+    if x.dim() < 1:
+        raise InputError("the request is a single number", expected="a tensor with a row for each example")
+    if x.is_floating_point() and not bool(x.isfinite().all()):
+        raise InputError("the request has NaN or infinite values", expected="finite numbers")
+
+
+def _in_a_child() -> None:
+    """After a fork: torch would wait forever for the parent's OpenMP threads, which do not live on."""
+    if torch.get_num_threads() > 1:
+        torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_in_a_child)

@@ -36,12 +36,14 @@ from numpy.typing import NDArray
 from scipy import special
 
 from variate.errors import UsageError, unknown_name
+from variate.options import counted
 from variate.statistics.survival import CURVE, all_right, sizes_up_to
 
 Bits = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Rule = Literal["single", "mean", "majority", "survive"]
-FEW, REACH = 20, 2.0  # below FEW examples, Hall's ends are clipped to REACH quantiles
+FEW, REACH = 20, 2.0  # below FEW examples, Hall's ends are clipped to REACH quantiles; FEW groups of draws are few
+SEEN = 8.0  # carriers of a rate from which on their spread tells of the examples that were not seen
 RULES = ("single", "mean-S", "majority-S", "survive-N")
 
 
@@ -67,9 +69,12 @@ class Deployment:
             return cls("single", 1)
         if rule not in ("mean", "majority", "survive"):
             raise unknown_name("deployment", str(text), RULES)
-        if not size.isdecimal() or int(size) < 1:
-            raise UsageError(f"the deployment {text!r} has no size", expected=f"{rule}-16 or another number from 1")
-        return cls(cast(Rule, rule), int(size))
+        try:
+            return cls(cast(Rule, rule), counted(size))
+        except ValueError:
+            raise UsageError(
+                f"the deployment {str(text)[:80]!r} has no size", expected=f"{rule}-16 or another number from 1"
+            ) from None
 
     def __str__(self) -> str:
         return self.rule if self.rule == "single" else f"{self.rule}-{self.size}"
@@ -111,6 +116,12 @@ class Crossed:
     def rate(self) -> float:
         """The mean."""
         return float(self.per_example.mean())
+
+    @cached_property
+    def carriers(self) -> float:
+        """The effective number of examples that carry the rate, or its distance from 1: (sum v)^2 / sum v^2."""
+        values = self.per_example if self.rate <= 0.5 else 1 - self.per_example
+        return float(values.sum() ** 2 / np.square(values).sum()) if values.any() else 0.0
 
     @cached_property
     def by_example(self) -> float:
@@ -217,6 +228,8 @@ def interval(mean: Crossed, *, level: float = 0.95) -> Rate:
         return Rate(rate, min(low, rate), max(high, rate))
     quantile = _quantile(level, mean.freedom)
     effective = rate * (1 - rate) / mean.variance * (_quantile(level, np.inf) / quantile) ** 2
+    enough = SEEN * max(1.0, FEW / draws) if draws > 1 else SEEN
+    effective = min(effective, examples * (1 + (mean.carriers / enough) ** 2))
     low, high = clopper_pearson(rate * effective, effective, level)
     if draws > 1:  # the answers of one draw are independent: the binomial interval is exact
         below, above = _without_skew(mean, quantile)

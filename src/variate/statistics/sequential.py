@@ -66,12 +66,7 @@ def until(
     Raises:
         UsageError: for an invalid width, numbers of draws or deployment.
     """
-    parsed = Deployment.parse(deployment)
-    if not 0 < width < 1 or not 2 <= first <= most or parsed.rule not in ("single", "survive"):
-        raise UsageError(
-            f"cannot reach a width of {width} with {first} to {most} draws of {deployment}",
-            expected="a width between 0 and 1, at least 2 draws, and single or survive-N",
-        )
+    parsed = check_until(width=width, deployment=deployment, first=first, most=most, level=level)
     looks = 1
     while first * GROWTH**looks <= most:
         looks += 1
@@ -85,6 +80,19 @@ def until(
             break
         answers = np.concatenate([answers, more(len(answers) * (GROWTH - 1))])
     return Sequential(rate, len(answers), reached, floor)
+
+
+def check_until(*, width: float, deployment: str, first: int = 32, most: int, level: float) -> Deployment:
+    """The deployment, if its rate can be estimated in this way. Raises ``UsageError``; arguments as for ``until``."""
+    parsed = Deployment.parse(deployment)
+    if not 0 < width < 1 or not 2 <= first <= most or parsed.rule not in ("single", "survive"):
+        raise UsageError(
+            f"cannot reach a width of {width} with {first} to {most} draws of {deployment}",
+            expected="a width between 0 and 1, at least 2 draws, and single or survive-N",
+        )
+    if not 0 < level < 1:
+        raise UsageError(f"cannot give an interval at the level {level}", expected="a level between 0 and 1")
+    return parsed
 
 
 def _by_examples(mean: Crossed, level: float) -> float:

@@ -25,14 +25,15 @@ from variate.evaluation.plan import ENSEMBLE, MEAN, Plan, Target, perturb
 from variate.evaluation.suites import Suite, suite_of
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, modality_of
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.random.ablation import layers as layers_of
 from variate.random.keys import Stream
 from variate.random.network import RandomNetwork
 from variate.random.seeding import kind_of, left_as_found
 from variate.records.rows import CLEAN
+from variate.statistics.rates import Deployment
 from variate.study.dry_training import Workload, of_training
-from variate.study.file import Study
+from variate.study.file import EvaluationTable, Study
 from variate.study.grid import TWINS, Place, fits
 from variate.study.work import CLEAN_DRAWS
 from variate.training.cell import Cell
@@ -92,11 +93,18 @@ class Evaluated:
             oracle.gradient(x, y)[1].cpu()
             return forward_done - started, perf_counter() - forward_done
 
-    @cached_property
-    def transfers(self) -> list[str]:
-        """Names of the networks that a suite transfers from, as in an evaluation."""
+    def suite(self, table: Evaluation | EvaluationTable, budget: Budget, draws: int) -> Suite:
+        """The suite of an evaluation, or of a study's table."""
         names = [MEAN] * isinstance(self.network, RandomNetwork) + [*self.sources]
-        return names + [ENSEMBLE] * (len(names) > 1)
+        return suite_of(
+            str(table.suite),
+            budget,
+            draws=draws,
+            transfers=names + [ENSEMBLE] * (len(names) > 1),
+            target=table.target,
+            modality=self.modality,
+            deployments=[Deployment.parse(text) for text in table.deployments] if self.random else [],
+        )
 
     def workload(self, plan: Plan | Suite, budget: Budget, verdict_draws: int, **how: Any) -> Workload:
         """The workload of an attack or a suite.
@@ -142,7 +150,7 @@ class Evaluated:
         if self._batch[0].shape[1:] == self.x.shape[1:]:
             return _Still(max(int(self.y.max()) + 1, 2), self.x[:1], budget), torch.zeros_like(self.y[:1]).long()
         with torch.no_grad(), left_as_found(self.network):
-            return self.network, self.network(self._batch[0][:1]).argmax(1)
+            return self.network, self.network(self._batch[0][:1].clone()).argmax(1)
 
 
 class _Still(nn.Module):
@@ -195,9 +203,7 @@ def of_evaluation(
     for plan in plans:
         yield evaluated.workload(plan, budget, verdict_draws)
     if evaluation.suite is not None:
-        transfers, target = evaluated.transfers, evaluation.target
-        suite = suite_of(evaluation.suite, budget, draws=draws, transfers=transfers, target=target, modality=input_kind)
-        yield evaluated.workload(suite, budget, verdict_draws)
+        yield evaluated.workload(evaluated.suite(evaluation, budget, draws), budget, verdict_draws)
     if doubts:
         yield from _of_doubts(evaluated, budget, draws, verdict_draws)
     if layers and isinstance(network, RandomNetwork):
@@ -248,11 +254,7 @@ def _of_judging(study: Study, place: Place, counts: Counts) -> Iterator[Workload
         for row in table:
             yield whole.workload(row, budget, draws, **examples)
         if plan.suite is not None:
-            transfers, target = whole.transfers, plan.target
-            suite = suite_of(
-                plan.suite, budget, draws=plan.draws, transfers=transfers, target=target, modality=facts.modality
-            )
-            yield whole.workload(suite, budget, draws, **examples)
+            yield whole.workload(whole.suite(plan, budget, plan.draws), budget, draws, **examples)
         for row in table if isinstance(network, RandomNetwork) else ():
             yield whole.workload(row, budget, draws, **examples, mean=True, times=len(TWINS), prefix="twins: ")
     if plan.doubts:

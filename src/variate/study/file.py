@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections import ChainMap
 from collections.abc import Sequence
 from itertools import product
@@ -23,6 +22,7 @@ from pydantic import (
 from variate.errors import UsageError, unknown_name
 from variate.evaluation.evaluation import MEGABYTE, Draws, Evaluation
 from variate.fields import built, options_of, written_as
+from variate.files.toml import findings_of, read_toml
 from variate.options import entry_for
 from variate.study import packaged
 from variate.training.cell import Cell
@@ -193,12 +193,9 @@ class Study(_StudyTable):
 def read_study(source: str) -> Study:
     """Read a study from a TOML file, or a packaged one by name. Raises ``UsageError``."""
     path = packaged.FOLDER / f"{source}.toml" if source in packaged.packaged_studies() else Path(source)
+    if not path.is_file():
+        raise unknown_name("study file, and no packaged study,", source, packaged.packaged_studies())
     try:
-        return Study.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, IsADirectoryError):
-        raise unknown_name("study file, and no packaged study,", source, packaged.packaged_studies()) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not a TOML file: {error}") from error
+        return Study.model_validate(read_toml(path, UsageError))
     except ValidationError as error:
-        findings = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise UsageError(f"{path} is not a study", findings=findings) from error
+        raise UsageError(f"{path} is not a study", findings=findings_of(error, Study)) from error

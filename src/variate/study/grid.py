@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from variate import registry
 from variate.datasets.info import about
-from variate.datasets.load import is_own, registered
+from variate.datasets.load import registered
+from variate.datasets.parts.own import is_own
 from variate.errors import UsageError
 from variate.evaluation.plan import Plan, bounds
 from variate.evaluation.processes import gather

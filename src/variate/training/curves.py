@@ -10,7 +10,7 @@ from torch import nn
 
 from variate.errors import UsageError
 from variate.random import measures
-from variate.random.network import RandomNetwork
+from variate.random.inside import contains_random
 from variate.training.history import History
 
 Write = Callable[[History, nn.Module], None]
@@ -57,7 +57,7 @@ def _values(history: History, network: nn.Module) -> dict[str, float]:
     """The last epoch's point on every curve."""
     series = {"loss": history.losses, "accuracy/clean": history.validation, "accuracy/robust": history.robust}
     values = {name: points[-1] for name, points in series.items() if points}
-    if isinstance(network, RandomNetwork):
+    if contains_random(network):
         sizes = measures.sizes(network)
         for name, std in measures.stds(network).items():
             values[f"scale/{name}"] = float(std.detach().square().mean().sqrt() / sizes[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,17 +19,17 @@ from variate.inputs.modality import Modality
 from variate.progress import Report
 from variate.random.keys import Stream, hash_words
 from variate.training.augmentation import augmented
+from variate.training.batch import pair_of, size_of
+from variate.training.batch_loss import BatchLoss
 from variate.training.clock import Clock
 from variate.training.history import History
 from variate.training.keys import apart, drawing
+from variate.training.modes import set_train_mode
 from variate.training.processes import Loader, agree, total
 from variate.training.recipe import Recipe
 from variate.training.saved import load_training, save_training
 from variate.training.validation import accuracy, robust_accuracy
 from variate.training.weight_averaging import WeightAverage, recompute_statistics
-from variate.training.wiring import Objective
-
-Batch = tuple[Tensor, Tensor]
 
 
 @dataclass
@@ -44,31 +45,33 @@ class Run:
     loader: Loader
     batches: Loader
     steps: int
-    loss: Objective
+    loss: BatchLoss
     clock: Clock
     stream: Stream
     average: WeightAverage | None
     history: History
     origin: Mapping[str, object]
     modality: Modality
+    kept_in_eval: frozenset[str]
     best: dict[str, Tensor] | None = None
 
 
 def train_epoch(run: Run, epoch: int, report: Report) -> None:
     """Train for one pass over the data, and record the mean loss."""
     recipe, fabric = run.recipe, run.fabric
-    run.wrapped.train()
+    set_train_mode(run.wrapped, run.kept_in_eval)
     loss_sum, seen, index = 0.0, 0, 0
     with _seeded(recipe, epoch, fabric.global_rank), drawing(run.network, run.stream):
         for step, group in enumerate(_groups(_pass(run.batches, epoch), recipe.accumulate)):
             run.clock.step = epoch * run.steps + step
-            examples = total(fabric, sum(len(x) for x, _ in group))
+            examples = total(fabric, sum(map(size_of, group)))
             for batch in group:
-                x, y = fabric.to_device(batch)
-                x = _augmented(recipe, x, epoch, index, fabric.global_rank, fabric.world_size)
-                value = run.loss(run.wrapped, x, y)
-                fabric.backward(value * (len(x) * fabric.world_size / examples))  # processes' gradients are averaged
-                loss_sum, seen, index = loss_sum + float(value.detach()) * len(x), seen + len(x), index + 1
+                size = size_of(batch)
+                value = run.loss(run.wrapped, _augmented_batch(run, fabric.to_device(batch), epoch, index))
+                fabric.backward(value * (size * fabric.world_size / examples))  # processes' gradients are averaged
+                loss_sum, seen, index = loss_sum + float(value.detach()) * size, seen + size, index + 1
+            if recipe.clip is not None:
+                fabric.clip_gradients(run.wrapped, run.optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
             run.optimizer.step()
             run.optimizer.zero_grad()
             run.schedule.step()
@@ -77,7 +80,13 @@ def train_epoch(run: Run, epoch: int, report: Report) -> None:
             report(epoch + index / len(run.batches))
     run.wrapped.eval()
     agree(fabric, run.network)
-    mean = total(fabric, loss_sum) / max(total(fabric, seen), 1)
+    examples = total(fabric, seen)
+    if not examples:
+        raise UsageError(
+            f"the loader has {len(run.batches)} batches, but yields none in epoch {epoch + 1}",
+            todo="pass a loader that can be iterated once per epoch",
+        )
+    mean = total(fabric, loss_sum) / examples
     if not mean < float("inf"):
         raise UsageError(f"the loss is {mean} in epoch {epoch + 1}", todo="lower the learning rate")
     run.history.losses.append(mean)
@@ -91,10 +100,11 @@ def settle(run: Run, epoch: int) -> nn.Module:
         run.average.update(run.network)
         with _seeded(run.recipe, epoch):
             inputs = (
-                _augmented(run.recipe, x.to(run.fabric.device), epoch, index)
-                for index, (x, _) in enumerate(_pass(run.loader, epoch))
+                _augmented_batch(run, run.fabric.to_device(batch), epoch, index, alone=True)
+                for index, batch in enumerate(_pass(run.loader, epoch))
             )
-            recompute_statistics(run.average.network, inputs, apart("statistics", run.recipe.seed, epoch))
+            keys = apart("statistics", run.recipe.seed, epoch)
+            recompute_statistics(run.average.network, inputs, keys, run.kept_in_eval)
     agree(run.fabric, run.average.network)
     return run.average.network if run.average.count else run.network
 
@@ -119,7 +129,7 @@ def validate(run: Run, network: nn.Module, x: Tensor, y: Tensor, epoch: int) -> 
     )
     history.robust.append(run.fabric.broadcast(robust))
     if recipe.keep == "best" and history.waited == 0:
-        run.best = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+        run.best = copy.deepcopy(network.state_dict())
 
 
 def finish(run: Run) -> None:
@@ -167,22 +177,26 @@ def resume(run: Run, checkpoint: str | Path | None) -> int:
     return len(run.history.losses)
 
 
-def _pass(loader: Loader, epoch: int) -> Iterator[Batch]:
+def _pass(loader: Loader, epoch: int) -> Iterator[Any]:
     if hasattr(loader, "set_epoch"):
         loader.set_epoch(epoch)
     return iter(loader)
 
 
-def _groups(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
+def _groups(batches: Iterator[Any], size: int) -> Iterator[list[Any]]:
     """Lists of ``size`` batches; the last may be shorter."""
     while group := list(islice(batches, size)):
         yield group
 
 
-def _augmented(recipe: Recipe, x: Tensor, epoch: int, batch: int, rank: int = 0, world: int = 1) -> Tensor:
+def _augmented_batch(run: Run, batch: Any, epoch: int, index: int, *, alone: bool = False) -> Any:
+    """The batch with its inputs augmented as this process sees them, or ``alone``, as a single process would."""
+    recipe = run.recipe
     if recipe.augment is None:
-        return x
-    return augmented(x, recipe.augment, seed=recipe.seed, epoch=epoch, batch=batch, rank=rank, world=world)
+        return batch
+    x, y = pair_of(batch)
+    rank, world = (0, 1) if alone else (run.fabric.global_rank, run.fabric.world_size)
+    return augmented(x, recipe.augment, seed=recipe.seed, epoch=epoch, batch=index, rank=rank, world=world), y
 
 
 @contextmanager

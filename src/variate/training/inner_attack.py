@@ -13,10 +13,10 @@ from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, Reach
 from variate.oracle.losses import Loss, cross_entropy
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 from variate.random.fixing import fixed
+from variate.random.inside import drawn_in
 from variate.random.keys import Stream, hash_words
-from variate.random.network import RandomNetwork
 from variate.random.seeding import Kind, kind_of, left_as_found
 
 INNER = {"pgd": "steps", "hotflip": "beam"}  # attack and the name of its number of steps
@@ -92,7 +92,7 @@ class InnerAttack:
     @contextmanager
     def one_draw(self) -> Iterator[None]:
         """Inside this context, the attack and every call of the network use the same fresh draw."""
-        if not isinstance(self._network, RandomNetwork) or self._shared_index is not None:
+        if not drawn_in(self._network) or self._shared_index is not None:
             yield
             return
         self._shared_index = self._stream.index

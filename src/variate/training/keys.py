@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from torch import nn
 
 from variate.random.fixing import keys_from
+from variate.random.inside import drawn_in
 from variate.random.keys import Stream, hash_words
-from variate.random.network import RandomNetwork
 
 FAR = 2**40  # more steps than any training takes, so that reserved keys never collide with those of steps
 
@@ -19,5 +19,5 @@ def apart(purpose: str, seed: int, epoch: int) -> Stream:
 
 
 def drawing(network: nn.Module, stream: Stream) -> AbstractContextManager[None]:
-    """A context in which a random network takes its keys from ``stream``; other networks are unchanged."""
-    return keys_from(network, stream) if isinstance(network, RandomNetwork) else nullcontext()
+    """A context in which every random network in ``network`` takes its keys from ``stream``."""
+    return keys_from(network, stream) if drawn_in(network) else nullcontext()

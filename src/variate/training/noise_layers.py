@@ -9,6 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from variate.random.reseeding import reseed_after_fork
+
+reseed_after_fork()
+
 
 class Surrounded(nn.Module):
     """A layer with a module in front of it, behind it, or both; other attributes are those of the layer.

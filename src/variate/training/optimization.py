@@ -1,4 +1,4 @@
-"""The optimizer of a training run and its learning rates."""
+"""The optimizer of a training run, its groups of parameters and its learning rates."""
 
 from __future__ import annotations
 
@@ -10,22 +10,60 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from variate.errors import UsageError
+from variate.random.inside import contains_random
 from variate.random.measures import scale_parameters
-from variate.random.network import RandomNetwork
 from variate.training.recipe import Recipe
 
 MOMENTUM = 0.9
 
 
-def optimizer_of(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW or SGD with Nesterov momentum; scales have a higher learning rate and no weight decay."""
-    scales = scale_parameters(network) if isinstance(network, RandomNetwork) else []
+def parameter_groups(
+    net: nn.Module,
+    *,
+    lr: float = Recipe.lr,
+    scale_lr: float = Recipe.scale_lr,
+    weight_decay: float = Recipe.weight_decay,
+) -> list[dict[str, Any]]:
+    """Groups for any optimizer of torch: scales have a higher learning rate than means, and no weight decay.
+
+    They are the groups of ``variate.train``. Random networks inside a larger module are found; parameters that need no
+    gradient are left out.
+
+    Args:
+        net: any module.
+        lr: learning rate of everything but the scales.
+        scale_lr: learning rate of the scales, as a multiple of ``lr``.
+        weight_decay: weight decay of everything but the scales.
+
+    Raises:
+        UsageError: if no parameter needs a gradient.
+
+    Example:
+        >>> net = variate.randomize(torch.nn.Linear(4, 2))
+        >>> optimizer = torch.optim.AdamW(variate.parameter_groups(net, lr=1e-3))
+        >>> [group["lr"] for group in optimizer.param_groups]
+        [0.001, 0.005]
+    """
+    scales = scale_parameters(net) if contains_random(net) else []
     scale_ids = {id(p) for p in scales}
-    means = [p for p in network.parameters() if p.requires_grad and id(p) not in scale_ids]
-    groups: list[dict[str, Any]] = [{"params": means, "lr": recipe.lr, "weight_decay": recipe.weight_decay}]
+    means = [p for p in net.parameters() if p.requires_grad and id(p) not in scale_ids]
     learned = [p for p in scales if p.requires_grad]
-    if learned:
-        groups.append({"params": learned, "lr": recipe.lr * recipe.scale_lr, "weight_decay": 0.0})
+    if not means and not learned:
+        raise UsageError(
+            f"no parameter of {type(net).__name__} needs a gradient, so there is nothing to train",
+            todo="call net.requires_grad_(True), or set it for the layers to train",
+        )
+    groups = [
+        {"params": means, "lr": lr, "weight_decay": weight_decay},
+        {"params": learned, "lr": lr * scale_lr, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def optimizer_of(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW or SGD with Nesterov momentum, on ``parameter_groups``."""
+    groups = parameter_groups(network, lr=recipe.lr, scale_lr=recipe.scale_lr, weight_decay=recipe.weight_decay)
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=MOMENTUM, nesterov=True)
     return torch.optim.AdamW(groups)

@@ -55,16 +55,6 @@ def share(fabric: Any, loader: Loader) -> Loader:
     return loader.share(fabric.global_rank, fabric.world_size)
 
 
-def examples_of(loader: Loader) -> int:
-    """Number of examples per epoch; a loader of unknown size is iterated once to count them."""
-    data = getattr(loader, "dataset", None)
-    if data is not None:
-        return len(data)
-    if isinstance(loader, Batches):
-        return len(loader.x)
-    return sum(len(x) for x, _ in loader)
-
-
 def total(fabric: Any, value: float) -> float:
     """The sum of a value over all processes."""
     if fabric.world_size == 1:

@@ -38,6 +38,9 @@ class Recipe:
     accumulate: int = option(
         1, "batches per optimizer step; the gradient is that of one batch with all their examples", at_least=1
     )
+    clip: float | None = option(
+        None, "largest norm of the gradient of all parameters together; a longer one is shortened to it"
+    )
     ema: float | None = option(
         None, "decay per step of a moving average of parameters and batch-norm statistics, such as 0.999"
     )

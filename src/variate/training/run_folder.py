@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import time
 from dataclasses import asdict, replace
@@ -16,11 +17,12 @@ from variate.datasets.batches import Batches
 from variate.datasets.info import About, about
 from variate.errors import UsageError
 from variate.fields import defaults_of
+from variate.files.reading import check_folder
 from variate.hashing import fingerprint
 from variate.options import parse
 from variate.random import measures
+from variate.random.inside import contains_random
 from variate.random.keys import hash_words
-from variate.random.network import RandomNetwork
 from variate.records.schema import NetworkLine, Record, RunLine, Scale
 from variate.training.cell import Cell
 from variate.training.defense import defended, teacher_of
@@ -39,6 +41,7 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
     Returns:
         The card of the saved network.
     """
+    check_folder(out)
     if (out / CARD).exists():
         card = read_card(out)
         new = cell.training()
@@ -119,6 +122,18 @@ def untrained(cell: Cell, facts: About) -> tuple[nn.Module, Recipe]:
     return network, replace(own, objective=objective, budget=budget)
 
 
+def check_same_data(card: Card, facts: About, run: Path) -> None:
+    """Raise ``UsageError`` if inputs mean something else than in training: other words, features or classes."""
+    then = {"classes": list(card.labels), "features or words": card.details}
+    now = {"classes": list(facts.labels), "features or words": json.loads(json.dumps(dict(facts.details)))}
+    changed = [name for name in then if then[name] != now[name]]
+    if changed:
+        raise UsageError(
+            f"{card.data} is not the data that {run} was trained on: other {' and '.join(changed)}",
+            todo="pass the --data-folder of the training, or train again",
+        )
+
+
 def validation_accuracy(card: Card) -> float | None:
     """Validation accuracy after the epoch that was kept; None without a validation split."""
     history = History(**card.history)
@@ -153,7 +168,7 @@ def describe(card: Card, network: nn.Module, name: str, *, group: str | None = N
             group=group,
         )
     ]
-    if isinstance(network, RandomNetwork):
+    if contains_random(network):
         sizes = measures.sizes(network)
         for parameter, std in measures.stds(network).items():
             values = std.detach()

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 from variate import registry
 from variate._version import __version__
 from variate.datasets.info import Facts
 from variate.errors import CheckpointError, UsageError, unknown_name
+from variate.files.reading import reading, replace_text
 from variate.hashing import fingerprint
 from variate.options import names_code, parse, whole
 from variate.random.measures import sites
 from variate.random.network import RandomNetwork
 from variate.random.randomize import randomize
 from variate.training.defense import defended
+from variate.training.tensors import FREE, load_into, read_tensors, write_tensors
 
 CARD, WEIGHTS = "card.json", "network.safetensors"
+SEAL = "card"  # key of the card's hash in the metadata of the tensors
+SEALED = ("architecture", "shape", "classes", "mean", "std", "families", "defense", "kind", "labels", "details")
+DELETE = "delete the file to train from the start"
+SLACK = 2**24  # numbers that a network may have beyond those of its file, before they are compared
+MOST = 2**31 - 1  # length of a side of an input, and number of classes
 
 
 class Card(BaseModel):
@@ -37,8 +42,8 @@ class Card(BaseModel):
 
     format: Literal["variate-network-1"] = "variate-network-1"
     architecture: str
-    shape: list[int]
-    classes: int
+    shape: list[Annotated[int, Field(ge=1, le=MOST)]] = Field(min_length=1, max_length=8)
+    classes: int = Field(ge=1, le=MOST)
     mean: list[float]
     std: list[float]
     families: dict[str, str]
@@ -102,25 +107,26 @@ def build(architecture: str, facts: Facts) -> nn.Module:
 def save(network: nn.Module, folder: str | Path, card: Card) -> None:
     """Write a network and its card into a folder, each file atomically. Raises ``CheckpointError``."""
     target = Path(folder)
-    _write_tensors(target / WEIGHTS, network.state_dict(), {})
-    _replace(target / CARD, lambda path: path.write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8"))
+    write_tensors(target / WEIGHTS, network.state_dict(), {SEAL: _seal(card)})
+    replace_text(target / CARD, card.model_dump_json(indent=2) + "\n", CheckpointError, todo=FREE)
 
 
 def read_card(folder: str | Path) -> Card:
     """Read the card of a saved network. Raises ``CheckpointError``."""
     path = Path(folder) / CARD
-    try:
-        return Card.model_validate_json(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
+    if not path.is_file():
         raise CheckpointError(
             f"{folder} holds no saved network: there is no {CARD}",
             todo="give the folder that `variate train --out` wrote",
-        ) from None
-    except (ValidationError, UnicodeDecodeError) as error:
-        raise CheckpointError(
-            f"{path} is not a card of this version of Variate",
-            findings=str(error).splitlines()[1:3] if isinstance(error, ValidationError) else [str(error)],
-        ) from error
+        )
+    with reading(path, CheckpointError, todo="restore the file, or train the network again"):
+        try:
+            return Card.model_validate_json(path.read_text(encoding="utf-8"))
+        except (ValidationError, UnicodeDecodeError) as error:
+            raise CheckpointError(
+                f"{path} is not a card of this version of Variate",
+                findings=str(error).splitlines()[1:3] if isinstance(error, ValidationError) else [str(error)],
+            ) from error
 
 
 def load(folder: str | Path, *, trust_code: bool = False) -> nn.Module:
@@ -139,15 +145,57 @@ def load(folder: str | Path, *, trust_code: bool = False) -> nn.Module:
             f"the card in {folder} names the code {card.architecture!r}, which loading would run",
             todo="pass trust_code=True (--trust-code) if you trust it",
         )
+    tensors, metadata = read_tensors(Path(folder) / WEIGHTS)
+    network = _rebuilt(card, tensors, folder)
+    load_into(network, tensors, Path(folder) / WEIGHTS)
+    _check_fingerprint(network, card, folder)
+    if metadata.get(SEAL, _seal(card)) != _seal(card):  # older files have no seal
+        raise CheckpointError(
+            f"the card in {folder} was changed since its network was saved",
+            findings=[f"one of {', '.join(SEALED)} is not what it was"],
+            todo="restore both files from the same run",
+        )
+    return network.eval()
+
+
+def _rebuilt(card: Card, tensors: Mapping[str, Tensor], folder: str | Path) -> nn.Module:
+    """The network that a card describes, with other parameters. Raises ``CheckpointError``."""
+    if names_code(card.architecture):  # the user's own code, whose errors are left as they are
+        return _described(card)
+    with reading(f"the card in {folder}", CheckpointError, todo="restore the file, or train the network again"):
+        _check_size(card, tensors, folder)
+        return _described(card)
+
+
+def _described(card: Card) -> nn.Module:
     network, _ = defended(card.defense, build(card.architecture, card))
     if families_of(network) != card.families:
         network = build(card.architecture, card)
         families = {**card.families, "*": "fixed"} if _has_fixed(network, card) else card.families
         network = randomize(network, families) if card.families else network
-    tensors, _ = _read_tensors(Path(folder) / WEIGHTS)
-    _load_into(network, tensors, Path(folder) / WEIGHTS)
-    _check_fingerprint(network, card, folder)
-    return network.eval()
+    return network
+
+
+def _check_size(card: Card, tensors: Mapping[str, Tensor], folder: str | Path) -> None:
+    """Check, before memory is taken, that the file holds as much as the card describes. Raises ``CheckpointError``."""
+    if parse(card.architecture, "a network")[0] == "encoder":  # its size is that of a folder of weights
+        return
+    with torch.device("meta"):  # shapes alone
+        shapes = build(card.architecture, card)
+    described = sum(tensor.numel() for tensor in shapes.state_dict().values())
+    held = sum(tensor.numel() for tensor in tensors.values())
+    if described > held + SLACK:  # smaller networks are compared tensor by tensor
+        raise CheckpointError(
+            f"the card in {folder} describes another network than was saved: {described:,} numbers",
+            findings=[f"{WEIGHTS} holds {held:,}"],
+            todo="restore both files from the same run",
+        )
+
+
+def _seal(card: Card) -> str:
+    """A hash of everything in a card that the answers of its network depend on, besides its tensors."""
+    facts = card.model_dump_json(include=set(SEALED))
+    return hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()
 
 
 def load_start(network: nn.Module, folder: str | Path, architecture: str) -> None:
@@ -172,8 +220,8 @@ def load_start(network: nn.Module, folder: str | Path, architecture: str) -> Non
             f"{folder} holds a random network ({card.defense}); training starts from means only",
             todo="give the folder of a network that was trained with the defense deterministic or at",
         )
-    tensors, _ = _read_tensors(Path(folder) / WEIGHTS)
-    _load_into(network, tensors, Path(folder) / WEIGHTS)
+    tensors, _ = read_tensors(Path(folder) / WEIGHTS)
+    load_into(network, tensors, Path(folder) / WEIGHTS)
     _check_fingerprint(network, card, folder)
 
 
@@ -199,7 +247,7 @@ def save_training(
     tensors = {f"{name}.{key}": tensor for name, state in networks.items() for key, tensor in state.items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
-    _write_tensors(path, tensors, {"facts": json.dumps(facts)})
+    write_tensors(path, tensors, {"facts": json.dumps(facts)})
 
 
 def load_training(
@@ -213,9 +261,10 @@ def load_training(
     Raises:
         CheckpointError: if it is the state of another recipe or network.
     """
-    tensors, metadata = _read_tensors(path)
-    facts: dict[str, Any] = json.loads(metadata.get("facts", "{}"))
-    saved = facts.get("recipe", {})
+    tensors, metadata = read_tensors(path)
+    with reading(path, CheckpointError, todo=DELETE):
+        facts: dict[str, Any] = json.loads(metadata.get("facts", "{}"))
+        saved = dict(facts.get("recipe", {}))
     changed = [f"{k}: {old!r} there, {recipe.get(k)!r} now" for k, old in saved.items() if recipe.get(k) != old]
     changed += [f"{k}: nothing there, {now!r} now" for k, now in recipe.items() if k not in saved]
     if changed:
@@ -228,12 +277,13 @@ def load_training(
     for name, tensor in tensors.items():
         owner, _, key = name.partition(".")
         states.setdefault(owner, {})[key] = tensor
-    _load_into(network, states.pop("network"), path)
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in states.pop("optimizer", {}).items():
-        index, _, key = name.partition(".")
-        moments.setdefault(int(index), {})[key] = tensor
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+    with reading(path, CheckpointError, todo=DELETE):
+        load_into(network, states.pop("network", {}), path)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in states.pop("optimizer", {}).items():
+            index, _, key = name.partition(".")
+            moments.setdefault(int(index), {})[key] = tensor
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
     return facts, states
 
 
@@ -246,53 +296,3 @@ def _check_fingerprint(network: nn.Module, card: Card, folder: str | Path) -> No
 
 def _has_fixed(network: nn.Module, card: Card) -> bool:
     return any(name not in card.families for name, _ in network.named_parameters())
-
-
-def _load_into(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    expected = network.state_dict()
-    missing = [f"{name} is missing" for name in expected if name not in tensors]
-    unknown = [f"{name} is unknown to this network" for name in tensors if name not in expected]
-    misshapen = [
-        f"{name} has shape {tuple(tensors[name].shape)}, not {tuple(expected[name].shape)}"
-        for name in expected
-        if name in tensors and tensors[name].shape != expected[name].shape
-    ]
-    if missing or unknown or misshapen:
-        raise CheckpointError(
-            f"{path} is of another network: {len(missing)} missing, {len(unknown)} unknown, {len(misshapen)} misshapen",
-            findings=[*missing[:5], *unknown[:5], *misshapen[:5]],
-        )
-    network.load_state_dict(dict(tensors))
-
-
-def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist", todo="train the network again, or restore the file") from None
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} is truncated, or not a safetensors file: {error}",
-            todo="train the network again, or restore the file",
-        ) from error
-
-
-def _write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    _replace(path, lambda partial: save_file(whole, partial, metadata))
-
-
-def _replace(path: Path, write: Any) -> None:
-    """Write a temporary file, then move it into place: a crash leaves the old file intact."""
-    partial = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(partial)
-        os.replace(partial, path)
-    except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
-        raise CheckpointError(
-            f"cannot write {path}: {error}",
-            todo="free disk space or choose another folder; existing files are unchanged",
-        ) from error

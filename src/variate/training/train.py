@@ -9,18 +9,21 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from variate.errors import UsageError
 from variate.fields import overridden, takes_options
 from variate.inputs.modality import Modality, check_kind, modality_of
 from variate.inputs.validation import check_inputs
 from variate.progress import progress
 from variate.random.keys import Stream
+from variate.training.batch_loss import Loss, batch_loss, name_of_code
 from variate.training.clock import Clock
 from variate.training.curves import curves
 from variate.training.epoch import Run, finish, resume, save, settle, train_epoch, validate
+from variate.training.extra_state import check_extra_state
 from variate.training.history import History
+from variate.training.loader import check_loader, examples_of
+from variate.training.modes import kept_in_eval
 from variate.training.optimization import optimizer_of, schedule_of
-from variate.training.processes import Loader, examples_of, fabric_of, share
+from variate.training.processes import Loader, fabric_of, share
 from variate.training.recipe import Recipe
 from variate.training.validate_recipe import check_recipe, check_selection
 from variate.training.weight_averaging import WeightAverage
@@ -32,6 +35,7 @@ def train(
     network: nn.Module,
     loader: Loader,
     *,
+    loss: Loss | None = None,
     recipe: Recipe = Recipe(),
     modality: str | Modality = "image",
     validation: tuple[Tensor, Tensor] | None = None,
@@ -46,12 +50,17 @@ def train(
     """Train ``network`` in place; it ends on the accelerator's device, in eval mode.
 
     To fine-tune, pass a trained network, or ``randomize`` one: its parameters become the means, and the scales start
-    relative to them. Several processes train data-parallel through lightning-fabric: each has its own batch-norm
-    statistics, and the script or command is started once per device.
+    relative to them. Modules in eval mode inside a network in train mode stay so, such as frozen batch norm. Several
+    processes train data-parallel through lightning-fabric: each has its own batch-norm statistics, and the script or
+    command is started once per device.
 
     Args:
         network: any module; a ``RandomNetwork`` uses a fresh draw from the training stream at every forward pass.
         loader: batches (x, y): a DataLoader, or any iterable with a length, iterated once per epoch.
+        loss: a loss of your own, ``loss(outputs, batch)`` to a scalar, the mean over the batch. It replaces
+            cross-entropy, or is added to the recipe's objective if there is one, as in ``objective="kl"``. With it
+            alone, batches may have any form: the network is called on the first part of a tuple, or with the entries of
+            a dictionary as keyword arguments.
         recipe: all options of the training.
         modality: modality of the inputs, as in ``variate.evaluate``.
         validation: inputs and labels to measure the accuracy on after every epoch.
@@ -72,19 +81,21 @@ def train(
         CheckpointError: if ``checkpoint`` belongs to another training run.
     """
     recipe = overridden(recipe, overrides, train)
-    recipe = replace(recipe, objective=recipe.objective_or_default)
+    objective = recipe.objective_or_default if loss is None else recipe.objective
+    recipe = replace(recipe, objective=objective)
     input_kind = modality_of(modality)
     check_recipe(recipe, input_kind)
     check_selection(recipe, validated=validation is not None)
-    if not hasattr(loader, "__len__"):
-        raise UsageError("the loader has no length", expected="a DataLoader, or a list of (x, y) batches")
+    check_loader(loader)
     if validation is not None:
         check_inputs(*validation)
         check_kind(input_kind, validation[0])
     fabric = fabric_of(recipe.accelerator, devices=recipe.devices, precision=recipe.precision)
     stream = Stream("train", recipe.seed)
     clock = Clock(examples=examples_of(loader))
-    loss = wire(recipe, network, stream, clock=clock, teacher=teacher, modality=input_kind)
+    wired = None
+    if recipe.objective is not None:
+        wired = wire(recipe, network, stream, clock=clock, teacher=teacher, modality=input_kind)
     if recipe.devices > 1:
         fabric.launch()
     wrapped, optimizer = fabric.setup(network, optimizer_of(network, recipe))
@@ -103,14 +114,17 @@ def train(
         loader=loader,
         batches=batches,
         steps=steps,
-        loss=loss,
+        loss=batch_loss(wired, loss, network),
         clock=clock,
         stream=stream,
         average=WeightAverage(network, ema=recipe.ema) if recipe.ema is not None or recipe.swa else None,
         history=History(),
-        origin=origin or {},
+        origin={**(origin or {}), **({"loss": name_of_code(loss)} if loss is not None else {})},
         modality=input_kind,
+        kept_in_eval=kept_in_eval(network),
     )
+    if checkpoint is not None:
+        check_extra_state(network)
     first = resume(run, checkpoint)
     show = show_progress and fabric.is_global_zero
     with (

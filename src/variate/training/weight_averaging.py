@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn, update_bn
+from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 from variate.random.keys import Stream
+from variate.training.batch import outputs_of
 from variate.training.keys import drawing
+from variate.training.modes import set_train_mode
 
 
 class WeightAverage:
@@ -62,10 +64,27 @@ class WeightAverage:
         self.count = count
 
 
-def recompute_statistics(network: nn.Module, inputs: Iterable[Tensor], stream: Stream) -> None:
-    """Recompute batch-norm statistics over the training inputs, each batch under a draw from ``stream``."""
-    with drawing(network, stream):
-        update_bn(inputs, network)
+def recompute_statistics(
+    network: nn.Module, batches: Iterable[Any], stream: Stream, kept_in_eval: frozenset[str] = frozenset()
+) -> None:
+    """Recompute batch-norm statistics over the training inputs, each batch under a draw from ``stream``.
+
+    As ``torch.optim.swa_utils.update_bn``, except for the modules at ``kept_in_eval``, which keep their statistics.
+    """
+    paths = {path: module for path, module in network.named_modules() if isinstance(module, _BatchNorm)}
+    momenta = {module: module.momentum for path, module in paths.items() if path not in kept_in_eval}
+    if not momenta:
+        return
+    set_train_mode(network, kept_in_eval)
+    for module in momenta:
+        module.reset_running_stats()
+        module.momentum = None  # a plain mean over all batches
+    with torch.no_grad(), drawing(network, stream):
+        for batch in batches:
+            outputs_of(network, batch)
+    for module, momentum in momenta.items():
+        module.momentum = momentum
+    network.eval()
 
 
 def _averaged(network: nn.Module) -> list[Tensor]:

@@ -16,8 +16,8 @@ from variate.errors import UsageError, unknown_name
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality
 from variate.options import Value, parse
+from variate.random.inside import contains_random
 from variate.random.keys import Stream
-from variate.random.network import RandomNetwork
 from variate.training.clock import Clock
 from variate.training.inner_attack import InnerAttack
 from variate.training.recipe import Recipe
@@ -99,7 +99,7 @@ def _part(text: str, network: nn.Module, supplied: Supplied) -> tuple[float, Obj
             if options[keyword] is None:
                 need, todo = MISSING[keyword]
                 raise UsageError(f"the objective {name!r} {need}", todo=todo)
-    if entry.facts["needs"] == "distribution" and not isinstance(network, RandomNetwork):
+    if entry.facts["needs"] == "distribution" and not contains_random(network):
         raise UsageError(f"{name} needs scales, and this network has none", todo="variate.randomize(network) first")
     if entry.facts["needs"] in ("distribution", "layers"):
         return factor, lambda net, x, y: function(network, x, y, **options)

@@ -20,8 +20,8 @@ from variate.attacks.parts.starts import in_ball
 from variate.attacks.parts.steps import check_steps
 from variate.inputs.budget import Budget
 from variate.oracle.losses import Loss, aimed
-from variate.oracle.oracle import GradientOracle
 from variate.oracle.randomness import Coins
+from variate.oracle.white_box import GradientOracle
 
 MOMENTUM = 0.75  # alpha, section 3.1 of the 2020 paper
 RISES = 0.75  # rho, the fraction of steps in a window that must raise the loss, section 3.2 of the 2020 paper

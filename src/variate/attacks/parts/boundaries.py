@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from variate.attacks.parts.lengths import lengths
 from variate.inputs.budget import Budget
+from variate.oracle.losses import bounded
 
 DUAL = {"linf": 1.0, "l2": 2.0}  # the order of the dual norm
 
@@ -18,7 +20,7 @@ def gap(logits: Tensor, pairs: Tensor) -> Tensor:
         pairs: labels and other classes, encoded as ``y * K + other``, shape (B,).
     """
     classes = logits.shape[1]
-    both = logits.gather(1, torch.stack([pairs // classes, pairs % classes], 1))  # (B, 2)
+    both = bounded(logits).gather(1, torch.stack([pairs // classes, pairs % classes], 1))  # (B, 2)
     return both[:, 1] - both[:, 0]
 
 
@@ -35,7 +37,7 @@ def nearest(values: Tensor, slopes: Tensor, budget: Budget, *, beyond: float = 0
         The distance, shape (B,), negative beyond the boundary and infinite where all gradients are zero; and the
         gradient of the nearest gap, shape (B, ...).
     """
-    sizes = slopes.flatten(2).norm(p=DUAL[budget.norm], dim=2)  # (C, B)
+    sizes = lengths(slopes.flatten(2), DUAL[budget.norm])  # (C, B)
     distances = ((beyond - values) / sizes).masked_fill(sizes == 0, torch.inf)  # (C, B)
     smallest = distances.min(0)
     return smallest.values, slopes[smallest.indices, torch.arange(values.shape[1], device=values.device)]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from variate.attacks.parts.ranking import best_index
 from variate.oracle.losses import Loss
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 
 
 class Point(NamedTuple):

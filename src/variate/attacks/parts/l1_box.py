@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+SPREAD = 0.01  # share of the values that one step changes
+
 
 def nearest_in_box(perturbed: Tensor, x: Tensor, eps: float) -> Tensor:
     """The point nearest to ``perturbed`` of those within eps of ``x`` in l1 and inside [0, 1]: shape (B, ...).
@@ -63,3 +65,14 @@ def steepest_in_box(gradient: Tensor, x: Tensor, length: float) -> Tensor:
 def _moved(x: Tensor, delta: Tensor) -> Tensor:
     """Inputs plus changes, (B, ...) and (B, D) to (B, ...); clipping only removes rounding errors."""
     return (x + delta.view_as(x)).clamp(0.0, 1.0)
+
+
+def spread_step(gradient: Tensor, point: Tensor) -> Tensor:
+    """A step of l1 length 1 over the 1 % of values with the largest gradient that can still move: shape (B, ...)."""
+    flat, values = gradient.flatten(1), point.flatten(1)
+    stuck = ((values <= 0) & (flat < 0)) | ((values >= 1) & (flat > 0))
+    sizes = flat.abs().masked_fill(stuck, 0.0)  # (B, D)
+    count = max(1, round(SPREAD * flat.shape[1]))
+    kept = sizes.topk(count, dim=1)
+    signs = flat.gather(1, kept.indices).sign() * (kept.values > 0)
+    return torch.zeros_like(flat).scatter(1, kept.indices, signs / count).view_as(gradient)

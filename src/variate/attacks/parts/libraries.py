@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from variate import registry
 from variate.errors import AttackError, UsageError, VariateError, unknown_name
 from variate.inputs.budget import Budget
-from variate.oracle.oracle import GradientOracle
+from variate.oracle.white_box import GradientOracle
 
 SEEDS = 2**32  # numpy's generator takes no larger seeds
 

@@ -8,7 +8,8 @@ from torch import Tensor
 from variate.oracle.losses import Loss
 from variate.oracle.oracle import ScoreOracle
 
-WON = 1e3  # bonus for a successful answer, larger than any loss
+WON = 1e3  # bonus for a successful answer, larger than any loss in ``squashed`` form
+LINEAR = 10.0  # size up to which a loss counts as it is
 
 
 def best_index(oracle: ScoreOracle, candidates: Tensor, y: Tensor, rank: Loss, rows: Tensor | None = None) -> Tensor:
@@ -40,6 +41,12 @@ def ranked(loss: Loss, *, aimed: bool = False) -> Loss:
     def rank(logits: Tensor, y: Tensor) -> Tensor:
         answers = logits.argmax(1)
         won = answers == y if aimed else answers != y
-        return loss(logits, y) + WON * won.to(logits)
+        return squashed(loss(logits, y)) + WON * won.to(logits)
 
     return rank
+
+
+def squashed(loss: Tensor) -> Tensor:
+    """A loss in the same order and below 1e3, however large the logits are: logarithmic beyond ``LINEAR``."""
+    size = loss.abs()
+    return torch.where(size > LINEAR, loss.sign() * LINEAR * (1 + (size / LINEAR).clamp(min=1).log()), loss)

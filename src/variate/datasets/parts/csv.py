@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import zlib
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from variate.errors import DataError
+from variate.files.reading import reading, ungzipped
 
 DELIMITERS = (",", ";", "\t", "|")
 MISSING = {"", "na", "n/a", "nan", "null", "?"}  # lower-case cells that count as missing
 SHOWN = 5  # findings of one kind in an error
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+QUOTED = re.compile(r'"[^"]*"')
+SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n", re.I)  # a first line that Excel reads
+COUNTED = 3  # so many names that count from 0 or 1 are names and no values
 
 
 @dataclass(frozen=True)
@@ -76,20 +80,25 @@ def read_csv(path: Path, delimiter: str | None = None) -> Sheet:
     Args:
         path: path of the file.
         delimiter: delimiter of cells; by default whichever of comma, semicolon, tab and bar is most frequent in the
-            header.
+            header, outside of quotes. A first line ``sep=;``, as Excel reads it, names it too.
 
     Raises:
-        DataError: if the file is missing, is not text, has no rows, has two columns of one name, or has rows longer or
-            shorter than its header.
+        DataError: if the file is missing, is not text, has no header, no rows, two columns of one name, or rows longer
+            or shorter than its header.
     """
     text = _text(path)
-    header = text.partition("\n")[0]
+    named = SEPARATOR_LINE.match(text)
+    if named is not None:
+        delimiter, text = delimiter or named[1], "\n" + text[named.end() :]  # so that lines keep their numbers
+    header = QUOTED.sub("", text.lstrip("\n").partition("\n")[0])
     separator = delimiter or max(DELIMITERS, key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
     except csv.Error as error:
-        raise DataError(f"line {reader.line_num} of {path} cannot be read: {error}") from error
+        raise DataError(
+            f"line {reader.line_num} of {path} cannot be read: {error}", todo="is a quote missing in this line?"
+        ) from error
     if len(lines) < 2:
         raise DataError(f"{path} has no rows", expected="a header of column names, then rows")
     names = tuple(lines[0][1])
@@ -100,23 +109,38 @@ def read_csv(path: Path, delimiter: str | None = None) -> Sheet:
 
 
 def _text(path: Path) -> str:
-    try:
+    with reading(path, DataError, todo="give the path of the file as --data-folder"):
         content = path.read_bytes()
-        return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig")
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise DataError(f"there is no file {path}", todo="give its path as --data-folder") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+    if path.suffix == ".gz":
+        content = ungzipped(content, path, DataError)
+    try:
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text: {error}", todo="save it as UTF-8") from error
+        wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+        encoding = "UTF-16" if wide else "WINDOWS-1252"
+        raise DataError(
+            f"{path} is not UTF-8 text: {error}",
+            todo=f"save it as UTF-8; it may be {'UTF-16' if wide else 'Latin-1'}: iconv -f {encoding} -t UTF-8",
+        ) from error
 
 
 def _name_findings(names: Sequence[str]) -> Iterator[str]:
     for name, count in Counter(names).items():
         if not name:
-            yield "a column has no name"
+            yield (
+                "the first column has no name: if it is the index of pandas, write the file with to_csv(index=False)"
+                if count == 1 and not names[0]
+                else "a column has no name"
+            )
         elif count > 1:
             yield f"{count} columns are named {name!r}"
+    numbers = [name for name in names if NUMBER.fullmatch(name)]
+    counting = [str(start + i) for start in (0, 1) for i in range(len(numbers))]
+    if numbers and (len(numbers) < COUNTED or numbers not in (counting[: len(numbers)], counting[len(numbers) :])):
+        yield (
+            f"the header has numbers as names: {', '.join(numbers[:SHOWN])}; add a first line with the names of the "
+            "columns, or rename them if these are their names"
+        )
 
 
 def _length_findings(rows: Sequence[tuple[int, list[str]]], columns: int) -> Iterator[str]:

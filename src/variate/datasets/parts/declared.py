@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from variate.errors import DataError
+from variate.files.toml import findings_of, read_toml
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Feature(_Strict):
@@ -44,13 +44,11 @@ def declaration_beside(path: Path) -> Declaration:
     if not toml.is_file():
         return Declaration()
     try:
-        return Declaration.model_validate(tomllib.loads(toml.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{toml} is not a TOML file: {error}") from error
+        return Declaration.model_validate(read_toml(toml, DataError))
     except ValidationError as error:
         raise DataError(
             f"{toml} is not a valid declaration of a table",
-            findings=[f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()],
+            findings=findings_of(error, Declaration),
             expected=f"the keys {', '.join(Declaration.model_fields)}; for a feature {', '.join(Feature.model_fields)}",
         ) from error
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from variate.datasets.parts.wordnet import synonyms, wordnet
 from variate.errors import DataError, UsageError
+from variate.files.reading import reading
 from variate.inputs.words import UNKNOWN
 
 MOST = 8  # largest number of neighbors of a word
@@ -36,7 +37,8 @@ def neighbors(how: str, texts: Sequence[Sequence[str]], word_ids: Mapping[str, i
     if how == COOCCURRENCE:
         return cooccurring(texts, word_ids)
     if how == WORDNET:
-        return synonyms(list(word_ids), wordnet(), MOST)
+        with reading("WordNet", DataError, todo="install it again"):
+            return synonyms(list(word_ids), wordnet(), MOST)
     if not how.endswith(".json"):
         raise UsageError(f"there are no neighbors {how!r}", expected=f"{COOCCURRENCE}, {WORDNET}, or a .json file")
     return listed(Path(how), word_ids)
@@ -44,10 +46,8 @@ def neighbors(how: str, texts: Sequence[Sequence[str]], word_ids: Mapping[str, i
 
 def listed(path: Path, word_ids: Mapping[str, int]) -> list[list[int]]:
     """All neighbors that a file lists, except for words outside the vocabulary."""
-    try:
+    with reading(path, DataError, expected=EXPECTED):
         lists = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path}: {error}", expected=EXPECTED) from error
     if not isinstance(lists, dict):
         raise DataError(f"{path} does not hold an object", expected=EXPECTED)
     rows: list[list[int]] = [[] for _ in word_ids]

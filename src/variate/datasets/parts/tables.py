@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from variate.datasets.info import About
-from variate.datasets.parts.csv import SHOWN, Sheet
+from variate.datasets.parts.csv import NUMBER, SHOWN, Sheet
 from variate.datasets.parts.declared import Declaration, Feature
 from variate.datasets.parts.loaded import Loaded
 from variate.datasets.splits import SplitName, permutation
@@ -21,10 +21,18 @@ from variate.errors import DataError
 from variate.inputs.budget import Budget
 from variate.inputs.columns import MOST_STEPS, Column, columns_of
 
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-WHOLE = re.compile(r"[+-]?\d+")
+WHOLE = re.compile(r"[+-]?\d{1,18}")
+DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
+GROUPED = r"[+-]?\d{1,3}([ ,.'\u00a0\u202f]\d{3})+([.,]\d+)?"
+WRITTEN = re.compile(
+    rf"{DECIMAL_COMMA.pattern}|{GROUPED}|[$€£¥]?\s*{NUMBER.pattern}\s*[%$€£¥]?"
+)  # numbers as people write them: 12,5 and 1 200 and 12 %
+MOSTLY = 0.5  # share of numbers from which a column is one of numbers, whatever the other cells hold
 MIN_ROWS = 10
 DEFAULT_BUDGET = "linf:0.1"
+LONGEST = 60  # characters of a cell in an error
+LARGEST = 1e150  # differences of numbers up to it, and their squares, are finite
+NOT_A_NUMBER = "not a number, and most of this column is: correct it, drop its row, or declare categorical = true"
 Floats = NDArray[np.float64]
 
 
@@ -141,14 +149,23 @@ class _Encoder:
     clipped: dict[str, int] = field(default_factory=dict)
 
     def add(self, name: str, declared: Feature) -> None:
-        """Add one feature: categorical if declared so, or if the training split has cells that are not numbers."""
+        """Add one feature: categorical if declared so, or if at most half of the training split is numbers.
+
+        A column of numbers with other cells among them is refused: as categories, numbers would have no order, and no
+        budget in a norm would reach them.
+        """
         cells = self.sheet.column(name)
         seen = [cells[row] for row in self.train]
-        has_words = not all(map(NUMBER.fullmatch, seen))
-        if declared.categorical or declared.categories or has_words:
+        numbers = np.mean([WRITTEN.fullmatch(cell) is not None for cell in seen])
+        commas = [DECIMAL_COMMA.fullmatch(cell) is not None for cell in cells]
+        if declared.categorical or declared.categories:
             self._add_categories(name, cells, seen, declared)
-        else:
+        elif np.mean(commas) > MOSTLY:
+            self._report_bad(name, cells, commas, "a number with a decimal comma: write 0.5, not 0,5")
+        elif numbers > MOSTLY:
             self._add_number(name, cells, seen, declared)
+        else:
+            self._add_categories(name, cells, seen, declared)
 
     def _add_categories(self, name: str, cells: list[str], seen: list[str], declared: Feature) -> None:
         categories = list(declared.categories) or sorted(set(seen))
@@ -171,9 +188,11 @@ class _Encoder:
             self.values.append(np.eye(len(categories))[[index[cell] for cell in cells]])
 
     def _add_number(self, name: str, cells: list[str], seen: list[str], declared: Feature) -> None:
-        if self._report_bad(name, cells, [not NUMBER.fullmatch(cell) for cell in cells], "not a number"):
+        if self._report_bad(name, cells, [not NUMBER.fullmatch(cell) for cell in cells], NOT_A_NUMBER):
             return
         values = np.array([float(cell) for cell in cells])
+        if self._report_bad(name, cells, np.abs(values) > LARGEST, "too large for a number"):
+            return
         train_values = values[self.train]
         low = float(train_values.min()) if declared.low is None else declared.low
         high = float(train_values.max()) if declared.high is None else declared.high
@@ -210,7 +229,9 @@ class _Encoder:
         rows = np.flatnonzero(bad)
         if not len(rows):
             return False
-        more = f", and {len(rows) - 1} more" if len(rows) > 1 else ""
-        line = self.sheet.lines[rows[0]]
-        self.findings.append(f"{name}, line {line}: {cells[rows[0]]!r} is {problem}{more}")
+        line, more = self.sheet.lines[rows[0]], ", ".join(str(self.sheet.lines[row]) for row in rows[1:SHOWN])
+        others = f" (and in {len(rows) - 1} more rows: {'line' if len(rows) == 2 else 'lines'} {more}"
+        others += ", ...)" if len(rows) > SHOWN else ")"
+        cell = cells[rows[0]] if len(cells[rows[0]]) <= LONGEST else f"{cells[rows[0]][:LONGEST]}..."
+        self.findings.append(f"{name}, line {line}: {cell!r} is {problem}{others if len(rows) > 1 else ''}")
         return True

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import regex
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -14,17 +16,45 @@ from torch import Tensor
 from variate.datasets.info import About
 from variate.datasets.parts.loaded import Loaded
 from variate.datasets.parts.neighbors import COOCCURRENCE, neighbors
+from variate.datasets.parts.repeats import warn_of_repeats
 from variate.datasets.splits import SHARES, cut_splits, permutation
 from variate.errors import DataError, UsageError
 from variate.inputs.words import PADDING, UNKNOWN, WORDS, inputs_of
 
-WORD = re.compile(r"[a-z]+(?:'[a-z]+)?|[0-9]+|[!?$%]")  # in lower-case text
+ENGLISH = re.compile(r"[a-z]+(?:'[a-z]+)?|[0-9]+|[!?$%]")  # in lower-case text
+UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\u30fc"  # scripts without spaces
+RUN = regex.compile(rf"[{UNSPACED}][{UNSPACED}\p{{M}}]*")
+SPACE_INSIDE = regex.compile(rf"[{UNSPACED}]\p{{M}}*\s+[{UNSPACED}]")
+LETTERS = rf"[\p{{L}}--[{UNSPACED}]][[\p{{L}}\p{{M}}\u200c\u200d]--[{UNSPACED}]]*"  # marks and joiners within words
+OTHERS = rf"{LETTERS}(?:'{LETTERS})?|\p{{Nd}}+|[!?$%]"
+CHARACTERS = regex.compile(rf"[{UNSPACED}]\p{{M}}*|{OTHERS}", regex.VERSION1)
+RUNS = regex.compile(rf"{RUN.pattern}|{OTHERS}", regex.VERSION1)
+WORD_LENGTH = 4  # longest mean run of characters of an unspaced script that counts as words with spaces between them
+MOST_REPEATED = 0.5  # share of test texts that may be in the training split
 NAMES = ("<pad>", "<unk>")
 
 
-def words_of(text: str) -> list[str]:
-    """The lower-case words of a text: letters with at most one apostrophe inside, digits, and the marks ! ? $ %."""
-    return WORD.findall(text.lower())
+def english_words(text: str) -> list[str]:
+    """The lower-case words of an English text: a to z with at most one apostrophe inside, digits, and ! ? $ %."""
+    return ENGLISH.findall(text.lower())
+
+
+def words_of(text: str, *, by_character: bool = True) -> list[str]:
+    """The lower-case words of a text in any language; of an English one the same as ``english_words``.
+
+    A word is a run of letters and their marks, as Unicode defines them, with at most one apostrophe inside; a run of
+    digits; or one of the marks ! ? $ %. Chinese, Japanese, Thai, Lao, Khmer and Burmese put no spaces between words, so
+    each character with its marks is one; without ``by_character`` their runs between spaces are.
+    """
+    pattern = CHARACTERS if by_character else RUNS
+    words: list[str] = pattern.findall(unicodedata.normalize("NFC", text).lower())
+    return words
+
+
+def is_spaced(texts: Sequence[str]) -> bool:
+    """Whether words of scripts without spaces are separated by spaces here, as segmenters write them."""
+    lengths = [len(run) for text in texts for run in RUN.findall(text)]
+    return bool(lengths) and sum(lengths) <= WORD_LENGTH * len(lengths) and any(map(SPACE_INSIDE.search, texts))
 
 
 def corpus_of(
@@ -37,6 +67,8 @@ def corpus_of(
     budget: str,
     sizes: Mapping[str, int] | None = None,
     replaced: str = COOCCURRENCE,
+    tokenize: Callable[[str], list[str]] = english_words,
+    source: object = None,
 ) -> Loaded:
     """Encode texts and labels as inputs; the vocabulary is built from the training split alone.
 
@@ -52,9 +84,12 @@ def corpus_of(
         sizes: sizes of given splits, whose texts follow one another; ``train`` and ``test`` are required, and without
             ``validation`` 10 % of ``train`` are taken for it. By default all texts are split by one permutation.
         replaced: where the neighbors of words come from: see ``neighbors``.
+        tokenize: splits a text into words.
+        source: the user's own file or folder, whose splits are checked for texts that are in several of them.
 
     Raises:
-        DataError: for too few texts, a single class, or a class that does not occur in a given training split.
+        DataError: for too few texts, a single class, a class that does not occur in the training split, or a source
+            most of whose test texts are in its training split.
     """
     length = checked_length(length)
     classes = sorted(set(labels))
@@ -62,9 +97,15 @@ def corpus_of(
         raise DataError(f"{len(texts)} texts of {len(classes)} classes are too few", expected="30 texts, 2 classes")
     indices = cut_splits(len(texts)) if sizes is None else _given_splits(sizes)
     unseen = set(classes) - {labels[i] for i in indices["train"]}
-    if sizes is not None and unseen:
-        raise DataError(f"no text of the training split has the label {', '.join(sorted(unseen))}")
-    tokenized = [words_of(text) for text in texts]
+    if unseen:
+        raise DataError(
+            f"no text of the training split has the label {', '.join(sorted(unseen))}",
+            todo="add texts with this label, or remove those that there are",
+        )
+    tokenized = [tokenize(text) for text in texts]
+    if source is not None:
+        read = {name: [tuple(tokenized[i]) for i in rows] for name, rows in indices.items()}
+        warn_of_repeats(source, read, refused_from=MOST_REPEATED)
     train_texts = [tokenized[i] for i in indices["train"]]
     words = vocabulary(train_texts, most=most, least=least)
     ids = {word: i for i, word in enumerate(words)}

@@ -54,6 +54,9 @@ class Text(Modality):
 
     def findings(self, x: Tensor) -> Iterator[str]:
         """Inputs of another shape, invalid word indices, empty texts."""
+        if x.dtype in (torch.float16, torch.bfloat16):
+            yield f"x is {x.dtype}, which rounds the indices of words: pass float32, whatever type the network has"
+            return
         if x.dim() != 3:
             yield f"x has shape {tuple(x.shape)}: texts have shape (B, T, 1)"
             return
@@ -65,6 +68,24 @@ class Text(Modality):
         empty = (ids == PADDING).all(1).nonzero()[:, 0].tolist()
         if empty:
             yield f"{len(empty)} texts are empty; the first is number {empty[0]}"
+
+    def check(self, budget: Budget) -> None:
+        """Check the norm of a budget, and that words can be replaced within it. Raises ``UsageError``."""
+        super().check(budget)
+        if budget.norm not in ("words", "chars"):
+            return
+        if not self.words:
+            raise UsageError(
+                f"words cannot be replaced within {budget}: the texts come without their vocabulary",
+                todo="pass modality=variate.about(data).modality, or Text(words, neighbors)",
+            )
+        findings = list(_odd_neighbors(self.neighbors, len(self.words)))
+        if budget.norm == "words" and findings:
+            raise UsageError(
+                "the neighbors of the words do not fit the vocabulary",
+                findings=findings,
+                expected="for every word in order a list of the indices of its neighbors",
+            )
 
     def taken(self, network: nn.Module) -> nn.Module:
         """Wrap a network with its only word embedding; others are returned unchanged."""
@@ -128,6 +149,20 @@ class Text(Modality):
         variants = _misspelt(tuple(self.words[first:]))
         rows = [[(first + index, typos) for index, typos in row] for row in variants]
         return _table([[], [], *([*row, (UNKNOWN, 1)] for row in rows)])
+
+
+def _odd_neighbors(neighbors: object, count: int) -> Iterator[str]:
+    """Problems of neighbors of a vocabulary of ``count`` words; none at all are no problem."""
+    if isinstance(neighbors, str) or not isinstance(neighbors, Sequence):
+        yield f"the neighbors are {type(neighbors).__name__}"
+        return
+    if neighbors and len(neighbors) != count:
+        yield f"{len(neighbors):,} words have neighbors, and the vocabulary has {count:,} words"
+    for index, row in enumerate(neighbors):
+        odd = [word for word in row if not isinstance(word, int) or not 0 <= word < count]
+        if odd:
+            yield f"word {index} has the neighbor {odd[0]!r}"
+            return
 
 
 @lru_cache(4)

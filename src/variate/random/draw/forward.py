@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from threading import get_ident
 from typing import Any
 
@@ -18,7 +19,7 @@ from variate.random.draw.recompute import THREAD
 from variate.random.draw.shadows import Places
 from variate.random.draw.tracing import check_tracers, traced_forward
 from variate.random.draw.writes import apply_makers, apply_writes, bounds_weights, fingerprints
-from variate.random.handle import handle_of
+from variate.random.handle import Handle, handle_of
 from variate.random.parameters import HANDLE
 
 recompute.install()
@@ -41,53 +42,66 @@ def drawing(original: type[nn.Module]) -> Callable[..., Any]:
         if type(net) is original and HANDLE not in vars(net):  # a plain copy whose ``forward`` was replaced by this
             return original.forward(net, *args, **kwargs)
         handle = handle_of(net)
-        places = handle.places_in(net)
-        before = places.held
-        inside = (
-            before is not None and before.thread == get_ident() and (handle.key is None or handle.key == before.key)
-        )
         recording = torch.is_grad_enabled()
-        if inside and before is not None:
-            if not before.block:  # the forward calls itself
-                return original.forward(net, *args, **kwargs)
-            drawn, key = before.drawn, before.key
-        else:
-            key = handle.take_key() if THREAD.replay is None else next(THREAD.replay)
-            for keys in THREAD.records:
-                keys.append(key)
-            with nullcontext() if handle.learn or not recording else torch.no_grad():
-                drawn = handle.draws.draw(key, places.groups(), handle.units(net))
-        prints = fingerprints(drawn) if handle.writes is None else []
-        places.put(drawn, key)
-        outer = THREAD.draws
-        THREAD.draws = places, places.held, outer  # type: ignore[assignment]
-        try:
-            if net._forward_pre_hooks:
-                apply_makers(net)
-            output = original.forward(net, *args, **kwargs)
-        finally:
-            THREAD.draws = outer
-            places.back(before)
-        if prints:
-            handle.writes = prints != fingerprints(drawn) or bounds_weights(net)
-        if handle.writes or places.replaced:
-            apply_writes(net, places, original.forward, args, kwargs)
-        if not isinstance(output, Tensor):
-            output = settled(output, net, places, drawn, key)
+        with handle.turn:
+            places = handle.places_in(net)
+            before, hold = places.held, handle.held()
+            if before is not None and before.thread == get_ident() and hold.key in (None, before.key):
+                if not before.block:  # the forward calls itself
+                    return original.forward(net, *args, **kwargs)
+                drawn, key = before.drawn, before.key
+            else:
+                key = handle.take_key() if THREAD.replay is None else next(THREAD.replay)
+                for keys in THREAD.records:
+                    keys.append(key)
+                with nullcontext() if hold.learn or not recording else torch.no_grad():
+                    drawn = handle.draws.draw(key, places.groups(), handle.units(net))
+            prints = fingerprints(drawn) if handle.writes is None else []
+            places.put(drawn, key)
+            outer = THREAD.draws
+            THREAD.draws = places, places.held, outer  # type: ignore[assignment]
+            try:
+                if net._forward_pre_hooks:
+                    apply_makers(net)
+                output = original.forward(net, *args, **kwargs)
+            finally:
+                THREAD.draws = outer
+                places.back(before)
+            if prints:
+                handle.writes = prints != fingerprints(drawn) or bounds_weights(net)
+            if handle.writes or places.replaced:
+                apply_writes(net, places, original.forward, args, kwargs)
+            if not isinstance(output, Tensor):
+                output = settled(output, net, places, drawn, key)
         if recording:
             for tensor in (output,) if isinstance(output, Tensor) else tree_leaves(output):
                 if isinstance(tensor, Tensor) and tensor.grad_fn is not None:
-                    tensor.register_hook(functools.partial(_put_back, places, drawn))  # type: ignore[no-untyped-call]
+                    tensor.register_hook(functools.partial(_put_back, handle, places, drawn))  # type: ignore[no-untyped-call]
         return output
 
     return drawn_forward
 
 
-def _put_back(places: Places, drawn: Sequence[Tensor], gradient: Tensor) -> None:
-    places.recall(drawn)
+def _put_back(handle: Handle, places: Places, drawn: Sequence[Tensor], gradient: Tensor) -> None:
+    with _turn_in_backward(handle):
+        places.recall(drawn)
     for tensor in drawn:
         node: Any = tensor.grad_fn
         if hasattr(node, "pass_of_output"):  # distinguishes the passes of reentrant checkpoints
             node.pass_of_output = torch._C._current_graph_task_id()
             break  # all share one node
-    torch.autograd.Variable._execution_engine.queue_callback(places.end_of_backward)
+    torch.autograd.Variable._execution_engine.queue_callback(functools.partial(_clear, handle, places))
+
+
+def _clear(handle: Handle, places: Places) -> None:
+    with _turn_in_backward(handle):
+        places.end_of_backward()
+
+
+def _turn_in_backward(handle: Handle) -> AbstractContextManager[Any]:
+    """The turn of the thread that runs a backward pass: no draw changes within another thread's forward pass.
+
+    Autograd's own threads, which serve devices, do not wait: a forward pass may be waiting for them.
+    """
+    of_autograd = isinstance(threading.current_thread(), threading._DummyThread)
+    return nullcontext() if of_autograd else handle.turn

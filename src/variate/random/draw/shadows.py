@@ -20,7 +20,6 @@ from torch.nn.utils import parametrize
 
 from variate.errors import RandomizeError
 from variate.random.distribution import Site
-from variate.random.parameters import HANDLE
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -49,7 +48,6 @@ class Places:
 
     Attributes:
         held: the draw that is in place now, if any.
-        inner: the random networks inside the network, which draw by themselves.
         replaced: whether a forward pass put another tensor in the place of a drawn one.
     """
 
@@ -63,7 +61,6 @@ class Places:
         self.held: Held | None = None
         self.replaced = False
         self._resting: tuple[Held | None] | None = None  # what was in place before this backward pass
-        self.inner = [part for part in root.modules() if part is not root and HANDLE in vars(part)]
         seen: set[str] = set()
         for site_index, site in enumerate(sites):
             for path, attribute in site.owners:
@@ -128,7 +125,7 @@ class Places:
         if self._resting is None:
             self._resting = (self.held,)
         if self.held is None or self.held.drawn is not drawn:
-            self.back(Held(drawn, None, False, get_ident()))
+            self.back(Held(drawn, None, True, 0))  # of no thread: a forward that runs meanwhile makes its own draw
 
     def end_of_backward(self) -> None:
         """Put back what was in place before ``recall``."""

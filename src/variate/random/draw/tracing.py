@@ -53,7 +53,7 @@ def check_tracers(net: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]
             "torch.fx.symbolic_trace would record the layers of a random network without its draws",
             todo="trace the plain module and randomize the result, which is a module too; or trace net.at(key)",
         )
-    if torch._C._len_torch_dispatch_stack() and handle.key is None and not handle.holds_draw():
+    if torch._C._len_torch_dispatch_stack() and handle.held().key is None and not handle.holds_draw():
         from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
         if get_proxy_mode() is not None:

@@ -244,4 +244,4 @@ def _addresses(tensors: Sequence[Tensor], counts: Sequence[int]) -> Any:
     ]
     if any(address is None or (count and not address) for address, count in zip(addresses, counts, strict=True)):
         raise TypeError("the compiled sampler takes plain contiguous float32 tensors on the CPU, of its rows' sizes")
-    return _column([address or 0 for address in addresses])
+    return (Word * len(addresses))(*[address or 0 for address in addresses])

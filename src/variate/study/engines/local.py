@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from queue import SimpleQueue
 from threading import Thread
@@ -14,6 +14,7 @@ import torch
 
 from variate.study.work import Order, Task, work
 
+STOPPING = 0.1  # seconds between attempts to end a process that may be about to start
 Outcome = tuple[Task, str | None]  # a task and the reason of its failure, if any
 
 
@@ -26,14 +27,16 @@ def run_here(order: Order, tasks: Sequence[Task]) -> Iterator[Outcome]:
 def run_in_processes(order: Order, tasks: Sequence[Task], *, workers: int) -> Iterator[Outcome]:
     """Run tasks in ``workers`` processes; yield each outcome as it completes.
 
-    If a process is killed, for example for its memory, only its own task fails, and another process replaces it. The
-    threads of this process are divided among the workers.
+    If a process is killed, for example for its memory, only its own task fails, and another process replaces it. An
+    interrupt of this process ends them all at once; their files keep what is finished. The threads of this process are
+    divided among the workers.
     """
     threads = max(1, torch.get_num_threads() // workers)
     workers = min(workers, len(tasks))
+    pools = [_process(threads) for _ in range(workers)]
     idle: SimpleQueue[ProcessPoolExecutor] = SimpleQueue()
-    for _ in range(workers):
-        idle.put(_process(threads))
+    for pool in pools:
+        idle.put(pool)
 
     def in_process(task: Task) -> str | None:
         pool = idle.get()
@@ -42,19 +45,30 @@ def run_in_processes(order: Order, tasks: Sequence[Task], *, workers: int) -> It
         except BrokenProcessPool:  # a pool of several processes would break as a whole
             pool.shutdown()
             pool = _process(threads)
+            pools.append(pool)
             return "its process was killed, perhaps for its memory"
         finally:
             idle.put(pool)
 
     executor = ThreadPoolExecutor(workers)
+    started: dict[Future[str | None], Task] = {}
     try:
-        started = {executor.submit(in_process, task): task for task in tasks}
+        started |= {executor.submit(in_process, task): task for task in tasks}
         for future in as_completed(started):
             yield started[future], future.result()
     finally:
-        executor.shutdown(cancel_futures=True)
-        for _ in range(workers):
-            idle.get().shutdown()
+        executor.shutdown(wait=False, cancel_futures=True)
+        while wait(started, STOPPING).not_done:  # an interrupt, or a caller that takes no more outcomes
+            for pool in list(pools):
+                _end(pool)
+        for pool in pools:
+            pool.shutdown()
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """End the process of a pool; whatever a task writes is whole at any moment."""
+    for process in list((pool._processes or {}).values()):
+        process.terminate()
 
 
 def _process(threads: int) -> ProcessPoolExecutor:

@@ -7,9 +7,12 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from variate.random.reseeding import reseed_after_fork
 from variate.registry import defense
 from variate.training.defenses.parts.ranges import check_at_least
 from variate.training.defenses.parts.surgery import seeded_by
+
+reseed_after_fork()
 
 
 @defense(

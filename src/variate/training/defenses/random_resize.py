@@ -7,10 +7,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from variate.errors import InputError
+from variate.random.reseeding import reseed_after_fork
 from variate.registry import defense
 from variate.training.noise_layers import Surrounded
 
 SMALLEST = 299 / 331  # the paper resizes 299 pixels at random and pads to 331
+
+reseed_after_fork()
 
 
 @defense(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from variate.random.reseeding import reseed_after_fork
 from variate.registry import defense
 from variate.training.defenses.parts.ranges import check_above_zero
 from variate.training.defenses.parts.surgery import layers_after_first, replaced
 from variate.training.noise_layers import Surrounded
+
+reseed_after_fork()
 
 
 @defense(

@@ -5,6 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from variate.random.reseeding import reseed_after_fork
+
+reseed_after_fork()
+
 
 def drawn_shape(x: Tensor, training: bool) -> torch.Size:
     """The shape of the noise for a batch: in eval mode all examples share it.
