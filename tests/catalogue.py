@@ -567,6 +567,21 @@ OPERATIONS: dict[str, Callable[[str], None]] = {
 }
 
 
+EXTRAS = (
+    "- run a layer under weights that it made (`functional_call`), read `self.parameters()`, call itself;",
+    "- compute weights in hooks (old `weight_norm`, `spectral_norm`, pruning), and replace a layer's `forward`;",
+    "- return a generator or a closure, which sees the draw; any other object that runs layers later is an error",
+    "  outside `with net.drawn():`;",
+    "- write into its weights (`max_norm`, `clamp_`, assignment): it is done to the means too;",
+    "- checkpoint any part of itself, or be checkpointed as a whole;",
+    "- be compiled (`net.compile()`, `torch.compile`), traced by `torch.jit.trace` or the older ONNX exporter: a fresh",
+    "  draw at every run. `torch.jit.script` and `torch.fx` are refused, and `make_fx` unless the key is fixed.",
+    "",
+    "Everything in `with net.drawn():` sees one draw: `net.generate(...)`, `net.encode(x)`, `net.backbone(x)`.",
+    "FSDP2 may shard the network as a whole; one that is sharded by layers is refused.",
+)
+
+
 def page() -> str:
     """The page "What can be random", from the tables above."""
     names = list(OPERATIONS)
@@ -603,8 +618,17 @@ def page() -> str:
             *notes,
             "",
             "`variate check module:callable` reports everything that cannot be random at once: parameters that are",
-            "integer, complex, sparse, on the meta device or not initialized yet (lazy modules: run one forward pass",
-            "first); two parameters that share memory without being the same object; TorchScript.",
+            "integer, complex, sparse, on the meta device, wrapped by a tensor subclass or not initialized yet (lazy",
+            "modules: run one forward pass first); two parameters that overlap without being the same object;",
+            "TorchScript; parameters and modules in plain lists and dictionaries; quantized modules.",
+            "",
+            "`variate.check(module, x)` also measures, with a few real inputs: parameters whose draw does not reach",
+            "the outputs (unused, cached, detached from them), random numbers that are not ours (with the module that",
+            "draws them), writes of a forward into its own weights, and answers that depend on the rest of the batch.",
+            "",
+            "What a forward may do (`tests/random/test_draw_in_place.py`, `test_copies.py`, `test_tracers.py`):",
+            "",
+            *EXTRAS,
         ]
     )
 

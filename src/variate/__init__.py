@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from variate.oracle.oracle import ScoreOracle as ScoreOracle
     from variate.oracle.white_box import GradientOracle as GradientOracle
     from variate.random.average import average as average
+    from variate.random.fixing import drawn as drawn
     from variate.random.fixing import fixed as fixed
     from variate.random.fixing import keys_from as keys_from
     from variate.random.fixing import set_seed as set_seed
@@ -82,6 +83,7 @@ _PLACES = {
     "compare": "statistics.comparison",
     "deterministic_parameters": "random.measures",
     "differs": "random.measures",
+    "drawn": "random.fixing",
     "draws": "random.many",
     "draws_per_example": "random.per_example",
     "entropy": "random.measures",

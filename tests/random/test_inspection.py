@@ -29,7 +29,7 @@ def run(*words):
 def test_what_will_be_random_and_what_not():
     module = tied()
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    found = check(module, {"*.bias": "fixed"}, share="channel")
+    found = check(module, family={"*.bias": "fixed"}, share="channel")
     assert [parameter.names for parameter in found.random] == [["0.weight", "2.weight"], ["1.weight"]]
     assert [parameter.learned for parameter in found.random] == [3, 3]
     assert found.random[0].shape == [3, 3]
@@ -44,7 +44,7 @@ def test_what_will_be_random_and_what_not():
 
 def test_all_findings_at_once():
     module = nn.Sequential(nn.LazyLinear(2), nn.Linear(2, 2, device="meta"))
-    found = check(module, {"7.*": "student-t(df=1)"})
+    found = check(module, family={"7.*": "student-t(df=1)"})
     assert found.cost is None
     for part in ("df=1", "0.weight is not initialized", "1.bias is on the meta device", "'7.*' matches no parameter"):
         assert any(part in finding for finding in found.findings), part
@@ -53,7 +53,7 @@ def test_all_findings_at_once():
 def test_an_option_alone_that_is_wrong_is_a_finding_and_an_unknown_family_an_error():
     assert "floor is -1" in check(nn.Linear(2, 2), floor=-1).findings[0]
     with pytest.raises(UsageError, match="did you mean 'normal'"):
-        check(nn.Linear(2, 2), "nromal")
+        check(nn.Linear(2, 2), family="nromal")
 
 
 def test_the_command():

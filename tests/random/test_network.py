@@ -93,11 +93,16 @@ def test_the_signature_and_docstring_stay():
 
 
 @pytest.mark.parametrize("grad", [False, True])
-def test_other_methods_see_the_means(grad):
+def test_other_methods_see_the_means_and_say_so_once(grad):
     net, x = randomize(Signed(), scale=1.0), torch.ones(1, 4)
     with torch.set_grad_enabled(grad):
         net(x)
-        assert torch.equal(net.encode(x), net.mean().encode(x))
+        with pytest.warns(UserWarning, match=r"with net.drawn\(\): net.encode"):
+            encoded = net.encode(x)
+        assert torch.equal(encoded, net.mean().encode(x))
+        assert torch.equal(net.encode(x), encoded)
+        with net.drawn(3):
+            assert torch.equal(net.encode(x), net.at(3).encode(x))
 
 
 def test_without_learning_no_gradient_reaches_the_parameters_but_the_input(net, x):

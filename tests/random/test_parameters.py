@@ -58,7 +58,7 @@ FORBIDDEN = {
         lambda: randomize(nn.Linear(2, 2)),
         ["it already has _variate"],
     ),
-    "random inside": (lambda: nn.Sequential(randomize(nn.Linear(2, 2))), ["0.weight_rho already exists"]),
+    "random inside": (lambda: nn.Sequential(randomize(nn.Linear(2, 2))), ["0 is a random network already"]),
 }
 
 

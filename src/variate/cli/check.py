@@ -46,7 +46,7 @@ def check(
     """
     from variate.random import inspection as checks
 
-    result = checks.check(build(module), families(family or []), share=share, floor=floor, snr=snr)  # type: ignore[arg-type]
+    result = checks.check(build(module), family=families(family or []), share=share, floor=floor, snr=snr)  # type: ignore[arg-type]
     if json:
         print_json(result.as_json())
     else:

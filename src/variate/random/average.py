@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -60,7 +61,7 @@ def mean_log_probabilities(logits: Tensor) -> Tensor:
     """
     logs = logits.log_softmax(-1)
     impossible = logs.isneginf().all(0)  # (B, K)
-    mean = logs.masked_fill(impossible, 0.0).logsumexp(0) - torch.log(torch.tensor(float(len(logits)))).to(logits)
+    mean = logs.masked_fill(impossible, 0.0).logsumexp(0) - math.log(len(logits))
     return mean.masked_fill(impossible, -torch.inf)
 
 

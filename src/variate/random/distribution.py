@@ -20,6 +20,7 @@ from variate.random.noise.kinds import Kind
 from variate.random.scale import SHARES, Scaling, Share
 
 Form = Literal["independent", "correlated", "discrete"]
+HALF = (torch.float16, torch.bfloat16)
 NETWORK_RHO = "network_rho"
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
+import torch
 from torch import nn
 
 from variate.errors import UsageError
+from variate.random.draw.recompute import THREAD
 from variate.random.handle import handle_of
 from variate.random.inside import check_random
 from variate.random.keys import Stream, StreamName, check_key, sibling
@@ -38,6 +40,57 @@ def holding(networks: Iterable[nn.Module], key: int, *, learn: bool) -> Iterator
         for index, part in enumerate(networks):
             stack.enter_context(handle_of(part).holding(sibling(key, index), learn))
         yield
+
+
+@contextmanager
+def drawn(net: nn.Module, key: int | None = None) -> Iterator[None]:
+    """Context in which everything in ``net`` sees one draw: its methods and modules too, not only its forward.
+
+    This is ``fixed`` with the draw in place from the beginning: ``net.generate(...)``, ``net.encode(x)`` and
+    ``net.backbone(x)`` use it. It is made once, in the grad mode of the beginning, and gradients reach the means and
+    scales through it. ``net.parameters()`` and ``net.state_dict()`` remain the means and scales, for a step of training
+    inside the block; a step does not change the draw.
+
+    Args:
+        net: a random network. Random networks inside it use siblings of the key.
+        key: key of the draw; None: the next key of the network's stream.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from variate.random.randomize import randomize
+        >>> net = randomize(nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2)))
+        >>> x = torch.ones(1, 4)
+        >>> with drawn(net, 3):
+        ...     one, other = net(x), net[1](net[0](x))
+        >>> bool((one == other).all())
+        True
+    """
+    networks = check_random(net)
+    first = handle_of(next(iter(networks.values())))
+    key = first.take_key() if key is None else check_key(key)
+    with holding(networks.values(), key, learn=first.held().learn), ExitStack() as stack:
+        for part in networks.values():
+            stack.enter_context(_in_place(part))
+        yield
+
+
+@contextmanager
+def _in_place(net: nn.Module) -> Iterator[None]:
+    """Context in which the draw of the fixed key stands in the modules, and no other thread's does."""
+    handle = handle_of(net)
+    with handle.turn:
+        key, learn = handle.held()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and learn):
+            draw = handle.draw(net, handle.take_key())
+        places, outer = handle.places_in(net), THREAD.draws
+        before = places.put(draw, key, block=True)
+        THREAD.draws = places, places.held, outer  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            THREAD.draws = outer
+            places.back(before)
 
 
 @contextmanager

@@ -6,14 +6,14 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from variate.errors import RandomizeError, UsageError
-from variate.random.distribution import Site
+from variate.random.distribution import HALF, Site
 from variate.random.draw.node import Draws
 from variate.random.draw.shadows import Places
 from variate.random.keys import Stream
@@ -42,6 +42,7 @@ class Handle:
         sites: the random parameters.
         original: class of the user's module.
         taken: public names that the user's module defines itself, which the random network therefore leaves alone.
+        parts: names of the module's own submodules and parameters.
         stream: source of the keys of ``net(x)``; None: a new stream, seeded from the operating system's entropy.
         key: the fixed key, if any.
         learn: whether gradients reach the parameters.
@@ -50,6 +51,8 @@ class Handle:
         draws: makes the draws.
         ticket: tensor of one int64, written at every run of a compiled graph so that no two runs are merged.
         holder: number under which compiled graphs request keys.
+        writes: whether a forward writes into its own weights; None: no forward has been watched yet.
+        told: methods that have said that they ran at the means.
         key: the key that was fixed last in any thread, for graphs being traced.
         learn: the same for whether gradients reach the parameters.
         turn: held by the thread whose draw stands in the modules.
@@ -61,6 +64,7 @@ class Handle:
         sites: tuple[Site, ...],
         original: type[nn.Module],
         taken: frozenset[str] = frozenset(),
+        parts: frozenset[str] = frozenset(),
         stream: Stream | None = None,
         key: int | None = None,
         learn: bool = True,
@@ -68,6 +72,7 @@ class Handle:
         self.sites = sites
         self.original = original
         self.taken = taken
+        self.parts = parts
         self._stream = stream or Stream("serve")
         self.key = key
         self.learn = learn
@@ -78,15 +83,17 @@ class Handle:
         self.network: weakref.ref[nn.Module] | None = None
         _handles.add(self)
         self.draws = Draws(sites)
-        self.ticket = torch.zeros((), dtype=torch.int64)
+        self.ticket = torch.zeros((), dtype=torch.int64, device="cpu")
         self.holder = traced.enlist(self)
+        self.writes: bool | None = None
+        self.told: set[str] = set()
         self._places: Places | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         stream = (
             None if self.stream.seed is None else self.stream
         )  # a copy that repeats these keys would be predictable
-        return Handle, (self.sites, self.original, self.taken, stream, *self.held())
+        return Handle, (self.sites, self.original, self.taken, self.parts, stream, *self.held())
 
     @property
     def stream(self) -> Stream:
@@ -138,6 +145,18 @@ class Handle:
         key = self.held().key
         return self.stream.next() if key is None else key
 
+    def holds_draw(self) -> bool:
+        """Whether a draw is in place now: in a ``drawn`` block, or in a forward."""
+        return self._places is not None and self._places.held is not None
+
+    @contextmanager
+    def without_draw(self) -> Iterator[None]:
+        """Context in which the parameters themselves are in place, even inside a draw."""
+        with self.turn:
+            places = self._places
+            with nullcontext() if places is None or places.held is None else places.aside():
+                yield
+
     def places_in(self, net: nn.Module) -> Places:
         """Where the sites are now in ``net``, the network of this handle."""
         places = self._places
@@ -155,10 +174,11 @@ class Handle:
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.held().learn):
             return self.draws.many(keys, self.places_in(net).groups(), self.units(net), indices)
 
-    def scaled(self, net: nn.Module) -> Iterator[tuple[Site, tuple[Tensor, ...]]]:
-        """Every site with (mean, scale, *learned)."""
+    def scaled(self, net: nn.Module, *, widen: bool = False) -> Iterator[tuple[Site, tuple[Tensor, ...]]]:
+        """Every site with (mean, scale, *learned); ``widen`` computes half precision in float32."""
         groups, units = self.places_in(net).groups(), self.units(net) or [None] * len(self.sites)
-        for site, (mean, rho, *learned), unit in zip(self.sites, groups, units, strict=True):
+        for site, group, unit in zip(self.sites, groups, units, strict=True):
+            mean, rho, *learned = [t.float() if widen and t.dtype in HALF else t for t in group]
             scale = site.scaling.scale_of(rho, one(mean) if unit is None else unit)
             yield site, (mean, scale, *learned)
 
@@ -167,7 +187,12 @@ class Handle:
         if not self.draws.needs_unit:
             return None
         sizes = running_sizes(net, self.sites)
-        return [sizes[s.name] if s.scaling.needs_unit and not s.distribution.relative else None for s in self.sites]
+        return [
+            sizes[site.name] if scaling.needs_unit and not distribution.relative else None
+            for site, scaling, distribution in zip(
+                self.sites, self.draws.scalings, self.draws.distributions, strict=True
+            )
+        ]
 
     def learned_places(self) -> list[tuple[str, str]]:
         """(path, attribute) of every learned tensor other than the means, once each."""

@@ -11,7 +11,9 @@ import torch
 from torch import nn
 
 from variate.errors import RandomizeError, UsageError
+from variate.random.copies import copied
 from variate.random.handle import handle_of
+from variate.random.measured import measured
 from variate.random.measures import deterministic_parameters
 from variate.random.network import RandomNetwork
 from variate.random.noise import native
@@ -50,8 +52,8 @@ class Check:
         random: the parameters that would be random.
         deterministic: names of the parameters that would stay deterministic, with the reason.
         buffers: names of the buffers, which stay as they are.
-        findings: problems that prevent the module from being randomized; empty if there are none.
-        cost: cost of one draw; None if there are findings.
+        findings: problems that prevent the module from being randomized or were measured; empty if there are none.
+        cost: cost of one draw; None if the module cannot be randomized.
     """
 
     module: str
@@ -68,32 +70,41 @@ class Check:
 
 def check(
     module: nn.Module,
-    family: str | Mapping[str, str] = "normal",
+    x: Any = None,
     *,
+    family: str | Mapping[str, str] = "normal",
     share: Share = "element",
     floor: float = 0.0,
     snr: float = 0.0,
 ) -> Check:
     """What ``randomize`` with the same arguments would do to a module, which is not modified.
 
+    With inputs, it is done to a copy and measured: findings then also name every parameter whose draw does not change
+    the outputs, random numbers that do not come from the draw, and answers that depend on the rest of the batch.
+
     Args:
-        module: any module.
+        module: any module, or a random network.
+        x: a few real inputs: a tensor of shape (B, ...), a tuple of positional arguments or a dictionary of keyword
+            arguments; None: only look at the structure.
         family: see ``variate.randomize``.
         share: see ``variate.randomize``.
         floor: see ``variate.randomize``.
         snr: see ``variate.randomize``.
 
     Returns:
-        The report; its ``findings`` are empty if the module can be randomized.
+        The report; its ``findings`` are empty if the module can be randomized and nothing else was found.
 
     Example:
         >>> check(nn.Linear(4, 2)).random[0].names
         ['weight']
     """
+    if isinstance(x, str) or (isinstance(x, Mapping) and x and all(isinstance(value, str) for value in x.values())):
+        raise UsageError(f"{x!r} is not an input of the network", todo="pass the families as family=")
     name = type(module).__name__
     buffers = [buffer for buffer, _ in module.named_buffers()]
     try:
-        net = randomize(module, family, share=share, floor=floor, snr=snr)
+        net = copied(module) if x is not None and isinstance(module, RandomNetwork) else None
+        net = net or randomize(module, family, share=share, floor=floor, snr=snr)
     except RandomizeError as error:
         return Check(name, buffers=buffers, findings=list(error.findings))
     except UsageError as error:
@@ -101,7 +112,8 @@ def check(
             raise
         return Check(name, buffers=buffers, findings=list(error.findings))
     fixed = dict.fromkeys(deterministic_parameters(net), "its family is fixed")
-    return Check(name, _parameters(net), fixed, buffers, [], _cost(net))
+    parameters, cost = _parameters(net), _cost(net)
+    return Check(name, parameters, fixed, buffers, [] if x is None else measured(net, x), cost)
 
 
 def _parameters(net: RandomNetwork) -> list[Parameter]:

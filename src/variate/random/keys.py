@@ -145,3 +145,6 @@ def hash_words(*words: object) -> int:
     """A 64-bit hash of any words: stable across processes, machines and Python versions."""
     text = "\x1f".join(map(str, words))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+hash_words._dynamo_marked_constant = True  # type: ignore[attr-defined]  # torch.compile cannot trace hashlib

@@ -224,11 +224,11 @@ def grouped(net: Any, x: Tensor, keys: Sequence[int]) -> Tensor:
         weights = handle.draw_many(net, keys)  # of every site, shape (S, ...)
 
     def forward(weights: Sequence[Tensor], x: Tensor) -> Tensor:
-        places.put(weights)
+        before = places.put(weights)
         try:
             output: Tensor = handle.original.forward(net, x)
         finally:
-            places.clear()
+            places.back(before)
         return output
 
     with handle.turn:

@@ -5,6 +5,7 @@ All functions take a random network or a module that contains some. Names are th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -29,13 +30,16 @@ def stds(net: nn.Module) -> dict[str, Tensor]:
 
 
 def kl(net: nn.Module, prior_std: float) -> Tensor:
-    """KL(q || N(0, prior_std^2)) in nats, summed over all random parameters, differentiable: a scalar."""
-    return _sum([site.distribution.kl(*group, prior_std=prior_std) for site, group in _scaled(net)])
+    """KL(q || N(0, prior_std^2)) in nats, summed over all random parameters, differentiable: a scalar.
+
+    In float32 for half precision, whose sums would overflow, and in float64 for double.
+    """
+    return _sum([site.distribution.kl(*group, prior_std=prior_std) for site, group in _scaled(net, widen=True)])
 
 
 def entropy(net: nn.Module) -> Tensor:
-    """Entropy in nats, summed over all random parameters, differentiable: a scalar."""
-    return _sum([site.distribution.entropy(*group) for site, group in _scaled(net)])
+    """Entropy in nats, summed over all random parameters, differentiable: a scalar, as precise as ``kl``."""
+    return _sum([site.distribution.entropy(*group) for site, group in _scaled(net, widen=True)])
 
 
 def sizes(net: nn.Module) -> dict[str, Tensor]:
@@ -71,10 +75,10 @@ def deterministic_parameters(net: nn.Module) -> list[str]:
     return [name for name in describe_exceptions(seen_through(net), list(sites(net))) if name not in learned]
 
 
-def _scaled(net: nn.Module) -> Iterator[tuple[Site, tuple[Tensor, ...]]]:
+def _scaled(net: nn.Module, *, widen: bool = False) -> Iterator[tuple[Site, tuple[Tensor, ...]]]:
     """Every site of every network with (mean, scale, *learned)."""
     for path, part in networks_in(net).items():
-        for site, group in handle_of(part).scaled(part):
+        for site, group in handle_of(part).scaled(part, widen=widen):
             yield _within(path, site), group
 
 
@@ -87,4 +91,5 @@ def _within(path: str, site: Site) -> Site:
 
 
 def _sum(parts: list[Tensor]) -> Tensor:
-    return torch.stack([part.float().to(parts[0].device) for part in parts]).sum()
+    """The sum of scalars, in the widest of their types."""
+    return functools.reduce(torch.add, [part.to(parts[0].device) for part in parts])

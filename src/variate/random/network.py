@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+import torch
 from torch import nn
 
 from variate.errors import CheckpointError, UsageError
+from variate.random import copies, fixing, measures, plain
 from variate.random import decay as decay  # its hooks belong to every random network, loaded ones too
-from variate.random import fixing, measures, plain
 from variate.random.average import average
+from variate.random.copies import COMPILED
 from variate.random.draw.forward import drawing
 from variate.random.handle import Handle, attach, handle_of
 from variate.random.keys import Stream
 from variate.random.many import draws, input_gradient
+from variate.random.methods import drawing_methods
 from variate.random.parameters import HANDLE
 from variate.random.per_example import draws_per_example
 from variate.random.pretrained import pretrained_methods
@@ -28,8 +31,9 @@ if TYPE_CHECKING:
 class RandomNetwork(nn.Module):
     """The user's module with a learned distribution for every parameter; made by ``variate.randomize``.
 
-    ``net(x)`` makes a fresh draw at every call, in train and in eval mode, with the next key of its stream. Only the
-    forward of the network draws: other methods of the user's class see the means.
+    ``net(x)`` makes a fresh draw at every call, in train and in eval mode, with the next key of its stream. So does
+    ``net.generate(...)``, once for a whole text. Other methods of the user's class, and its modules called by
+    themselves, see the means, or the draw of a block: ``with net.drawn(): net.encode(x)``.
 
     All state is in one private attribute, ``_variate``. Every operation on a random network is a function, such as
     ``variate.mean(net)``. Each is also a method, ``net.mean()``, unless the user's module has an attribute, buffer,
@@ -49,6 +53,7 @@ class RandomNetwork(nn.Module):
         average = average
         deterministic_parameters = measures.deterministic_parameters
         differs = measures.differs
+        drawn = fixing.drawn
         draws = draws
         draws_per_example = draws_per_example
         entropy = measures.entropy
@@ -69,14 +74,27 @@ class RandomNetwork(nn.Module):
         present = {name: tensor for name, tensor in self.state_dict(keep_vars=True).items() if id(tensor) in scales}
         if not present.keys() & state_dict.keys():
             state_dict = {**state_dict, **present}
-        return super().load_state_dict(state_dict, strict=strict, assign=assign)
+        with handle_of(self).without_draw():
+            return super().load_state_dict(state_dict, strict=strict, assign=assign)
+
+    def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
+        """The parameters; within a forward their draw, but never that of a forward in another thread."""
+        if torch.compiler.is_compiling():
+            return super().named_parameters(*args, **kwargs)
+        with handle_of(self).turn:
+            return iter(list(super().named_parameters(*args, **kwargs)))
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """The means and scales, inside a draw too."""
+        with handle_of(self).without_draw():
+            return super().state_dict(*args, **kwargs)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         handle = handle_of(self)
         state = cast(Any, handle.original).__getstate__(self)
         if isinstance(state, dict):
             state = {name: value for name, value in state.items() if name != HANDLE}
-        return _blank, (handle.original, handle.taken), (handle, state)
+        return _blank, (handle.original, handle.taken, handle.parts), (handle, state)
 
     def __prepare_scriptable__(self) -> Any:
         raise UsageError(
@@ -86,9 +104,12 @@ class RandomNetwork(nn.Module):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> RandomNetwork:
         handle = handle_of(self)
-        copied = cast(RandomNetwork, _blank(handle.original, handle.taken))
+        copied = cast(RandomNetwork, _blank(handle.original, handle.taken, handle.parts))
         memo[id(self)] = copied
-        vars(copied).update(copy.deepcopy(vars(self), memo))
+        with handle.without_draw():
+            copies.prepare(self, memo)
+            vars(copied).update(copy.deepcopy({name: v for name, v in vars(self).items() if name != COMPILED}, memo))
+        copies.rebind(copied, memo)
         attach(copied, handle_of(copied))
         return copied
 
@@ -138,6 +159,7 @@ FUNCTIONS: tuple[Callable[..., Any], ...] = (
     average,
     measures.deterministic_parameters,
     measures.differs,
+    fixing.drawn,
     draws,
     draws_per_example,
     measures.entropy,
@@ -165,20 +187,30 @@ def taken_names(module: nn.Module) -> frozenset[str]:
 
 
 @functools.cache
-def random_class(original: type[nn.Module], taken: frozenset[str] = frozenset()) -> type[nn.Module]:
+def random_class(
+    original: type[nn.Module], taken: frozenset[str] = frozenset(), parts: frozenset[str] = frozenset()
+) -> type[nn.Module]:
     """The class of ``original``'s random networks: a subclass whose forward draws first, with the same signature.
 
     Args:
         original: the user's class.
         taken: public names that keep the user's meaning.
+        parts: names of the module's own submodules and parameters.
     """
     body = {name: alias for name, alias in ALIASES.items() if name not in taken}
-    body |= pretrained_methods(original)
+    body |= drawing_methods(original, parts) | pretrained_methods(original)
     body |= {"forward": drawing(original), "__module__": original.__module__, "__doc__": original.__doc__}
     return type(f"Random{original.__name__}", (RandomNetwork, original), body)
 
 
-def _blank(original: type[nn.Module], taken: frozenset[str] = frozenset()) -> nn.Module:
+def parts_of(module: nn.Module) -> frozenset[str]:
+    """The names of a module's own submodules and parameters."""
+    return frozenset([*module._modules, *module._parameters])
+
+
+def _blank(
+    original: type[nn.Module], taken: frozenset[str] = frozenset(), parts: frozenset[str] = frozenset()
+) -> nn.Module:
     """An empty random network of a class, for pickle and deepcopy to fill."""
-    kind = random_class(original, taken)  # type: ignore[arg-type]
+    kind = random_class(original, taken, parts)  # type: ignore[arg-type]
     return kind.__new__(kind)

@@ -10,12 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvTransposeNd
 from torch.nn.parameter import is_lazy
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from variate import registry
 from variate.errors import RandomizeError, UsageError, unknown_name
 from variate.options import parse
 from variate.random.distribution import Site, family_named, with_defaults
+from variate.random.hidden import unregistered
 from variate.random.keys import hash_words
+from variate.random.noise import native
 from variate.random.scale import Share, mean_square
 
 LEAST_SIZE = 0.1  # of a tensor, relative to the largest in its module
@@ -52,6 +55,8 @@ def find_sites(
     sites: list[Site] = []
     findings = [*_module_findings(module)]
     places = parameter_places(module)
+    inner = [path for path, part in module.named_modules() if path and HANDLE in vars(part)]
+    hidden = unregistered(module)
     matched = set()
     for parameter, owners in places:
         name = qualified(owners[0])
@@ -60,12 +65,22 @@ def find_sites(
         text = families.get(pattern, "normal")  # an invalid family is already in wrong; still check its parameters
         if not registry.get("families", parse(text, "a family")[0]).facts["random"]:
             continue
+        within = next((path for path in inner if name.startswith(f"{path}.")), None)
+        if within is not None:
+            finding = f"{within} is a random network already: name {within}.* 'fixed' to keep its own distribution"
+            findings += [finding] if finding not in findings else []
+            continue
         site = Site(name, text, owners, hash_words("parameter", name), _channel(module, owners[0]))
         findings += _parameter_findings(module, site, parameter)
         sites.append(site)
     findings += _storage_findings(places)
+    for name, why in hidden.items():
+        pattern = next((p for p in patterns if p != "*" and fnmatchcase(name, p)), None)
+        matched.add(pattern)
+        if registry.get("families", parse(families.get(pattern, "normal"), "a family")[0]).facts["random"]:
+            findings.append(f"{name} {why}")
     if not isinstance(family, str):
-        findings += [_unmatched(pattern, places) for pattern in patterns if pattern not in matched]
+        findings += [_unmatched(pattern, places, hidden) for pattern in patterns if pattern not in matched]
     if not sites and not findings and not wrong:
         findings.append("it has no parameter that could be random")
     if findings:
@@ -197,6 +212,9 @@ def _parameter_findings(module: nn.Module, site: Site, parameter: nn.Parameter) 
     if is_lazy(parameter):
         yield f"{site.name} is not initialized yet: run one forward pass first"
         return
+    if type(parameter) is not nn.Parameter and is_traceable_wrapper_subclass(parameter):
+        yield f"{site.name} is a {type(parameter).__name__}, which has no memory of its own: randomize the plain module"
+        return
     if parameter.is_meta:
         yield f"{site.name} is on the meta device and has no values: load its weights first"
     if parameter.is_sparse:
@@ -210,20 +228,44 @@ def _parameter_findings(module: nn.Module, site: Site, parameter: nn.Parameter) 
 
 
 def _storage_findings(places: list[tuple[nn.Parameter, tuple[tuple[str, str], ...]]]) -> Iterator[str]:
-    """Two different parameters over one storage would be drawn twice: tied parameters must be one object."""
-    seen: dict[int, str] = {}
+    """Two different parameters that overlap would be drawn twice: tied parameters must be one object.
+
+    Parameters that lie side by side in one storage (flattened recurrent weights, ``vector_to_parameters``) may.
+    """
+    by_storage: dict[int, list[tuple[str, nn.Parameter]]] = {}
     for parameter, owners in places:
-        if is_lazy(parameter) or parameter.is_meta or parameter.is_sparse or not parameter.numel():
-            continue
-        address = parameter.untyped_storage().data_ptr()
-        name = qualified(owners[0])
-        if address in seen:
-            yield f"{name} shares memory with {seen[address]} without being the same Parameter: tie the objects"
-        seen.setdefault(address, name)
+        if not is_lazy(parameter) and native.is_plain(parameter) and parameter.numel():
+            address = parameter.untyped_storage().data_ptr()
+            by_storage.setdefault(address, []).append((qualified(owners[0]), parameter))
+    for neighbors in by_storage.values():
+        if len(neighbors) > 1:
+            yield from _overlaps(neighbors)
 
 
-def _unmatched(pattern: str, places: list[tuple[nn.Parameter, tuple[tuple[str, str], ...]]]) -> str:
-    names = [qualified(owner) for _, owners in places for owner in owners]
+def _overlaps(neighbors: list[tuple[str, nn.Parameter]]) -> Iterator[str]:
+    """The parameters of one storage that share elements with an earlier one."""
+    bytes_of = {name: _bytes(parameter) for name, parameter in neighbors}
+    owner = torch.full((neighbors[0][1].untyped_storage().nbytes(),), -1, dtype=torch.int32, device="cpu")
+    for index, (name, indices) in enumerate(bytes_of.items()):
+        earlier = int(owner[indices].max())
+        if earlier >= 0:
+            first = neighbors[earlier][0]
+            yield f"{name} shares memory with {first} without being the same Parameter: tie the objects"
+        owner[indices] = index
+
+
+def _bytes(parameter: nn.Parameter) -> Tensor:
+    """The places in its storage of the first byte of every element of a parameter."""
+    places = torch.full((), int(parameter.storage_offset()), dtype=torch.int64, device="cpu")
+    for size, stride in zip(parameter.shape, parameter.stride(), strict=True):
+        places = places[..., None] + torch.arange(size, device="cpu") * stride
+    return places.flatten() * parameter.itemsize
+
+
+def _unmatched(
+    pattern: str, places: list[tuple[nn.Parameter, tuple[tuple[str, str], ...]]], hidden: Mapping[str, str]
+) -> str:
+    names = [*(qualified(owner) for _, owners in places for owner in owners), *hidden]
     hint = unknown_name("parameter", pattern, names).todo
     return f"the pattern {pattern!r} matches no parameter" + (f" ({hint})" if hint else "")
 

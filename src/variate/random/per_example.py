@@ -10,6 +10,7 @@ neither this shortcut nor flipout (Wen et al. 2018) has the same distribution: t
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from variate.errors import UsageError
 from variate.random.distribution import LocationScale, Site
@@ -103,12 +106,12 @@ def _batch(
     noises = [_activation_noise(handle.sites[row.weight], key, start, len(x), means[row.weight]) for row in rows]
 
     def forward(weights: Sequence[Tensor], noises: Sequence[Tensor], x: Tensor) -> Tensor:
-        places.put(weights)
+        before = places.put(weights)
         try:
             with _drawing_activations(net, rows, means, scales, noises):
                 output: Tensor = handle.original.forward(net, x[None].clone())
         finally:
-            places.clear()
+            places.back(before)
         return output[0]
 
     with handle.turn, _for_vmap():
@@ -176,6 +179,7 @@ def _means_and_scales(net: RandomNetwork) -> tuple[list[Tensor], list[Tensor]]:
 def _rows(net: RandomNetwork, x: Tensor) -> list[RowLayer]:
     """The linear layers whose pre-activations can be drawn: called once per forward pass, with one row per example."""
     calls: dict[nn.Module, list[int]] = {}
+    uses = _Uses()
 
     def note(module: nn.Module, inputs: Any, output: Any) -> None:
         calls.setdefault(module, []).append(inputs[0].numel() // inputs[0].shape[-1] if inputs else 0)
@@ -183,12 +187,33 @@ def _rows(net: RandomNetwork, x: Tensor) -> list[RowLayer]:
     candidates = _gaussian_layers(net)
     hooks = [net.get_submodule(row.path).register_forward_hook(note) for row in candidates]
     try:
-        with torch.no_grad():
+        with torch.no_grad(), uses:
             handle_of(net).original.forward(net, x[:1].clone())
     finally:
         for hook in hooks:
             hook.remove()
-    return [row for row in candidates if calls.get(net.get_submodule(row.path)) == [1]]
+    layers = [net.get_submodule(row.path) for row in candidates]
+    return [
+        row
+        for row, layer in zip(candidates, layers, strict=True)
+        if calls.get(layer) == [1] and uses.of(layer.weight) == 1 and uses.of(layer.bias) <= 1
+    ]
+
+
+class _Uses(TorchFunctionMode):
+    """How often a forward pass uses each tensor: a weight used elsewhere too must be drawn, not its pre-activations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._count: Counter[int] = Counter()
+
+    def of(self, tensor: Any) -> int:
+        return self._count[id(tensor)]
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        used = (value for value in tree_leaves((args, kwargs or {})) if isinstance(value, Tensor))
+        self._count.update(map(id, used))
+        return func(*args, **(kwargs or {}))
 
 
 def _gaussian_layers(net: RandomNetwork) -> list[RowLayer]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from variate.random.copies import copied
 from variate.random.distribution import Site
 from variate.random.handle import Handle, attach
-from variate.random.network import RandomNetwork, random_class, taken_names
+from variate.random.network import RandomNetwork, parts_of, random_class, taken_names
 from variate.random.parameters import find_sites, parameter_at, running_sizes, starting_sizes
 from variate.random.scale import Share, one
 
@@ -53,7 +53,7 @@ def randomize(
         False
     """
     sites = find_sites(module, family, share=share, floor=floor, snr=snr, problems=scale_problems(scale))
-    net = copy.deepcopy(module)
+    net = copied(module)
     starting, running = starting_sizes(net, sites), running_sizes(net, sites)
     for site in sites:
         mean = parameter_at(net, site.owners[0])
@@ -65,9 +65,9 @@ def randomize(
             owner = net.get_submodule(path)
             if name not in owner._parameters:  # a scale shared by the whole network is registered once
                 owner.register_parameter(name, nn.Parameter(tensor, requires_grad=mean.requires_grad))
-    taken = taken_names(net)
-    net.__class__ = random_class(type(module), taken)  # type: ignore[arg-type]
-    attach(net, Handle(tuple(sites), type(module), taken))
+    taken, parts = taken_names(net), parts_of(module)
+    net.__class__ = random_class(type(module), taken, parts)  # type: ignore[arg-type]
+    attach(net, Handle(tuple(sites), type(module), taken, parts))
     return cast(RandomNetwork, net)
 
 

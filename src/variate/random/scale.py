@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from variate.errors import UsageError
+from variate.errors import RandomizeError, UsageError
 
 Share = Literal["element", "channel", "tensor", "network"]
 ROW = 2**13  # elements summed by one thread
@@ -64,6 +64,16 @@ class Scaling:
             return tuple(size if i == channel else 1 for i, size in enumerate(mean.shape))
         return ()
 
+    def check_shapes(self, name: str, mean: Tensor, channel: int, rho: Tensor) -> None:
+        """Raise ``RandomizeError`` if ``rho`` does not belong to a mean of this shape."""
+        expected = self.shape(mean, channel)
+        if tuple(rho.shape) != expected:
+            raise RandomizeError(
+                f"{name} has the shape {tuple(mean.shape)}, but its scale has {tuple(rho.shape)}",
+                expected=f"a scale of shape {expected}",
+                todo="resize the module before randomize, or randomize the resized one again",
+            )
+
     def initial(self, mean: Tensor, channel: int, scale: float, unit: Tensor) -> Tensor:
         """The ``rho`` that gives the scale ``scale * unit``, or as close as the floor allows."""
         target = max(scale - self.floor, 1e-4 * scale) * (1.0 if self.share == "network" else float(unit))
@@ -72,7 +82,7 @@ class Scaling:
 
     def scale_of(self, rho: Tensor, unit: Tensor) -> Tensor:
         """The scale s, broadcastable to the mean, differentiable in ``rho``; ``unit`` is a scalar without gradient."""
-        scale = F.softplus(rho)
+        scale = F.softplus(rho) if self.plain else _softplus(rho)
         if self.needs_unit:
             unit = unit.to(scale)
         if self.share == "network":
@@ -82,6 +92,11 @@ class Scaling:
         if self.snr:
             scale = scale * (unit / (self.snr * mean_square(scale).sqrt()))
         return scale
+
+
+def _softplus(rho: Tensor) -> Tensor:
+    """log(1 + exp(rho)) by operations whose last bits do not depend on where torch divides a tensor among threads."""
+    return (rho + rho.abs()) / 2 + (-rho.abs()).exp().log1p()
 
 
 def one(like: Tensor) -> Tensor:

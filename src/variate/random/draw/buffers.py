@@ -58,8 +58,8 @@ def _alone() -> int | None:
 
     3 in Python 3.11 to 3.13: the list, the loop variable and the argument. Python 3.14 borrows some of these.
     """
-    named = torch.empty(0)
-    (listed_count,), (named_count,) = _references([torch.empty(0)]), _references([named])
+    named = torch.empty(0, device="cpu")
+    (listed_count,), (named_count,) = _references([torch.empty(0, device="cpu")]), _references([named])
     return listed_count if listed_count < named_count else None
 
 

@@ -9,9 +9,12 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from variate.errors import RandomizeError
 from variate.random.distribution import Site
 from variate.random.draw.buffers import Memory
-from variate.random.draw.fused import Fusion, Group, Table
+from variate.random.draw.fused import NONE, Fusion, Group, Table
+from variate.random.noise import native
+from variate.random.noise.native import Passed
 from variate.random.scale import one
 
 T = TypeVar("T")
@@ -63,13 +66,13 @@ class Draws:
 
     def forward(self, key: int, levels: Sequence[Group], *, alias: bool = False) -> list[Tensor]:
         """The draw without a graph; with ``alias`` every tensor is a new object over the reused memory."""
-        fused, table = self._fusion.of(levels)
+        fused, table, passed = self._fusion.of(levels)
         outs: list[Tensor] = []
         if table is not None:
             tabled = levels if len(fused) == len(levels) else [levels[i] for i in fused]
             means = [group[0] for group in tabled]
             outs = self._drawn.take(table, means)
-            table.run("draw", key, means, [group[1] for group in tabled], outs)
+            table.run("draw", key, means, [group[1] for group in tabled], outs, passed)
             if alias:
                 outs = [out.detach() for out in outs]
         if len(fused) == len(levels):
@@ -84,12 +87,12 @@ class Draws:
             return [torch.stack([draw[n] for draw in drawn]) for n in indices]
         all_levels = self._levels(groups, units)
         levels = [all_levels[n] for n in indices]
-        fused, table = self._fusion.of(levels, tuple(indices))
+        fused, table, passed = self._fusion.of(levels, tuple(indices))
         means, scales = [levels[i][0] for i in fused], [levels[i][1] for i in fused]
         stacks = dict(zip(fused, self._stacked.take(table, means, len(keys)), strict=True))
         for s, key in enumerate(keys):
             if table is not None:
-                table.run("draw", key, means, scales, [stack[s] for stack in stacks.values()])
+                table.run("draw", key, means, scales, [stack[s] for stack in stacks.values()], passed)
         for i, index in enumerate(indices):
             if i not in stacks:
                 stacks[i] = torch.stack([self._composite(index, key, levels[i]) for key in keys])
@@ -101,9 +104,10 @@ class Draws:
         """The gradients of every group from those of its draw, with regenerated noise."""
         create_graph = torch.is_grad_enabled()  # for the gradient of the gradient
         dense = [grad for grad in grads if grad is not None and not grad.is_sparse]
-        fused, table = ([], None) if create_graph else self._fusion.of(levels)
+        fused, table, passed = NONE if create_graph else self._fusion.of(levels)
         if table is not None and len(fused) == len(dense) == len(levels) and all(chain.from_iterable(needed)):
-            return list(zip(dense, self._slopes(key, table, [group[1] for group in levels], dense), strict=True))
+            slopes = self._slopes(key, table, [group[1] for group in levels], dense, passed)
+            return list(zip(dense, slopes, strict=True))
         return self._backward_by_site(key, levels, grads, needed, create_graph, fused)
 
     def _backward_by_site(
@@ -124,18 +128,20 @@ class Draws:
             elif any(needed[i]):
                 gradients[i] = self._site_gradient(i, key, levels[i], grad, needed[i], create_graph)
         scaled = [i for i in fused if i in dense and needed[i][1]]
-        _, table = self._fusion.of([levels[i] for i in scaled], tuple(scaled))
+        _, table, passed = self._fusion.of([levels[i] for i in scaled], tuple(scaled))
         if table is not None:
-            slopes = self._slopes(key, table, [levels[i][1] for i in scaled], [dense[i] for i in scaled])
+            slopes = self._slopes(key, table, [levels[i][1] for i in scaled], [dense[i] for i in scaled], passed)
             for i, slope in zip(scaled, slopes, strict=True):
                 gradients[i][1] = slope
         return gradients
 
-    def _slopes(self, key: int, table: Table, levels: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Tensor]:
+    def _slopes(
+        self, key: int, table: Table, levels: Sequence[Tensor], grads: Sequence[Tensor], passed: Passed | None
+    ) -> list[Tensor]:
         """The gradients of the levels, grad * z * ds/dlevel, in one pass; summed over elements that share a scale."""
-        contiguous = [grad.contiguous() for grad in grads]
+        contiguous = [grad.contiguous().resolve_neg() for grad in grads]
         outs = self._gradients.take(table, contiguous)
-        table.run("gradient", key, contiguous, levels, outs)
+        table.run("gradient", key, contiguous, levels, outs, passed)
         return [
             out.detach() if out.shape == level.shape else out.sum_to_size(level.shape)
             for out, level in zip(outs, levels, strict=True)
@@ -156,10 +162,23 @@ class Draws:
     def _composite(self, i: int, key: int | Tensor, group: Group) -> Tensor:
         """One site, by the plain torch operations of its family."""
         mean, level, *learned = group
-        with torch.no_grad():
-            noise = self.distributions[i].noise(key, self.sites[i].uid, mean)
-        scale = torch.nn.functional.softplus(level) if self.scalings[i].plain else level
-        return self.distributions[i].sample(noise, mean, scale, *learned)
+        site, distribution, scaling = self.sites[i], self.distributions[i], self.scalings[i]
+        scaling.check_shapes(site.name, mean, site.channel, level)
+        if isinstance(key, Tensor):  # in a graph
+            noise = distribution.noise(key, site.uid, mean)
+            scale = torch.nn.functional.softplus(level) if scaling.plain else level
+            return distribution.sample(noise, mean, scale, *learned)
+        if not all(map(native.is_allocated, group)):
+            raise RandomizeError(f"the memory of {site.name} has been freed", todo="load its values again")
+        try:
+            with torch.no_grad():
+                noise = distribution.noise(key, site.uid, mean)
+            scale = torch.nn.functional.softplus(level) if scaling.plain else level
+            return distribution.sample(noise, mean, scale, *learned)
+        except RuntimeError as error:
+            if all(map(native.is_plain, group)):
+                raise
+            raise _no_draw(site, group, error) from error
 
     def grouped(self, flat: Sequence[T]) -> list[tuple[T, ...]]:
         """Split a flat list back into (mean, level, *learned) per site."""
@@ -206,6 +225,19 @@ class _Draw(torch.autograd.Function):
         levels, needed = draws.grouped(ctx.flat), draws.grouped(ctx.needs_input_grad[2:])
         gradients = draws.backward(ctx.key, levels, grads, needed)
         return None, None, *chain.from_iterable(gradients)
+
+
+def _no_draw(site: Site, group: Group, error: RuntimeError) -> RandomizeError:
+    """The error for tensors without memory of their own, of which torch's operations could not make a draw."""
+    kinds = " and ".join(sorted({type(tensor).__name__ for tensor in group}))
+    sharded = any("DTensor" in type(tensor).__name__ for tensor in group)
+    return RandomizeError(
+        f"{site.name} cannot be drawn: its tensors are {kinds}, and torch says: {str(error).splitlines()[0]}",
+        expected="ordinary dense tensors",
+        todo="apply fully_shard to the whole network only, whose parameters are whole when it draws"
+        if sharded
+        else "randomize the network before its tensors are wrapped, or give it ordinary ones",
+    )
 
 
 def _unit(unit: Tensor | None, mean: Tensor) -> Tensor:

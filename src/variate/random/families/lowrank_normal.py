@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from variate.errors import UsageError
-from variate.random.distribution import Family, Form
+from variate.random.distribution import HALF, Family, Form
 from variate.random.keys import hash_words
 from variate.random.noise import counter
 from variate.registry import family
@@ -54,7 +54,7 @@ class LowrankNormal(Family):
     def entropy(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
         factor = learned[0].reshape(len(learned[0]), -1)  # (R, D)
         gram = torch.eye(len(factor), dtype=factor.dtype, device=factor.device) + factor @ factor.T  # (R, R)
-        logdet = torch.linalg.cholesky(gram.float() if gram.dtype == torch.bfloat16 else gram).diagonal().log().sum()
+        logdet = torch.linalg.cholesky(gram.float() if gram.dtype in HALF else gram).diagonal().log().sum()
         logdet = logdet + scale.expand_as(mean).log().sum()
         total: Tensor = logdet.to(mean.dtype) + mean.numel() * math.log(2 * math.pi * math.e) / 2
         return total

@@ -49,7 +49,7 @@ class Mixture(Family):
 
     def entropy(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
         """Log scale + log(2 pi e (1 - c)) / 2 + log 2 - E log(1 + exp(-2 a (a + z))), with a^2 = c / (1 - c)."""
-        nodes, weights = (torch.as_tensor(part).to(learned[0]) for part in np.polynomial.hermite_e.hermegauss(NODES))
+        nodes, weights = (torch.from_numpy(part).to(learned[0]) for part in np.polynomial.hermite_e.hermegauss(NODES))
         a = (learned[0] / 2).exp()
         expected = (weights * torch.nn.functional.softplus(-2 * a * (a + nodes))).sum() / math.sqrt(2 * math.pi)
         within = torch.nn.functional.logsigmoid(-learned[0])

@@ -48,7 +48,7 @@ class StudentT(Family):
         return scale.expand_as(mean)
 
     def entropy(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
-        half, above = torch.tensor(self.df / 2), torch.tensor((self.df + 1) / 2)
+        half, above = torch.tensor([self.df / 2, (self.df + 1) / 2], dtype=torch.float64, device="cpu")
         beta = torch.lgamma(half) + math.lgamma(0.5) - torch.lgamma(above)
         t = above * (torch.digamma(above) - torch.digamma(half)) + math.log(self.df) / 2 + beta
         unit = float(t) + math.log((self.df - 2) / self.df) / 2

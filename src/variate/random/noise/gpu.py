@@ -20,7 +20,7 @@ from torch import Tensor
 
 from variate.random.noise import threefry
 from variate.random.noise.kinds import KINDS
-from variate.random.noise.native import OPERATIONS, SWITCH, Operation, Row
+from variate.random.noise.native import OPERATIONS, SWITCH, Operation, Passed, Row
 
 DTYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16"}  # supported dtypes
 TILE = 2**11  # elements per program of the kernel: 16 per thread
@@ -62,8 +62,17 @@ class Table:
         self._launches: dict[tuple[Place, tuple[torch.dtype, ...]], list[_Launch]] = {}
         self._last: _Sent | None = None
 
+    def passed(self, means: Sequence[Tensor], scales: Sequence[Tensor]) -> None:
+        """Nothing: this sampler reads the addresses at every call."""
+
     def run(
-        self, operation: Operation, key: int, means: Sequence[Tensor], scales: Sequence[Tensor], outs: Sequence[Tensor]
+        self,
+        operation: Operation,
+        key: int,
+        means: Sequence[Tensor],
+        scales: Sequence[Tensor],
+        outs: Sequence[Tensor],
+        passed: Passed | None = None,
     ) -> None:
         """Fill ``outs``. Every tensor is contiguous, with a dtype in DTYPES, on one GPU; computed in float32.
 
@@ -76,6 +85,7 @@ class Table:
             means: one tensor per row.
             scales: one tensor per row; s is its softplus where the row is ``positive``.
             outs: one tensor per row.
+            passed: not used.
 
         Raises:
             TypeError: if a tensor has another dtype.

@@ -63,25 +63,32 @@ def key_of(ticket: Tensor, holder: int, fixed: int | None) -> Tensor:
         holder: number of the holder, from ``enlist``.
         fixed: the key that is fixed now; an exported graph keeps it, a compiled one requests a key at every run.
     """
-    if not torch.compiler.is_exporting():
+    if not _recorded():
         key: Tensor = torch.ops.variate.next_key(ticket, holder)
         return key
     if _random_operations.get():
-        return torch.zeros((), dtype=torch.int64)  # unused
+        return torch.zeros((), dtype=torch.int64, device="cpu")  # unused
     if fixed is not None:
-        return torch.full((), fixed, dtype=torch.int64)
-    return torch.randint(0, 2**62, ())
+        return torch.full((), fixed, dtype=torch.int64, device="cpu")
+    return torch.randint(0, 2**62, (), device="cpu")
 
 
 def noise(kind: Kind, key: Tensor, uid: int, shape: torch.Size, device: torch.device) -> Tensor:
     """Noise of ``shape``, float32, for a key that is data."""
-    exporting = torch.compiler.is_exporting()
+    exporting = _recorded()
     if exporting and _random_operations.get():  # in this order: torch.compile cannot trace the second
         return _by_random_operations(kind, shape, device)
     if device.type == "cpu" and not exporting:
         out: Tensor = torch.ops.variate.noise(key, threefry.signed64(uid), KINDS.index(kind), list(shape))
         return out
     return threefry.noise(kind, key, uid, shape.numel(), device=device).view(shape)
+
+
+def _recorded() -> bool:
+    """Whether the graph must run without Variate: an exported one, or one that ``torch.jit.trace`` records."""
+    return torch.compiler.is_exporting() or (
+        not torch.compiler.is_compiling() and torch._C._get_tracing_state() is not None
+    )
 
 
 def _by_random_operations(kind: Kind, shape: torch.Size, device: torch.device) -> Tensor:
@@ -103,12 +110,12 @@ def _by_random_operations(kind: Kind, shape: torch.Size, device: torch.device) -
 @torch.library.custom_op("variate::next_key", mutates_args=("ticket",))
 def _next_key(ticket: Tensor, holder: int) -> Tensor:
     ticket.add_(1)
-    return torch.tensor(_holders[holder].take_key())
+    return torch.tensor(_holders[holder].take_key(), device="cpu")
 
 
 @_next_key.register_fake
 def _(ticket: Tensor, holder: int) -> Tensor:
-    return torch.empty((), dtype=torch.int64)
+    return torch.empty((), dtype=torch.int64, device="cpu")
 
 
 @torch.library.custom_op("variate::noise", mutates_args=())
@@ -118,4 +125,4 @@ def _noise(key: Tensor, uid: int, kind: int, shape: list[int]) -> Tensor:
 
 @_noise.register_fake
 def _(key: Tensor, uid: int, kind: int, shape: list[int]) -> Tensor:
-    return torch.empty(shape)
+    return torch.empty(shape, dtype=torch.float32, device="cpu")
