@@ -66,3 +66,33 @@ def test_a_budget_that_is_none_is_told_at_once():
 
     with pytest.raises(UsageError, match="no size"):
         RobustAccuracy("0.3")
+
+
+class Whole(lightning.LightningModule):
+    """Its steps run its layers by themselves: ``forward``, which draws, is never called."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+
+    def training_step(self, batch, _):
+        return F.cross_entropy(self.layer(batch[0]), batch[1])
+
+    def validation_step(self, batch, _):
+        return self.layer(batch[0])
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def test_the_steps_of_a_random_module_make_a_draw_each():
+    net = randomize(Whole(), scale=0.5)
+    batch = data()[:30]
+    before = net.layer.weight_rho.detach().clone()
+    one, other = net.validation_step(batch, 0), net.validation_step(batch, 0)
+    assert not torch.equal(one, other)
+    with net.fixed(7):
+        assert torch.equal(net.validation_step(batch, 0), net.validation_step(batch, 0))
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    lightning.Trainer(max_epochs=2, accelerator="cpu", **quiet).fit(net, DataLoader(data(), batch_size=40))
+    assert float((net.layer.weight_rho - before).abs().max()) > 0

@@ -1,7 +1,8 @@
 """Methods of the user's class other than ``forward``: they see a draw inside ``drawn``, and otherwise the means.
 
-``generate`` writes a whole text with one network: it makes a draw of its own. Another method that runs layers by
-itself, outside any draw, says once that its answer comes from the means.
+``generate`` writes a whole text with one network, and a step of Lightning's ``LightningModule`` computes one loss: each
+makes a draw of its own. Another method that runs layers by itself, outside any draw, says once that its answer comes
+from the means.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 from variate.random.fixing import drawn
 from variate.random.handle import handle_of
 
-OWN_DRAW = ("generate",)
+OWN_DRAW = ("generate", "training_step", "validation_step", "test_step", "predict_step")
 
 
 def drawing_methods(original: type[nn.Module], parts: frozenset[str]) -> dict[str, Callable[..., Any]]:
