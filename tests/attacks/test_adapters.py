@@ -521,6 +521,7 @@ def test_what_a_library_finds_is_judged_on_fresh_draws(library, tmp_path):
     assert row.draws == 5
 
 
+@pytest.mark.filterwarnings("ignore:answers depend on the batch")
 @pytest.mark.parametrize("library", EACH)
 def test_a_network_in_train_mode_is_left_as_it_was(library, x, y):
     network = nn.Sequential(
