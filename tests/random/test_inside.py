@@ -134,7 +134,7 @@ def test_several_outputs_are_refused_with_a_way_out(x):
         def forward(self, x):
             return super().forward(x.flatten(1)), x
 
-    with pytest.raises(InputError, match="a tuple of 2"):
+    with pytest.raises(InputError, match="tuple of 2"):
         variate.draws(randomize(Pair(16, 3)), x, [1, 2])
 
 

@@ -35,13 +35,25 @@ def bounds_weights(net: nn.Module) -> bool:
 
 
 def apply_writes(net: nn.Module, places: Places, forward: Callable[..., Any], args: Any, kwargs: Any) -> None:
-    """Run the forward on the means, for what it writes into them; buffers and random state stay."""
+    """Run the forward on the means, for what it writes into them; buffers, modes and random state stay.
+
+    It runs on copies of the buffers: a graph may wait for its backward pass with the buffers as they are.
+    """
     places.replaced = False
-    buffers = [(buffer, buffer.clone()) for buffer in net.buffers()]
-    with torch.no_grad(), torch.random.fork_rng(), places.aside():
-        forward(net, *args, **kwargs)
-        for buffer, before in buffers:
-            buffer.copy_(before)
+    parts = list(net.modules())
+    modes = [part.training for part in parts]
+    buffers = [(part._buffers, dict(part._buffers)) for part in parts]
+    for owner, before in buffers:
+        owner.update({name: None if buffer is None else buffer.clone() for name, buffer in before.items()})
+    try:
+        with torch.no_grad(), torch.random.fork_rng(), places.aside():
+            forward(net, *args, **kwargs)
+    finally:
+        for owner, before in buffers:
+            owner.clear()
+            owner.update(before)
+        for part, training in zip(parts, modes, strict=True):
+            part.training = training
 
 
 def apply_makers(net: nn.Module) -> None:
