@@ -214,7 +214,7 @@ class Pair(nn.Linear):
 
 X, Y = data(20)
 REFUSED = {
-    "two outputs": (lambda: Pair(4, 3), [(X, Y)], InputError, "a tuple of 2"),
+    "two outputs": (lambda: Pair(4, 3), [(X, Y)], InputError, "tuple of 2"),
     "float labels": (plain, [(X, Y.float())], InputError, "labels"),
     "labels beyond the classes": (plain, [(X, Y + 1)], InputError, "label 3"),
     "labels of another length": (plain, [(X, Y[:5])], InputError, "labels"),

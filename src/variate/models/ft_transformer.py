@@ -29,7 +29,7 @@ class FeatureTokenizer(nn.Module):
 
     def __init__(self, owners: Sequence[int], width: int) -> None:
         super().__init__()
-        self.register_buffer("owners", F.one_hot(torch.tensor(owners) + 1).T.float())  # (1 + F, D)
+        self.register_buffer("owners", F.one_hot(torch.tensor(owners) + 1, max(owners) + 2).T.float())  # (1 + F, D)
         bound = width**-0.5
         self.weight = nn.Parameter(torch.empty(len(owners), width).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(max(owners) + 2, width).uniform_(-bound, bound))
