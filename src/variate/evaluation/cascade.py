@@ -67,7 +67,7 @@ class CandidateScorer:
         deployments: Sequence[Deployment] = (Deployment("single", 1),),
     ) -> None:
         stream = Stream("search", hash_words("comparison", target.seed))
-        draws = max(DRAWS, *(deployment.size for deployment in deployments if deployment.source != "single"), 0)
+        draws = max([DRAWS, *(deployment.size for deployment in deployments if deployment.source != "single")])
         self.keys = stream.take(1 if target.kind == "deterministic" else draws)
         self._target, self._y, self._goal, self._deployments = target, y, goal, deployments
 

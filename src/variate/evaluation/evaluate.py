@@ -39,6 +39,7 @@ from variate.statistics.rates import Deployment
 
 CALLER = 4  # frames from the caller of ``evaluate``, past its decorators
 PILOTS = ("apgd-ce", "fmn", "hotflip")  # the first that fits is used to find how many draws are enough
+NO_PILOT = 20  # draws where there is no gradient to try numbers of draws with
 
 
 def check_shard(shard: tuple[int, int]) -> None:
@@ -46,9 +47,6 @@ def check_shard(shard: tuple[int, int]) -> None:
     whole = isinstance(shard, tuple) and all(isinstance(n, int) and not isinstance(n, bool) for n in shard)
     if not whole or len(shard) != 2 or not 0 <= shard[0] < shard[1]:
         raise UsageError(f"shard is {shard!r}", expected="(index, count), with an index from 0 to count - 1")
-
-
-NO_PILOT = 20  # draws where there is no gradient to try numbers of draws with
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from variate.random.measures import sites
 from variate.random.network import RandomNetwork
 from variate.random.randomize import randomize
 from variate.training.defense import defended
-from variate.training.tensors import FREE, load_into, read_tensors, write_tensors
+from variate.training.tensors import FREE, count, load_into, read_tensors, write_tensors
 
 CARD, WEIGHTS = "card.json", "network.safetensors"
 SEAL = "card"  # key of the card's hash in the metadata of the tensors
@@ -185,8 +185,7 @@ def _check_size(card: Card, tensors: Mapping[str, Tensor], folder: str | Path) -
             shapes = build(card.architecture, card)
     except (RuntimeError, NotImplementedError):  # an architecture that needs values to be built
         return
-    described = sum(tensor.numel() for tensor in shapes.state_dict().values())
-    held = sum(tensor.numel() for tensor in tensors.values())
+    described, held = count(shapes.state_dict()), count(tensors)
     if described > held + SLACK:  # smaller networks are compared tensor by tensor
         raise CheckpointError(
             f"the card in {folder} describes another network than was saved: {described:,} numbers",

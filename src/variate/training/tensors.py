@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -15,6 +16,11 @@ from variate.training.extra_state import divided, extra_in
 
 RESTORE = "train the network again, or restore the file"
 FREE = "free disk space or choose another folder"
+
+
+def count(state: Mapping[str, Any]) -> int:
+    """How many numbers the tensors of a state dict hold; values of another kind hold none."""
+    return sum(value.numel() for value in state.values() if isinstance(value, Tensor))
 
 
 def load_into(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
