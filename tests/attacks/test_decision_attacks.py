@@ -208,14 +208,14 @@ def moved(shift, x, y, *, budget, target=None, steps=40):
 @pytest.mark.parametrize(
     ("attack", "options", "what"),
     [
-        (hopskipjump, {"queries": 499}, "with 499 queries"),
-        (hopskipjump, {"probes": 0}, "0 probes"),
-        (hopskipjump, {"momentum": 1.0}, "a momentum of 1.0"),
-        (rays, {"queries": 499}, "with 499 queries"),
-        (rays, {"repeats": 0}, "0 repeats"),
-        (boundary, {"queries": 599}, "with 599 queries"),
-        (boundary, {"repeats": 0}, "0 repeats"),
-        (persistent, {"candidates": 0}, "0 candidates"),
+        (hopskipjump, {"queries": 499}, "queries=499"),
+        (hopskipjump, {"probes": 0}, "probes=0"),
+        (hopskipjump, {"momentum": 1.0}, "momentum=1.0"),
+        (rays, {"queries": 499}, "queries=499"),
+        (rays, {"repeats": 0}, "repeats=0"),
+        (boundary, {"queries": 599}, "queries=599"),
+        (boundary, {"repeats": 0}, "repeats=0"),
+        (persistent, {"candidates": 0}, "candidates=0"),
         (persistent, {"queries": 7}, "8 candidates with 7 queries"),
     ],
 )

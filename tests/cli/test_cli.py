@@ -268,8 +268,8 @@ def test_audit_takes_any_network_in_the_mode_it_is_in(tmp_path, monkeypatch):
 AUDITS = {
     "no budget": (["--data", "audited:data"], 2, "pass --budget"),
     "no arrays": (["--data", "{tmp}/empty.npz", "--budget", "linf:0.1"], 1, "has no array"),
-    "no file": (["--data", "{tmp}/none.npz", "--budget", "linf:0.1"], 1, "cannot read"),
-    "no pair": (["--data", "audited:network", "--budget", "linf:0.1"], 2, "expected: a pair"),
+    "no file": (["--data", "{tmp}/none.npz", "--budget", "linf:0.1"], 1, "there is no file"),
+    "no pair": (["--data", "audited:network", "--budget", "linf:0.1"], 2, "expected: (inputs, labels)"),
     "no such suite": (["--data", "audited:data", "--budget", "linf:0.1", "--suite", "quik"], 2, "did you mean 'quick'"),
     "no such draws": (["--data", "audited:data", "--budget", "linf:0.1", "--draws", "many"], 2, "auto, or a whole"),
 }

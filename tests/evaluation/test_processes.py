@@ -14,6 +14,7 @@ from claims import assert_same
 
 from variate.cli import evaluation_command as judging
 from variate.errors import VariateError
+from variate.evaluation.claims import look_at
 from variate.evaluation.evaluate import evaluate
 from variate.evaluation.processes import merge, spawn, this_shard
 from variate.records import appending
@@ -97,9 +98,11 @@ def test_what_was_merged_is_not_computed_again(net, x, y, tmp_path):
     before = path.read_text()
     passes = []
     net.register_forward_hook(lambda *_: passes.append(1))
+    look_at(net, x)
+    looks = len(passes)
     evaluate(net, x, y, records=path, **asked)
     assert path.read_text() == before
-    assert len(passes) == 1  # the first look at the network
+    assert len(passes) == 2 * looks  # nothing but another first look
 
 
 def test_this_process_is_alone_unless_told(monkeypatch):

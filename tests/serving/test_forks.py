@@ -122,7 +122,7 @@ BAD = {
     "another shape": (linear, torch.rand(2, 5), r"\(2, 5\), torch.float32"),
     "another type": (linear, torch.ones(2, 4, dtype=torch.int64), "torch.int64"),
     "no batch": (linear, torch.rand(4), "for 4 inputs"),
-    "two outputs": (lambda: randomize(Pair(4, 3)), torch.rand(2, 4), "a tuple of 2"),
+    "two outputs": (lambda: randomize(Pair(4, 3)), torch.rand(2, 4), "tuple of 2"),
     "another defense": (lambda: defended("smoothing", nn.Linear(4, 3))[0], torch.rand(2, 5), r"\(2, 5\)"),
 }
 

@@ -225,7 +225,11 @@ class Modality(ABC):
         return budget.with_size(f"{values**0.5:.6g}" if budget.norm == "l2" else str(values))
 
     def check(self, budget: Budget) -> None:
-        """Check that the norm of a budget applies to this modality. Raises ``UsageError``."""
+        """Check that attacks can move inputs within a budget. Raises ``UsageError``."""
+        self.check_norm(budget)
+
+    def check_norm(self, budget: Budget) -> None:
+        """Check that the norm of a budget applies to this modality, whatever the data. Raises ``UsageError``."""
         if budget.norm not in self.norms:
             raise UsageError(
                 f"the budget {budget} does not apply to {name_of(self)} inputs",

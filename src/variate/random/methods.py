@@ -13,6 +13,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
@@ -60,6 +61,8 @@ def _telling(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def telling(net: nn.Module, *args: Any, **kwargs: Any) -> Any:
         output = method(net, *args, **kwargs)
+        if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:  # a graph has its own draws
+            return output
         handle = handle_of(net)
         if method.__name__ not in handle.told and not handle.holds_draw() and _is_computed(output, net):
             handle.told.add(method.__name__)

@@ -111,7 +111,7 @@ def _check_budgets(study: Study, data: str) -> None:
     if not budgets:
         raise UsageError(f"the study has no budget for {data}", todo=f'budgets = {{ {data} = ["linf:0.1"] }}')
     for budget in budgets:
-        modality.check(budget)
+        modality.check_norm(budget)
         if study.evaluation.suite is not None:
             table = study.evaluation
             suite_of(table.suite, budget, draws=table.draws, transfers=[], target=table.target, modality=modality)
