@@ -45,6 +45,7 @@ from scipy import special
 
 from variate.errors import UsageError, unknown_name
 from variate.options import counted
+from variate.statistics.notation import percent, percent_interval
 from variate.statistics.survival import CURVE, all_right, sizes_up_to
 
 Bits = NDArray[np.bool_]
@@ -102,7 +103,7 @@ class Rate:
     high: float
 
     def __str__(self) -> str:
-        return f"{100 * self.rate:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+        return f"{percent(self.rate)} {percent_interval(self.low, self.high)}"
 
 
 @dataclass(frozen=True)
