@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from variate._version import __version__
 
 if TYPE_CHECKING:
+    from variate.datasets.batches import loader as loader
     from variate.datasets.info import about as about
+    from variate.datasets.load import data as data
     from variate.errors import VariateError as VariateError
     from variate.evaluation.evaluate import evaluate as evaluate
     from variate.evaluation.evaluation import Evaluation as Evaluation
@@ -81,6 +83,7 @@ _PLACES = {
     "average": "random.average",
     "check": "random.inspection",
     "compare": "statistics.comparison",
+    "data": "datasets.load",
     "deterministic_parameters": "random.measures",
     "differs": "random.measures",
     "drawn": "random.fixing",
@@ -97,6 +100,7 @@ _PLACES = {
     "keys_from": "random.fixing",
     "kl": "random.measures",
     "load": "training.saved",
+    "loader": "datasets.batches",
     "mean": "random.plain",
     "open_exported": "serving.opening",
     "parameter_groups": "training.optimization",

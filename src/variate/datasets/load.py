@@ -2,17 +2,64 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from variate import registry
+from variate.datasets.parts.located import located
 from variate.datasets.parts.own import is_own, own_split
+from variate.datasets.splits import check_split
 from variate.errors import DataError, UsageError, unknown_name
 from variate.options import parse, whole
+
+
+def data(
+    name: str | PathLike[str],
+    split: str = "test",
+    *,
+    limit: int | None = None,
+    folder: str | PathLike[str] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Inputs and labels of a data set or of your own data, as ``variate.evaluate`` takes them.
+
+    Inputs other than images have a modality that ``variate.evaluate`` needs too: ``variate.about(name).modality``.
+
+    Args:
+        name: what ``--data`` takes on the command line: the name of a data set, with or without options, such as
+            ``texts(length=128)``; a folder of pictures or sounds, or a table; a ``.npz`` file with the arrays ``x`` and
+            ``y``; or ``FILE.py:callable``.
+        split: ``train``, ``validation`` or ``test``. Data of your own without splits is cut into 80 %, 10 % and 10 % by
+            one fixed permutation.
+        limit: number of first examples of the split; by default all.
+        folder: folder or file of a data set that has its files there, as ``--data-folder`` names it.
+
+    Returns:
+        Inputs, shape (N, ...), and integer labels, shape (N,).
+
+    Raises:
+        UsageError: for a name, an option, a split or a limit that is not valid.
+        DataError: for data that cannot be read.
+
+    Example:
+        >>> import variate
+        >>> x, y = variate.data("digits", limit=20)
+        >>> x.shape, y.shape
+        (torch.Size([20, 1, 8, 8]), torch.Size([20]))
+    """
+    check_split(split)
+    check_limit(limit)
+    x, y = labelled(str(name), folder=folder, split=split, cut=True)
+    return x[:limit], y[:limit]
+
+
+def check_limit(limit: int | None) -> None:
+    """Check a number of first examples; None stands for all. Raises ``UsageError``."""
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
+        raise UsageError(f"the limit {limit} is not a number of examples", expected="a whole number from 1, or None")
 
 
 def labelled(
@@ -21,14 +68,15 @@ def labelled(
     """Load inputs and labels.
 
     Args:
-        source: the name of a data set, with or without options; the path of an ``.npz`` file with the arrays ``x`` and
-            ``y`` (never unpickled); or a ``module:callable`` that returns both, a ``Dataset`` of PyTorch, torchvision
-            or Hugging Face, or a dictionary of these by split. The callable gets ``split`` if it has an argument of
-            that name. Labels are integers or names; names are numbered in sorted order.
+        source: the name of a data set, with or without options; the path of a folder or zip archive of pictures or
+            sounds, or of a table; the path of an ``.npz`` file with the arrays ``x`` and ``y`` (never unpickled); or a
+            ``module:callable`` that returns both, a ``Dataset`` of PyTorch, torchvision or Hugging Face, or a
+            dictionary of these by split. The callable gets ``split`` if it has an argument of that name. Labels are
+            integers or names; names are numbered in sorted order.
         folder: folder of a data set's files.
         split: name of the split.
         cut: split a file, or the result of a callable without ``split``, into 80 % train, 10 % validation and 10 % test
-            by one fixed permutation; if False, all examples are returned.
+            by one fixed permutation; if False, all examples are returned, also those of a folder without splits.
 
     Returns:
         Inputs, shape (B, ...), and integer labels, shape (B,). They are validated where they are used.
@@ -40,8 +88,10 @@ def labelled(
     if is_own(source):
         own = own_split(source, split, cut=cut)
         return own.x, own.y
-    entry, options = registered(source)
-    x, y = entry.load()(split, folder=None if folder is None else Path(folder), **options)
+    name, place = located(source, folder)
+    entry, options = registered(name)
+    read_all = None if cut or split != "test" else getattr(importlib.import_module(entry.module), "whole", None)
+    x, y = entry.load()(split, folder=place, **options) if read_all is None else read_all(place, **options)
     if not len(x):
         raise DataError(f"the {split} split of {source} has no examples")
     return x, y
@@ -52,7 +102,7 @@ def registered(source: str) -> tuple[registry.Entry, dict[str, Any]]:
 
     Raises ``UsageError`` for a name or an option that does not exist.
     """
-    name, options = parse(source, "a data set")
+    name, options = parse(located(source)[0], "a data set")
     entry = registry.get("datasets", name)
     if options:
         options = parse(source, "a data set", entry.load())[1]
