@@ -52,8 +52,7 @@ class Ablation(Mechanism):
         n, k, c = self.positions, self.keep, np.asarray(changed, dtype=np.float64)
         rest = np.maximum(n - c, k)
         hidden = np.exp(gammaln(rest + 1) - gammaln(rest - k + 1) + gammaln(n - k + 1) - gammaln(n + 1))
-        missed: Floats = 1.0 - np.where(n - c >= k, hidden, 0.0)
-        return missed
+        return np.where(n - c >= k, 1.0 - hidden, 1.0)
 
     def remains(self, p: Floats, budget: Budget) -> Floats:
         """P minus the probability that the mask shows a change."""
@@ -64,7 +63,8 @@ class Ablation(Mechanism):
         """The largest number of changed positions at which more than one half remains."""
         self.check_norm(norm)
         table = 0.5 + self.seen(np.arange(self.positions + 1, dtype=np.float64))  # rises
-        return np.maximum(np.searchsorted(table, p, side="left") - 1.0, 0.0)
+        largest: Floats = np.maximum(np.searchsorted(table, p, side="left") - 1.0, 0.0)
+        return largest
 
     def probability(self, budget: Budget) -> float:
         """One half and the probability that the mask shows a change."""

@@ -77,9 +77,9 @@ class Proof:
         cast = "one draw" if self.votes_of == 1 else f"the mean of {self.votes_of} draws of the weights"
         return (
             f"Certified for {examples} examples against any attacker within the given budgets in {self.norm}: the "
-            f"random network itself, each vote cast by {cast}, from {n} votes at alpha = {self.alpha:g} an example. The proof "
-            f"rests on {self.mechanism.sentence()}, and on draws that are fresh at every answer and unknown to the "
-            "attacker; a fixed key or seed in deployment voids it."
+            f"random network itself, each vote cast by {cast}, from {n} votes at alpha = {self.alpha:g} an example. "
+            f"The proof rests on {self.mechanism.sentence()}, and on draws that are fresh at every answer and unknown "
+            "to the attacker; a fixed key or seed in deployment voids it."
         )
 
 
