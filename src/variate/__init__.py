@@ -13,7 +13,9 @@ from variate._version import __version__
 if TYPE_CHECKING:
     from variate.certificates.certify import certify as certify
     from variate.certificates.proof import Proof as Proof
+    from variate.datasets.batches import loader as loader
     from variate.datasets.info import about as about
+    from variate.datasets.load import data as data
     from variate.errors import VariateError as VariateError
     from variate.evaluation.evaluate import evaluate as evaluate
     from variate.evaluation.evaluation import Evaluation as Evaluation
@@ -89,6 +91,7 @@ _PLACES = {
     "certify": "certificates.certify",
     "check": "random.inspection",
     "compare": "statistics.comparison",
+    "data": "datasets.load",
     "deterministic_parameters": "random.measures",
     "differs": "random.measures",
     "drawn": "random.fixing",
@@ -105,6 +108,7 @@ _PLACES = {
     "keys_from": "random.fixing",
     "kl": "random.measures",
     "load": "training.saved",
+    "loader": "datasets.batches",
     "mean": "random.plain",
     "open_exported": "serving.opening",
     "parameter_groups": "training.optimization",

@@ -1,6 +1,7 @@
 """Certificates on networks whose truth is known: tight where a closed form says so, never above it."""
 
 import itertools
+import json
 import math
 
 import numpy as np
@@ -19,7 +20,9 @@ from variate.evaluation.evaluate import evaluate
 from variate.inputs.budget import Budget
 from variate.random.input_noise import Mask, Shift
 from variate.random.randomize import randomize
+from variate.records.file import Records
 from variate.statistics.proved import draws_for, lowest, majority
+from variate.statistics.rates import crossed, crossed_counts
 from variate.training.defense import defended
 
 SIGMA = 0.25
@@ -53,7 +56,7 @@ def test_a_linear_network_is_certified_up_to_the_error_of_the_binomial():
     assert int((proof.radius > truth).sum()) <= 300 * alpha + 5 * (300 * alpha) ** 0.5
     p = ndtr(truth.numpy() / SIGMA)  # the probability of the label
     lost = 6 * np.sqrt(p * (1 - p) / draws) + 8 / draws
-    least = proof.mechanism.radius(np.maximum(p - lost, 0), "l2")
+    least = mechanism_of(net, x).radius(np.maximum(p - lost, 0), "l2")
     assert bool((proof.radius.numpy() >= least).all())
     assert torch.equal(proof.label, torch.where(proof.radius > 0, y, -1))
 
@@ -200,11 +203,39 @@ def test_the_mean_of_weight_draws_casts_a_vote_under_one_noise():
         nn.Sequential(Shift((1, 4, 4)), nn.Flatten(), nn.Linear(16, 3)),
         {"0.bias": FAMILIES["0.bias"], "*": "normal(scale=2)"},
     )
-    x, y = inputs(40), torch.arange(40) % 3
-    one, many = (certify(net, x, y, radii=[0.05], draws=60, alpha=0.05, votes_of=n).right for n in (1, 8))
-    agreement = [np.maximum(r.mean(0), 1 - r.mean(0)).mean() for r in (one, many)]
-    assert many.shape == one.shape == (60, 40)
+    x, y, records = inputs(40), torch.arange(40) % 3, Records()
+    for n in (1, 8):
+        certify(net, x, y, radii=[0.05], draws=60, alpha=0.05, votes_of=n, records=records)
+    agreement = [np.mean([batch[0].agreed]) / 60 for batch in records.votes.values()]
     assert agreement[1] > agreement[0] + 0.02  # the weights' noise is averaged away, that of the input stays
+
+
+def test_votes_in_the_records_are_not_cast_again(tmp_path):
+    _, net = linear(3)
+    x, y, path = inputs(50), torch.arange(50) % 3, tmp_path / "records.jsonl"
+    whole = certify(net, x, y, radii=[0.1], draws=100, batch_size=20, records=Records(path))
+    lines = path.read_text().splitlines(keepends=True)
+    kinds = [json.loads(line)["kind"] for line in lines]
+    assert kinds == ["format", "certificate", "votes", "votes", "votes", "proved"]
+    path.write_text("".join(lines[:3]))
+    passes = []
+    layer_in = net[2].register_forward_hook(lambda *_: passes.append(1))
+    again = certify(net, x, y, radii=[0.1], draws=100, batch_size=20, records=Records(path))
+    layer_in.remove()
+    assert path.read_text() == "".join(lines)
+    assert again.rows == whole.rows
+    assert torch.equal(again.radius, whole.radius)
+    before = len(passes)
+    assert certify(net, x, y, radii=[0.1, 0.2], draws=100, records=Records(path)).rows[: len(whole.rows)] == whole.rows
+    assert before > 0
+
+
+def test_counts_tell_what_every_answer_tells():
+    bits = np.random.default_rng(0).random((30, 17)) < np.linspace(0.2, 1, 17)
+    one, other = crossed(bits)[0], crossed_counts(bits.sum(0).astype(float), bits.sum(1).astype(float))
+    np.testing.assert_allclose(other.per_example, one.per_example)
+    np.testing.assert_allclose(other.per_draw, one.per_draw)
+    assert other.residual == pytest.approx(one.residual)
 
 
 @pytest.fixture(scope="module")
@@ -273,8 +304,8 @@ REFUSED = {
         lambda: randomize(nn.Sequential(Shift((1, 4, 4)), nn.Flatten(), nn.Linear(16, 3)), "laplace"),
         "nothing is proved by laplace",
     ),
-    "average": (lambda: linear()[1].average([1, 2]), "a known draw has no certificate"),
-    "frozen": (lambda: linear()[1].at(3), "is not random"),
+    "average": (lambda: linear(3)[1].average([1, 2]), "a known draw has no certificate"),
+    "frozen": (lambda: linear(3)[1].at(3), "is not random"),
     "train mode": (
         lambda: random(Shift((1, 4, 4)), nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(16, 3)).train(),
         "batch",

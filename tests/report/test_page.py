@@ -96,7 +96,7 @@ def test_a_figures_mark_tells_its_numbers(visit, pages):
     page = visit(pages["one"])
     assert page.locator(".tooltip title").first.text_content() == f"random lenet\n{row.percent} % at 0.05"
     cell = page.locator("figure .numbers tbody tr").first.locator("td").first.text_content()
-    assert cell == f"{100 * row.rate:.1f}{100 * row.low:.1f} to {100 * row.high:.1f}"
+    assert cell == f"{100 * row.rate:.1f}[{100 * row.low:.1f}, {100 * row.high:.1f}]"
 
 
 def test_a_head_sorts_by_value_with_mouse_and_keyboard(visit, pages):

@@ -107,7 +107,7 @@ def test_the_page_shows_figures_pictures_with_alternatives_and_every_rate(page, 
     assert len(images) == 2 * 6 * 3
     assert all(image["alt"] for image in images)
     for row in study_rows(records, "table"):
-        assert f"{100 * row.rate:.1f}<small>{100 * row.low:.1f} to {100 * row.high:.1f}</small>" in page
+        assert f"{100 * row.rate:.1f}<small>[{100 * row.low:.1f}, {100 * row.high:.1f}]</small>" in page
 
 
 def test_every_flag_is_shown_with_its_networks_and_its_remedy_once(page, records):
@@ -118,7 +118,8 @@ def test_every_flag_is_shown_with_its_networks_and_its_remedy_once(page, records
         assert re.search(
             rf"<p><b>[^<]*{re.escape(flag.network)}[^<]*</b>: {re.escape('; '.join(flag.findings))}</p>", text
         )
-        assert text.count(flag.remedy) == len({(one.flag, one.level) for one in found if one.remedy == flag.remedy})
+        levels = {(one.flag, one.level) for one in found if one.remedy == flag.remedy}
+        assert text.count(f"<b>Remedy.</b> {flag.remedy}") == len(levels)
 
 
 def test_the_page_is_rebuilt_from_the_records_alone(page, records, tmp_path):
@@ -159,7 +160,7 @@ def test_in_a_narrow_terminal_every_rate_has_a_line_and_no_number_is_cut(records
     print_study(records)
     printed = capsys.readouterr().out
     for row in study_rows(records, "table"):
-        assert f"  {100 * row.rate:.1f} {100 * row.low:.0f}-{100 * row.high:.0f}  {row.attack}" in printed
+        assert f"  {100 * row.rate:.1f} [{100 * row.low:.0f}, {100 * row.high:.0f}]  {row.attack}" in printed
 
 
 def test_the_table_prints(records, capsys):

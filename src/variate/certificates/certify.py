@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from variate import registry
 from variate.certificates.front import EXAMPLE
-from variate.certificates.mechanism import Bits, Mechanism
-from variate.certificates.proof import POPULATION, VOTE, Proof, check_deployments, empty_labels, proved_rates
+from variate.certificates.mechanism import Mechanism
+from variate.certificates.proof import POPULATION, VOTE, Proof, check_deployments, proof_of
 from variate.errors import UsageError
-from variate.evaluation.probes import check_mode, coupling_of, device_of
+from variate.evaluation.claims import Look, judged, look_at
+from variate.evaluation.probes import check_mode, device_of
+from variate.hashing import fingerprint
 from variate.inputs.budget import Budget
-from variate.inputs.validation import check_inputs, check_module, precise
+from variate.inputs.modality import Modality, modality_of
+from variate.inputs.validation import check_classes, check_inputs, check_module, precise
 from variate.progress import progress
 from variate.random.keys import Stream
-from variate.random.seeding import generators_as_found, kind_of, left_as_found
+from variate.random.seeding import generators_as_found, left_as_found
+from variate.records.certified import Certificate, Votes
+from variate.records.file import Records
 from variate.statistics.proved import draws_for, lowest
 
 DEPLOYMENTS = (VOTE, "single", POPULATION, "survive-10", "majority-16")
@@ -40,6 +43,10 @@ def certify(
     votes_of: int = 1,
     batch_size: int = 500,
     seed: int = 0,
+    records: Records | None = None,
+    name: str = "network",
+    group: str | None = None,
+    modality: str | Modality = "image",
     show_progress: bool = False,
 ) -> Proof:
     """Prove how often a random network is right, whatever an attacker does within a budget.
@@ -61,7 +68,11 @@ def certify(
         votes_of: number of draws of the weights, under one noise on the input, whose mean probability casts a vote.
         batch_size: examples in a batch; memory grows with it.
         seed: seed of the draws, which are those of the verdict's stream.
-        show_progress: show a progress bar.
+        records: records that the votes are added to; votes that are there already are not cast again.
+        name: name of the network in the records.
+        group: name shared by networks that differ only in their training seed.
+        modality: modality of the inputs.
+        show_progress: show a progress bar on standard error.
 
     Returns:
         The certified label and radius of every example, and certified rates.
@@ -69,64 +80,112 @@ def certify(
     Raises:
         InputError: for inputs or labels that cannot be judged.
         UsageError: for a network without such noise or with fixed draws, and options that can prove nothing.
+        RecordError: if the records cannot be written.
 
     Source: Cohen, Rosenfeld & Kolter 2019, arXiv:1902.02918, for the vote under Gaussian noise.
     """
     check_module(network)
     check_inputs(x, y)
-    x = precise(x.detach())
+    inputs, x, y = fingerprint([x, y]), precise(x.detach()), y.long()
     uses = check_deployments(deployments)
-    for name, value in (("draws", draws), ("votes_of", votes_of), ("batch_size", batch_size)):
+    for option, value in (("draws", draws), ("votes_of", votes_of), ("batch_size", batch_size)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise UsageError(f"{name} is {value!r}", expected="a whole number from 1")
+            raise UsageError(f"{option} is {value!r}", expected="a whole number from 1")
     if not 0 < alpha < 1:
         raise UsageError(f"alpha is {alpha!r}", expected="a probability between 0 and 1, such as 0.001")
-    mechanism = mechanism_of(network, x)
-    norm = mechanism.norms[0] if norm is None else norm
-    mechanism.check_norm(norm)
-    budgets = [Budget.parse(f"{norm}:{size}") for size in radii]
-    if not budgets:
-        raise UsageError("there is no radius to certify", expected="one size or more, such as radii=[0.25, 0.5]")
-    _check_draws(mechanism, budgets, draws, alpha)
-    stream = Stream("verdict", seed)
-    choosing, bounding = stream.take(CHOOSING * votes_of), stream.take(draws * votes_of)
-    labels, agreed, right = [], [], []
-    with (
-        left_as_found(network),
-        progress("certify", len(x), "examples", already=0, show=show_progress) as report,
-    ):
-        for start in range(0, len(x), batch_size):
-            part = x[start : start + batch_size].to(device_of(network, x))
-            label = mechanism.votes(network, part, choosing, votes_of).mode(0).values.cpu()  # (b,)
-            votes = mechanism.votes(network, part, bounding, votes_of).cpu()  # (n, b)
-            labels.append(label)
-            agreed.append((votes == label).sum(0))
-            right.append((votes == y[start : start + batch_size].cpu()).numpy())
-            report(len(part))
-    label, bits = torch.cat(labels), np.concatenate(right, axis=1)
-    return _proof(mechanism, label, torch.cat(agreed), bits, y.cpu(), budgets, uses, alpha, votes_of, seed, norm)
+    store = Records() if records is None else records
+    with left_as_found(network), store.held():
+        look = look_at(network, x)
+        check_classes(y, look.classes)
+        mechanism = mechanism_of(network, x, look)
+        norm = mechanism.norms[0] if norm is None else norm
+        budgets = _budgets(mechanism, norm, radii)
+        _check_draws(mechanism, budgets, draws, alpha)
+        kind = modality_of(modality)
+        kind.check_norm(budgets[0])
+        certificate = Certificate(
+            **judged(look, inputs, kind, name=name, seed=seed, batch_size=batch_size, memory=None),
+            mechanism=mechanism.name,
+            noise=mechanism.sentence(),
+            choosing=CHOOSING,
+            draws=draws,
+            alpha=alpha,
+            votes_of=votes_of,
+            group=group,
+            asked=len(x),
+        )
+        store.add([certificate])
+        votes = _votes(mechanism, certificate, network, x, y, store, batch_size, show_progress)
+        proof, line = proof_of(mechanism, certificate, votes, budgets, uses)
+        store.add([line])
+    return proof
 
 
-def mechanism_of(network: nn.Module, x: Tensor) -> Mechanism:
+def mechanism_of(network: nn.Module, x: Tensor, look: Look | None = None) -> Mechanism:
     """What can be proved of a network. Raises ``UsageError`` if nothing can, with the reason."""
-    kind = kind_of(network, x[:2])
-    check_mode(network, kind)
+    look = look_at(network, x) if look is None else look
+    check_mode(network, look.kind)
     for entry in registry.entries("certificates").values():
         mechanism: Mechanism | None = entry.load().find(network, x)
-        if mechanism is not None:
-            coupled = coupling_of(network, x, kind, generator=False) if kind != "unkeyed" else None
-            if coupled is not None:
-                raise UsageError(
-                    f"the noise proves nothing where answers depend on the batch: {coupled}",
-                    todo="call eval() first",
-                )
-            return mechanism
+        if mechanism is None:
+            continue
+        if look.coupled is not None:
+            raise UsageError(
+                f"the noise proves nothing where answers depend on the batch: {look.coupled}", todo="call eval() first"
+            )
+        return mechanism
     needs = {name: entry.facts["needs"] for name, entry in registry.entries("certificates").items()}
     raise UsageError(
         "nothing can be proved of this network: no certificate finds its noise",
         expected="; or ".join(f"{need} ({name})" for name, need in needs.items()),
         todo=EXAMPLE,
     )
+
+
+def _votes(
+    mechanism: Mechanism,
+    certificate: Certificate,
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    store: Records,
+    batch_size: int,
+    show: bool,
+) -> list[Votes]:
+    """The votes on all examples, batch by batch; those in the records are taken from there."""
+    stream, each = Stream("verdict", certificate.seed), certificate.votes_of
+    choosing, bounding = stream.take(certificate.choosing * each), stream.take(certificate.draws * each)
+    done = store.votes.get(certificate.id, {})
+    already = sum(len(batch.labels) for batch in done.values())
+    start = 0
+    with progress(f"{certificate.network}: certify", len(x), "examples", already=already, show=show) as report:
+        while start < len(x):
+            if start not in done:
+                part, labels = x[start : start + batch_size].to(device_of(network, x)), y[start : start + batch_size]
+                chosen = mechanism.votes(network, part, choosing, each).mode(0).values.cpu()  # (b,)
+                votes = mechanism.votes(network, part, bounding, each).cpu()  # (n, b)
+                right = votes == labels.cpu()  # (n, b)
+                batch = Votes(
+                    certificate=certificate.id,
+                    first=start,
+                    labels=labels.tolist(),
+                    chosen=chosen.tolist(),
+                    agreed=(votes == chosen).sum(0).tolist(),
+                    right=right.sum(0).tolist(),
+                    by_draw=right.sum(1).tolist(),
+                )
+                store.add([batch])
+            start += len(store.votes[certificate.id][start].labels)
+            report(start)
+    return [batch for _, batch in sorted(store.votes[certificate.id].items())]
+
+
+def _budgets(mechanism: Mechanism, norm: str, radii: Sequence[float | str]) -> list[Budget]:
+    mechanism.check_norm(norm)
+    budgets = [Budget.parse(f"{norm}:{size}") for size in radii]
+    if not budgets:
+        raise UsageError("there is no radius to certify", expected="one size or more, such as radii=[0.25, 0.5]")
+    return budgets
 
 
 def _check_draws(mechanism: Mechanism, budgets: Sequence[Budget], draws: int, alpha: float) -> None:
@@ -137,44 +196,14 @@ def _check_draws(mechanism: Mechanism, budgets: Sequence[Budget], draws: int, al
             f"{draws} draws can certify nothing at alpha = {alpha:g}",
             expected=f"at least {draws_for(0.5, alpha) + 1} draws",
         )
-    possible = [budget for budget in budgets if best > mechanism.probability(budget)]
-    if not possible:
-        nearest = min(budgets, key=lambda budget: budget.eps)
-        needed = mechanism.probability(nearest)
-        if needed >= 1:
-            raise UsageError(f"no number of draws can certify {nearest}", expected="a smaller radius, or more noise")
-        raise UsageError(
-            f"{draws} draws cannot certify the vote within {nearest}, even if all are right",
-            expected=f"at least {draws_for(needed, alpha) + 1} draws, or a radius below "
-            f"{float(mechanism.radius(np.array(best), nearest.norm)):.4g}",
-        )
-
-
-def _proof(
-    mechanism: Mechanism,
-    label: Tensor,
-    agreed: Tensor,
-    right: Bits,
-    y: Tensor,
-    budgets: Sequence[Budget],
-    uses: Sequence[str],
-    alpha: float,
-    votes_of: int,
-    seed: int,
-    norm: str,
-) -> Proof:
-    low = lowest(agreed.numpy(), len(right), alpha)  # (B,)
-    radius = mechanism.radius(low, norm)
-    certified = np.where((label == y).numpy(), low, 0.0)
-    rows = proved_rates(mechanism, right, certified, budgets, uses, alpha)
-    facts: dict[str, Any] = {"alpha": alpha, "votes_of": votes_of, "seed": seed, "norm": norm}
-    return Proof(
-        mechanism,
-        empty_labels(label, radius),
-        torch.from_numpy(radius),
-        torch.from_numpy(low),
-        right,
-        y,
-        rows,
-        **facts,
+    if any(best > mechanism.probability(budget) for budget in budgets):
+        return
+    nearest = min(budgets, key=lambda budget: budget.eps)
+    needed = mechanism.probability(nearest)
+    if needed >= 1:
+        raise UsageError(f"no number of draws can certify {nearest}", expected="a smaller radius, or more noise")
+    raise UsageError(
+        f"{draws} draws cannot certify the vote within {nearest}, even if all are right",
+        expected=f"at least {draws_for(needed, alpha) + 1} draws, or a radius below "
+        f"{float(mechanism.radius(np.array(best), nearest.norm)):.4g}",
     )

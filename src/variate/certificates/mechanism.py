@@ -31,6 +31,11 @@ class Mechanism(ABC):
 
     norms: ClassVar[tuple[str, ...]]
 
+    @property
+    def name(self) -> str:
+        """The registered name: that of the file."""
+        return type(self).__module__.rpartition(".")[2].replace("_", "-")
+
     @classmethod
     @abstractmethod
     def find(cls, network: nn.Module, x: Tensor) -> Mechanism | None:

@@ -1,4 +1,4 @@
-"""What was proved of a network: a certified radius for every example, and rates for every deployment and budget."""
+"""What the votes of a network prove: a certified radius for every example, and rates for deployments and budgets."""
 
 from __future__ import annotations
 
@@ -7,37 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from variate.certificates.mechanism import Bits, Floats, Mechanism
+from variate.certificates.mechanism import Floats, Mechanism
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
+from variate.records.certified import Certificate, Proved, ProvedRow, Votes
 from variate.statistics.proved import lowest, majority
-from variate.statistics.rates import Crossed, Deployment, Rate, crossed, interval
+from variate.statistics.rates import Crossed, Deployment, crossed_counts, interval
 
 VOTE, POPULATION = "vote", "single, by population"
 LEVEL = 0.95  # confidence level of the intervals over examples
-
-
-@dataclass(frozen=True)
-class ProvedRate:
-    """A certified rate: whatever an attacker does within the budget, the deployment is right at least so often.
-
-    Attributes:
-        deployment: ``vote``, the most frequent label of infinitely many draws; ``single``, ``survive-N`` and
-            ``majority-S``; or ``single, by population``, from the rate of single draws over all examples.
-        norm, radius: the budget.
-        rate: the mean over the examples.
-        low, high: a 95 % interval for the population that the examples are from; ``low`` also covers certificates
-            that fail, each with probability alpha at most.
-    """
-
-    deployment: str
-    norm: str
-    radius: float
-    rate: float
-    low: float
-    high: float
+CURVE = 24  # radii of a curve, from 0 to the largest that the draws can certify
 
 
 @dataclass(frozen=True)
@@ -45,78 +27,103 @@ class Proof:
     """The certificates of a network for some inputs.
 
     Attributes:
-        mechanism: what they rest on.
         label: the label that is certified, chosen by draws of its own; -1: abstains. Shape (B,).
         radius: certified radius of the vote in ``norm``, 0 where it abstains. Shape (B,).
-        low: lower bound on the probability of ``label``, or of the label that was chosen where it abstains. Shape (B,).
-        right: whether each vote was right. Shape (n, B), n the number of votes.
-        y: the true labels, shape (B,).
-        rows: certified rates.
+        low: lower bound on the probability of the chosen label. Shape (B,).
         norm: norm of the radii.
-        alpha: the probability, for each example, with which a certificate may be wrong.
-        votes_of: number of weight draws whose mean casts one vote.
-        seed: seed of the draws.
+        rows: certified rates: ``.deployment``, ``.norm``, ``.radius``, ``.rate`` (the mean over the examples), and
+            ``.low``, ``.high`` (a 95 % interval for the population that the examples are from; ``low`` also covers
+            certificates that fail, each with probability alpha at most).
+        curve: the same at evenly spaced radii.
+        sentence: what is certified, for whom, and on what it rests.
     """
 
-    mechanism: Mechanism
     label: Tensor
     radius: Tensor
     low: Tensor
-    right: Bits
-    y: Tensor
-    rows: list[ProvedRate]
     norm: str
-    alpha: float
-    votes_of: int
-    seed: int
-
-    @property
-    def sentence(self) -> str:
-        """What is certified, for whom, and on what it rests, in one sentence."""
-        n, examples = self.right.shape
-        cast = "one draw" if self.votes_of == 1 else f"the mean of {self.votes_of} draws of the weights"
-        return (
-            f"Certified for {examples} examples against any attacker within the given budgets in {self.norm}: the "
-            f"random network itself, each vote cast by {cast}, from {n} votes at alpha = {self.alpha:g} an example. "
-            f"The proof rests on {self.mechanism.sentence()}, and on draws that are fresh at every answer and unknown "
-            "to the attacker; a fixed key or seed in deployment voids it."
-        )
+    rows: list[ProvedRow]
+    curve: list[ProvedRow]
+    sentence: str
 
 
-def proved_rates(
+@dataclass(frozen=True)
+class Tally:
+    """The votes on all examples, (B,) each, and the right answers of every vote, (n,)."""
+
+    labels: NDArray[np.int64]
+    chosen: NDArray[np.int64]
+    agreed: Floats
+    right: Floats
+    by_draw: Floats
+
+    @classmethod
+    def of(cls, batches: Sequence[Votes]) -> Tally:
+        """The votes of all batches, in order."""
+        columns = [
+            np.concatenate([np.array(getattr(batch, name)) for batch in batches])
+            for name in ("labels", "chosen", "agreed", "right")
+        ]
+        by_draw = np.sum([batch.by_draw for batch in batches], axis=0)
+        return cls(columns[0], columns[1], columns[2].astype(float), columns[3].astype(float), by_draw.astype(float))
+
+
+def proof_of(
     mechanism: Mechanism,
-    right: Bits,
-    certified: Floats,
+    certificate: Certificate,
+    votes: Sequence[Votes],
     budgets: Sequence[Budget],
     deployments: Sequence[str],
-    alpha: float,
-) -> list[ProvedRate]:
-    """The certified rate of every deployment within every budget.
+) -> tuple[Proof, Proved]:
+    """What the votes of a certificate prove, and its record.
 
     Args:
         mechanism: what the proof rests on.
-        right: whether each vote is right, shape (n, B).
-        certified: lower bound on the probability of the certified label where it is the true one, else 0; shape (B,).
-        budgets: the budgets.
-        deployments: the deployments.
-        alpha: the probability with which a bound may be wrong.
+        certificate: how many votes there are, and alpha.
+        votes: the votes on every example.
+        budgets: budgets to certify, all in one norm.
+        deployments: deployments, as from ``check_deployments``.
     """
-    p = lowest(right.sum(0), len(right), alpha)  # (B,): of the true label, which no draw has chosen
-    clean = interval(crossed(right)[0], level=LEVEL) if len(right) > 1 else None
-    rows = []
-    for budget in budgets:
-        for deployment in deployments:
-            if deployment == POPULATION:
-                if clean is None:
-                    continue
-                rate, low, high = (float(mechanism.remains(np.array(v), budget)) for v in _ends(clean))
-                rows.append(ProvedRate(deployment, budget.norm, budget.eps, rate, low, high))
-                continue
-            values = _values(mechanism, deployment, p, certified, budget)
-            found = interval(Crossed(values, values.mean(keepdims=True), 0.0), level=LEVEL)
-            low = max(found.low - alpha, 0.0)
-            rows.append(ProvedRate(deployment, budget.norm, budget.eps, found.rate, low, found.high))
-    return rows
+    tally, norm, alpha, n = Tally.of(votes), budgets[0].norm, certificate.alpha, certificate.draws
+    low = lowest(tally.agreed, n, alpha)  # (B,)
+    radius = mechanism.radius(low, norm)
+    found = tally.chosen == tally.labels
+    rows = [row for budget in budgets for row in _rows(mechanism, tally, budget, deployments, alpha)]
+    most = float(mechanism.radius(lowest(n, n, alpha), norm))
+    grid = [Budget.parse(f"{norm}:{_written(norm, most * i / CURVE)}") for i in range(CURVE + 1)]
+    curve = [
+        row
+        for budget in dict.fromkeys(grid)
+        for row in _rows(mechanism, tally, budget, [d for d in deployments if d != POPULATION], alpha)
+    ]
+    proof = Proof(
+        torch.from_numpy(np.where(radius > 0, tally.chosen, -1)),
+        torch.from_numpy(radius),
+        torch.from_numpy(low),
+        norm,
+        rows,
+        curve,
+        sentence_of(certificate, norm),
+    )
+    line = Proved(
+        certificate=certificate.id,
+        norm=norm,
+        radii=[round(float(r), 5) for r in np.where(found, radius, 0.0)],
+        abstained=int((radius <= 0).sum()),
+        rows=[*rows, *curve],
+    )
+    return proof, line
+
+
+def sentence_of(certificate: Certificate, norm: str) -> str:
+    """What a certificate certifies, for whom, and on what it rests, in one sentence."""
+    cast = "one draw" if certificate.votes_of == 1 else f"the mean of {certificate.votes_of} draws of the weights"
+    return (
+        f"Certified for {certificate.asked} examples against any attacker within the given budgets in {norm}: the "
+        f"random network itself, each vote cast by {cast}, from {certificate.draws:,} votes at alpha = "
+        f"{certificate.alpha:g} an example. The proof rests on {certificate.noise}, and on draws that are fresh at every "
+        "answer and unknown to the attacker; a fixed key or seed in deployment voids it."
+    )
 
 
 def check_deployments(deployments: Sequence[str]) -> list[str]:
@@ -133,20 +140,37 @@ def check_deployments(deployments: Sequence[str]) -> list[str]:
     return checked
 
 
-def _values(mechanism: Mechanism, deployment: str, p: Floats, certified: Floats, budget: Budget) -> Floats:
+def _rows(
+    mechanism: Mechanism, tally: Tally, budget: Budget, deployments: Sequence[str], alpha: float
+) -> list[ProvedRow]:
+    """The certified rate of every deployment within a budget."""
+    n = len(tally.by_draw)
+    right = lowest(tally.right, n, alpha)  # (B,): of the true label, which no draw has chosen
+    elected = np.where(tally.chosen == tally.labels, lowest(tally.agreed, n, alpha), 0.0)
+    rows = []
+    for deployment in deployments:
+        if deployment == POPULATION:
+            clean = interval(crossed_counts(tally.right, tally.by_draw), level=LEVEL)
+            ends = mechanism.remains(np.array([clean.rate, clean.low, clean.high]), budget)
+            rate, low, high = (float(end) for end in ends)
+        else:
+            values = _values(mechanism, deployment, right, elected, budget)
+            found = interval(Crossed(values, values.mean(keepdims=True), 0.0), level=LEVEL)
+            rate, low, high = found.rate, max(found.low - alpha, 0.0), found.high
+        row = ProvedRow(deployment=deployment, norm=budget.norm, radius=budget.eps, rate=rate, low=low, high=high)
+        rows.append(row)
+    return rows
+
+
+def _values(mechanism: Mechanism, deployment: str, right: Floats, elected: Floats, budget: Budget) -> Floats:
     """The certified probability that each example is answered right: (B,)."""
     if deployment == VOTE:
-        return (mechanism.remains(certified, budget) > 0.5).astype(np.float64)
-    usage, left = Deployment.parse(deployment), mechanism.remains(p, budget)
+        return (mechanism.remains(elected, budget) > 0.5).astype(np.float64)
+    usage, left = Deployment.parse(deployment), mechanism.remains(right, budget)
     if usage.rule == "survive":
         return np.asarray(left**usage.size)
     return left if usage.rule == "single" else majority(left, usage.size)
 
 
-def _ends(rate: Rate) -> tuple[float, float, float]:
-    return rate.rate, rate.low, rate.high
-
-
-def empty_labels(label: Tensor, radius: Floats) -> Tensor:
-    """The labels, with -1 where nothing is certified."""
-    return torch.where(torch.from_numpy(radius > 0), label, -1)
+def _written(norm: str, size: float) -> str:
+    return str(int(size)) if norm in ("l0", "words") else f"{size:.4g}"

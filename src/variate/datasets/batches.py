@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from os import PathLike
 
 import torch
 from torch import Tensor
 
+from variate.datasets.load import check_limit, data
+from variate.errors import UsageError
+from variate.inputs.validation import check_inputs
 from variate.random.keys import hash_words
 
 
@@ -45,3 +49,44 @@ class Batches:
             batch = order[start : start + self.batch_size]
             rows = batch[self.rank :: self.world] if len(batch) >= self.world else batch
             yield self.x[rows], self.y[rows]
+
+
+def loader(
+    source: str | PathLike[str] | tuple[Tensor, Tensor],
+    split: str = "train",
+    *,
+    batch_size: int = 128,
+    seed: int = 0,
+    limit: int | None = None,
+    folder: str | PathLike[str] | None = None,
+) -> Batches:
+    """Shuffled batches for ``variate.train``, as ``variate train`` makes them: of a data set, or of your own tensors.
+
+    A ``DataLoader`` of PyTorch, or a list of batches (x, y), does as well.
+
+    Args:
+        source: what ``variate.data`` takes, or inputs, shape (N, ...), and labels, shape (N,).
+        split: name of the split; unused for tensors.
+        batch_size: examples per batch, summed over all processes; the last batch of an epoch may be smaller.
+        seed: seed of the order, which is another one in every epoch.
+        limit: number of first examples; by default all.
+        folder: folder or file of a data set that has its files there.
+
+    Raises:
+        UsageError: for a data set, an option or a batch size that is not valid.
+        DataError: for data that cannot be read.
+        InputError: for tensors that are not inputs in [0, 1] and integer labels.
+
+    Example:
+        >>> import torch, variate
+        >>> net = variate.randomize(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)))
+        >>> history = variate.train(net, variate.loader("digits"), epochs=1)
+        >>> len(history.losses)
+        1
+    """
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise UsageError(f"the batch size {batch_size} is not valid", expected="a whole number from 1")
+    check_limit(limit)
+    x, y = data(source, split, limit=limit, folder=folder) if isinstance(source, str | PathLike) else source
+    check_inputs(x, y)
+    return Batches(x[:limit], y[:limit], batch_size=batch_size, seed=seed)

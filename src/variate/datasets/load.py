@@ -11,8 +11,53 @@ from torch import Tensor
 
 from variate import registry
 from variate.datasets.parts.own import is_own, own_split
+from variate.datasets.splits import check_split
 from variate.errors import DataError, UsageError, unknown_name
 from variate.options import parse, whole
+
+
+def data(
+    name: str | PathLike[str],
+    split: str = "test",
+    *,
+    limit: int | None = None,
+    folder: str | PathLike[str] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Inputs and labels of a data set or of your own data, as ``variate.evaluate`` takes them.
+
+    Inputs other than images have a modality that ``variate.evaluate`` needs too: ``variate.about(name).modality``.
+
+    Args:
+        name: what ``--data`` takes on the command line: the name of a data set, with or without options, such as
+            ``texts(length=128)``; a ``.npz`` file with the arrays ``x`` and ``y``; or ``FILE.py:callable``.
+        split: ``train``, ``validation`` or ``test``. Data of your own without splits is cut into 80 %, 10 % and 10 % by
+            one fixed permutation.
+        limit: number of first examples of the split; by default all.
+        folder: folder or file of a data set that has its files there, as ``--data-folder`` names it.
+
+    Returns:
+        Inputs, shape (N, ...), and integer labels, shape (N,).
+
+    Raises:
+        UsageError: for a name, an option, a split or a limit that is not valid.
+        DataError: for data that cannot be read.
+
+    Example:
+        >>> import variate
+        >>> x, y = variate.data("digits", limit=20)
+        >>> x.shape, y.shape
+        (torch.Size([20, 1, 8, 8]), torch.Size([20]))
+    """
+    check_split(split)
+    check_limit(limit)
+    x, y = labelled(str(name), folder=folder, split=split, cut=True)
+    return x[:limit], y[:limit]
+
+
+def check_limit(limit: int | None) -> None:
+    """Check a number of first examples; None stands for all. Raises ``UsageError``."""
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
+        raise UsageError(f"the limit {limit} is not a number of examples", expected="a whole number from 1, or None")
 
 
 def labelled(

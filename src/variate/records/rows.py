@@ -13,6 +13,7 @@ from scipy import stats
 
 from variate.records.claim import Claim
 from variate.records.file import Records
+from variate.statistics.notation import percent, percent_interval
 from variate.statistics.rates import Deployment, rate_of
 
 CLEAN = "clean"  # the name of no attack
@@ -47,7 +48,7 @@ class RateRow:
     @property
     def percent(self) -> str:
         """The rate in percent with its interval; of an unfinished one, also the number of examples so far."""
-        rate = f"{100 * self.rate:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+        rate = f"{percent(self.rate)} {percent_interval(self.low, self.high)}"
         return f"{rate} ({self.unfinished})" if self.unfinished else rate
 
     @property
@@ -76,8 +77,8 @@ class OverSeeds:
     @property
     def percent(self) -> str:
         """Mean, standard deviation and interval in percent."""
-        ends = "" if self.interval is None else f" [{100 * self.interval[0]:.1f}, {100 * self.interval[1]:.1f}]"
-        return f"{100 * self.rate:.1f} ± {100 * self.std:.1f}{ends}"
+        ends = "" if self.interval is None else f" {percent_interval(*self.interval)}"
+        return f"{percent(self.rate)} ± {percent(self.std)}{ends}"
 
 
 class Finding(Protocol):

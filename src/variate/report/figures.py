@@ -14,7 +14,8 @@ from variate.report import series, single
 from variate.report.plot import Curve, CurvePoint, draw_curves, nice_ticks
 from variate.report.reliability import diagram, reliabilities
 from variate.report.scale_figure import learned_scales
-from variate.report.sheet import Head, ReportTable, TableCell
+from variate.report.sheet import Head, ReportTable, TableCell, rate_cell
+from variate.statistics.notation import percent
 from variate.statistics.rates import survive_curve
 
 ACCURACY = "accuracy, %"  # label of the vertical axis
@@ -222,8 +223,9 @@ def _point(x: float, row: RateRow) -> CurvePoint:
 def _point_cell(point: CurvePoint | None) -> TableCell:
     if point is None:
         return TableCell("-")
-    ends = "" if point.low is None or point.high is None else f"{point.low:.1f} to {point.high:.1f}"
-    return TableCell(f"{point.y:.1f}", ends, point.y)
+    if point.low is None or point.high is None:
+        return TableCell(percent(point.y / 100), value=point.y)
+    return rate_cell(point.y / 100, point.low / 100, point.high / 100)
 
 
 def _padded(lines: Sequence[list[TableCell]], width: int) -> list[list[TableCell]]:

@@ -107,7 +107,7 @@ def _latex(sheet: ReportTable, caption: str) -> str:
 
 def _latex_cell(cell: TableCell) -> str:
     words = escaped(cell.text)
-    return rf"{words} {{\scriptsize [{escaped(cell.small.replace(' to ', ', '))}]}}" if cell.small else words
+    return rf"{words} {{\scriptsize {escaped(cell.small)}}}" if cell.small else words
 
 
 def escaped(text: str) -> str:

@@ -20,9 +20,10 @@ from variate.report.bibliography import bibtex
 from variate.report.cost import attack_cost, training
 from variate.report.figures import Figure, figures, reliability
 from variate.report.formats import names
+from variate.report.headline import Headline, headline
 from variate.report.paired import averaging, twins
 from variate.report.reliability import calibration_sheet, reliabilities
-from variate.report.sentences import headline, verdict
+from variate.report.sentences import verdict
 from variate.report.sheet import ReportTable, grid_sheet
 from variate.report.table import TABLES, study_grids
 
@@ -45,7 +46,7 @@ class Section:
     prefix: str
     title: str
     records: Records
-    headline: str
+    headline: Headline
     beside: list[str]
     verdict: list[str]
     warnings: list[Flag]

@@ -25,7 +25,7 @@ def twins(records: Records) -> ReportTable | None:
         for budget in [None, *single.budgets(records, network)]:
             worst = single.strongest(records, network, budget)
             if worst is not None:
-                lines += [_twin_line(records, worst, twin) for twin in _twins(records, worst)]
+                lines += [_twin_line(records, worst, twin) for twin in twin_claims(records, worst)]
     heads: list[Head] = [("network",), ("twin",), ("budget",), ("attack", "on the network"), ("attack", "on the twin")]
     heads += [("correct, %", "network"), ("correct, %", "twin"), *ENDS]
     return ReportTable(heads, lines, words=5) if lines else None
@@ -67,7 +67,7 @@ def _twin_line(records: Records, claim: Claim, twin: Claim) -> list[TableCell]:
     ]
 
 
-def _twins(records: Records, claim: Claim) -> list[Claim]:
+def twin_claims(records: Records, claim: Claim) -> list[Claim]:
     """Twins of a claim's network, each under its strongest attack within the same budget, on the same examples."""
     derived, alike = [], []
     for name in dict.fromkeys(c.network for c in single.judged(records, *single.SEEN) if _deterministic(c)):

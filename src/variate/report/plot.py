@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from variate.statistics.notation import percent, percent_interval
+
 COLORS = ("#0072b2", "#c44f00", "#00785a", "#b0468a", "#8a6100", "#5b4bb7", "#57606a")  # Okabe & Ito, darkened
 WIDTH, HEIGHT = 480.0, 280.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 12.0, 10.0, 42.0
@@ -30,8 +32,9 @@ class CurvePoint:
     high: float | None = None
 
     def __str__(self) -> str:
-        ends = "" if self.low is None or self.high is None else f" [{self.low:.1f}, {self.high:.1f}]"
-        return f"{self.y:.1f}{ends} %"
+        if self.low is None or self.high is None:
+            return f"{percent(self.y / 100)} %"
+        return f"{percent(self.y / 100)} {percent_interval(self.low / 100, self.high / 100)} %"
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,6 @@ from variate.records.rows import RateRow
 from variate.report import single
 from variate.report.paired import compared
 
-NO_VERDICT = "No untargeted attack was evaluated with one draw per query, so there is no verdict on robustness."
-
 
 def verdict(records: Records) -> list[str]:
     """Each random network's one-draw accuracy under its strongest attack, compared with the best deterministic network.
@@ -28,23 +26,6 @@ def _verdict(records: Records) -> list[str]:
             if worst is not None:
                 sentences.append(_sentence(records, worst, _best(records, worst) if random else None))
     return sentences
-
-
-def headline(records: Records) -> str:
-    """The verdict in one or two sentences, on the only random network or the most accurate one."""
-    sentences = verdict(records)
-    random = single.random_networks(records)
-    budgets = [(network, single.budgets(records, network)[:1]) for network in random]
-    strongest = [single.strongest(records, network, budget) for network, first in budgets for budget in first]
-    claims = [claim for claim in strongest if claim is not None]
-    if len(claims) < 2:
-        return sentences[0] if sentences else NO_VERDICT
-    same_budget = [claim for claim in claims if claim.budget == claims[0].budget]
-    claim = max(same_budget, key=lambda claim: single.share(records, claim))
-    return (
-        f"{_sentence(records, claim, _best(records, claim))} {claim.network} is the best of {len(same_budget)} random "
-        "networks, selected on these same examples."
-    )
 
 
 def _best(records: Records, claim: Claim) -> Claim | None:
@@ -74,10 +55,9 @@ def _relation(records: Records, claim: Claim, best: Claim, row: RateRow, other: 
     """The paired difference, or the relation of the two intervals if the examples differ."""
     paired = compared(records, claim, best)
     if paired is not None:
-        ends = f"{100 * paired.difference:+.1f} points [{100 * paired.low:+.1f}, {100 * paired.high:+.1f}]"
         if paired.low > 0 or paired.high < 0:
-            return f"the paired difference is {ends}."
-        return f"the paired difference is {ends}, which is not significant."
+            return f"the paired difference is {paired.points}."
+        return f"the paired difference is {paired.points}, which is not significant."
     if row.low > other.high:
         return "the interval lies above the other."
     if row.high < other.low:

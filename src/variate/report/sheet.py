@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from variate.records.rows import OverSeeds, RateRow
 from variate.report.table import Grid
+from variate.statistics.notation import percent, percent_interval, points, points_interval
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,9 @@ class ReportTable:
 
 def rate_cell(rate: float, low: float, high: float, *, signed: bool = False) -> TableCell:
     """A rate in percent with its interval, or a difference in points."""
-    form = "{:+.1f}" if signed else "{:.1f}"
-    return TableCell(form.format(100 * rate), f"{form.format(100 * low)} to {form.format(100 * high)}", rate)
+    if signed:
+        return TableCell(points(rate), points_interval(low, high), rate)
+    return TableCell(percent(rate), percent_interval(low, high), rate)
 
 
 def row_cell(row: RateRow | None) -> TableCell:
@@ -78,7 +80,7 @@ def plain(sheet: ReportTable) -> Iterable[list[str]]:
     """The lines as text, headers first."""
     yield [", ".join(head) for head in sheet.heads]
     for line in sheet.lines:
-        yield [f"{cell.text} [{cell.small}]" if cell.small else cell.text for cell in line]
+        yield [" ".join(part for part in (cell.text, cell.small) if part) for cell in line]
 
 
 def _seeds_cell(over: OverSeeds | None) -> TableCell:

@@ -49,7 +49,7 @@ def _row(records: Records, claim: Claim) -> RateRow:
     answers = bits(records, claim)
     rate = rate_of(SINGLE, answers)
     fields = (claim.network, claim.attack, claim.options, claim.budget, claim.draws, str(SINGLE))
-    return RateRow(*fields, rate.rate, rate.low, rate.high, answers.shape[1], claim.part)
+    return RateRow(*fields, rate.rate, rate.low, rate.high, answers.shape[1], claim.part, claim.asked)
 
 
 def strongest(

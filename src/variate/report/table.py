@@ -13,6 +13,7 @@ from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.groups import HIDDEN, deployments_of, notes, shown
 from variate.records.rows import CLEAN, OverSeeds, RateRow, over_seeds, rows_of
+from variate.statistics.notation import percent, percent_interval
 
 TABLES = {
     "table": "Accuracy by network, deployment and attack",
@@ -212,15 +213,15 @@ def _print_list(console: Console, line: Line, texts: Mapping[str, str]) -> None:
 def _cell(row: RateRow | None) -> str:
     if row is None:
         return "-"
-    rate = f"{100 * row.rate:.1f}\n{100 * row.low:.0f}-{100 * row.high:.0f}"
+    rate = f"{percent(row.rate)}\n{percent_interval(row.low, row.high, digits=0)}"
     return f"{rate}\n{row.examples} of {row.asked}" if row.unfinished else rate
 
 
 def _seeds_cell(over: OverSeeds | None) -> str:
     if over is None:
         return "-"
-    ends = "" if over.interval is None else f"{100 * over.interval[0]:.0f}-{100 * over.interval[1]:.0f}"
-    return f"{100 * over.rate:.1f}\n± {100 * over.std:.1f}\n{ends}"
+    ends = "" if over.interval is None else percent_interval(*over.interval, digits=0)
+    return f"{percent(over.rate)}\n± {percent(over.std)}\n{ends}"
 
 
 def _deterministic(claim: Claim) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from variate.errors import UsageError
+from variate.statistics.notation import points, points_interval
 from variate.statistics.rates import Bits, Crossed, Floats, crossed, interval
 from variate.statistics.resampling import resamples
 
@@ -36,8 +37,12 @@ class Comparison:
     p: float
 
     def __str__(self) -> str:
-        points = " to ".join(f"{100 * end:+.1f}" for end in (self.low, self.high))
-        return f"{100 * self.difference:+.1f} points [{points}], p = {self.p:.3g}"
+        return f"{self.points}, p = {self.p:.3g}"
+
+    @property
+    def points(self) -> str:
+        """The difference with its interval, as in ``-1.8 points [-3.9, +0.4]``."""
+        return f"{points(self.difference)} points {points_interval(self.low, self.high)}"
 
 
 def compare(first: Bits, second: Bits, *, paired_draws: bool = False, level: float = 0.95, seed: int = 0) -> Comparison:

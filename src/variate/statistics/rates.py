@@ -45,6 +45,7 @@ from scipy import special
 
 from variate.errors import UsageError, unknown_name
 from variate.options import counted
+from variate.statistics.notation import percent, percent_interval
 from variate.statistics.survival import CURVE, all_right, sizes_up_to
 
 Bits = NDArray[np.bool_]
@@ -102,7 +103,7 @@ class Rate:
     high: float
 
     def __str__(self) -> str:
-        return f"{100 * self.rate:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+        return f"{percent(self.rate)} {percent_interval(self.low, self.high)}"
 
 
 @dataclass(frozen=True)
@@ -225,6 +226,20 @@ def crossed(answers: Bits, sizes: Sequence[int] = (1,)) -> list[Crossed]:
         Crossed(values, values.mean() + deviation, float(rest) if min(n, examples) > 1 else 0.0)
         for values, deviation, rest in zip(per_example, offset.T, residual, strict=True)
     ]
+
+
+def crossed_counts(right: Floats, by_draw: Floats) -> Crossed:
+    """``crossed`` of single draws from counts alone.
+
+    Args:
+        right: number of right answers to every example, shape (B,).
+        by_draw: number of right answers of every draw, shape (n,).
+    """
+    n, examples = len(by_draw), len(right)
+    per_draw = by_draw / examples
+    within = (right * (1 - right / n)).sum() - examples * np.square(per_draw - per_draw.mean()).sum()
+    residual = max(float(within), 0.0) / max((n - 1) * (examples - 1), 1) / (n * examples)
+    return Crossed(right / n, per_draw, residual if min(n, examples) > 1 else 0.0)
 
 
 def interval(mean: Crossed, *, level: float = 0.95) -> Rate:

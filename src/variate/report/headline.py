@@ -1,0 +1,231 @@
+"""The verdict in ten seconds: a claim, the networks it speaks of, and what it rests on, each one line of plain text.
+
+The page draws the three lines as its first box, and ``evaluate`` and ``audit`` end with them on the terminal::
+
+    Randomness gains nothing here: -1.8 points [-3.9, +0.4]
+    `random` 43.0 % [40.1, 46.0]; `mean network` 44.8 % [41.9, 47.8]
+    Under `pgd` averaged over 20 draws (linf:0.1), one draw per query; paired with `mean network`, the best of 2
+    twins, under its own strongest attack, on the same 1000 examples.
+
+A red flag on one of the compared networks replaces the claim: a rate that a warning doubts is never stated calmly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from variate.flags.raise_flags import Raised, raised
+from variate.records.claim import Claim
+from variate.records.file import Records
+from variate.records.rows import RateRow, rows_of
+from variate.report import single
+from variate.report.paired import compared, twin_claims
+from variate.statistics.comparison import Comparison
+from variate.statistics.notation import quoted
+from variate.statistics.rates import Deployment
+
+NO_VERDICT = "No verdict: no untargeted attack was evaluated with one draw per query"
+ERROR = 0.05  # of the intervals
+NEGLIGIBLE = 0.02  # a gain whose whole interval lies below is nothing; above it, the question is open
+
+Tone = Literal["gain", "loss", "nothing", "open", "rate", "flagged", "none"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One network of the verdict.
+
+    Attributes:
+        label: its name; a twin's without the name of the network it was made from.
+        role: ``measured``, or ``twin`` of the network measured.
+        row: its accuracy under its own strongest attack, one draw per query.
+        clean: its accuracy without attack; None if that was not evaluated.
+        repeated: its accuracy when the attacker repeats the query and one wrong answer is enough, at the largest
+            number of queries evaluated; None for a deterministic network.
+        flags: the names of the warnings raised on it.
+    """
+
+    label: str
+    role: Literal["measured", "twin"]
+    row: RateRow
+    clean: RateRow | None
+    repeated: RateRow | None
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The verdict on one set of records.
+
+    Attributes:
+        tone: how certain the claim is: ``gain`` and ``loss`` if the paired interval excludes zero, ``nothing`` if it
+            excludes a gain of two points, ``open`` if it does neither, or if a gain is one that choosing the best of
+            several networks may explain; ``rate`` without a comparison, ``flagged`` if red flags forbid a claim, and
+            ``none`` without an attack.
+        claim: the first sentence, without a period.
+        estimates: the networks that it speaks of, the measured one first.
+        basis: what the claim rests on, in sentences; empty without an attack.
+    """
+
+    tone: Tone
+    claim: str
+    estimates: Sequence[Estimate]
+    basis: str
+
+    @property
+    def lines(self) -> list[str]:
+        """The three lines of text; only the claim if there was no attack."""
+        rates = "; ".join(
+            f"{quoted(estimate.label)} {_percent(estimate.row)}{_doubt(estimate)}" for estimate in self.estimates
+        )
+        return [line for line in (self.claim, rates, self.basis) if line]
+
+
+def headline(records: Records, network: str | None = None) -> Headline:
+    """The verdict on a network.
+
+    Args:
+        records: records of one or more networks.
+        network: the network to judge; by default the most accurate random one, or else the most accurate one.
+    """
+    claims = _strongest_claims(records, network)
+    if not claims:
+        return Headline("none", NO_VERDICT, [], "")
+    claim = max(claims, key=lambda one: single.share(records, one))
+    peers = _peers(records, claim, claims)
+    rival = max(peers, key=lambda one: single.share(records, one), default=None)
+    difference = compared(records, claim, rival) if rival is not None else None
+    estimates = [_estimate(records, one, of=claim.network) for one in (claim, *peers)]
+    basis = " ".join(_basis(records, claim, rival, claims=len(claims), peers=len(peers)))
+    doubts = _warnings(records, [one.network for one in (claim, rival) if one is not None])
+    if doubts:
+        return Headline("flagged", _warning(doubts), estimates, f"{_instead(doubts, difference)} {basis}")
+    if difference is None or rival is None:
+        return Headline("rate", _rate(records, claim), estimates, basis)
+    tone = _tone(difference, choices=len(claims))
+    finding = _finding(claim, rival, tone)
+    if tone == "open" and difference.low > 0:
+        finding = f"A gain that the choice among {len(claims)} networks may explain"
+    return Headline(tone, f"{finding}: {difference.points}", estimates, basis)
+
+
+def warnings(records: Records) -> list[Raised]:
+    """The red flags on the networks of the records that are warnings."""
+    return [flag for flag in records.once("raised", lambda: raised(records)) if flag.level == "warning"]
+
+
+def _strongest_claims(records: Records, network: str | None) -> list[Claim]:
+    """The strongest attack on every network that may be judged, within the first budget of the first of them."""
+    names = [network] if network is not None else single.random_networks(records)
+    names = names or list(dict.fromkeys(claim.network for claim in single.judged(records, "table")))
+    strongest = [single.strongest(records, name, budget) for name in names for budget in single.budgets(records, name)]
+    claims = [claim for claim in strongest if claim is not None and claim.part == "table"]
+    return [claim for claim in claims if claim.budget == claims[0].budget]
+
+
+def _peers(records: Records, claim: Claim, claims: Sequence[Claim]) -> list[Claim]:
+    """The claims to compare with: a random network's twins, or the next best deterministic network."""
+    if claim.verdict_draws > 1:
+        return twin_claims(records, claim)
+    others = [one for one in claims if one is not claim and compared(records, claim, one) is not None]
+    return sorted(others, key=lambda one: single.share(records, one))[-1:]
+
+
+def _estimate(records: Records, claim: Claim, *, of: str) -> Estimate:
+    clean = single.strongest(records, claim.network, None)
+    flags = tuple(dict.fromkeys(flag.flag for flag in _warnings(records, [claim.network])))
+    return Estimate(
+        label=claim.network.removeprefix(f"{of}, "),
+        role="measured" if claim.network == of else "twin",
+        row=single.row(records, claim),
+        clean=single.row(records, clean) if clean is not None else None,
+        repeated=_repeated(records, claim),
+        flags=flags,
+    )
+
+
+def _tone(difference: Comparison, *, choices: int) -> Tone:
+    """How certain a difference is; a gain of the best of several networks must survive Bonferroni's correction."""
+    if difference.low > 0:
+        return "gain" if choices * difference.p <= ERROR else "open"
+    if difference.high < 0:
+        return "loss"
+    return "nothing" if difference.high <= NEGLIGIBLE else "open"
+
+
+def _finding(claim: Claim, rival: Claim, tone: Tone) -> str:
+    """What the paired difference shows, in words."""
+    if claim.verdict_draws == 1:
+        order = {"gain": "is more robust than", "loss": "is less robust than"}.get(tone, "is not shown to differ from")
+        return f"{quoted(claim.network)} {order} {quoted(rival.network)}"
+    if tone == "loss" and rival.twin_of is None:
+        return f"{quoted(rival.network)}, which is deterministic, is more robust"
+    findings = {
+        "gain": "Randomness helps against these attacks",
+        "loss": "Randomness costs robustness here",
+        "nothing": "Randomness gains nothing here",
+    }
+    return findings.get(tone, "Too few examples to tell whether randomness helps")
+
+
+def _rate(records: Records, claim: Claim) -> str:
+    return f"{quoted(claim.network)} is right at most {_percent(single.row(records, claim))} of the time under attack"
+
+
+def _warning(doubts: Sequence[Raised]) -> str:
+    names = list(dict.fromkeys(flag.flag for flag in doubts))
+    networks = " and ".join(dict.fromkeys(quoted(flag.network) for flag in doubts))
+    return f"Do not quote these rates: red flag{'s' * (len(names) > 1)} {', '.join(names)} on {networks}"
+
+
+def _instead(doubts: Sequence[Raised], difference: Comparison | None) -> str:
+    """What the flags leave of the verdict, and the remedy of the first."""
+    left = "" if difference is None else f"The difference of {difference.points} may only show a weak attack. "
+    return f"{left}First: {doubts[0].remedy}"
+
+
+def _basis(records: Records, claim: Claim, rival: Claim | None, *, claims: int, peers: int) -> list[str]:
+    """The attack, the comparison and the examples behind the claim, in sentences."""
+    row, random = single.row(records, claim), claim.verdict_draws > 1
+    averaged = f" averaged over {row.draws} draws" if row.draws > 1 and random else ""
+    setting = f"Under {quoted(row.attack)}{averaged} ({row.budget})" + (", one draw per query" if random else "")
+    examples = f"{row.examples} examples"
+    if rival is None:
+        twin = ", without a deterministic twin to compare with" if random else ""
+        basis = f"{setting}, on {examples}{twin}."
+    else:
+        best = f", the best of {peers} twins," if peers > 1 else ""
+        name = quoted(rival.network.removeprefix(f"{claim.network}, "))
+        basis = f"{setting}; paired with {name}{best} under its own strongest attack, on the same {examples}."
+    sentences, repeated = [basis], _repeated(records, claim)
+    if repeated is not None:
+        times = Deployment.parse(repeated.deployment).size
+        sentences.append(
+            f"If the attacker asks {times} times and one wrong answer is enough, {_percent(repeated)} stay right."
+        )
+    if claims > 1:
+        kind = "random networks" if random else "networks"
+        sentences.append(f"{quoted(claim.network)} is the best of {claims} {kind}, selected on these examples.")
+    return sentences
+
+
+def _repeated(records: Records, claim: Claim) -> RateRow | None:
+    """What is left of the accuracy when the attacker repeats the query, at the largest number of queries evaluated."""
+    rows = {Deployment.parse(row.deployment): row for row in rows_of(records, claim) if claim.verdict_draws > 1}
+    repeated = [deployment for deployment in rows if deployment.rule == "survive"]
+    return rows[max(repeated, key=lambda deployment: deployment.size)] if repeated else None
+
+
+def _warnings(records: Records, networks: Sequence[str]) -> list[Raised]:
+    return [flag for flag in warnings(records) if flag.network in networks]
+
+
+def _percent(row: RateRow) -> str:
+    rate, _, rest = row.percent.partition(" ")
+    return f"{rate} % {rest}"
+
+
+def _doubt(estimate: Estimate) -> str:
+    return f" (flagged: {', '.join(estimate.flags)})" if estimate.flags else ""
