@@ -26,6 +26,7 @@ from variate.records.file import Records
 from variate.statistics.proved import draws_for, lowest
 
 DEPLOYMENTS = (VOTE, "single", POPULATION, "survive-10", "majority-16")
+RADII = (0.25, 0.5, 1.0)
 CHOOSING = 100  # votes that choose a label
 
 
@@ -35,7 +36,7 @@ def certify(
     x: Tensor,
     y: Tensor,
     *,
-    radii: Sequence[float | str] = (0.25, 0.5, 1.0),
+    radii: Sequence[float | str] = RADII,
     norm: str | None = None,
     draws: int = 1000,
     alpha: float = 0.001,

@@ -14,6 +14,7 @@ from variate.certificates.mechanism import Floats, Mechanism
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.records.certified import Certificate, Proved, ProvedRow, Votes
+from variate.records.proofs import sentence_of
 from variate.statistics.proved import lowest, majority
 from variate.statistics.rates import Crossed, Deployment, crossed_counts, interval
 
@@ -110,20 +111,10 @@ def proof_of(
         norm=norm,
         radii=[round(float(r), 5) for r in np.where(found, radius, 0.0)],
         abstained=int((radius <= 0).sum()),
-        rows=[*rows, *curve],
+        rows=rows,
+        curve=curve,
     )
     return proof, line
-
-
-def sentence_of(certificate: Certificate, norm: str) -> str:
-    """What a certificate certifies, for whom, and on what it rests, in one sentence."""
-    cast = "one draw" if certificate.votes_of == 1 else f"the mean of {certificate.votes_of} draws of the weights"
-    return (
-        f"Certified for {certificate.asked} examples against any attacker within the given budgets in {norm}: the "
-        f"random network itself, each vote cast by {cast}, from {certificate.draws:,} votes at alpha = "
-        f"{certificate.alpha:g} an example. The proof rests on {certificate.noise}, and on draws that are fresh at every "
-        "answer and unknown to the attacker; a fixed key or seed in deployment voids it."
-    )
 
 
 def check_deployments(deployments: Sequence[str]) -> list[str]:

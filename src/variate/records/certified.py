@@ -82,7 +82,8 @@ class Proved(Line):
         norm: norm of the radii.
         radii: certified radius of each example; 0: abstains, or certified for a wrong label.
         abstained: number of examples without a certificate.
-        rows: certified rates.
+        rows: certified rates at the asked radii.
+        curve: the same at evenly spaced radii.
     """
 
     kind: Literal["proved"] = "proved"
@@ -91,3 +92,4 @@ class Proved(Line):
     radii: list[float]
     abstained: int
     rows: list[ProvedRow]
+    curve: list[ProvedRow]

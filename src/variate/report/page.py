@@ -22,6 +22,7 @@ from variate.report.figures import Figure, figures, reliability
 from variate.report.formats import names
 from variate.report.headline import Headline, headline
 from variate.report.paired import averaging, twins
+from variate.report.proved import proved_figures, proved_sentences, proved_table
 from variate.report.reliability import calibration_sheet, reliabilities
 from variate.report.sentences import verdict
 from variate.report.sheet import ReportTable, grid_sheet
@@ -52,6 +53,9 @@ class Section:
     warnings: list[Flag]
     notes: list[Flag]
     tables: list[tuple[str, str, ReportTable]]
+    proved: ReportTable | None
+    proved_sentences: list[str]
+    proved_figures: list[Figure]
     twins: ReportTable | None
     averaging: ReportTable | None
     figures: list[Figure]
@@ -71,6 +75,7 @@ class Section:
             ("verdict", "Verdict", True),
             ("flags", "Red flags", self.warnings or self.notes),
             *((part, name, True) for part, name, _ in self.tables),
+            ("proved", "Proved", self.proved),
             ("twins-less", "Differences from the twins", self.twins),
             *((figure.id, figure.title, True) for figure in self.figures),
             ("averaging", "Naive and averaged attacks", self.averaging),
@@ -150,6 +155,9 @@ def section(records: Records, title: str, *, prefix: str = "") -> Section:
             for table_title, content in study_grids(records)
             if table_title == name
         ],
+        proved=proved_table(records),
+        proved_sentences=proved_sentences(records),
+        proved_figures=proved_figures(records),
         twins=twins(records),
         averaging=averaging(records),
         figures=figures(records),
