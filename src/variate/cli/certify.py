@@ -99,7 +99,7 @@ def certify(
         rows = [row.model_dump() for row in proof.rows]
         print_json({"rows": rows, "abstained": int((proof.label < 0).sum()), "sentence": proof.sentence})
         return
-    print_proved(records, setting.title)
+    print_proved(proof.rows, setting.title)
     typer.echo(LEGEND)
     typer.echo(f"{proof.sentence} No certificate for {int((proof.label < 0).sum())} of {len(proof.label)} examples.")
     typer.echo(f"every vote: {setting.folder / RECORDS}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Console
@@ -61,18 +61,18 @@ def proved_figures(records: Records) -> list[Figure]:
     return [_figure(records, proven, number) for number, proven in enumerate(proofs(records), start=1)]
 
 
-def print_proved(records: Records, title: str) -> None:
-    """Print the table of certified rates."""
-    sheet, console = proved_table(records), Console()
-    if sheet is None:
-        return
+def print_proved(rows: Sequence[ProvedRow], title: str) -> None:
+    """Print certified rates: one line for each deployment, one column for each radius."""
+    cells = {(row.deployment, row.radius): rate_cell(row.rate, row.low, row.high) for row in rows}
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for number, head in enumerate(sheet.heads):
-        words = number < sheet.words
-        table.add_column("\n".join(head), justify="left" if words else "right", overflow="fold", no_wrap=words)
-    for line in sheet.lines:
-        table.add_row(*("\n".join(part for part in (cell.text, cell.small) if part) for cell in line))
-    console.print(table)
+    table.add_column("certified", no_wrap=True)
+    radii = dict.fromkeys((row.norm, row.radius) for row in rows)
+    for norm, radius in radii:
+        table.add_column(f"{norm}:{radius:g}", justify="right", no_wrap=True)
+    for deployment in dict.fromkeys(row.deployment for row in rows):
+        line = [cells[deployment, radius] for _, radius in radii]
+        table.add_row(deployment, *(f"{cell.text}\n{cell.small}" for cell in line))
+    Console().print(table)
 
 
 def proved_markdown(records: Records) -> str | None:
