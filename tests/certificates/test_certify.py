@@ -295,7 +295,7 @@ def random(*layers, **families):
 
 
 REFUSED = {
-    "no noise": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), "no certificate finds its noise"),
+    "no noise": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(16, 3), nn.GELU()), "not what certificates need"),
     "not random": (lambda: nn.Sequential(Shift((1, 4, 4)), nn.Flatten(), nn.Linear(16, 3)), "0.bias is not random"),
     "behind": (lambda: random(nn.Hardtanh(0, 0.5), Shift((1, 4, 4)), nn.Flatten(), nn.Linear(16, 3)), "input itself"),
     "around": (lambda: randomize(Around()), "past shift"),
@@ -357,3 +357,51 @@ def test_a_scale_that_is_not_learned_stays_in_the_units_of_the_tensor():
     assert not net[0].bias_rho.requires_grad
     with pytest.raises(UsageError, match="stays at its value"):
         randomize(nn.Linear(2, 2), "normal(learn=no)")
+
+
+def bounded(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3))
+
+
+def test_a_deterministic_network_is_certified_by_interval_bounds_without_error():
+    net, x = bounded(), inputs(60)
+    with torch.no_grad():
+        y = net(x).argmax(1)
+    proof = certify(net, x, y, radii=["0.001", "0.01", "0.2"], deployments=["single", "vote"])
+    rates = [row.rate for row in proof.rows if row.deployment == "vote"]
+    assert rates == [row.rate for row in proof.rows if row.deployment == "single"]
+    assert rates[0] > rates[2]
+    assert set(proof.radius.tolist()) <= {0.0, 0.001, 0.01, 0.2}
+    assert "deterministic network" in proof.sentence
+    for radius, rate in zip((0.001, 0.01, 0.2), rates, strict=True):
+        result = evaluate(net, x, y, budget=f"linf:{radius}", attacks=[{"name": "pgd", "steps": 10}])
+        left = next(row.rate for row in result.rows if row.attack == "pgd")
+        assert rate <= left
+
+
+def test_each_draw_is_verified_and_survivors_follow():
+    net, x = randomize(bounded(), scale=0.05), inputs(40)
+    with torch.no_grad():
+        y = net.mean()(x).argmax(1)
+    proof = certify(net, x, y, radii=["0.005"], draws=200, deployments=["single", "survive-10", "vote"])
+    rates = {row.deployment: row.rate for row in proof.rows}
+    assert 0.1 < rates["survive-10"] < rates["single"] < 1
+    result = evaluate(
+        net, x, y, budget="linf:0.005", attacks=[{"name": "pgd", "steps": 10}], draws=20, verdict_draws=200,
+        deployments=["single", "survive-10"],
+    )  # fmt: skip
+    for row in result.rows:
+        assert row.rate >= rates[row.deployment] - 0.02
+    with pytest.raises(UsageError, match="no certificate in l2"):
+        certify(net, x, y, radii=["0.1"], norm="l2")
+
+
+def test_another_certificate_can_be_asked_for():
+    _, net = linear(3)
+    x, y = inputs(20), torch.arange(20) % 3
+    assert certify(net, x, y, radii=["0.01"], draws=50, mechanism="interval").norm == "linf"
+    with pytest.raises(UsageError, match="not what certificates need"):
+        certify(net, x, y, mechanism="ablation")
+    with pytest.raises(UsageError, match="did you mean 'gaussian'"):
+        certify(net, x, y, mechanism="gausian")

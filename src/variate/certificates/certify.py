@@ -27,6 +27,7 @@ from variate.statistics.proved import draws_for, lowest
 
 DEPLOYMENTS = (VOTE, "single", POPULATION, "survive-10", "majority-16")
 RADII = (0.25, 0.5, 1.0)
+INTERVAL = "interval"  # the last to be tried: it needs no noise
 CHOOSING = 100  # votes that choose a label
 
 
@@ -38,6 +39,7 @@ def certify(
     *,
     radii: Sequence[float | str] = RADII,
     norm: str | None = None,
+    mechanism: str | None = None,
     draws: int = 1000,
     alpha: float = 0.001,
     deployments: Sequence[str] = DEPLOYMENTS,
@@ -62,7 +64,9 @@ def certify(
         x: inputs, shape (B, ...).
         y: labels, shape (B,).
         radii: sizes of the budgets.
-        norm: norm of the budgets; by default the first one that the noise certifies.
+        norm: norm of the budgets; by default the first one that the mechanism certifies.
+        mechanism: name of the certificate (``variate list certificates``); by default the noise on the input decides,
+            and a network without any is certified by interval bounds.
         draws: number of votes that bound the probability of a label.
         alpha: probability with which the certificate of an example may be wrong, in (0, 1).
         deployments: ``vote``, ``single``, ``single, by population``, ``survive-N``, ``majority-S``.
@@ -98,53 +102,61 @@ def certify(
     with left_as_found(network), store.held():
         look = look_at(network, x)
         check_classes(y, look.classes)
-        mechanism = mechanism_of(network, x, look)
-        norm = mechanism.norms[0] if norm is None else norm
-        budgets = _budgets(mechanism, norm, radii)
-        _check_draws(mechanism, budgets, draws, alpha)
+        found = mechanism_of(network, x, look, mechanism)
+        norm = found.norms[0] if norm is None else norm
+        budgets = _budgets(found, norm, radii)
+        draws = draws if found.random else 1
+        _check_draws(found, budgets, draws, alpha)
         kind = modality_of(modality)
         kind.check_norm(budgets[0])
         certificate = Certificate(
             **judged(look, inputs, kind, name=name, seed=seed, batch_size=batch_size, memory=None),
-            mechanism=mechanism.name,
-            noise=mechanism.sentence(),
-            choosing=CHOOSING,
+            mechanism=found.name,
+            noise=found.sentence(),
+            choosing=CHOOSING if found.random else 1,
             draws=draws,
-            alpha=alpha,
+            alpha=alpha if found.random else 0.0,
             votes_of=votes_of,
             group=group,
             asked=len(x),
         )
         store.add([certificate])
-        votes = _votes(mechanism, certificate, network, x, y, store, batch_size, show_progress)
-        proof, line = proof_of(mechanism, certificate, votes, budgets, uses)
+        parts = [(found.within(budget), [budget]) for budget in budgets] if found.apart else [(found, budgets)]
+        votes = [
+            (part, within, _votes(part, within, certificate, network, x, y, store, batch_size, show_progress))
+            for part, within in parts
+        ]
+        proof, line = proof_of(certificate, votes, uses)
         store.add([line])
     return proof
 
 
-def mechanism_of(network: nn.Module, x: Tensor, look: Look | None = None) -> Mechanism:
-    """What can be proved of a network. Raises ``UsageError`` if nothing can, with the reason."""
+def mechanism_of(network: nn.Module, x: Tensor, look: Look | None = None, name: str | None = None) -> Mechanism:
+    """What can be proved of a network, by one certificate or any. Raises ``UsageError`` if nothing can."""
     look = look_at(network, x) if look is None else look
     check_mode(network, look.kind)
-    for entry in registry.entries("certificates").values():
-        mechanism: Mechanism | None = entry.load().find(network, x)
+    entries = registry.entries("certificates")
+    chosen = sorted(entries, key=lambda entry: entry == INTERVAL) if name is None else [name]
+    for one in chosen:
+        mechanism: Mechanism | None = registry.get("certificates", one).load().find(network, x)
         if mechanism is None:
             continue
         if look.coupled is not None:
             raise UsageError(
-                f"the noise proves nothing where answers depend on the batch: {look.coupled}", todo="call eval() first"
+                f"nothing is proved where answers depend on the batch: {look.coupled}", todo="call eval() first"
             )
         return mechanism
-    needs = {name: entry.facts["needs"] for name, entry in registry.entries("certificates").items()}
+    needs = {one: registry.get("certificates", one).facts["needs"] for one in chosen}
     raise UsageError(
-        "nothing can be proved of this network: no certificate finds its noise",
-        expected="; or ".join(f"{need} ({name})" for name, need in needs.items()),
+        "nothing can be proved of this network: it is not what certificates need",
+        expected="; or ".join(f"{need} ({one})" for one, need in needs.items()),
         todo=EXAMPLE,
     )
 
 
 def _votes(
     mechanism: Mechanism,
+    budgets: Sequence[Budget],
     certificate: Certificate,
     network: nn.Module,
     x: Tensor,
@@ -156,7 +168,8 @@ def _votes(
     """The votes on all examples, batch by batch; those in the records are taken from there."""
     stream, each = Stream("verdict", certificate.seed), certificate.votes_of
     choosing, bounding = stream.take(certificate.choosing * each), stream.take(certificate.draws * each)
-    done = store.votes.get(certificate.id, {})
+    budget = budgets[0].text if mechanism.apart else None
+    done = store.votes.get((certificate.id, budget), {})
     already = sum(len(batch.labels) for batch in done.values())
     start = 0
     with progress(f"{certificate.network}: certify", len(x), "examples", already=already, show=show) as report:
@@ -168,6 +181,7 @@ def _votes(
                 right = votes == labels.cpu()  # (n, b)
                 batch = Votes(
                     certificate=certificate.id,
+                    budget=budget,
                     first=start,
                     labels=labels.tolist(),
                     chosen=chosen.tolist(),
@@ -176,9 +190,9 @@ def _votes(
                     by_draw=right.sum(1).tolist(),
                 )
                 store.add([batch])
-            start += len(store.votes[certificate.id][start].labels)
+            start += len(store.votes[certificate.id, budget][start].labels)
             report(start)
-    return [batch for _, batch in sorted(store.votes[certificate.id].items())]
+    return [batch for _, batch in sorted(store.votes[certificate.id, budget].items())]
 
 
 def _budgets(mechanism: Mechanism, norm: str, radii: Sequence[float | str]) -> list[Budget]:
@@ -191,7 +205,7 @@ def _budgets(mechanism: Mechanism, norm: str, radii: Sequence[float | str]) -> l
 
 def _check_draws(mechanism: Mechanism, budgets: Sequence[Budget], draws: int, alpha: float) -> None:
     """Raise ``UsageError`` if even draws that are all right could not certify the vote within any budget."""
-    best = float(lowest(draws, draws, alpha))
+    best = float(lowest(draws, draws, alpha)) if mechanism.random else 1.0
     if best <= 0.5:
         raise UsageError(
             f"{draws} draws can certify nothing at alpha = {alpha:g}",

@@ -27,9 +27,13 @@ class Mechanism(ABC):
 
     Attributes:
         norms: norms of the budgets for which it proves something.
+        apart: whether each budget needs votes of its own.
+        random: whether votes differ; otherwise one vote says all, without any chance of error.
     """
 
     norms: ClassVar[tuple[str, ...]]
+    apart: ClassVar[bool] = False
+    random: bool = True
 
     @property
     def name(self) -> str:
@@ -44,6 +48,10 @@ class Mechanism(ABC):
         Raises:
             UsageError: if it has one that proves nothing, with the reason.
         """
+
+    def within(self, budget: Budget) -> Mechanism:
+        """The mechanism for votes within a budget, where they are ``apart``."""
+        return self
 
     @abstractmethod
     def remains(self, p: Floats, budget: Budget) -> Floats:

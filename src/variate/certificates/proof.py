@@ -68,42 +68,53 @@ class Tally:
         by_draw = np.sum([batch.by_draw for batch in batches], axis=0)
         return cls(columns[0], columns[1], columns[2].astype(float), columns[3].astype(float), by_draw.astype(float))
 
+    def lowest(self, right: Floats, alpha: float) -> Floats:
+        """Lower bounds on probabilities, from numbers of votes; exact where alpha is 0, for a deterministic network."""
+        return lowest(right, len(self.by_draw), alpha) if alpha else right / len(self.by_draw)
+
 
 def proof_of(
-    mechanism: Mechanism,
     certificate: Certificate,
-    votes: Sequence[Votes],
-    budgets: Sequence[Budget],
+    parts: Sequence[tuple[Mechanism, Sequence[Budget], Sequence[Votes]]],
     deployments: Sequence[str],
 ) -> tuple[Proof, Proved]:
     """What the votes of a certificate prove, and its record.
 
     Args:
-        mechanism: what the proof rests on.
         certificate: how many votes there are, and alpha.
-        votes: the votes on every example.
-        budgets: budgets to certify, all in one norm.
+        parts: what the proof rests on, the budgets, all in one norm, and the votes on every example; several where each
+            budget has its own votes.
         deployments: deployments, as from ``check_deployments``.
     """
-    tally, norm, alpha, n = Tally.of(votes), budgets[0].norm, certificate.alpha, certificate.draws
-    low = lowest(tally.agreed, n, alpha)  # (B,)
-    radius = mechanism.radius(low, norm)
-    found = tally.chosen == tally.labels
-    rows = [row for budget in budgets for row in _rows(mechanism, tally, budget, deployments, alpha)]
-    most = float(mechanism.radius(lowest(n, n, alpha), norm))
-    grid = [Budget.parse(f"{norm}:{_written(norm, most * i / CURVE)}") for i in range(CURVE + 1)]
-    curve = [
-        row
-        for budget in dict.fromkeys(grid)
-        for row in _rows(mechanism, tally, budget, [d for d in deployments if d != POPULATION], alpha)
-    ]
+    rows: list[ProvedRow] = []
+    curve: list[ProvedRow] = []
+    radius, low, chosen, found = np.zeros(0), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    norm = parts[0][1][0].norm
+    for mechanism, budgets, votes in parts:
+        tally = Tally.of(votes)
+        bound = tally.lowest(tally.agreed, certificate.alpha)  # (B,)
+        reached = mechanism.radius(bound, norm)
+        first = not len(radius)
+        low = bound if first else np.maximum(low, bound)
+        radius = reached if first else np.maximum(radius, reached)
+        chosen, found = tally.chosen, tally.chosen == tally.labels
+        rows += [row for budget in budgets for row in _rows(mechanism, tally, budget, deployments, certificate.alpha)]
+        if not mechanism.apart:
+            most = float(mechanism.radius(lowest(certificate.draws, certificate.draws, certificate.alpha), norm))
+            grid = [Budget.parse(f"{norm}:{_written(norm, most * i / CURVE)}") for i in range(CURVE + 1)]
+            uses = [deployment for deployment in deployments if deployment != POPULATION]
+            curve = [
+                row
+                for budget in dict.fromkeys(grid)
+                for row in _rows(mechanism, tally, budget, uses, certificate.alpha)
+            ]
     proof = Proof(
-        torch.from_numpy(np.where(radius > 0, tally.chosen, -1)),
+        torch.from_numpy(np.where(radius > 0, chosen, -1)),
         torch.from_numpy(radius),
         torch.from_numpy(low),
         norm,
         rows,
-        curve,
+        curve or rows,
         sentence_of(certificate, norm),
     )
     line = Proved(
@@ -112,7 +123,7 @@ def proof_of(
         radii=[round(float(r), 5) for r in np.where(found, radius, 0.0)],
         abstained=int((radius <= 0).sum()),
         rows=rows,
-        curve=curve,
+        curve=curve or rows,
     )
     return proof, line
 
@@ -135,9 +146,8 @@ def _rows(
     mechanism: Mechanism, tally: Tally, budget: Budget, deployments: Sequence[str], alpha: float
 ) -> list[ProvedRow]:
     """The certified rate of every deployment within a budget."""
-    n = len(tally.by_draw)
-    right = lowest(tally.right, n, alpha)  # (B,): of the true label, which no draw has chosen
-    elected = np.where(tally.chosen == tally.labels, lowest(tally.agreed, n, alpha), 0.0)
+    right = tally.lowest(tally.right, alpha)  # (B,): of the true label, which no draw has chosen
+    elected = np.where(tally.chosen == tally.labels, tally.lowest(tally.agreed, alpha), 0.0)
     rows = []
     for deployment in deployments:
         if deployment == POPULATION:

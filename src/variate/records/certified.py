@@ -45,6 +45,7 @@ class Votes(Line):
 
     Attributes:
         certificate: id of the certificate.
+        budget: the budget in which the votes were verified, where each has votes of its own.
         first: number of the first example.
         labels: true labels.
         chosen: labels that the choosing votes elected.
@@ -55,6 +56,7 @@ class Votes(Line):
 
     kind: Literal["votes"] = "votes"
     certificate: str
+    budget: str | None = None
     first: int
     labels: list[int]
     chosen: list[int]

@@ -55,7 +55,7 @@ class Records:
         runs, networks, scales, claims, examples, timings, pictures, gradients, convergences, certificates, votes,
             proofs: the records so far. ``claims`` and ``certificates`` by (network name, id), ``examples`` by claim id
             and example number, ``timings`` by claim id and first example, ``gradients`` by (id, example), ``votes`` by
-            certificate id and first example, ``proofs`` by certificate id and norm.
+            (certificate id, budget) and first example, ``proofs`` by certificate id and norm.
 
     Raises:
         RecordError: if the file cannot be read or has another version.
@@ -78,7 +78,7 @@ class Records:
         self.gradients: dict[tuple[str, int], Gradient] = {}
         self.convergences: list[Convergence] = []
         self.certificates: dict[tuple[str, str], Certificate] = {}
-        self.votes: dict[str, dict[int, Votes]] = {}
+        self.votes: dict[tuple[str, str | None], dict[int, Votes]] = {}
         self.proofs: dict[tuple[str, str], Proved] = {}
         for file in dict.fromkeys((main, self.path)):
             if file is not None and file.exists():
@@ -137,7 +137,7 @@ class Records:
             case Certificate():
                 return record.key in self.certificates
             case Votes():
-                return record.first in self.votes.get(record.certificate, {})
+                return record.first in self.votes.get((record.certificate, record.budget), {})
             case Proved():
                 return self.proofs.get((record.certificate, record.norm)) == record
             case RunLine():
@@ -167,7 +167,7 @@ class Records:
             case Certificate():
                 self.certificates[record.key] = record
             case Votes():
-                self.votes.setdefault(record.certificate, {})[record.first] = record
+                self.votes.setdefault((record.certificate, record.budget), {})[record.first] = record
             case Proved():
                 self.proofs[record.certificate, record.norm] = record
             case RunLine():

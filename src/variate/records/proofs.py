@@ -58,6 +58,11 @@ def strongest(rows: list[RateRow]) -> dict[tuple[str, float], RateRow]:
 
 def sentence_of(certificate: Certificate, norm: str) -> str:
     """What a certificate certifies, for whom, and on what it rests."""
+    if certificate.alpha == 0:
+        return (
+            f"Certified for {certificate.asked} examples against any attacker within the given budgets in {norm}: the "
+            f"deterministic network itself. The proof rests on {certificate.noise}."
+        )
     cast = "one draw" if certificate.votes_of == 1 else f"the mean of {certificate.votes_of} draws of the weights"
     return (
         f"Certified for {certificate.asked} examples against any attacker within the given budgets in {norm}: the "
