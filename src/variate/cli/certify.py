@@ -13,7 +13,7 @@ from variate.cli import evaluation_command as judging
 from variate.cli.audit import Mode
 from variate.cli.evaluation_command import Setting, SharedOptions
 from variate.cli.from_fields import from_fields
-from variate.cli.options import TrustCode, print_json, this_command
+from variate.cli.options import TrustCode, begin, print_json, this_command
 from variate.errors import UsageError
 
 
@@ -30,6 +30,9 @@ def certify(
     ] = None,
     norm: Annotated[
         str | None, typer.Option(help="Norm of the budgets; by default the first one that the noise certifies.")
+    ] = None,
+    mechanism: Annotated[
+        str | None, typer.Option(help="Certificate to use (see `variate list certificates`); default: what fits.")
     ] = None,
     draws: Annotated[int, typer.Option(min=1, help="Votes that bound the probability of a label.")] = 1000,
     alpha: Annotated[
@@ -59,6 +62,7 @@ def certify(
       variate certify runs/c --examples 500 --draws 10000 --radii 0.25 0.5 0.75 1.0
       variate certify mine.py:network --data mine.py:data --out runs/mine
     """
+    begin(f"{'planning' if shared.dry_run else 'certifying'} {target}: {draws} votes an example", quiet=shared.quiet)
     from variate.certificates.certify import CHOOSING, DEPLOYMENTS, RADII
     from variate.certificates.certify import certify as prove
     from variate.files.reading import check_folder
@@ -84,6 +88,7 @@ def certify(
             setting.y,
             radii=radii or RADII,
             norm=norm,
+            mechanism=mechanism,
             draws=draws,
             alpha=alpha,
             deployments=deployment or DEPLOYMENTS,

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from os import PathLike
-from pathlib import Path
 from typing import Any, Protocol
 
 from variate.datasets.load import registered
+from variate.datasets.parts.located import located
 from variate.datasets.parts.own import is_own, own_split
 from variate.datasets.parts.repeats import digests, warn_of_repeats
 from variate.errors import DataError, VariateError
@@ -79,13 +79,13 @@ class About:
         return modality_of(self.kind, self.details)
 
 
-def about(data: str, *, folder: str | PathLike[str] | None = None) -> About:
+def about(data: str | PathLike[str], *, folder: str | PathLike[str] | None = None) -> About:
     """The facts of a registered data set, or of the user's own.
 
     Args:
-        data: name of a data set, with or without options; or a ``.npz`` file or ``module:callable`` (see
-            ``variate.datasets.load``), whose facts are computed from its training split: images of shape (N, C, H, W),
-            or rows of numbers in [0, 1] of shape (N, D).
+        data: name of a data set, with or without options; a folder of pictures or sounds, or a table; or a ``.npz``
+            file or ``module:callable`` (see ``variate.data``), whose facts are computed from its training split: images
+            of shape (N, C, H, W), or rows of numbers in [0, 1] of shape (N, D).
         folder: folder of its files, for data sets whose facts are only known once they are read. Their file defines a
             function ``about(folder)`` beside the loader, with the loader's options.
 
@@ -93,12 +93,14 @@ def about(data: str, *, folder: str | PathLike[str] | None = None) -> About:
         UsageError: for a name that does not exist.
         DataError: if files are missing or damaged.
     """
+    data = str(data)
     if is_own(data):
         return _own(data)
-    entry, options = registered(data)
+    name, place = located(data, folder)
+    entry, options = registered(name)
     read_about = getattr(importlib.import_module(entry.module), "about", None)
     if read_about is not None:
-        about_data: About = read_about(None if folder is None else Path(folder), **options)
+        about_data: About = read_about(place, **options)
         return about_data
     facts = entry.facts
     return About(facts["modality"], *(facts[name] for name in ("shape", "classes", "mean", "std", "budget")))

@@ -1,4 +1,4 @@
-"""Spoken digits, or other short words, from WAV files named after the word and the speaker."""
+"""Spoken digits, or other short words, from files named after the word and the speaker."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor
 
 from variate.datasets.info import About
 from variate.datasets.parts.loaded import Loaded, read_once
-from variate.datasets.parts.wav import Clip, RefusedError, clip_of, wav_files
+from variate.datasets.parts.wav import Clip, RefusedError, clip_of, sound_files
 from variate.datasets.splits import check_split, permutation
 from variate.errors import DataError
 from variate.registry import dataset
 
 RATE, LENGTH = 8_000, 8_000  # one second
-NAME = re.compile(r"(?P<label>[^_]+)_(?P<speaker>[^_]+)_(?P<number>\d+)\.wav", re.I)
+NAME = re.compile(r"(?P<label>[^_]+)_(?P<speaker>[^_]+)_(?P<number>\d+)\.(?:wav|flac|ogg)", re.I)
 EXPECTED = "a folder or zip archive of WAV files named LABEL_SPEAKER_NUMBER.wav, such as 7_jackson_32.wav"
 SHOWN = 8  # files listed in an error
 
@@ -69,7 +69,7 @@ def _recordings(folder: Path | None) -> Loaded:
 def _read(folder: Path) -> Loaded:
     clips: dict[str, Clip] = {}
     findings = []
-    for name, content in wav_files(folder):
+    for name, content in sound_files(folder):
         try:
             if not NAME.fullmatch(name):
                 raise RefusedError("is not named LABEL_SPEAKER_NUMBER.wav")
