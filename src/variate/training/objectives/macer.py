@@ -47,4 +47,4 @@ def macer(
         return fit
     first, second = (torch.special.ndtri(top.values[chosen, i]) for i in (0, 1))
     hinge = (gap - (first - second)).relu()
-    return fit + weight * hinge.sum() / len(x)
+    return torch.as_tensor(fit + weight * hinge.sum() / len(x))
