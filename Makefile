@@ -1,6 +1,7 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Another demo: `make demo DATA=phishing`.
 # `make quick` is for between edits: lint, types and the heart of the tests in about two minutes.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= digits
@@ -24,10 +25,23 @@ HEART := tests/random/test_counter.py tests/random/test_keys.py tests/random/tes
 
 PIP := PIP_CONSTRAINT=constraints.txt $(BIN)/pip --disable-pip-version-check --quiet
 
+# PyPI's PyTorch for Linux brings CUDA, gigabytes of it: without a GPU, PyTorch's own index has the build without. Where
+# that index cannot be reached, pip takes what it finds itself; `make demo CPU_TORCH=` does so from the start.
+CPU_TORCH ?= $(if $(shell command -v nvidia-smi),,https://download.pytorch.org/whl/cpu)
+REACHED = $(if $(CPU_TORCH),$(shell $(PYTHON) -c "import urllib.request; urllib.request.urlopen('$(CPU_TORCH)/', timeout=5)" 2>/dev/null && echo $(CPU_TORCH)))
+
+# A line for each package, so that a set-up of minutes is not silent.
+NAMES := awk '/^ *Collecting / {print "  " $$2; fflush()} /^Installing/ {print "  unpacking them all, about half a minute"; fflush()}'
+
 .PHONY: demo test quick lint types imports pytest native docs bench clean
 
 demo: $(VENV)/installed $(FETCHED_$(DATA))
+	@echo "Training four networks, attacking them, and judging every adversarial input on fresh draws: minutes on two cores."
 	$(BIN)/variate study $(DATA) --out runs/$(DATA) $(addprefix --data-folder ,$(FOLDER))
+	@printf '%s\n' '' 'Activate the environment, then try these three:' '' '  . $(BIN)/activate' \
+	  '  variate report runs/$(DATA) --open' \
+	  '  variate evaluate runs/$(DATA)/random --suite quick --examples 100$(FOLDER:%= --data-folder %)' \
+	  '  variate train --data digits --network mlp --defense random --epochs 20 --out runs/mine'
 
 $(VENV)/river: | $(VENV)/installed
 	$(PIP) install --no-deps river
@@ -72,12 +86,14 @@ bench: $(VENV)/tested
 	$(BIN)/python benchmarks/startup.py
 
 $(VENV)/installed: pyproject.toml constraints.txt hatch_build.py src/variate/random/noise/noise.c
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --editable .
-	touch $@
+	@echo "Setting up $(VENV): about forty packages, PyTorch the largest. A minute once they are downloaded:"
+	@$(PYTHON) -m venv $(VENV)
+	@set -o pipefail; $(subst --quiet,,$(PIP)) install $(addprefix --extra-index-url ,$(REACHED)) --editable . | $(NAMES)
+	@touch $@
 
 $(VENV)/tested: $(VENV)/installed
-	$(PIP) install --editable '.[dev]'
+	@echo "Adding what the tests need:"
+	@set -o pipefail; $(subst --quiet,,$(PIP)) install --editable '.[dev]' | $(NAMES)
 	rm -rf $(PEERS)
 	$(PIP) install --no-deps --target $(PEERS) river timm torchattacks torchvision
 	touch $@

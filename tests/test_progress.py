@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from variate import progress as module
-from variate.progress import progress
+from variate.progress import State, board, progress, send_to
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_log_file_of_real_work_has_whole_lines_and_no_control_characters(tmp_p
     text = path.read_text()
     assert int(done.stdout) >= 1  # what was said is in the file at once
     assert 2 <= len(text.splitlines()) <= 10
-    assert all(re.fullmatch(r"work: \d+/30, [\d.]+ pieces/s, \d+ s left so far", line) for line in text.splitlines())
+    assert all(re.fullmatch(r"work: \d+/30, [\d.]+ pieces/s, [\d.]+ s left so far", line) for line in text.splitlines())
     assert all(letter.isprintable() or letter == "\n" for letter in text)
     assert text.endswith("\n")
 
@@ -79,3 +79,58 @@ def test_a_terminal_gets_a_bar_with_rate_and_time_left(monkeypatch, capsys):
     assert "examples/s" in shown
     assert "left" in shown
     assert "half" in shown
+
+
+@pytest.mark.parametrize(
+    ("unit", "pace", "says"),
+    [
+        ("examples", 14.2, "14.2 examples/s"),
+        ("epochs", 1 / 11, "11 s an epoch"),
+        ("networks", 1 / 200, "3 min a network"),
+        ("epochs", 0.5, "2 s an epoch"),
+        ("epochs", 0, ""),
+    ],
+)
+def test_a_pace_is_told_in_the_unit_that_reads(unit, pace, says):
+    assert State("work", 10, unit, pace=pace).rate == says
+
+
+def test_a_log_has_a_line_for_each_worker_at_once_and_when_its_task_changes(clock, capsys):
+    with board("study", 4, "networks") as lines:
+        for worker, name in enumerate(("at", "random")):
+            lines.show_worker(worker, State(name, 0, "", note="begins"))
+            for epoch in range(1, 4):
+                clock[0] += 0.1
+                lines.show_worker(worker, State(f"training {name}", 10, "epochs", epoch, pace=0.1))
+    assert capsys.readouterr().err.splitlines() == [
+        "at: begins",
+        "training at: 1/10, 10 s an epoch, 90 s left",
+        "random: begins",
+        "training random: 1/10, 10 s an epoch, 90 s left",
+    ]
+
+
+def test_a_terminal_has_a_line_for_each_worker(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "140")
+    with board("study", 4, "networks") as lines:
+        lines.show_worker(0, State("training at", 10, "epochs", 3, pace=0.1))
+        lines.show_worker(1, State("random", 0, "", note="begins"))
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
+    assert all(text in shown for text in ("study", "0/4", "training at", "3/10", "10 s an epoch", "random", "begins"))
+
+
+def test_a_process_that_works_for_another_tells_it_and_shows_nothing(clock, capsys):
+    told = []
+    send_to(told.append)
+    try:
+        with progress("work", 100, "examples") as report:
+            for done in range(1, 101):
+                clock[0] += 0.01
+                report(done)
+    finally:
+        send_to(None)
+    assert capsys.readouterr().err == ""
+    assert (told[0].done, told[-1].done) == (0, 100)
+    assert 4 <= len(told) <= 8  # a few times a second

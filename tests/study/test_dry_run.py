@@ -66,7 +66,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, ticks):
     assert lines[0] == "data: digits"
     assert "deterministic: 5 epochs of 9 batches; 45 batches, each 1 forward and 1 backward passes" in done.stdout
     assert "   45 s  deterministic" in done.stdout  # a second for each
-    assert lines[-1].startswith("at most 50 forward and 45 backward passes, about 50 s")
+    assert lines[-1].startswith("at most 50 forward and 45 backward passes, about 49 s")  # validation by the batch's
     assert not (tmp_path / "a").exists()
 
 
@@ -206,8 +206,8 @@ def test_the_plan_of_a_study_comes_before_anything_is_measured(tmp_path, monkeyp
     (tmp_path / "s.toml").write_text(STUDY)
     done = run("study", tmp_path / "s.toml", "--out", tmp_path / "o", "--dry-run")
     assert done.stdout.splitlines()[:3] == [
-        "deterministic  to do",
-        "random         to do",
+        "deterministic  to do  1 epochs, 2 attacks, within linf:0.1",
+        "random         to do  1 epochs, 2 attacks, within linf:0.1",
         "2 networks: 0 done, 2 left",
     ]
 

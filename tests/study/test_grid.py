@@ -10,8 +10,8 @@ from variate.errors import UsageError, VariateError
 from variate.flags.evidence import Evidence
 from variate.records.file import Records
 from variate.study.file import read_study
-from variate.study.grid import left_out, places
-from variate.study.running import check_study, progress_of
+from variate.study.grid import left_out, places, progress_of
+from variate.study.running import check_study
 from variate.study.work import Order, Task, work
 from variate.training.cell import Cell
 from variate.training.run_folder import train_cell

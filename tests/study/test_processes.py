@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from variate.cli.main import app
 from variate.study.file import read_study
-from variate.study.running import Where, progress_of
+from variate.study.grid import progress_of
+from variate.study.running import Where
 from variate.study.work import Order, Task, work
 
 

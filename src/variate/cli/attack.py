@@ -33,6 +33,7 @@ def attack(
       variate attack runs/a --attack pgd --budget linf:0.1 --steps 40 --draws 20
       variate attack runs/a --attack "square(queries=1000)" --attack "pgd(steps=100)" --dry-run
     """
+    judging.begin(f"{run}: {', '.join(map(str, evaluation.attacks))}", shared)
     evaluation = replace(evaluation, attacks=[_plan(attack, steps) for attack in evaluation.attacks])
     setting = judging.of_run(run, shared, budget=evaluation.budget, trust_code=trust_code)
     judge_or_plan(setting, evaluation, shared)

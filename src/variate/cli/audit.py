@@ -52,6 +52,7 @@ def audit(
       variate audit mine:network --data digits --budget linf:0.1 --out runs/mine
       variate audit mine:network --data mine.npz --budget l2:0.5 --mode eval --out runs/mine --dry-run
     """
+    judging.begin(f"{module} on {data}: {judging.named(evaluation)}", shared)
     from variate.files.reading import check_folder
 
     judging.check_something_is_run(evaluation)

@@ -35,6 +35,7 @@ def evaluate(
       variate evaluate runs/a --suite standard --budget linf:0.1 --examples 500
       variate evaluate runs/a --suite quick --source runs/b --devices 2 --json
     """
+    judging.begin(f"{run}: {judging.named(evaluation)}", shared)
     judging.check_something_is_run(evaluation)
     if not shared.dry_run and judging.spread(extras.devices):
         return

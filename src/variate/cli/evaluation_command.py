@@ -83,6 +83,17 @@ def check_something_is_run(evaluation: Evaluation) -> None:
         raise UsageError("there is no suite and no attack to run", todo="--suite none --attack NAME")
 
 
+def begin(text: str, shared: SharedOptions) -> None:
+    """Say what the command begins, before it loads anything heavy."""
+    options.begin(f"{'planning' if shared.dry_run else 'attacking'} {text}", quiet=shared.quiet)
+
+
+def named(evaluation: Evaluation) -> str:
+    """The suite and the attacks of an evaluation, in words."""
+    suite = [] if evaluation.suite is None else [f"suite {evaluation.suite}"]
+    return ", ".join([*suite, *map(str, evaluation.attacks)])
+
+
 def of_run(
     run: Path,
     shared: SharedOptions,

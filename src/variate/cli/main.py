@@ -1,4 +1,4 @@
-"""The command line's entry: commands, errors drawn as a tree, exit codes 0, 1, 2 (usage) and 130 (stopped)."""
+"""The command line's entry: its commands, and the exit codes 0, 1, 2 (usage) and 130 (stopped)."""
 
 from __future__ import annotations
 
@@ -10,25 +10,31 @@ from typer.core import TyperCommand, TyperGroup
 
 from variate._version import __version__
 from variate.cli import attack, audit, check, doctor, evaluate, export, list_entries, report, settings, study, train
+from variate.cli.mistakes import drawn
 from variate.cli.options import print_json
-from variate.errors import VariateError
+from variate.errors import unknown_name
 
 
 class Commands(TyperGroup):
     """All commands; a user's mistake ends in a message and an exit code, never in a traceback."""
 
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Parse what stands before the command."""
+        with drawn():
+            return super().make_context(*args, **extra)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command; an unknown one is an error of Variate's, with the nearest name."""
+        if not ctx.resilient_parsing and args and not args[0].startswith("-") and args[0] not in self.commands:
+            raise unknown_name("command", args[0], list(self.commands))
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
-        """Run the chosen command."""
+        """Parse and run the chosen command."""
         if "" not in sys.path:
             sys.path.append("")  # finds a module:callable in the current folder; last, so it shadows nothing
-        try:
+        with drawn():
             return super().invoke(ctx)
-        except VariateError as error:
-            draw(error)
-            raise typer.Exit(error.exit_code) from error
-        except KeyboardInterrupt as stop:
-            sys.stderr.write("\nstopped: finished work is kept; run the same command again to continue\n")
-            raise typer.Exit(130) from stop
 
 
 class Command(TyperCommand):
@@ -40,16 +46,6 @@ class Command(TyperCommand):
         super().__init__(name, **rest | {"help": text, "epilog": f"\b\nExamples:\n{examples}"})
         for parameter in settings.options_of(self).values():
             parameter.envvar, parameter.show_envvar = settings.variable_of(str(name), parameter), False
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments; errors name the source of an invalid value."""
-        try:
-            return super().parse_args(ctx, args)
-        except typer.BadParameter as error:
-            source = settings.source_of(ctx, error.param) if error.param is not None else ""
-            if source.startswith(("environment", "file")):
-                error.message += f" ({source})"
-            raise
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, or show its configuration."""
@@ -103,16 +99,6 @@ def options(
     The value of an option comes from the command line, the environment (VARIATE_TRAIN_LR), a file (variate.toml) or
     its default, in this order. --show-config, with any command, shows the source of every value.
     """
-
-
-def draw(error: VariateError) -> None:
-    """Print the error as a tree on standard error."""
-    parts = [*error.findings]
-    parts += [f"expected: {error.expected}"] if error.expected else []
-    parts += [f"do: {error.todo}"] if error.todo else []
-    lines = [f"error: {error.problem}"]
-    lines += [f"{'└─' if i == len(parts) - 1 else '├─'} {part}" for i, part in enumerate(parts)]
-    sys.stderr.write("\n".join(lines) + "\n")
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -49,6 +50,13 @@ DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Print the plan, its number of passes and approximate time, and exit."),
 ]
+
+
+def begin(text: str, *, quiet: bool) -> None:
+    """Say on standard error what a command begins, before it loads anything heavy; one of several processes does."""
+    if not quiet and os.environ.get("LOCAL_RANK", "0") == "0":
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
 
 def print_json(value: Any) -> None:

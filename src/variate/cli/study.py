@@ -12,7 +12,7 @@ import typer
 
 from variate.cli.dry_run import as_row, total
 from variate.cli.from_fields import names
-from variate.cli.options import Accelerator, Config, Json, Quiet, ShowConfig, print_json, this_command
+from variate.cli.options import Accelerator, Config, Json, Quiet, ShowConfig, begin, print_json, this_command
 from variate.errors import UsageError, unknown_name
 from variate.options import plain
 from variate.study.packaged import packaged_studies
@@ -20,7 +20,7 @@ from variate.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from variate.study.file import Study
-    from variate.study.grid import Folders
+    from variate.study.grid import Folders, Place
 
 ON_RAY = "with --engine ray"
 
@@ -80,12 +80,10 @@ def study(
       variate study digits --out runs/digits --workers 2
       variate study mine.toml --out runs/mine --seed 1 --seed 2 --dry-run
     """
+    begin(f"{'planning' if dry_run else 'running'} the study {source}, into {out}", quiet=quiet)
     from variate.files.reading import check_folder
-    from variate.report.page import write_page
-    from variate.report.table import print_study
     from variate.study.file import read_study
     from variate.study.grid import left_out
-    from variate.study.running import Where, run_study
 
     if engine is EngineName.ray and workers > 1:
         raise UsageError("--workers are processes on this machine", todo="leave out --workers: Ray has its own")
@@ -99,8 +97,12 @@ def study(
     for line in left_out(loaded):
         sys.stderr.write(f"{line}\n")
     if dry_run:
-        _print_plan(loaded, out, folders=folders, accelerator=accelerator, as_json=json)
+        _print_plan(loaded, out, folders=folders, accelerator=accelerator, as_json=json, quiet=quiet)
         return
+    from variate.report.page import write_page
+    from variate.report.table import print_study
+    from variate.study.running import Where, run_study
+
     records = run_study(
         loaded,
         out,
@@ -132,25 +134,49 @@ def _folders(words: Sequence[str], data_sets: Sequence[str]) -> Folders:
     return {name: Path(folder) for name, _, folder in pairs} or None
 
 
-def _print_plan(study: Study, out: Path, *, folders: Folders, accelerator: str, as_json: bool) -> None:
-    """Print the networks of a study and their progress; then, as it is measured, the work left for each."""
+def _print_plan(study: Study, out: Path, *, folders: Folders, accelerator: str, as_json: bool, quiet: bool) -> None:
+    """Print the networks of a study, their progress and their work; then, as it is measured, the time of each."""
+    from variate.progress import progress
     from variate.study.dry_evaluation import of_study
-    from variate.study.grid import places
-    from variate.study.running import progress_of
+    from variate.study.grid import places, progress_of
+    from variate.study.running import check_study
 
-    states = progress_of(study, out, folders=folders, accelerator=accelerator)
     grid = places(study, out, folders=folders, accelerator=accelerator)
-    left = of_study(study, [place for name, place in grid.items() if states[name] != "done"])
+    states = progress_of(study, out, folders=folders, accelerator=accelerator)
+    todo = [place for name, place in grid.items() if states[name] != "done"]
+    width, done = max(map(len, states)), len(states) - len(todo)
+    if not as_json:
+        for name, shown in states.items():
+            work = f"  {_work_of(study, grid[name])}" if shown != "done" else ""
+            typer.echo(f"{name:{width}}  {shown}{work}")
+        typer.echo(f"{len(states)} networks: {done} done, {len(todo)} left")
+        sys.stdout.flush()
+    check_study(study, folders=folders)
+    rows, measured = {}, []
+    with progress("measuring one batch of each kind", len(todo), "networks", show=not quiet) as report:
+        for count, (name, parts) in enumerate(of_study(study, todo), 1):
+            rows[name] = as_row(parts)
+            measured += parts
+            if not as_json:
+                typer.echo(f"{name:{width}}  {total(parts)}")
+                sys.stdout.flush()
+            report(count, name)
     if as_json:
-        rows = {name: as_row(parts) for name, parts in left}
-        print_json([{"network": name, "state": state, **rows.get(name, {})} for name, state in states.items()])
+        print_json([{"network": name, "state": shown, **rows.get(name, {})} for name, shown in states.items()])
         return
-    width, done = max(map(len, states)), list(states.values()).count("done")
-    for name, state in states.items():
-        typer.echo(f"{name:{width}}  {state}")
-    typer.echo(f"{len(states)} networks: {done} done, {len(states) - done} left")
-    measured = []
-    for name, parts in left:
-        typer.echo(f"{name:{width}}  {total(parts)}")
-        measured += parts
     typer.echo(f"at most {total(measured)}, one network at a time on this machine, from timing one batch of each kind")
+
+
+def _work_of(study: Study, place: Place) -> str:
+    """What is done for one network, in words, as far as the file says it."""
+    from variate.study.grid import fits
+
+    plan, curves, data = study.evaluation, study.curves, place.cell.data
+    attacks = sum(fits(attack, budget, data) for attack in plan.attacks for budget in place.budgets)
+    points = len(curves.sizes_for(data)) + len(curves.draws)
+    parts = [f"{place.cell.recipe.epochs} epochs", f"{attacks} attacks"] + [f"suite {plan.suite}"] * (
+        plan.suite is not None
+    )
+    parts += ["red flags"] if plan.doubts else []
+    parts += [f"curves of {points} points"] if points else []
+    return f"{', '.join(parts)}, within {' and '.join(place.budgets)}"

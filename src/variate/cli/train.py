@@ -10,7 +10,7 @@ import typer
 
 from variate.cli.dry_run import print_plan
 from variate.cli.from_fields import from_fields
-from variate.cli.options import Config, DryRun, Json, Quiet, ShowConfig, print_json
+from variate.cli.options import Config, DryRun, Json, Quiet, ShowConfig, begin, print_json
 from variate.training.cell import Cell
 
 BUDGETS = {"image": "linf:8/255", "text": "words:2", "audio": "snr:20dB"}  # for data without a usual budget
@@ -33,6 +33,11 @@ def train(
       variate train --data fashion-mnist --defense "random-at(share=channel)" --augment flip --out runs/b --dry-run
       variate train --data mine:data --network mine:network --defense at --budget linf:0.1 --out runs/c
     """
+    begin(
+        f"{'planning' if dry_run else 'training'} {cell.defense} {cell.network} on {cell.data}, "
+        f"{cell.recipe.epochs} epochs, into {out}",
+        quiet=quiet,
+    )
     from variate.files.reading import check_folder
     from variate.training.history import History
     from variate.training.processes import is_first_process

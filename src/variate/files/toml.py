@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from variate.errors import VariateError, nearest
 from variate.files.reading import reading
+from variate.files.wording import expected as wanted_instead
+from variate.files.wording import sentence
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -26,15 +28,29 @@ def read_toml(path: Path, error: type[VariateError], *, expected: str | None = N
 
 
 def findings_of(error: ValidationError, table: type[BaseModel]) -> list[str]:
-    """What is wrong with the options of a table, with the nearest name for an unknown one."""
-    findings = []
+    """What is wrong with the options of a table, one sentence an option, with the nearest name for an unknown one."""
+    by_place: dict[tuple[int | str, ...], list[Any]] = {}
     for problem in error.errors():
-        place = ".".join(map(str, problem["loc"]))
+        by_place.setdefault(_written_place(table, problem["loc"]), []).append(problem)
+    findings = []
+    for place, problems in by_place.items():
+        if any(len(other) > len(place) and other[: len(place)] == place for other in by_place):
+            continue  # of the kind that was not meant, where another kind is wrong further in
+        first, *rest = problems  # several where a value may be of several kinds
+        others = tuple(word for word in map(wanted_instead, rest) if word is not None)
         near = None
-        if problem["type"] == "extra_forbidden":
-            near = nearest(str(problem["loc"][-1]), _names_at(table, problem["loc"][:-1]))
-        findings.append(f"{place}: {problem['msg']}" + (f"; did you mean {near!r}?" if near else ""))
+        if first["type"] == "extra_forbidden":
+            near = nearest(str(place[-1]), _names_at(table, place[:-1]))
+        said = sentence(".".join(map(str, place)), first, others)
+        findings.append(said + (f"; did you mean {near!r}?" if near else ""))
     return findings
+
+
+def _written_place(table: type[BaseModel], place: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """A place as the file has it: without the kinds, such as ``int``, by which pydantic names what it tried."""
+    kinds = {str(getattr(kind, "__name__", kind)) for kind in (int, float, str, bool)}
+    kept = [part for part in place if isinstance(part, int) or not (part in kinds or "[" in part or "-" in part)]
+    return tuple(kept) or place
 
 
 def _names_at(table: Any, place: tuple[int | str, ...]) -> list[str]:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from variate.errors import RecordError
 from variate.files.reading import reading, ungzipped
+from variate.files.wording import sentence
 from variate.records.appending import append, cut_incomplete_line, held
 from variate.records.bits import unpack_all
 from variate.records.claim import Claim
@@ -252,7 +253,7 @@ def _parse(line: bytes, file: Path, number: int) -> Record:
         first = error.__cause__.errors()[0]
         raise RecordError(
             f"line {number} of {file} is not a record of this version of Variate",
-            findings=[f"{'.'.join(map(str, first['loc'])) or 'line'}: {first['msg']}"],
+            findings=[sentence(".".join(map(str, first["loc"])) or "line", first)],
             todo=TODO,
         ) from error.__cause__
 

@@ -41,6 +41,7 @@ from variate.training.cell import Cell
 from variate.training.processes import device_of
 from variate.training.run_folder import untrained
 
+FEW = (100, 200)  # queries to count passes with, where an attack makes more
 AUTO = 20  # draws assumed for ``auto``
 GAP = 4.0  # difference between the logits of ``_Still``
 Attacks = Sequence[str | Mapping[str, Any]]
@@ -135,16 +136,28 @@ class Evaluated:
         single = replace(plan, draws=1)
         key = f"{budget} {single}"
         if key not in self.counts:
-            network, label = self._unbreakable(budget)
-            target = Target(
-                network, "deterministic", sources=dict.fromkeys(self.sources, network), modality=self.modality
-            )
-            x = self.modality.prepared(self.x[:1], budget, network).to(label.device)
-            with left_as_found(network):
-                _, oracle = perturb(target, single, budget, x, label, checked=False)
-            self.counts[key] = int(oracle.queries.forwards[0]), int(oracle.queries.backwards[0])
+            self.counts[key] = self._extrapolated(single, budget)
         forwards, backwards = self.counts[key]
         return forwards * draws, backwards * draws
+
+    def _extrapolated(self, plan: Plan, budget: Budget) -> tuple[int, int]:
+        """Passes of one attack under one draw; those of thousands of queries follow from those of a few."""
+        queries = plan.settings().get("queries")
+        if not isinstance(queries, int) or queries <= FEW[-1]:
+            return self._counted(plan, budget)
+        less, more = (self._counted(replace(plan, options=plan.options | {"queries": few}), budget) for few in FEW)
+        steps = (queries - FEW[-1]) / (FEW[-1] - FEW[0])
+        forwards, backwards = (round(b + (b - a) * steps) for a, b in zip(less, more, strict=True))
+        return min(forwards, queries), backwards
+
+    def _counted(self, plan: Plan, budget: Budget) -> tuple[int, int]:
+        """Passes of one attack on one example, from running it on a network that it does not fool."""
+        network, label = self._unbreakable(budget)
+        target = Target(network, "deterministic", sources=dict.fromkeys(self.sources, network), modality=self.modality)
+        x = self.modality.prepared(self.x[:1], budget, network).to(label.device)
+        with left_as_found(network):
+            _, oracle = perturb(target, plan, budget, x, label, checked=False)
+        return int(oracle.queries.forwards[0]), int(oracle.queries.backwards[0])
 
     def _unbreakable(self, budget: Budget) -> tuple[nn.Module, Tensor]:
         """A network to count passes on, and its label for the first example; for texts, the real network."""

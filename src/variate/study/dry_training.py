@@ -5,24 +5,25 @@ Nothing is written, and the networks trained for the estimate are discarded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from time import perf_counter
 from typing import Any
 
 from torch import Tensor, nn
 
 from variate.datasets.batches import Batches
-from variate.datasets.info import About, about
+from variate.datasets.info import about
 from variate.training.cell import Cell
 from variate.training.defense import teacher_of
 from variate.training.recipe import Recipe
 from variate.training.run_folder import untrained
 from variate.training.saved import build
 from variate.training.train import train
-from variate.training.validation import ATTACKED_AT_ONCE, CLEAN_AT_ONCE, accuracy, robust_accuracy
+from variate.training.validation import ATTACKED_AT_ONCE, CLEAN_AT_ONCE
+
+BACKWARD = 2  # forward passes that take as long as one backward pass
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def of_training(cell: Cell) -> Iterator[Workload]:
         seconds = perf_counter() - loader.started
     what = f"{cell.defense}: {recipe.epochs} epochs of {len(batches)} batches"
     yield Workload(what, recipe.epochs * len(batches), passes[0], passes[1], 0, seconds)
-    yield from _of_validation(cell, recipe, network, facts)
+    one_pass = seconds / max(1, passes[0] + BACKWARD * passes[1]) / min(cell.batch_size, len(x))
+    yield from _of_validation(recipe, len(cell.split("validation")[1]), one_pass)
 
 
 class _OneBatch:
@@ -87,31 +89,22 @@ class _OneBatch:
         yield self.batch
 
 
-def _of_validation(cell: Cell, recipe: Recipe, network: nn.Module, facts: About) -> Iterator[Workload]:
-    """The accuracies measured after every epoch: clean, and under PGD if it selects the epoch."""
-    x, y = cell.split("validation")
-    run: dict[str, Any] = {"seed": recipe.seed, "epoch": 0}
-    clean = partial(accuracy, network, x[:CLEAN_AT_ONCE], y[:CLEAN_AT_ONCE], **run)
-    yield _measured("validation", network, clean, recipe.epochs * -(-len(x) // CLEAN_AT_ONCE))
+def _of_validation(recipe: Recipe, examples: int, one_pass: float) -> Iterator[Workload]:
+    """The accuracies measured after every epoch: clean, and under PGD if it selects the epoch.
+
+    Args:
+        recipe: options of the training.
+        examples: size of the validation split.
+        one_pass: seconds of a forward pass of one example, from the timed batch of the training.
+    """
+    batches = recipe.epochs * -(-examples // CLEAN_AT_ONCE)
+    yield Workload("validation", batches, 1, 0, 0, one_pass * min(examples, CLEAN_AT_ONCE))
     if recipe.budget is None or not recipe.selects:
         return
-    examples, steps = min(recipe.validation_examples, len(x)), recipe.validation_steps
-    run |= {
-        "budget": recipe.budget,
-        "steps": steps,
-        "examples": min(examples, ATTACKED_AT_ONCE),
-        "modality": facts.modality,
-    }
-    batches = recipe.epochs * -(-examples // ATTACKED_AT_ONCE)
-    attacked = partial(robust_accuracy, network, x, y, **run)
-    yield _measured(f"validation under PGD, {steps} steps", network, attacked, batches)
-
-
-def _measured(what: str, network: nn.Module, run: Callable[[], object], batches: int) -> Workload:
-    with _passes(network) as passes:
-        started = perf_counter()
-        run()
-        return Workload(what, batches, passes[0], passes[1], 0, perf_counter() - started)
+    attacked, steps = min(recipe.validation_examples, examples), recipe.validation_steps
+    seconds = one_pass * (steps * (1 + BACKWARD) + 1) * min(attacked, ATTACKED_AT_ONCE)
+    batches = recipe.epochs * -(-attacked // ATTACKED_AT_ONCE)
+    yield Workload(f"validation under PGD, {steps} steps", batches, steps + 1, steps, 0, seconds)
 
 
 @contextmanager

@@ -108,7 +108,7 @@ class EvaluationTable(Judging):  # type: ignore[misc, valid-type]
     @classmethod
     def _counted(cls, draws: Draws) -> int:
         """Require a number: a study compares networks under the same number of draws."""
-        if draws == "auto" or draws < 1:
+        if not isinstance(draws, int) or draws < 1:
             raise ValueError("a study needs a number of draws, at least 1")
         return draws
 

@@ -194,6 +194,12 @@ def state(study: Study, place: Place, grid: Mapping[str, Place]) -> str:
     return "trained, judging begun" if started else "trained"
 
 
+def progress_of(study: Study, out: Path, *, folders: Folders = None, accelerator: str = "auto") -> dict[str, str]:
+    """The progress of every network of a study, by name, as far as the folders in ``out`` show it."""
+    grid = places(study, out, folders=folders, accelerator=accelerator)
+    return {name: state(study, place, grid) for name, place in grid.items()}
+
+
 def adopt(grid: Iterable[Place], whole: Records) -> None:
     """Give each place without its own records those that the merged file holds for it."""
     for place in grid:

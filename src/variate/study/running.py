@@ -22,7 +22,7 @@ from variate.evaluation.plan import Plan
 from variate.evaluation.suites import suite_of
 from variate.fields import built
 from variate.inputs.budget import Budget
-from variate.progress import progress
+from variate.progress import Board, board
 from variate.random.keys import Stream
 from variate.records.file import RECORDS, Records
 from variate.records.schema import RunLine
@@ -42,8 +42,6 @@ from variate.study.grid import (
     kind_of_data,
     merge,
     name_of,
-    places,
-    state,
 )
 from variate.study.work import Order, Step, Task
 from variate.training.defense import defended, teacher_of
@@ -140,13 +138,6 @@ def _check_network(study: Study, data: str, architecture: str, defense: Defense,
     wire(recipe, network, Stream("train", 0), teacher=teacher, modality=facts.modality)
 
 
-def progress_of(study: Study, out: str | Path, *, folders: Folders = None, accelerator: str = "auto") -> dict[str, str]:
-    """The progress of every network of a study, by name. Raises ``UsageError``."""
-    check_study(study, folders=folders)
-    grid = places(study, Path(out), folders=folders, accelerator=accelerator)
-    return {name: state(study, place, grid) for name, place in grid.items()}
-
-
 def run_study(
     study: Study,
     out: str | Path,
@@ -179,7 +170,7 @@ def run_study(
     in_process = where.engine == "local" and where.workers == 1
     out = Path(out).absolute()
     data_folders = {data: folder.absolute() for data in study.data if (folder := folder_for(folders, data)) is not None}
-    order = Order(study, out, data_folders, accelerator, show_progress and in_process)
+    order = Order(study, out, data_folders, accelerator, show_progress and where.engine == "local")
     grid = order.places()
     whole = Records(out / RECORDS)
     runs = _runs(study, list(grid.values()), command, whole)
@@ -188,14 +179,14 @@ def run_study(
     failures: dict[str, str] = {}
     rounds: list[tuple[Step, ...]] = [("train",), ("judge",)] if study.evaluation.suite else [("train", "judge")]
     done = sum(is_judged(study, place, grid) for place in grid.values())
-    with progress(study.title, len(grid), "networks", already=done, show=show_progress and not in_process) as report:
+    with board(study.title, len(grid), "networks", already=done, show=show_progress and not in_process) as shown:
         for steps in rounds:
             tasks = [
                 Task(name, steps) for name in grid if name not in failures and not _is_done(order, grid, name, steps)
             ]
-            for task, failure in _run(order, tasks, where):
+            for task, failure in _run(order, tasks, where, shown):
                 failures |= {task.name: failure} if failure else {}
-                report(sum(is_judged(study, place, grid) for place in grid.values()), task.name)
+                shown.report(sum(is_judged(study, place, grid) for place in grid.values()), f"{task.name} finished")
     records = merge(grid.values(), runs, out)
     if failures:
         raise VariateError(
@@ -215,14 +206,16 @@ def _is_done(order: Order, grid: dict[str, Place], name: str, steps: Sequence[St
     return trained and ("judge" not in steps or is_judged(order.study, grid[name], grid))
 
 
-def _run(order: Order, tasks: Sequence[Task], where: Where) -> Iterator[Outcome]:
+def _run(order: Order, tasks: Sequence[Task], where: Where, shown: Board) -> Iterator[Outcome]:
     if not tasks:
         return iter(())
     if where.engine == "ray":
         from variate.study.engines.ray import run_with_ray
 
         return run_with_ray(order, tasks, address=where.address, cpus=where.cpus, gpus=where.gpus)
-    return run_here(order, tasks) if where.workers == 1 else run_in_processes(order, tasks, workers=where.workers)
+    if where.workers == 1:
+        return run_here(order, tasks)
+    return run_in_processes(order, tasks, workers=where.workers, board=shown)
 
 
 def _runs(study: Study, grid: Sequence[Place], command: str, whole: Records) -> list[RunLine]:

@@ -19,6 +19,7 @@ from variate._version import __version__
 from variate.datasets.info import Facts
 from variate.errors import CheckpointError, UsageError, unknown_name
 from variate.files.reading import reading, replace_text
+from variate.files.toml import findings_of
 from variate.hashing import fingerprint
 from variate.options import import_callable, names_code, parse, whole
 from variate.random.measures import sites
@@ -125,7 +126,7 @@ def read_card(folder: str | Path) -> Card:
         except (ValidationError, UnicodeDecodeError) as error:
             raise CheckpointError(
                 f"{path} is not a card of this version of Variate",
-                findings=str(error).splitlines()[1:3] if isinstance(error, ValidationError) else [str(error)],
+                findings=findings_of(error, Card) if isinstance(error, ValidationError) else [str(error)],
             ) from error
 
 
