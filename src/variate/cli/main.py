@@ -14,6 +14,7 @@ from variate.cli import (
     audit,
     certify,
     check,
+    data,
     doctor,
     evaluate,
     export,
@@ -106,6 +107,7 @@ app.command("certify", cls=Several)(certify.certify)
 app.command("study", cls=Command)(study.study)
 app.command("report", cls=Command)(report.report)
 app.command("export", cls=Command)(export.export)
+app.command("data", cls=Command)(data.data)
 app.command("check", cls=Command)(check.check)
 app.command("list", cls=Command)(list_entries.list_entries)
 app.command("doctor", cls=Command)(doctor.doctor)
