@@ -45,20 +45,22 @@ class Grid:
 def grid(rows: Sequence[RateRow]) -> Grid:
     """Arrange rows in a table: one line per network and deployment, one column per attack."""
     cells: dict[tuple[Line, Heading], RateRow] = {}
+    drawn = any(row.deployment != "any" for row in rows)
     for row in rows:
-        cells[(row.network, row.deployment), heading(row)] = row
+        cells[(row.network, row.deployment), heading(row, drawn=drawn)] = row
     lines = list(dict.fromkeys(line for line, _ in cells))
     columns = list(dict.fromkeys(column for _, column in cells))
     return Grid(lines, columns, cells)
 
 
-def heading(row: RateRow) -> Heading:
-    """The heading of a row's column: the attack, its options and draws, the budget."""
+def heading(row: RateRow, *, drawn: bool = True) -> Heading:
+    """The heading of a row's column: the attack, its options and draws (if networks are drawn at all), the budget."""
     if row.attack == CLEAN:
         return (CLEAN, "", "")
     options = ", ".join(f"{value} {name}" for name, value in row.options.items() if name not in HIDDEN)
     draws = f"{row.draws} draw{'s' * (row.draws != 1)}" if row.draws else "no queries"
-    return (row.attack, f"{options}, {draws}" if options else draws, row.budget or "")
+    parts = [options, draws if drawn or not row.draws else ""]
+    return (row.attack, ", ".join(filter(None, parts)), row.budget or "")
 
 
 def with_seeds(content: Grid, records: Records) -> Grid:
@@ -174,7 +176,7 @@ def _rich(content: Grid, title: str) -> Table:
     table.add_column("deployment", no_wrap=True)
     for attack, detail, budget in content.columns:
         parts = (attack, *detail.split(", "), "" if shared else budget)
-        table.add_column("\n".join(part for part in parts if part), justify="right", overflow="fold")
+        table.add_column("\n".join(part for part in parts if part), justify="right", no_wrap=True)
     previous = None
     for line in content.lines:
         network, deployment = line
@@ -191,7 +193,7 @@ def _rich(content: Grid, title: str) -> Table:
 def _print_grid(console: Console, content: Grid, title: str) -> None:
     """Print a table; where the terminal is too narrow for it, a list with one rate on each line."""
     table = _rich(content, title)
-    if table.__rich_measure__(console, console.options.update(max_width=WIDE)).minimum <= console.width:
+    if table.__rich_measure__(console, console.options.update(max_width=WIDE)).maximum <= console.width:
         console.print(table)
         return
     console.print(title, style="bold")
