@@ -89,4 +89,4 @@ def _described(parameter: Any) -> str | None:
 def _plain(message: str) -> str:
     """A sentence as a clause: no capital, no period."""
     text = message.strip().rstrip(".")
-    return text[:1].lower() + text[1:] if text[1:2].islower() else text
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
