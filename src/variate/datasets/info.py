@@ -15,6 +15,7 @@ from variate.datasets.parts.located import located
 from variate.datasets.parts.own import is_own, own_split
 from variate.datasets.parts.repeats import digests, warn_of_repeats
 from variate.errors import DataError, VariateError
+from variate.inputs.columns import columns_of
 from variate.inputs.modality import Modality, modality_of
 from variate.inputs.validation import check_inputs
 
@@ -109,8 +110,17 @@ def about(data: str | PathLike[str], *, folder: str | PathLike[str] | None = Non
 @cache
 def _own(data: str) -> About:
     """The facts of the user's own file or callable. Warns if training examples are in the other splits too."""
-    x, y, names = own_split(data, "train", cut=True)
+    x, y, names, kind, details = own_split(data, "train", cut=True)
     check_inputs(x, y)
+    classes = max(len(names), int(y.max()) + 1, 2)
+    if kind == "tabular":
+        from variate.datasets.parts.tables import DEFAULT_BUDGET, about_table
+
+        warn_of_repeats(data, {"train": digests(x), **_other_splits(data)})
+        return about_table(columns_of(details["features"]), x, classes=classes, budget=DEFAULT_BUDGET, labels=names)
+    if kind:
+        warn_of_repeats(data, {"train": digests(x), **_other_splits(data)})
+        return About(kind, tuple(x.shape[1:]), classes, budget="words:2", labels=names, details=details)
     if x.dim() == 4 and x.shape[-1] in CHANNELS and x.shape[1] not in CHANNELS:
         raise DataError(
             f"the images of {data} have shape {tuple(x.shape[1:])}",
@@ -123,7 +133,7 @@ def _own(data: str) -> About:
     return About(
         kind="tabular" if x.dim() == 2 else "image",
         shape=tuple(x.shape[1:]),
-        classes=max(len(names), int(y.max()) + 1, 2),
+        classes=classes,
         mean=tuple(round(float(value), 6) for value in mean),
         std=tuple(round(float(value), 6) if value > 0 and math.isfinite(value) else 1.0 for value in std),
         labels=names,

@@ -63,6 +63,11 @@ class Layout:
         return [numbers[member.label] for member in self.members]
 
 
+def split_named(name: object) -> SplitName | None:
+    """The split that a folder or a key of a dictionary is named after; None for any other name."""
+    return SPLITS.get(name.lower()) if isinstance(name, str) else None
+
+
 Read = Callable[[PurePosixPath], bytes]
 
 

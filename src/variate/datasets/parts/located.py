@@ -10,6 +10,7 @@ from variate import registry
 from variate.datasets.parts.folders import LAYOUT, files_of
 from variate.datasets.parts.own import is_own
 from variate.datasets.parts.pictures import SUFFIXES as PICTURES
+from variate.datasets.parts.wav import SPOKEN
 from variate.datasets.parts.wav import SUFFIXES as SOUNDS
 from variate.errors import DataError, UsageError
 from variate.files.reading import reading, ungzipped
@@ -60,6 +61,9 @@ def _of_files(path: Path) -> str | None:
         "sounds": sum(suffixes[suffix] for suffix in SOUNDS),
         "texts": sum(suffixes[suffix] for suffix in (".arrow", ".csv", *TEXTS)) if path.is_dir() else 0,
     }
+    sounds = [file for file in paths if file.suffix.lower() in SOUNDS]
+    if sounds and len({file.parent for file in sounds}) == 1 and all(SPOKEN.fullmatch(file.name) for file in sounds):
+        counts["spoken-digits"] = counts.pop("sounds")
     name = max(counts, key=lambda kind: counts[kind])
     if name == "texts" and [file.name.endswith((".csv", ".csv.gz")) for file in paths] == [True]:
         return _of_table(path / paths[0])

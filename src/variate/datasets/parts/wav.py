@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import warnings
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from variate.files.reading import reading, told, unzipping
 from variate.optional import imported
 
 SUFFIXES = (".wav", ".flac", ".ogg")
+SPOKEN = re.compile(r"(?P<label>[^_]+)_(?P<speaker>[^_]+)_(?P<number>\d+)\.(?:wav|flac|ogg)", re.I)  # of spoken-digits
 COMPRESSED = {b"fLaC": "FLAC", b"OggS": "Ogg"}  # formats by the first bytes of a file
 RATES = (1_000, 384_000)  # accepted sampling rates, samples per second
 CLIPPED_RUN = 3  # so many consecutive samples at full scale mean that the recording was clipped
