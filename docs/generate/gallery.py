@@ -23,7 +23,7 @@ from variate.report.page import page_text
 
 IMAGES = DOCS / "images"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-SIZE = {"width": 1180, "height": 700}  # of a picture, in CSS pixels
+WIDTH, HEIGHT = 1180, 700  # of a picture, in CSS pixels
 COLORS = 48  # of a picture's palette
 
 
@@ -34,14 +34,14 @@ def photograph(pages: dict[str, str], folder: Path) -> None:
         pages: HTML by name.
         folder: where the pictures are written.
     """
-    found = next(path for name in BROWSERS if (path := shutil.which(name)))
+    found = next(filter(None, map(shutil.which, BROWSERS)))
     flags = ["--disable-gpu", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as made:
         browser = playwright.chromium.launch(executable_path=found, args=flags)
         for name, text in pages.items():
             path = Path(made) / f"{name}.html"
             path.write_text(text, encoding="utf-8")
-            page = browser.new_page(viewport=SIZE, color_scheme="light")
+            page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
             page.goto(path.as_uri())
             picture = Image.open(io.BytesIO(page.screenshot()))
             picture.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE).save(

@@ -17,8 +17,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from variate.flags.raise_flags import Raised, raised
+from variate.inputs.budget import Budget
+from variate.records.certified import ProvedRow
 from variate.records.claim import Claim
 from variate.records.file import Records
+from variate.records.proofs import proofs
 from variate.records.rows import RateRow, rows_of
 from variate.report import single
 from variate.report.paired import compared, twin_claims
@@ -44,6 +47,7 @@ class Estimate:
         clean: its accuracy without attack; None if that was not evaluated.
         repeated: its accuracy when the attacker repeats the query and one wrong answer is enough, at the largest
             number of queries evaluated; None for a deterministic network.
+        proved: what is certified for one draw within the same budget; None without such a certificate.
         flags: the names of the warnings raised on it.
     """
 
@@ -52,6 +56,7 @@ class Estimate:
     row: RateRow
     clean: RateRow | None
     repeated: RateRow | None
+    proved: ProvedRow | None
     flags: tuple[str, ...]
 
 
@@ -136,6 +141,7 @@ def estimate_of(records: Records, claim: Claim, *, of: str) -> Estimate:
         row=single.row(records, claim),
         clean=single.row(records, clean) if clean is not None else None,
         repeated=_repeated(records, claim),
+        proved=_proved(records, claim),
         flags=tuple(dict.fromkeys(flag.flag for flag in warnings(records, [claim.network]))),
     )
 
@@ -261,6 +267,18 @@ def _repeated(records: Records, claim: Claim) -> RateRow | None:
     rows = {Deployment.parse(row.deployment): row for row in rows_of(records, claim) if claim.verdict_draws > 1}
     repeated = [deployment for deployment in rows if deployment.rule == "survive"]
     return rows[max(repeated, key=lambda deployment: deployment.size)] if repeated else None
+
+
+def _proved(records: Records, claim: Claim) -> ProvedRow | None:
+    """The certified rate of one draw of the claim's network, on the same inputs within the same budget."""
+    budget = Budget.parse(claim.budget or "")
+    rows = [
+        proven.row("single", budget.eps)
+        for proven in proofs(records)
+        if (proven.certificate.fingerprint, proven.certificate.inputs) == (claim.fingerprint, claim.inputs)
+        and proven.proved.norm == budget.norm
+    ]
+    return next((row for row in rows if row is not None), None)
 
 
 def _percent(row: RateRow) -> str:
