@@ -3,7 +3,7 @@
 The page draws the three lines as its first box, and ``evaluate`` and ``audit`` end with them on the terminal::
 
     Randomness gains nothing here: -1.8 points [-3.9, +0.4]
-    `random` 43.0 % [40.1, 46.0]; `mean network` 44.8 % [41.9, 47.8]
+    `random` 43.0 % [40.1, 46.0] (clean 84.8 %); `mean network` 44.8 % [41.9, 47.8] (clean 85.1 %)
     Under `pgd` averaged over 20 draws (linf:0.1), one draw per query; paired with `mean network`, the best of 2
     twins, under its own strongest attack, on the same 1000 examples.
 
@@ -26,7 +26,7 @@ from variate.records.rows import RateRow, rows_of
 from variate.report import single
 from variate.report.paired import compared, twin_claims
 from variate.statistics.comparison import Comparison
-from variate.statistics.notation import quoted
+from variate.statistics.notation import percent, quoted
 from variate.statistics.rates import Deployment
 
 NO_VERDICT = "No verdict: no untargeted attack was evaluated with one draw per query"
@@ -94,7 +94,8 @@ class Headline:
     def lines(self) -> list[str]:
         """The three lines of text; only the claim if there was no attack."""
         rates = "; ".join(
-            f"{quoted(estimate.label)} {_percent(estimate.row)}{_doubt(estimate)}" for estimate in self.estimates
+            f"{quoted(estimate.label)} {_percent(estimate.row)}{_clean(estimate)}{_doubt(estimate)}"
+            for estimate in self.estimates
         )
         return [line for line in (self.claim, rates, self.basis) if line]
 
@@ -284,6 +285,10 @@ def _proved(records: Records, claim: Claim) -> ProvedRow | None:
 def _percent(row: RateRow) -> str:
     rate, _, rest = row.percent.partition(" ")
     return f"{rate} % {rest}"
+
+
+def _clean(estimate: Estimate) -> str:
+    return f" (clean {percent(estimate.clean.rate)} %)" if estimate.clean is not None else ""
 
 
 def _doubt(estimate: Estimate) -> str:
