@@ -614,7 +614,7 @@ def page() -> str:
             "",
             "## Every cell",
             "",
-            "Every cell is a test (`tests/random/test_catalogue.py`), and `python tests/catalogue.py` prints this page.",
+            "Every cell is a test (`tests/random/test_catalogue.py`); `python tests/catalogue.py` prints this page.",
             "",
             *head,
             *body,

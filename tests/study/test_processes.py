@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -59,9 +60,14 @@ def slow(tmp_path):
 
 
 @pytest.mark.slow
-def test_processes_write_the_records_of_one(tmp_path):
+def test_processes_write_the_records_of_one_and_tell_what_they_do(tmp_path, capfd):
     chosen = study(seeds=[0])
-    run(chosen, tmp_path / "several", where=Where(workers=2))
+    run(chosen, tmp_path / "several", where=Where(workers=2), show_progress=True)
+    said = capfd.readouterr().err.splitlines()
+    for name in ("deterministic", "random"):
+        begins = said.index(f"{name}: begins")
+        assert any(re.match(rf"training {name}: 0/1", line) for line in said[begins:])
+        assert any(re.match(rf"{name}: fgsm: \d", line) for line in said[begins:])
     run(chosen, tmp_path / "one")
     assert facts(tmp_path / "several") == facts(tmp_path / "one")
 

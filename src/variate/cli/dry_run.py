@@ -10,6 +10,7 @@ import typer
 
 from variate.cli import evaluation_command as judging
 from variate.cli.options import print_json
+from variate.cli.shown_result import show
 from variate.evaluation.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def judge_or_plan(
     """Judge a network and show the result; with ``--dry-run``, only print the plan."""
     if not shared.dry_run:
         records, result = judging.judged(setting, evaluation, shared, extras)
-        judging.show(setting, records, result, json=shared.json)
+        show(setting, records, result, json=shared.json)
         return
     from variate.study.dry_evaluation import of_evaluation
 

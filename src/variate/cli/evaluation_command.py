@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,10 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from variate.cli import options
-from variate.cli.options import print_json, this_command
+from variate.cli.options import this_command
 from variate.cli.own_module import build
 from variate.errors import BatchWarning, UsageError
 from variate.evaluation.evaluation import Evaluation
@@ -241,34 +238,6 @@ def _measured(
         for name, network in _by_layer(setting).items():
             judge(network, setting.x, setting.y, evaluation=by_layer, name=f"{setting.name}, {name}", part="layers")
     return result
-
-
-def show(setting: Setting, records: Records, result: Result, *, json: bool) -> None:
-    """Print the table, the red flags and the files with the rest; or everything as JSON."""
-    from variate.evaluation.processes import this_shard
-    from variate.flags.raise_flags import raised
-    from variate.records.file import RECORDS
-    from variate.records.groups import notes
-    from variate.report.table import print_rows, shown_rows, study_rows
-
-    if this_shard()[0] > 0:
-        return
-    flags = raised(records)
-    if json:
-        print_json({"rates": result.as_json(), "flags": [flag.as_json() for flag in flags]})
-        return
-    print_rows(shown_rows(records, result.claims), setting.title)
-    rows = study_rows(records, "layers")
-    if rows:
-        print_rows(rows, "noise by layer")
-    for flag in flags:
-        typer.echo(f"{flag.level}: {flag.flag}, {flag.network}")
-        for line in (*flag.findings, f"do: {flag.remedy}"):
-            typer.echo(f"  {line}")
-    for note in notes(records):
-        typer.echo(note)
-    command = shlex.join(["variate", "report", str(setting.folder)])
-    typer.echo(f"every answer: {setting.folder / RECORDS}; page: {command}")
 
 
 def _device(accelerator: str) -> torch.device:

@@ -207,7 +207,7 @@ def _width(content: Grid, column: Heading) -> int:
 def _print_grid(console: Console, content: Grid, title: str) -> None:
     """Print a table; where the terminal is too narrow for it, a list with one rate on each line."""
     table = _rich(content, title)
-    if table.__rich_measure__(console, console.options.update(max_width=WIDE)).minimum <= console.width:
+    if table.__rich_measure__(console, console.options.update(max_width=WIDE)).maximum <= console.width:
         console.print(table)
         return
     console.print(title, style="bold")

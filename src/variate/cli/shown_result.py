@@ -1,0 +1,65 @@
+"""What `attack`, `evaluate` and `audit` print at the end: the table, who won, the red flags, and the verdict last."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from variate.cli.evaluation_command import Setting
+from variate.cli.options import print_json
+
+if TYPE_CHECKING:
+    from variate.records.file import Records
+    from variate.records.rows import Result
+
+SHOWN = 4  # attacks of a suite that are named as winners
+
+
+def show(setting: Setting, records: Records, result: Result, *, json: bool) -> None:
+    """Print the table, the red flags, the files with the rest and the verdict; or everything as JSON."""
+    from variate.evaluation.processes import this_shard
+    from variate.flags.raise_flags import raised
+    from variate.records.file import RECORDS
+    from variate.records.groups import notes
+    from variate.report.headline import headline
+    from variate.report.table import print_rows, shown_rows, study_rows
+
+    if this_shard()[0] > 0:
+        return
+    flags = raised(records)
+    lines = headline(records, setting.name).lines
+    if json:
+        print_json({"rates": result.as_json(), "flags": [flag.as_json() for flag in flags], "verdict": lines})
+        return
+    print_rows(shown_rows(records, result.claims), setting.title)
+    rows = study_rows(records, "layers")
+    if rows:
+        print_rows(rows, "noise by layer")
+    for line in winners(records, result):
+        typer.echo(line)
+    for flag in flags:
+        typer.echo(f"{flag.level}: {flag.flag}, {flag.network}")
+        for line in (*flag.findings, f"do: {flag.remedy}"):
+            typer.echo(f"  {line}")
+    for note in notes(records):
+        typer.echo(note)
+    command = shlex.join(["variate", "report", str(setting.folder)])
+    typer.echo(f"every answer: {setting.folder / RECORDS}; page: {command}\n")
+    for line in lines:
+        typer.echo(line)
+
+
+def winners(records: Records, result: Result) -> Sequence[str]:
+    """For each suite of a result, the attacks that found the worst inputs, by their share of the examples."""
+    lines = []
+    for claim in result.claims:
+        chosen = Counter(line.chosen for line in records.examples.get(claim.id, {}).values() if line.chosen)
+        shares = [f"{attack} on {100 * count / chosen.total():.0f} %" for attack, count in chosen.most_common()]
+        if shares:
+            others = [f"others on the rest ({len(shares) - SHOWN} attacks)"] if len(shares) > SHOWN else []
+            lines.append(f"{claim.attack}: the worst input is that of {', '.join([*shares[:SHOWN], *others])}")
+    return lines
