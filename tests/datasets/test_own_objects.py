@@ -75,6 +75,19 @@ def test_scaling_is_said_and_values_in_range_are_left_alone(own):
     assert torch.equal(sparse, scaled)
 
 
+def test_what_is_scaled_and_clipped_is_decided_by_the_training_split(own):
+    y = np.arange(40) % 2
+    inside, beyond = RANDOM.random((40, 3)), RANDOM.random((40, 3)) * 3
+    source = own({"train": (inside, y), "test": (beyond, y)})
+    assert variate.about(source).details == {}
+    x, _ = labelled(source, split="test")
+    np.testing.assert_allclose(x.numpy(), beyond, atol=1e-6)  # is refused where a network is judged on it
+    source = own({"train": (inside * 2, y), "test": (beyond, y)})
+    with pytest.warns(UserWarning, match="are scaled"):
+        x, _ = labelled(source, split="test")
+    assert float(x.max()) == 1.0
+
+
 def test_a_constant_column_is_kept_and_cannot_be_changed(own):
     x = np.concatenate([RANDOM.random((40, 2)) * 9, np.full((40, 1), 7.0)], 1)
     with pytest.warns(UserWarning, match="are scaled"):
