@@ -18,15 +18,15 @@ from variate.datasets.load import labelled
 from variate.errors import DataError
 
 RANDOM = np.random.default_rng(0)
+NUMBERS = itertools.count()
 
 
 @pytest.fixture
 def own(monkeypatch):
     """Names what the user's own code returns: a module of a new name every time."""
-    numbers = itertools.count()
 
     def returns(value):
-        name = f"own_objects_{next(numbers)}_{id(numbers)}"
+        name = f"own_objects_{next(NUMBERS)}"
         module = ModuleType(name)
         module.data = lambda: value
         monkeypatch.setitem(sys.modules, name, module)
