@@ -27,9 +27,9 @@ def drawn() -> Iterator[None]:
     except PARSER as mistake:
         if type(mistake).__name__ == HELP:
             raise
-        error = as_ours(mistake)
-        draw(error)
-        raise typer.Exit(error.exit_code) from mistake
+        ours = as_ours(mistake)
+        draw(ours)
+        raise typer.Exit(ours.exit_code) from mistake
     except KeyboardInterrupt as stop:
         sys.stderr.write("\nstopped: finished work is kept; run the same command again to continue\n")
         raise typer.Exit(130) from stop
