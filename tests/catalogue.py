@@ -595,15 +595,26 @@ def page() -> str:
         for operation, words in module.forbids.items():
             said.setdefault(f'{operation}: torch says "{words}"', []).append(name)
     notes = [f"- {what} ({', '.join(who)})" for what, who in said.items()]
+    forbidding = {name: list(module.forbids) for name, module in MODULES.items() if module.forbids}
+    cells, kinds = len(MODULES) * len(names), len(MODULES)
+    exceptions = [f"- {name}: no {', no '.join(operations)}" for name, operations in forbidding.items()]
     meaning = [f"- **{name}**: {operation.__doc__}" for name, operation in OPERATIONS.items()]
     return "\n".join(
         [
             "# What can be random",
             "",
-            "Every cell of this table is a test (`tests/random/test_catalogue.py`).",
-            "`python tests/catalogue.py` prints it.",
-            "Every parameter of every module is random: weights, biases, affine parameters of norms, embeddings,",
-            "recurrent and attention weights.",
+            "Every parameter of every PyTorch module can be random: weights, biases, affine parameters of norms,",
+            "embeddings, recurrent and attention weights.",
+            "",
+            f"The table below asks {len(names)} things of {kinds} kinds of modules. The answer is yes in",
+            f"{cells - sum(map(len, forbidding.values()))} of {cells} cells; these are the exceptions, where torch",
+            "itself cannot do it with the plain module:",
+            "",
+            *exceptions,
+            "",
+            "## Every cell",
+            "",
+            "Every cell is a test (`tests/random/test_catalogue.py`), and `python tests/catalogue.py` prints this page.",
             "",
             *head,
             *body,

@@ -29,7 +29,7 @@ MISSING = {
 AVAILABLE = [
     pytest.param(name, marks=pytest.mark.skipif(not there, reason=reason))
     for name, entry in registry.entries("datasets").items()
-    if entry.facts["modality"] == "image"
+    if entry.facts["modality"] == "image" and entry.facts["classes"]
     for reason, there in [MISSING.get(name, ("", True))]
 ]
 

@@ -212,7 +212,8 @@ def test_a_dictionary_is_a_pair_or_splits(own):
     assert torch.equal(labelled("mydata:pair_of")[0], own.x)
     own.splits = lambda: {"train": (own.x, own.y), "test": (own.x[:5], own.y[:5])}
     assert len(labelled("mydata:splits", split="test", cut=True)[0]) == 5
-    with pytest.raises(DataError, match="has no split validation: it returned train, test"):
+    own.splits = lambda: {"validation": (own.x, own.y), "test": (own.x[:5], own.y[:5])}
+    with pytest.raises(DataError, match="has no split train: it returned validation, test"):
         labelled("mydata:splits", split="validation", cut=True)
     own.other = lambda: {"a": own.x}
     with pytest.raises(UsageError, match="returned a dictionary with a"):

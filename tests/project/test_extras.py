@@ -18,6 +18,10 @@ WORKSHOP = {"dev", "docs"}  # for those who change Variate; nothing of it import
 USES = {  # something of Variate that needs the extra, and what it says where the extra is there
     "": ("variate.DrawAccuracy().reset(); import variate.integrations.sklearn; variate.Served(net)(x)", ""),
     "art": ("variate.art_classifier(net, (4,), 3)", ""),
+    "audio": (
+        "from variate.datasets.parts.wav import clip_of\nclip_of(b'fLaC', rate=8000, length=8)",
+        "RefusedError: is not a readable FLAC file",
+    ),
     "datasets": (
         "(folder / 'a.parquet').write_text('')\nvariate.about('texts', folder=folder / 'a.parquet')",
         "DataError: .*a.parquet cannot be read",

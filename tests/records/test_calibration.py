@@ -113,7 +113,7 @@ def test_the_page_shows_calibration_only_where_confidences_were_kept(net, x, tmp
     ]  # fmt: skip
     page = page_text([records])
     assert 'id="calibration"' in page
-    assert 'id="reliability-clean"' in page
+    assert 'id="reliability-1"' in page
     assert "guo2017-170604599" in page
     assert f"{100 * reliabilities(records)[0].calibration.error:.1f}<small>" in page
     old = Records()
@@ -124,7 +124,7 @@ def test_the_page_shows_calibration_only_where_confidences_were_kept(net, x, tmp
     assert calibration_sheet(old) is None
     page = page_text([old])
     assert 'id="calibration"' not in page
-    assert 'id="reliability-clean"' not in page
+    assert 'id="reliability-1"' not in page
     assert "guo2017" not in page
     assert "these records hold no confidences" in page
     assert "do not say how long the attacks took" in page

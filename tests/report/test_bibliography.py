@@ -9,7 +9,7 @@ from claims import answers, claim, network, sample
 
 from variate import registry
 from variate.records.file import Records
-from variate.report.bibliography import AUTHORS, FAMILY, TITLE, bibtex
+from variate.report.bibliography import AUTHORS, CALIBRATION, FAMILY, TITLE, _sources, bibtex, titles
 from variate.training.defenses.random import random
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +61,28 @@ def test_every_source_of_the_registry_becomes_an_entry_with_a_year():
     entries = text.split("\n\n")[1:]
     assert all(re.search(r"year = \{\d{4}\}", one) for one in entries)
     assert all(len(re.findall("[{]", one)) == len(re.findall("[}]", one)) for one in entries)
+
+
+def test_every_source_that_the_registry_cites_has_a_title():
+    keys = {
+        key
+        for kind in registry.SINGULAR
+        for name, entry in registry.entries(kind).items()
+        for key, _ in _sources(entry.facts.get("cite") or "", name)
+    }
+    keys |= {key for key, _ in _sources(CALIBRATION[2], "")}
+    without_source = {re.sub(r"\W", "", name) for kind in registry.SINGULAR for name in registry.entries(kind)}
+    assert {key for key in keys if key not in titles()} <= without_source
+    assert set(titles()) <= keys
+    assert all(re.search(r"\d", key) for key in set(titles()) - {"spam"})
+
+
+def test_titles_are_written_with_their_capitals(store):
+    text = bibtex(store)
+    assert "  author = {Madry and others},\n  title = {{Towards Deep Learning Models Resistant to " in text
+    assert "@misc{khan2019-190510906,\n" in text
+    entries = [entry for entry in text.split("\n\n") if not entry.startswith("@misc{wang20")]
+    assert all("title = {{" in entry for entry in entries)
 
 
 def test_variate_is_cited_as_its_citation_file_says():

@@ -3,11 +3,14 @@
 import re
 
 import pytest
+import torch
 from shown import CLAIM, KEPT, records_of
 
 from variate import registry
+from variate.evaluation.evaluate import evaluate
 from variate.records.bits import pack
 from variate.records.claim import Claim
+from variate.records.file import Records
 from variate.records.schema import Example, Picture
 from variate.report.attacked import displays, galleries, not_shown
 from variate.report.page import TEMPLATES, page_text
@@ -27,11 +30,11 @@ def test_what_was_kept_of_an_example_is_shown_with_how_it_was_answered(modality)
     (gallery,) = galleries(records_of(modality, **KEPT[modality]))
     assert (gallery.modality, gallery.id) == (modality, f"examples-{modality}")
     (one,) = gallery.networks["n"]
-    assert one.caption == "label 3: correct in 3 of 4 draws"
+    assert (one.read, one.outcome) == ("label 3", "correct in 3 of 4 draws")
     page = page_text([records_of(modality, **KEPT[modality])])
     assert f'<h2 id="examples-{modality}">{gallery.display.title} ' in page
     assert f'<a href="#examples-{modality}">' in page
-    assert "label 3: correct in 3 of 4 draws" in page
+    assert "<b>label 3</b>: correct in 3 of 4 draws" in page
 
 
 def test_no_more_examples_of_a_network_are_shown_than_there_is_room_for():
@@ -66,7 +69,7 @@ def test_examples_of_an_unknown_modality_are_said_to_be_missing():
 def test_an_example_that_was_not_judged_draw_by_draw_is_captioned_by_what_was():
     deployments = {"mean-2": pack([1, 0])}
     (gallery,) = galleries(records_of("image", answers=deployments, **KEPT["image"]))
-    assert gallery.networks["n"][0].caption == "label 3: correct in 1 of 2 answers of mean-2"
+    assert gallery.networks["n"][0].outcome == "correct in 1 of 2 answers of mean-2"
 
 
 def test_the_attack_that_leaves_the_fewest_right_is_shown():
@@ -77,4 +80,18 @@ def test_the_attack_that_leaves_the_fewest_right_is_shown():
         records.add([claim, Example(claim=claim.id, example=0, answers={"single": pack(right)}, **counts)])
         records.add([Picture(claim=claim.id, example=0, label=3, **KEPT["image"])])
     (gallery,) = galleries(records)
-    assert [one.attack for one in gallery.networks["n"]] == ["strong at linf:0.1"]
+    assert [one.attack for one in gallery.networks["n"]] == ["strong, linf:0.1"]
+
+
+def test_a_picture_keeps_what_most_draws_read_it_as():
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3)).eval()
+    x, records = torch.rand(4, 1, 4, 4), Records()
+    y = network(x).argmax(1)
+    evaluate(network, x, y, budget="linf:0.9", attacks=["pgd"], records=records, pictures=True)
+    (gallery,) = galleries(records)
+    for shown, picture in zip(gallery.networks["network"], records.pictures, strict=True):
+        attacked = torch.frombuffer(bytearray.fromhex(picture.adversarial), dtype=torch.uint8).view(1, 1, 4, 4) / 255
+        assert picture.answer == int(network(attacked).argmax()) != picture.label
+        assert (shown.read, shown.outcome) == (f"{picture.label} read as {picture.answer}", "now wrong")
+    assert f"<b>{shown.read}</b>: now wrong" in page_text([records])

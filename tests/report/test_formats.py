@@ -17,8 +17,9 @@ from variate.report import formats, series, single
 from variate.report.cost import attack_cost, spent
 from variate.report.figures import figures
 from variate.report.headline import headline
-from variate.report.page import page_text, together
+from variate.report.page import page_text
 from variate.report.paired import averaging, twins
+from variate.report.runs import merged
 from variate.report.sentences import verdict
 from variate.statistics.comparison import compare
 
@@ -146,7 +147,7 @@ def test_several_runs_stand_in_one_table_under_their_own_names(store):
     other = Records()
     other.add([store.runs[0]])
     claim(other, "random", answers(0.7), attack="fgsm")
-    (name, sheet), *rest = together([store, other])
+    (name, sheet), *rest = merged([store, other])
     assert rest == []  # one of the two has no twins
     assert sheet.heads[0] == ("run",)
     assert {line[0].text for line in sheet.lines} == {"1", "2"}
@@ -156,10 +157,10 @@ def test_several_runs_stand_in_one_table_under_their_own_names(store):
     fgsm = [head[0] for head in sheet.heads].index("fgsm")
     assert [line[fgsm].text != "-" for line in sheet.lines] == [line[0].text == "2" for line in sheet.lines]
     page = page_text([store, other])
-    assert "All runs in one table" in page
+    assert "All runs compared" in page
     for number in (1, 2):
         assert f'<li><a href="#run-{number}-run">a &amp; b_c ({number})</a></li>' in page
-    assert "All runs in one table" not in page_text([store])
+    assert "All runs compared" not in page_text([store])
     assert name in page_text([store, other])
 
 

@@ -11,7 +11,7 @@ from variate.records.schema import Example
 from variate.report import single
 from variate.report.headline import NO_VERDICT, headline
 from variate.statistics.comparison import compare
-from variate.statistics.notation import percent, percent_interval, points, points_interval
+from variate.statistics.notation import percent, percent_interval, percent_range, points, points_interval
 
 
 def pair(random, plain, *, examples=EXAMPLES, other_examples=False, **changed):
@@ -120,7 +120,7 @@ def test_without_a_twin_the_rate_is_an_upper_bound_and_says_what_is_missing():
     verdict = headline(store)
     assert verdict.tone == "rate"
     rate = f"{percent(row.rate)} % {percent_interval(row.low, row.high)}"
-    assert verdict.claim == f"`net` is right at most {rate} of the time under attack"
+    assert verdict.claim == f"Accuracy of `net` under attack is at most: {rate}"
     assert verdict.basis == (
         "Under `pgd` (linf:0.1), one draw per query, on 60 examples, without a deterministic twin to compare with."
     )
@@ -135,7 +135,7 @@ def test_deterministic_networks_are_compared_with_the_next_best():
     assert verdict.claim.startswith("`good` is more robust than `fair`: +50.0 points [")
     assert [one.label for one in verdict.estimates] == ["good", "fair"]
     assert "`good` is the best of 3 networks, selected on these examples." in verdict.basis
-    assert headline(store, "poor").claim.startswith("`poor` is right at most 10.0 % [")
+    assert headline(store, "poor").claim.startswith("Accuracy of `poor` under attack is at most: 10.0 % [")
 
 
 def test_repeated_queries_are_part_of_the_verdict():
@@ -161,4 +161,4 @@ def test_without_an_attack_there_is_no_verdict():
 def test_numbers_are_written_one_way():
     assert (percent(0.43), percent_interval(0.401, 0.46)) == ("43.0", "[40.1, 46.0]")
     assert (points(-0.018), points_interval(-0.039, 0.004)) == ("-1.8", "[-3.9, +0.4]")
-    assert (points(-0.0001), percent(-0.0), percent_interval(0.401, 0.46, digits=0)) == ("+0.0", "0.0", "[40, 46]")
+    assert (points(-0.0001), percent(-0.0), percent_range(0.401, 0.46)) == ("+0.0", "0.0", "40-46")

@@ -147,7 +147,7 @@ def of_module(
     """The user's own network, and labelled inputs. Raises ``UsageError``."""
     from variate.datasets.info import about
     from variate.datasets.load import labelled
-    from variate.datasets.parts.own import is_own
+    from variate.datasets.parts.own import is_encoded, is_own
     from variate.inputs.modality import modality_of
 
     device = _device(shared.accelerator)
@@ -155,7 +155,7 @@ def of_module(
     if mode != "as-is":
         network.train(mode == "train")
     x, y = labelled(data, folder=shared.data_folder)
-    facts = None if is_own(data) else about(data, folder=shared.data_folder)
+    facts = about(data, folder=shared.data_folder) if not is_own(data) or is_encoded(data) else None
     if budget is None and facts is None:
         raise UsageError(f"{data} has no default budget", todo="pass --budget, such as linf:8/255")
     input_kind = modality_of("image") if facts is None else facts.modality

@@ -9,7 +9,20 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from variate._version import __version__
-from variate.cli import attack, audit, check, doctor, evaluate, export, list_entries, report, settings, study, train
+from variate.cli import (
+    attack,
+    audit,
+    check,
+    data,
+    doctor,
+    evaluate,
+    export,
+    list_entries,
+    report,
+    settings,
+    study,
+    train,
+)
 from variate.cli.mistakes import drawn
 from variate.cli.options import print_json
 from variate.errors import unknown_name
@@ -77,6 +90,7 @@ app.command("audit", cls=Command)(audit.audit)
 app.command("study", cls=Command)(study.study)
 app.command("report", cls=Command)(report.report)
 app.command("export", cls=Command)(export.export)
+app.command("data", cls=Command)(data.data)
 app.command("check", cls=Command)(check.check)
 app.command("list", cls=Command)(list_entries.list_entries)
 app.command("doctor", cls=Command)(doctor.doctor)

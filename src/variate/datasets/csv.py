@@ -8,8 +8,8 @@ from pathlib import Path
 from torch import Tensor
 
 from variate.datasets.info import About
-from variate.datasets.parts.csv import read_csv
-from variate.datasets.parts.declared import declaration_beside, toml_of
+from variate.datasets.parts.csv import Sheet, read_csv
+from variate.datasets.parts.declared import Declaration, declaration_beside, toml_of
 from variate.datasets.parts.loaded import Loaded, read_once
 from variate.datasets.parts.repeats import digests, warn_of_repeats
 from variate.datasets.parts.tables import table_of
@@ -46,10 +46,16 @@ def about(folder: Path | None = None) -> About:
     return _read(_file(folder)).about
 
 
+def sheet_of(folder: Path | None) -> tuple[Sheet, Declaration]:
+    """The cells of the table, and what is declared of it. Raises ``DataError``."""
+    path = _file(folder)
+    declared = declaration_beside(path)
+    return read_csv(path, declared.delimiter), declared
+
+
 @partial(read_once, beside=toml_of)
 def _read(path: Path) -> Loaded:
-    declared = declaration_beside(path)
-    table = table_of(read_csv(path, declared.delimiter), declared)
+    table = table_of(*sheet_of(path))
     warn_of_repeats(path, {split: digests(x) for split, (x, _) in table.splits.items()})
     return table
 

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from os import PathLike
-from pathlib import Path
 from typing import Any, Protocol
 
 from variate.datasets.load import registered
+from variate.datasets.parts.located import located
 from variate.datasets.parts.own import is_own, own_split
 from variate.datasets.parts.repeats import digests, warn_of_repeats
 from variate.errors import DataError, VariateError
+from variate.inputs.columns import columns_of
 from variate.inputs.modality import Modality, modality_of
 from variate.inputs.validation import check_inputs
 
@@ -79,13 +80,13 @@ class About:
         return modality_of(self.kind, self.details)
 
 
-def about(data: str, *, folder: str | PathLike[str] | None = None) -> About:
+def about(data: str | PathLike[str], *, folder: str | PathLike[str] | None = None) -> About:
     """The facts of a registered data set, or of the user's own.
 
     Args:
-        data: name of a data set, with or without options; or a ``.npz`` file or ``module:callable`` (see
-            ``variate.datasets.load``), whose facts are computed from its training split: images of shape (N, C, H, W),
-            or rows of numbers in [0, 1] of shape (N, D).
+        data: name of a data set, with or without options; a folder of pictures or sounds, or a table; or a ``.npz``
+            file or ``module:callable`` (see ``variate.data``), whose facts are computed from its training split: images
+            of shape (N, C, H, W), or rows of numbers in [0, 1] of shape (N, D).
         folder: folder of its files, for data sets whose facts are only known once they are read. Their file defines a
             function ``about(folder)`` beside the loader, with the loader's options.
 
@@ -93,12 +94,14 @@ def about(data: str, *, folder: str | PathLike[str] | None = None) -> About:
         UsageError: for a name that does not exist.
         DataError: if files are missing or damaged.
     """
+    data = str(data)
     if is_own(data):
         return _own(data)
-    entry, options = registered(data)
+    name, place = located(data, folder)
+    entry, options = registered(name)
     read_about = getattr(importlib.import_module(entry.module), "about", None)
     if read_about is not None:
-        about_data: About = read_about(None if folder is None else Path(folder), **options)
+        about_data: About = read_about(place, **options)
         return about_data
     facts = entry.facts
     return About(facts["modality"], *(facts[name] for name in ("shape", "classes", "mean", "std", "budget")))
@@ -107,8 +110,17 @@ def about(data: str, *, folder: str | PathLike[str] | None = None) -> About:
 @cache
 def _own(data: str) -> About:
     """The facts of the user's own file or callable. Warns if training examples are in the other splits too."""
-    x, y, names = own_split(data, "train", cut=True)
+    x, y, names, kind, details = own_split(data, "train", cut=True)
     check_inputs(x, y)
+    classes = max(len(names), int(y.max()) + 1, 2)
+    if kind == "tabular":
+        from variate.datasets.parts.tables import DEFAULT_BUDGET, about_table
+
+        warn_of_repeats(data, {"train": digests(x), **_other_splits(data)})
+        return about_table(columns_of(details["features"]), x, classes=classes, budget=DEFAULT_BUDGET, labels=names)
+    if kind:
+        warn_of_repeats(data, {"train": digests(x), **_other_splits(data)})
+        return About(kind, tuple(x.shape[1:]), classes, budget="words:2", labels=names, details=details)
     if x.dim() == 4 and x.shape[-1] in CHANNELS and x.shape[1] not in CHANNELS:
         raise DataError(
             f"the images of {data} have shape {tuple(x.shape[1:])}",
@@ -121,7 +133,7 @@ def _own(data: str) -> About:
     return About(
         kind="tabular" if x.dim() == 2 else "image",
         shape=tuple(x.shape[1:]),
-        classes=max(len(names), int(y.max()) + 1, 2),
+        classes=classes,
         mean=tuple(round(float(value), 6) for value in mean),
         std=tuple(round(float(value), 6) if value > 0 and math.isfinite(value) else 1.0 for value in std),
         labels=names,

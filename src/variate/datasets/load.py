@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from variate import registry
+from variate.datasets.parts.located import located
 from variate.datasets.parts.own import is_own, own_split
 from variate.datasets.splits import check_split
 from variate.errors import DataError, UsageError, unknown_name
@@ -29,7 +30,8 @@ def data(
 
     Args:
         name: what ``--data`` takes on the command line: the name of a data set, with or without options, such as
-            ``texts(length=128)``; a ``.npz`` file with the arrays ``x`` and ``y``; or ``FILE.py:callable``.
+            ``texts(length=128)``; a folder of pictures or sounds, or a table; a ``.npz`` file with the arrays ``x`` and
+            ``y``; or ``FILE.py:callable``.
         split: ``train``, ``validation`` or ``test``. Data of your own without splits is cut into 80 %, 10 % and 10 % by
             one fixed permutation.
         limit: number of first examples of the split; by default all.
@@ -66,14 +68,15 @@ def labelled(
     """Load inputs and labels.
 
     Args:
-        source: the name of a data set, with or without options; the path of an ``.npz`` file with the arrays ``x`` and
-            ``y`` (never unpickled); or a ``module:callable`` that returns both, a ``Dataset`` of PyTorch, torchvision
-            or Hugging Face, or a dictionary of these by split. The callable gets ``split`` if it has an argument of
-            that name. Labels are integers or names; names are numbered in sorted order.
+        source: the name of a data set, with or without options; the path of a folder or zip archive of pictures or
+            sounds, or of a table; the path of an ``.npz`` file with the arrays ``x`` and ``y`` (never unpickled); or a
+            ``module:callable`` that returns both, a ``Dataset`` of PyTorch, torchvision or Hugging Face, or a
+            dictionary of these by split. The callable gets ``split`` if it has an argument of that name. Labels are
+            integers or names; names are numbered in sorted order.
         folder: folder of a data set's files.
         split: name of the split.
         cut: split a file, or the result of a callable without ``split``, into 80 % train, 10 % validation and 10 % test
-            by one fixed permutation; if False, all examples are returned.
+            by one fixed permutation; if False, all examples are returned, also those of a folder without splits.
 
     Returns:
         Inputs, shape (B, ...), and integer labels, shape (B,). They are validated where they are used.
@@ -85,8 +88,10 @@ def labelled(
     if is_own(source):
         own = own_split(source, split, cut=cut)
         return own.x, own.y
-    entry, options = registered(source)
-    x, y = entry.load()(split, folder=None if folder is None else Path(folder), **options)
+    name, place = located(source, folder)
+    entry, options = registered(name)
+    read_all = None if cut or split != "test" else getattr(importlib.import_module(entry.module), "whole", None)
+    x, y = entry.load()(split, folder=place, **options) if read_all is None else read_all(place, **options)
     if not len(x):
         raise DataError(f"the {split} split of {source} has no examples")
     return x, y
@@ -97,7 +102,7 @@ def registered(source: str) -> tuple[registry.Entry, dict[str, Any]]:
 
     Raises ``UsageError`` for a name or an option that does not exist.
     """
-    name, options = parse(source, "a data set")
+    name, options = parse(located(source)[0], "a data set")
     entry = registry.get("datasets", name)
     if options:
         options = parse(source, "a data set", entry.load())[1]

@@ -27,6 +27,24 @@ def cut_splits(count: int) -> dict[SplitName, NDArray[np.int64]]:
     return {"train": order[:first], "validation": order[first:second], "test": order[second:]}
 
 
+def held_out(labels: NDArray[np.int64], share: float) -> NDArray[np.bool_]:
+    """Which examples are held out: ``share`` of every class, at least one, by one fixed permutation.
+
+    Args:
+        labels: labels of the examples, shape (N,); the only example of a class is not held out.
+        share: share of every class, in (0, 1).
+
+    Returns:
+        True for the examples that are held out, shape (N,).
+    """
+    chosen = np.zeros(len(labels), dtype=np.bool_)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        count = max(1, round(share * len(rows))) if len(rows) > 1 else 0
+        chosen[rows[permutation(len(rows))[:count]]] = True
+    return chosen
+
+
 def permutation(count: int) -> NDArray[np.int64]:
     """The one permutation that every split of ``count`` examples is cut from: numpy's PCG64 with seed 0."""
     return np.random.Generator(np.random.PCG64(0)).permutation(count)

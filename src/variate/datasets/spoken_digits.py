@@ -1,8 +1,7 @@
-"""Spoken digits, or other short words, from WAV files named after the word and the speaker."""
+"""Spoken digits, or other short words, from files named after the word and the speaker."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from pathlib import Path
 
@@ -12,13 +11,12 @@ from torch import Tensor
 
 from variate.datasets.info import About
 from variate.datasets.parts.loaded import Loaded, read_once
-from variate.datasets.parts.wav import Clip, RefusedError, clip_of, wav_files
+from variate.datasets.parts.wav import SPOKEN, Clip, RefusedError, clip_of, sound_files
 from variate.datasets.splits import check_split, permutation
 from variate.errors import DataError
 from variate.registry import dataset
 
 RATE, LENGTH = 8_000, 8_000  # one second
-NAME = re.compile(r"(?P<label>[^_]+)_(?P<speaker>[^_]+)_(?P<number>\d+)\.wav", re.I)
 EXPECTED = "a folder or zip archive of WAV files named LABEL_SPEAKER_NUMBER.wav, such as 7_jackson_32.wav"
 SHOWN = 8  # files listed in an error
 
@@ -38,7 +36,7 @@ def spoken_digits(split: str, *, folder: Path | None = None) -> tuple[Tensor, Te
     Args:
         split: ``test`` has the last two speakers in alphabetical order, ``validation`` the one before them, and
             ``train`` all others. Each split is shuffled by one fixed permutation.
-        folder: a folder or zip archive with files named LABEL_SPEAKER_NUMBER.wav, at any depth.
+        folder: a folder or zip archive with files named LABEL_SPEAKER_NUMBER.wav, .flac or .ogg, at any depth.
 
     Returns:
         Inputs in [0, 1], shape (N, 1, 8000): (amplitude + 1) / 2; and labels, shape (N,), in the order of their names.
@@ -69,9 +67,9 @@ def _recordings(folder: Path | None) -> Loaded:
 def _read(folder: Path) -> Loaded:
     clips: dict[str, Clip] = {}
     findings = []
-    for name, content in wav_files(folder):
+    for name, content in sound_files(folder):
         try:
-            if not NAME.fullmatch(name):
+            if not SPOKEN.fullmatch(name):
                 raise RefusedError("is not named LABEL_SPEAKER_NUMBER.wav")
             if name in clips:
                 raise RefusedError("appears twice")
@@ -90,7 +88,7 @@ def _read(folder: Path) -> Loaded:
 
 
 def _split(clips: dict[str, Clip], folder: Path) -> Loaded:
-    parts = [match.groupdict() for match in map(NAME.fullmatch, clips) if match]
+    parts = [match.groupdict() for match in map(SPOKEN.fullmatch, clips) if match]
     speakers = sorted({part["speaker"] for part in parts})
     labels = sorted({part["label"] for part in parts})
     if len(speakers) < 4 or len(labels) < 2:

@@ -80,7 +80,7 @@ def answers(
     deployments = [Deployment.parse(text) for text in claim.deployments]
     attacked = _attacked(target, plan, budget, x, y, goal, report, deployments)
     judging = _now(x)
-    right, confidence = _judged(target, claim, deployments, indices, attacked.perturbed, y, goal)
+    right, confidence, answered = _judged(target, claim, deployments, indices, attacked.perturbed, y, goal)
     timing = Timing(
         claim=claim.id,
         first=indices[0],
@@ -110,7 +110,8 @@ def answers(
         )
         lines.append(line)
         if target.pictures and budget is not None and example < PICTURES:
-            lines += _pictures(target.modality, claim, example, int(y[j]), x[j], attacked.first[j])
+            labels = int(y[j]), answered[j]
+            lines += _pictures(target.modality, claim, example, labels, x[j], attacked.first[j])
     return [*lines, timing]
 
 
@@ -122,8 +123,11 @@ def _judged(
     perturbed: Mapping[str, Tensor],
     y: Tensor,
     goal: Tensor | None,
-) -> tuple[dict[str, Bits], dict[str, list[float]]]:
-    """Correctness by deployment on fresh draws, and the confidences; no confidences for targeted attacks."""
+) -> tuple[dict[str, Bits], dict[str, list[float]], list[int]]:
+    """Correctness by deployment on fresh draws, the confidences, and the label that most draws gave each example.
+
+    There are no confidences for targeted attacks.
+    """
 
     def judged(x: Tensor) -> Tensor:
         stream = Stream("verdict", target.seed)
@@ -132,6 +136,7 @@ def _judged(
 
     first, *_ = perturbed.values()
     shared = judged(first)  # (n, B, K)
+    answered = shared.argmax(-1).mode(0).values.tolist()  # (B,)
     right: dict[str, Bits] = {}
     confidence: dict[str, list[float]] = {}
     for deployment in {d.source: d for d in deployments}.values():
@@ -143,7 +148,7 @@ def _judged(
         if goal is None:
             highest = confidences([deployment], logits, indices)
             confidence |= {name: values.tolist() for name, values in highest.items()}
-    return right, confidence
+    return right, confidence, answered
 
 
 def _now(x: Tensor) -> float:
@@ -183,16 +188,26 @@ def _first(chosen: Mapping[str, str]) -> str | None:
 
 
 def _pictures(
-    modality: Modality, claim: Claim, example: int, label: int, original: Tensor, perturbed: Tensor
+    modality: Modality, claim: Claim, example: int, labels: tuple[int, int], original: Tensor, perturbed: Tensor
 ) -> Iterator[Picture]:
-    """The picture that the report shows for one example; nothing if its modality has none."""
+    """The picture that the report shows for one example; nothing if its modality has none.
+
+    Args:
+        modality: the modality of the inputs.
+        claim: the claim that the example belongs to.
+        example: number of the example.
+        labels: its label, and the label that most draws gave its adversarial input.
+        original: the example, one input.
+        perturbed: the adversarial input.
+    """
     kept = modality.kept(original, perturbed)
     if kept is None:
         return
     yield Picture(
         claim=claim.id,
         example=example,
-        label=label,
+        label=labels[0],
+        answer=labels[1],
         shape=list(original.shape),
         original=kept.original,
         adversarial=kept.adversarial,

@@ -29,7 +29,7 @@ RESNET18 = (58.5, "the best published for a ResNet-18 is 58.5 % (with synthetic 
         "Attack harder before trusting the result: run the full suite, use more steps and draws, and design an attack "
         "for this defense."
     ),
-    cite="RobustBench model cards, March 2025, AutoAttack, arXiv:2010.09670",
+    cite="Croce et al. 2020, arXiv:2010.09670 (RobustBench); its model cards as of 2025-03, AutoAttack",
 )
 def above_published(evidence: Evidence) -> list[str]:
     """The result is above the best published one."""

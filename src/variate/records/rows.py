@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -30,6 +30,8 @@ class RateRow:
 
     ``draws`` is the number of draws that each query of the attack averages over. For clean inputs, ``budget`` is None
     and ``draws`` is 0. ``examples`` have been judged so far, of ``asked``; None if the records do not say.
+    For a suite, ``winners`` are the attacks that found the worst inputs, each with its share of the examples, largest
+    first; inputs that are wrong without attack have none.
     """
 
     network: str
@@ -44,6 +46,12 @@ class RateRow:
     examples: int
     part: str
     asked: int | None = None
+    winners: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def winner(self) -> str:
+        """The attack of a suite that found the worst input most often, with its share; empty for a single attack."""
+        return next((f"{attack} {100 * share:.0f} %" for attack, share in self.winners.items()), "")
 
     @property
     def percent(self) -> str:
@@ -214,6 +222,21 @@ def _rows(records: Records, claim: Claim, level: float) -> list[RateRow]:
                 examples=answers.shape[1],
                 part=claim.part,
                 asked=claim.asked,
+                winners=winners_of(records, claim, deployment.source),
             )
         )
     return rows
+
+
+def winners_of(records: Records, claim: Claim, source: str) -> dict[str, float]:
+    """The attacks of a suite that found the worst inputs of a deployment, with their shares of the examples.
+
+    Args:
+        records: the records.
+        claim: the claim of a suite; any other has no winners.
+        source: ``Deployment.source`` of the deployment.
+    """
+    examples = records.examples.get(claim.id, {}).values()
+    chosen = (example.chosen_for.get(source, example.chosen) for example in examples)
+    counts = Counter(attack for attack in chosen if attack is not None and attack != CLEAN)
+    return {attack: count / len(examples) for attack, count in counts.most_common()}

@@ -134,6 +134,7 @@ class Picture(Line):
     Attributes:
         modality: name of the modality. Images are 8-bit pixels, shape (C, H, W); table rows are 32-bit floats, shape
             (D,).
+        answer: label that most draws gave the adversarial input; None in records of older versions.
         details: what the report needs to display them, such as the features of a table.
     """
 
@@ -145,6 +146,7 @@ class Picture(Line):
     original: str
     adversarial: str
     modality: str = "image"
+    answer: int | None = None
     details: dict[str, Any] = {}
 
 

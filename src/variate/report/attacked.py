@@ -48,14 +48,16 @@ class ShownExample:
         network: name of the network.
         attack: the attack and its budget.
         example: number of the example.
-        caption: its label and the outcome.
+        read: its label, and what most draws read it as if the records say so.
+        outcome: how many draws, or answers of the first deployment, are correct.
         shown: result of its modality's ``Display.show``.
     """
 
     network: str
     attack: str
     example: int
-    caption: str
+    read: str
+    outcome: str
     shown: Any
 
 
@@ -102,8 +104,10 @@ def displays() -> dict[str, Display]:
 
 def _shown_example(records: Records, claim: Claim, picture: Picture) -> ShownExample:
     shown = displays()[picture.modality].show(picture)
-    attack = f"{claim.attack} at {claim.budget}"
-    return ShownExample(claim.network, attack, picture.example, _caption(records, claim, picture), shown)
+    attack = f"{claim.attack}, {claim.budget}"
+    return ShownExample(
+        claim.network, attack, picture.example, _read(picture), _outcome(records, claim, picture), shown
+    )
 
 
 def _pictures(records: Records, claim: Claim) -> list[Picture]:
@@ -119,12 +123,15 @@ def _strongest_claims(records: Records) -> Iterator[Claim]:
         yield min(claims, key=lambda c: single.share(records, c), default=claim)
 
 
-def _caption(records: Records, claim: Claim, picture: Picture) -> str:
-    """An example's label and outcome: over draws, or over answers of the first deployment."""
+def _read(picture: Picture) -> str:
+    return f"label {picture.label}" if picture.answer is None else f"{picture.label} read as {picture.answer}"
+
+
+def _outcome(records: Records, claim: Claim, picture: Picture) -> str:
     kept = records.examples[claim.id][picture.example].answers
     source = "single" if "single" in kept else next(iter(kept))
     answers = unpack(kept[source])
+    if len(answers) == 1:
+        return "still correct" if answers[0] else "now wrong"
     unit = "draws" if source == "single" else f"answers of {source}"
-    if len(answers) > 1:
-        return f"label {picture.label}: correct in {int(answers.sum())} of {len(answers)} {unit}"
-    return f"label {picture.label}: {'still correct' if answers[0] else 'now wrong'}"
+    return f"correct in {int(answers.sum())} of {len(answers)} {unit}"

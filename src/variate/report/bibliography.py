@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
 
 from variate import registry
 from variate.inputs.budget import Budget
@@ -28,12 +31,30 @@ def bibtex(records: Records) -> str:
         for key, fields in _sources(cite, name, without=() if "l1" in norms else ("l1",)):
             users = sources.setdefault(key, (fields, []))[1]
             users += [label] if (label := f"{registry.SINGULAR.get(kind, kind)} {name}") not in users else []
-    entries = [_entry("misc", key, fields | {"note": _note(fields, users)}) for key, (fields, users) in sources.items()]
+    known = titles()
+    entries = [
+        _entry("misc", key, _titled(fields, known.get(key)) | {"note": _note(fields, users)})
+        for key, (fields, users) in sources.items()
+    ]
     version = next((run.versions["variate"] for run in records.runs if "variate" in run.versions), None)
     software = {"author": f"{{{AUTHORS}}}", "title": f"{{{TITLE}}}"}
     if version is not None and version[:1].isdigit():
         software["version"] = version
     return "\n\n".join([_entry("software", "variate", software), *entries])
+
+
+@cache
+def titles() -> dict[str, str]:
+    """The titles of the sources that the registry cites, by key."""
+    return tomllib.loads((Path(__file__).parent / "sources.toml").read_text(encoding="utf-8"))
+
+
+def _titled(fields: dict[str, str], title: str | None) -> dict[str, str]:
+    """The fields with a title after the authors; its capitals are protected."""
+    if title is None:
+        return fields
+    authors = {name: value for name, value in fields.items() if name == "author"}
+    return authors | {"title": f"{{{title}}}"} | fields
 
 
 def _note(fields: dict[str, str], users: list[str]) -> str:
@@ -113,7 +134,7 @@ def _bibtex_authors(names: str) -> str:
 
 
 def _entry(kind: str, key: str, fields: dict[str, str]) -> str:
-    lines = [f"  {field} = {{{_escaped(value)}}}," for field, value in fields.items()]
+    lines = [f"  {field} = {{{value if field == 'title' else _escaped(value)}}}," for field, value in fields.items()]
     return "\n".join([f"@{kind}{{{key},", *lines, "}"])
 
 

@@ -12,7 +12,7 @@ from variate.records.groups import fingerprint_of
 from variate.records.rows import CLEAN, RateRow
 from variate.report import series, single
 from variate.report.plot import Curve, CurvePoint, draw_curves, nice_ticks
-from variate.report.reliability import diagram, reliabilities
+from variate.report.reliability import Reliability, diagram, reliabilities
 from variate.report.scale_figure import learned_scales
 from variate.report.sheet import Head, ReportTable, TableCell, rate_cell
 from variate.statistics.notation import percent
@@ -146,22 +146,14 @@ def scales(records: Records) -> Figure | None:
 
 
 def reliability(records: Records) -> list[Figure]:
-    """Reliability diagrams, without and under attack; none without confidences."""
-    measured = reliabilities(records)
-    colors = {name: _color(records, name) for name in dict.fromkeys(curve.claim.network for curve in measured)}
-    text = (
-        "Accuracy against confidence, in bins with equal numbers of examples and exact 95 % intervals. Below the "
-        "dashed line the network is overconfident."
-    )
+    """A reliability diagram for each network, without and under attack; none without confidences."""
+    by_network: dict[str, list[Reliability]] = {}
+    for curve in reliabilities(records):
+        by_network.setdefault(curve.claim.network, []).append(curve)
     drawn = []
-    for suffix, condition, curves in (
-        ("clean", "without attack", [curve for curve in measured if curve.clean]),
-        ("attacked", "under the strongest attack", [curve for curve in measured if not curve.clean]),
-    ):
-        if curves:
-            title = f"Reliability {condition}"
-            svg, numbers = diagram(curves, colors, name=title)
-            drawn.append(Figure(f"reliability-{suffix}", title, text, svg, numbers))
+    for number, (network, curves) in enumerate(by_network.items(), start=1):
+        title = f"Reliability of {network}"
+        drawn.append(Figure(f"reliability-{number}", title, "", *diagram(curves, name=title)))
     return drawn
 
 

@@ -49,12 +49,14 @@ def as_json(records: Sequence[Records]) -> str:
 
 
 def as_csv(records: Sequence[Records]) -> str:
-    """``rates`` as CSV with a header; options as JSON."""
+    """``rates`` as CSV with a header; options and winners as JSON."""
     rows = rates(records)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else ["run"], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(row | {"options": json.dumps(row["options"], default=str)} for row in rows)
+    writer.writerows(
+        row | {name: json.dumps(row[name], default=str) for name in ("options", "winners")} for row in rows
+    )
     return text.getvalue()
 
 
@@ -76,9 +78,10 @@ def _costs(records: Records) -> list[str]:
 def as_latex(records: Sequence[Records]) -> str:
     """A table for each set of records and part, with intervals; requires the packages booktabs and graphicx."""
     latex = [
-        _latex(grid_sheet([(run, content)]), f"{run}: {name}")
+        _latex(sheet, f"{run}: {name}")
         for run, one in zip(names(records), records, strict=True)
         for name, content in study_grids(one)
+        if (sheet := grid_sheet([(run, content)])) is not None
     ]
     remarks = [escaped(note) for one in records for note in notes(one)]
     return "\n\n".join(["% \\usepackage{booktabs,graphicx}", *latex, *remarks]) + "\n"

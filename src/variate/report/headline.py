@@ -13,7 +13,7 @@ A red flag on one of the compared networks replaces the claim: a rate that a war
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from variate.flags.raise_flags import Raised, raised
@@ -64,15 +64,26 @@ class Headline:
             excludes a gain of two points, ``open`` if it does neither, or if a gain is one that choosing the best of
             several networks may explain; ``rate`` without a comparison, ``flagged`` if red flags forbid a claim, and
             ``none`` without an attack.
-        claim: the first sentence, without a period.
+        finding: what is found, in words.
+        number: the number that it rests on, or the flags that forbid one; empty without an attack.
         estimates: the networks that it speaks of, the measured one first.
         basis: what the claim rests on, in sentences; empty without an attack.
+        difference: the paired difference to the best twin, or to the next best network; None if nothing is paired.
+        rival: label of the network that the difference is to.
     """
 
     tone: Tone
-    claim: str
-    estimates: Sequence[Estimate]
-    basis: str
+    finding: str
+    number: str = ""
+    estimates: Sequence[Estimate] = ()
+    basis: str = ""
+    difference: Comparison | None = None
+    rival: str = ""
+
+    @property
+    def claim(self) -> str:
+        """The first sentence, without a period."""
+        return f"{self.finding}: {self.number}" if self.number else self.finding
 
     @property
     def lines(self) -> list[str]:
@@ -91,29 +102,92 @@ def headline(records: Records, network: str | None = None) -> Headline:
         network: the network to judge; by default the most accurate random one, or else the most accurate one.
     """
     claims = _strongest_claims(records, network)
-    if not claims:
-        return Headline("none", NO_VERDICT, [], "")
-    claim = max(claims, key=lambda one: single.share(records, one))
+    claim = max(claims, key=lambda one: single.share(records, one), default=None)
+    if claim is None:
+        return Headline("none", NO_VERDICT)
     peers = _peers(records, claim, claims)
     rival = max(peers, key=lambda one: single.share(records, one), default=None)
     difference = compared(records, claim, rival) if rival is not None else None
-    estimates = [_estimate(records, one, of=claim.network) for one in (claim, *peers)]
+    estimates = [estimate_of(records, one, of=claim.network) for one in (claim, *peers)]
     basis = " ".join(_basis(records, claim, rival, claims=len(claims), peers=len(peers)))
-    doubts = _warnings(records, [one.network for one in (claim, rival) if one is not None])
-    if doubts:
-        return Headline("flagged", _warning(doubts), estimates, f"{_instead(doubts, difference)} {basis}")
+    doubts = warnings(records, [one.network for one in (claim, rival) if one is not None])
     if difference is None or rival is None:
-        return Headline("rate", _rate(records, claim), estimates, basis)
-    tone = _tone(difference, choices=len(claims))
-    finding = _finding(claim, rival, tone)
+        rate = _percent(single.row(records, claim))
+        open_claim = Headline("rate", f"Accuracy of {quoted(claim.network)} under attack is at most", rate)
+        return doubted(replace(open_claim, estimates=estimates, basis=basis), doubts)
+    tone = tone_of(difference, choices=len(claims))
+    finding, label = _finding(claim, rival, tone), rival.network.removeprefix(f"{claim.network}, ")
+    verdict = compared_headline(tone, finding, difference, label, estimates, basis, choices=len(claims))
+    return doubted(verdict, doubts)
+
+
+def judged_claim(records: Records) -> Claim | None:
+    """The claim that ``headline`` is about: the strongest attack on the network that it judges."""
+    claims = _strongest_claims(records, None)
+    return max(claims, key=lambda one: single.share(records, one), default=None)
+
+
+def estimate_of(records: Records, claim: Claim, *, of: str) -> Estimate:
+    """One network of a verdict on the network ``of``."""
+    clean = single.strongest(records, claim.network, None)
+    return Estimate(
+        label=claim.network.removeprefix(f"{of}, "),
+        role="measured" if claim.network == of else "twin",
+        row=single.row(records, claim),
+        clean=single.row(records, clean) if clean is not None else None,
+        repeated=_repeated(records, claim),
+        flags=tuple(dict.fromkeys(flag.flag for flag in warnings(records, [claim.network]))),
+    )
+
+
+def compared_headline(
+    tone: Tone,
+    finding: str,
+    difference: Comparison,
+    rival: str,
+    estimates: Sequence[Estimate],
+    basis: str,
+    *,
+    choices: int,
+) -> Headline:
+    """The verdict of a paired difference; a gain that the choice among several networks may explain is said to be one.
+
+    Args:
+        tone: that of ``tone_of``.
+        finding: what the difference shows, in words.
+        difference: the paired difference.
+        rival: label of the network that it is to.
+        estimates: the networks compared.
+        basis: what it rests on.
+        choices: number of networks from which the best was chosen.
+    """
     if tone == "open" and difference.low > 0:
-        finding = f"A gain that the choice among {len(claims)} networks may explain"
-    return Headline(tone, f"{finding}: {difference.points}", estimates, basis)
+        finding = f"A gain that the choice among {choices} networks may explain"
+    return Headline(tone, finding, difference.points, estimates, basis, difference, rival)
 
 
-def warnings(records: Records) -> list[Raised]:
-    """The red flags on the networks of the records that are warnings."""
-    return [flag for flag in records.once("raised", lambda: raised(records)) if flag.level == "warning"]
+def doubted(verdict: Headline, doubts: Sequence[Raised]) -> Headline:
+    """The verdict, or if there are warnings, the warnings in its place with the remedy of the first."""
+    if not doubts:
+        return verdict
+    left = "" if verdict.difference is None else f"The difference of {verdict.number} may only show a weak attack. "
+    basis = f"{left}First: {doubts[0].remedy} {verdict.basis}"
+    return replace(verdict, tone="flagged", finding="Do not quote these rates", number=_flags(doubts), basis=basis)
+
+
+def warnings(records: Records, networks: Sequence[str] | None = None) -> list[Raised]:
+    """The red flags that are warnings, on all networks of the records or on some."""
+    flags = records.once("raised", lambda: raised(records))
+    return [flag for flag in flags if flag.level == "warning" and (networks is None or flag.network in networks)]
+
+
+def tone_of(difference: Comparison, *, choices: int) -> Tone:
+    """How certain a difference is; a gain of the best of several networks must survive Bonferroni's correction."""
+    if difference.low > 0:
+        return "gain" if choices * difference.p <= ERROR else "open"
+    if difference.high < 0:
+        return "loss"
+    return "nothing" if difference.high <= NEGLIGIBLE else "open"
 
 
 def _strongest_claims(records: Records, network: str | None) -> list[Claim]:
@@ -133,28 +207,6 @@ def _peers(records: Records, claim: Claim, claims: Sequence[Claim]) -> list[Clai
     return sorted(others, key=lambda one: single.share(records, one))[-1:]
 
 
-def _estimate(records: Records, claim: Claim, *, of: str) -> Estimate:
-    clean = single.strongest(records, claim.network, None)
-    flags = tuple(dict.fromkeys(flag.flag for flag in _warnings(records, [claim.network])))
-    return Estimate(
-        label=claim.network.removeprefix(f"{of}, "),
-        role="measured" if claim.network == of else "twin",
-        row=single.row(records, claim),
-        clean=single.row(records, clean) if clean is not None else None,
-        repeated=_repeated(records, claim),
-        flags=flags,
-    )
-
-
-def _tone(difference: Comparison, *, choices: int) -> Tone:
-    """How certain a difference is; a gain of the best of several networks must survive Bonferroni's correction."""
-    if difference.low > 0:
-        return "gain" if choices * difference.p <= ERROR else "open"
-    if difference.high < 0:
-        return "loss"
-    return "nothing" if difference.high <= NEGLIGIBLE else "open"
-
-
 def _finding(claim: Claim, rival: Claim, tone: Tone) -> str:
     """What the paired difference shows, in words."""
     if claim.verdict_draws == 1:
@@ -170,27 +222,20 @@ def _finding(claim: Claim, rival: Claim, tone: Tone) -> str:
     return findings.get(tone, "Too few examples to tell whether randomness helps")
 
 
-def _rate(records: Records, claim: Claim) -> str:
-    return f"{quoted(claim.network)} is right at most {_percent(single.row(records, claim))} of the time under attack"
-
-
-def _warning(doubts: Sequence[Raised]) -> str:
+def _flags(doubts: Sequence[Raised]) -> str:
     names = list(dict.fromkeys(flag.flag for flag in doubts))
     networks = " and ".join(dict.fromkeys(quoted(flag.network) for flag in doubts))
-    return f"Do not quote these rates: red flag{'s' * (len(names) > 1)} {', '.join(names)} on {networks}"
-
-
-def _instead(doubts: Sequence[Raised], difference: Comparison | None) -> str:
-    """What the flags leave of the verdict, and the remedy of the first."""
-    left = "" if difference is None else f"The difference of {difference.points} may only show a weak attack. "
-    return f"{left}First: {doubts[0].remedy}"
+    return f"red flag{'s' * (len(names) > 1)} {', '.join(names)} on {networks}"
 
 
 def _basis(records: Records, claim: Claim, rival: Claim | None, *, claims: int, peers: int) -> list[str]:
     """The attack, the comparison and the examples behind the claim, in sentences."""
     row, random = single.row(records, claim), claim.verdict_draws > 1
     averaged = f" averaged over {row.draws} draws" if row.draws > 1 and random else ""
-    setting = f"Under {quoted(row.attack)}{averaged} ({row.budget})" + (", one draw per query" if random else "")
+    winner = f" (mostly {quoted(next(iter(row.winners)))})" if row.winners else ""
+    setting = f"Under {quoted(row.attack)}{winner}{averaged} ({row.budget})" + (
+        ", one draw per query" if random else ""
+    )
     examples = f"{row.examples} examples"
     if rival is None:
         twin = ", without a deterministic twin to compare with" if random else ""
@@ -216,10 +261,6 @@ def _repeated(records: Records, claim: Claim) -> RateRow | None:
     rows = {Deployment.parse(row.deployment): row for row in rows_of(records, claim) if claim.verdict_draws > 1}
     repeated = [deployment for deployment in rows if deployment.rule == "survive"]
     return rows[max(repeated, key=lambda deployment: deployment.size)] if repeated else None
-
-
-def _warnings(records: Records, networks: Sequence[str]) -> list[Raised]:
-    return [flag for flag in warnings(records) if flag.network in networks]
 
 
 def _percent(row: RateRow) -> str:

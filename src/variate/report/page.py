@@ -18,17 +18,29 @@ from variate.records.rows import CLEAN
 from variate.report.attacked import Gallery, galleries, not_shown
 from variate.report.bibliography import bibtex
 from variate.report.cost import attack_cost, training
+from variate.report.facts import Facts, facts
 from variate.report.figures import Figure, figures, reliability
 from variate.report.formats import names
-from variate.report.headline import Headline, headline
+from variate.report.headline import Headline, Tone, headline, warnings
 from variate.report.paired import averaging, twins
 from variate.report.reliability import calibration_sheet, reliabilities
+from variate.report.runs import compare_runs
 from variate.report.sentences import verdict
 from variate.report.sheet import ReportTable, grid_sheet
+from variate.report.strips import difference_bound, difference_strip, rate_strip
 from variate.report.table import TABLES, study_grids
 
 TEMPLATES = Path(__file__).parent / "templates"
 BLACK_BOX = ("scores", "labels")
+BADGES: dict[Tone, str] = {
+    "gain": "significant",
+    "loss": "significant",
+    "nothing": "no gain",
+    "open": "undecided",
+    "rate": "upper bound",
+    "flagged": "red flag",
+    "none": "no verdict",
+}
 
 
 @dataclass(frozen=True)
@@ -46,11 +58,13 @@ class Section:
     prefix: str
     title: str
     records: Records
+    facts: Facts
     headline: Headline
     beside: list[str]
     verdict: list[str]
     warnings: list[Flag]
     notes: list[Flag]
+    doubted: dict[str, str]
     tables: list[tuple[str, str, ReportTable]]
     twins: ReportTable | None
     averaging: ReportTable | None
@@ -75,7 +89,6 @@ class Section:
             *((figure.id, figure.title, True) for figure in self.figures),
             ("averaging", "Naive and averaged attacks", self.averaging),
             ("calibration", "Calibration", self.calibration),
-            *((figure.id, figure.title, True) for figure in self.reliability),
             *((gallery.id, gallery.display.title, True) for gallery in self.galleries),
             ("cost", "Cost", self.cost),
             ("made", "How it was made", True),
@@ -104,6 +117,8 @@ def page_text(records: Sequence[Records]) -> str:
         lstrip_blocks=True,
     )
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    environment.globals |= {"rate_strip": rate_strip, "difference_strip": difference_strip}
+    environment.globals |= {"difference_bound": difference_bound, "badges": BADGES}
     several = len(records) > 1
     prefixes = [f"run-{number}-" if several else "" for number in range(1, len(records) + 1)]
     parts = zip(records, names(records), prefixes, strict=True)
@@ -111,7 +126,7 @@ def page_text(records: Sequence[Records]) -> str:
     return environment.get_template("page.html.j2").render(
         title=f"{len(sections)} runs compared" if several else sections[0].title,
         sections=sections,
-        together=together(records) if several else [],
+        runs=compare_runs(records) if several else None,
         style=style(sections),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -125,30 +140,26 @@ def style(sections: Sequence[Section]) -> str:
     return "".join(sheet.read_text(encoding="utf-8") for sheet in sheets if sheet.exists())
 
 
-def together(records: Sequence[Records]) -> list[tuple[str, ReportTable]]:
-    """The tables of several runs, merged; the first column holds the number of the run, from 1."""
-    runs = [(str(number), dict(study_grids(run))) for number, run in enumerate(records, start=1)]
-    by_name = [(name, [(run, grids[name]) for run, grids in runs if name in grids]) for name in TABLES.values()]
-    return [(name, grid_sheet(grids)) for name, grids in by_name if len(grids) > 1]
-
-
 def section(records: Records, title: str, *, prefix: str = "") -> Section:
     """The section of the page for one set of records; ``prefix`` is prepended to its anchors."""
-    flags = _by_flag(raised(records))
+    flags = _by_flag(records.once("raised", lambda: raised(records)))
     return Section(
         prefix=prefix,
         title=title,
         records=records,
+        facts=facts(records),
         headline=headline(records),
         beside=groups.notes(records),
         verdict=verdict(records),
         warnings=[flag for flag in flags if flag.text.level == "warning"],
         notes=[flag for flag in flags if flag.text.level != "warning"],
+        doubted=dict.fromkeys((flag.network for flag in warnings(records)), f"{prefix}flags"),
         tables=[
-            (part, name, grid_sheet([("", content)]))
+            (f"{part}{suffix}", f"{name}{words}", table)
             for part, name in TABLES.items()
             for table_title, content in study_grids(records)
-            if table_title == name
+            for suffix, words, repeated in (("", "", False), ("-repeated", " when queries repeat", True))
+            if table_title == name and (table := grid_sheet([("", content)], repeated=repeated)) is not None
         ],
         twins=twins(records),
         averaging=averaging(records),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from variate.flags.evidence import judged_on
 from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.report import single
-from variate.report.sheet import Head, ReportTable, TableCell, rate_cell, row_cell
+from variate.report.sheet import Head, ReportTable, TableCell, count_cell, rate_cell, row_cell
 from variate.statistics.comparison import Comparison, compare
 
-ENDS: list[Head] = [("difference", "points"), ("p",)]
+ENDS: list[Head] = [("difference", "points"), ("n", "examples")]
 
 
 def twins(records: Records) -> ReportTable | None:
@@ -43,7 +44,7 @@ def averaging(records: Records) -> ReportTable | None:
         ]
         rates = [row_cell(single.row(records, claim)) for claim in (naive, averaged)]
         draws = TableCell(str(averaged.draws), value=averaged.draws)
-        lines.append([*words, draws, *rates, _difference(change), _p_value(change)])
+        lines.append([*words, draws, *rates, difference_cell(change), _examples(records, naive)])
     heads: list[Head] = [("network",), ("attack",), ("budget",), ("draws",), ("naive", "1 draw"), ("averaged",), *ENDS]
     return ReportTable(heads, lines, words=3) if lines else None
 
@@ -62,8 +63,8 @@ def _twin_line(records: Records, claim: Claim, twin: Claim) -> list[TableCell]:
     return [
         *map(TableCell, (claim.network, twin.network, claim.budget or "none", *attacks)),
         *rates,
-        _difference(gain),
-        _p_value(gain),
+        difference_cell(gain),
+        _examples(records, claim),
     ]
 
 
@@ -116,9 +117,11 @@ def _naive_and_averaged(records: Records) -> Iterator[tuple[Claim, Claim]]:
             yield naive, averaged
 
 
-def _difference(comparison: Comparison) -> TableCell:
-    return rate_cell(comparison.difference, comparison.low, comparison.high, signed=True)
+def difference_cell(comparison: Comparison) -> TableCell:
+    """A paired difference in points, marked if its interval excludes zero."""
+    tone = "gain" if comparison.low > 0 else "loss" if comparison.high < 0 else ""
+    return replace(rate_cell(comparison.difference, comparison.low, comparison.high, signed=True), tone=tone)
 
 
-def _p_value(comparison: Comparison) -> TableCell:
-    return TableCell(f"{comparison.p:.3f}" if comparison.p >= 0.001 else "< 0.001", value=comparison.p)
+def _examples(records: Records, claim: Claim) -> TableCell:
+    return count_cell(len(records.examples[claim.id]))

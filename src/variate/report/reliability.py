@@ -15,7 +15,7 @@ from variate.report.plot import Curve, CurvePoint, draw_curves
 from variate.report.sheet import Head, ReportTable, TableCell, count_cell, rate_cell
 from variate.statistics.rates import Deployment
 
-GRAY = 6  # the last of the colors
+CLEAN_COLOR, ATTACKED_COLOR, GRAY = 0, 1, 6  # of the colors of figures
 TICKS = (0, 20, 40, 60, 80, 100)
 MOST = 7  # curves per diagram, the number of colors; if there are more, only single-draw deployments are drawn
 
@@ -41,9 +41,9 @@ class Reliability:
 
     @property
     def label(self) -> str:
-        """The network, with its deployment unless that is a single draw."""
-        one_draw = self.deployment in ("any", "single")
-        return self.claim.network if one_draw else f"{self.claim.network}, {self.deployment}"
+        """The attack, with the deployment unless that is a single draw."""
+        attack = "without attack" if self.clean else f"under {self.claim.attack}"
+        return attack if self.deployment in ("any", "single") else f"{attack}, {self.deployment}"
 
 
 def reliabilities(records: Records) -> list[Reliability]:
@@ -77,20 +77,20 @@ def calibration_sheet(records: Records) -> ReportTable | None:
     return ReportTable(heads, lines, words=4) if lines else None
 
 
-def diagram(ours: Sequence[Reliability], colors: dict[str, int], *, name: str) -> tuple[str, ReportTable]:
-    """A reliability diagram: accuracy against confidence, with the diagonal of perfect calibration.
+def diagram(ours: Sequence[Reliability], *, name: str) -> tuple[str, ReportTable]:
+    """The reliability diagram of one network: accuracy against confidence, with the diagonal of perfect calibration.
 
     Args:
-        ours: one or more; if there are more than seven, only single-draw deployments are drawn.
-        colors: index of each network's color.
+        ours: one or more of its deployments, without and under attack; if there are more than seven, only single-draw
+            deployments are drawn.
         name: accessible name of the figure.
     """
     drawn = [line for line in ours if line.deployment in ("any", "single")] if len(ours) > MOST else ours
     diagonal = Curve("perfect calibration", [CurvePoint(0, 0), CurvePoint(100, 100)], GRAY, dashed=True)
-    curves = [_curve(line, colors[line.claim.network]) for line in drawn or ours]
+    curves = [_curve(line, CLEAN_COLOR if line.clean else ATTACKED_COLOR) for line in drawn or ours]
     across = "confidence, %"
     svg = draw_curves([*curves, diagonal], name=name, across=across, up="accuracy, %", log=False, ticks=TICKS)
-    heads: list[Head] = [("network",), ("confidence", "mean of the bin, %"), ("accuracy, %",), ("examples",)]
+    heads: list[Head] = [("condition",), ("confidence", "mean of the bin, %"), ("accuracy, %",), ("n", "examples")]
     lines = [_bin_line(line.label, part) for line in ours for part in line.calibration.bins]
     return svg, ReportTable(heads, lines)
 

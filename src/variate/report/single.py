@@ -7,7 +7,7 @@ from collections.abc import Callable
 from variate.records import groups
 from variate.records.claim import Claim
 from variate.records.file import Records
-from variate.records.rows import CLEAN, RateRow
+from variate.records.rows import CLEAN, RateRow, winners_of
 from variate.statistics.rates import Bits, Deployment, rate_of
 
 SINGLE = Deployment("single", 1)
@@ -49,7 +49,8 @@ def _row(records: Records, claim: Claim) -> RateRow:
     answers = bits(records, claim)
     rate = rate_of(SINGLE, answers)
     fields = (claim.network, claim.attack, claim.options, claim.budget, claim.draws, str(SINGLE))
-    return RateRow(*fields, rate.rate, rate.low, rate.high, answers.shape[1], claim.part, claim.asked)
+    counts = (answers.shape[1], claim.part, claim.asked, winners_of(records, claim, SINGLE.source))
+    return RateRow(*fields, rate.rate, rate.low, rate.high, *counts)
 
 
 def strongest(

@@ -13,7 +13,7 @@ from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.groups import HIDDEN, deployments_of, notes, shown
 from variate.records.rows import CLEAN, OverSeeds, RateRow, over_seeds, rows_of
-from variate.statistics.notation import percent, percent_interval
+from variate.statistics.notation import percent, percent_range
 
 TABLES = {
     "table": "Accuracy by network, deployment and attack",
@@ -44,23 +44,28 @@ class Grid:
 
 def grid(rows: Sequence[RateRow]) -> Grid:
     """Arrange rows in a table: one line per network and deployment, one column per attack."""
+    random = {heading(row) for row in rows if row.deployment != "any"}
     cells: dict[tuple[Line, Heading], RateRow] = {}
-    drawn = any(row.deployment != "any" for row in rows)
     for row in rows:
-        cells[(row.network, row.deployment), heading(row, drawn=drawn)] = row
+        column = heading(row)
+        if column not in random:  # the draws of a query mean nothing where every network is deterministic
+            column = heading(row, count_draws=False)
+        cells[(row.network, row.deployment), column] = row
     lines = list(dict.fromkeys(line for line, _ in cells))
     columns = list(dict.fromkeys(column for _, column in cells))
     return Grid(lines, columns, cells)
 
 
-def heading(row: RateRow, *, drawn: bool = True) -> Heading:
-    """The heading of a row's column: the attack, its options and draws (if networks are drawn at all), the budget."""
+def heading(row: RateRow, *, count_draws: bool = True) -> Heading:
+    """The heading of a row's column: the attack, its options, its draws unless they do not count, and the budget."""
     if row.attack == CLEAN:
         return (CLEAN, "", "")
-    options = ", ".join(f"{value} {name}" for name, value in row.options.items() if name not in HIDDEN)
-    draws = f"{row.draws} draw{'s' * (row.draws != 1)}" if row.draws else "no queries"
-    parts = [options, draws if drawn or not row.draws else ""]
-    return (row.attack, ", ".join(filter(None, parts)), row.budget or "")
+    words = [f"{value} {name}" for name, value in row.options.items() if name not in HIDDEN]
+    if not row.draws:
+        words.append("no queries")
+    elif count_draws:
+        words.append(f"{row.draws} draw{'s' * (row.draws != 1)}")
+    return (row.attack, ", ".join(words), row.budget or "")
 
 
 def with_seeds(content: Grid, records: Records) -> Grid:
@@ -176,7 +181,8 @@ def _rich(content: Grid, title: str) -> Table:
     table.add_column("deployment", no_wrap=True)
     for attack, detail, budget in content.columns:
         parts = (attack, *detail.split(", "), "" if shared else budget)
-        table.add_column("\n".join(part for part in parts if part), justify="right", no_wrap=True)
+        words = "\n".join(part for part in parts if part)
+        table.add_column(words, justify="right", overflow="fold", min_width=_width(content, (attack, detail, budget)))
     previous = None
     for line in content.lines:
         network, deployment = line
@@ -188,6 +194,14 @@ def _rich(content: Grid, title: str) -> Table:
         for i, ((label, name), over) in enumerate(content.seeds.get(line, {}).items()):
             table.add_row("" if i else label, name, *(_seeds_cell(over.get(c)) for c in content.columns))
     return table
+
+
+def _width(content: Grid, column: Heading) -> int:
+    """The width that no number of a column is folded in."""
+    cells = [_cell(row) for (_, own), row in content.cells.items() if own == column]
+    below = [line for lines in content.seeds.values() for line in lines.values()]
+    over = [_seeds_cell(line.get(column)) for line in below]
+    return max(len(part) for text in (*cells, *over) for part in text.split("\n"))
 
 
 def _print_grid(console: Console, content: Grid, title: str) -> None:
@@ -215,14 +229,14 @@ def _print_list(console: Console, line: Line, texts: Mapping[str, str]) -> None:
 def _cell(row: RateRow | None) -> str:
     if row is None:
         return "-"
-    rate = f"{percent(row.rate)}\n{percent_interval(row.low, row.high, digits=0)}"
+    rate = f"{percent(row.rate)}\n{percent_range(row.low, row.high)}"
     return f"{rate}\n{row.examples} of {row.asked}" if row.unfinished else rate
 
 
 def _seeds_cell(over: OverSeeds | None) -> str:
     if over is None:
         return "-"
-    ends = "" if over.interval is None else percent_interval(*over.interval, digits=0)
+    ends = "" if over.interval is None else percent_range(*over.interval)
     return f"{percent(over.rate)}\n± {percent(over.std)}\n{ends}"
 
 
@@ -232,13 +246,14 @@ def _deterministic(claim: Claim) -> bool:
 
 def _spread(rows: list[RateRow]) -> list[RateRow]:
     """Repeat a deterministic network's rate for each number of draws with which another network was attacked."""
-    draws_of: dict[tuple[str, str], list[int]] = {}
+    draws_of: dict[Heading, list[int]] = {}
     for row in rows:
         if row.deployment != "any" and row.draws:
-            listed = draws_of.setdefault((row.attack, str(row.options)), [])
+            listed = draws_of.setdefault(heading(row, count_draws=False), [])
             listed += [row.draws] if row.draws not in listed else []
     spread = []
     for row in rows:
-        columns = draws_of.get((row.attack, str(row.options)), [row.draws]) if row.deployment == "any" else [row.draws]
+        own = heading(row, count_draws=False)
+        columns = draws_of.get(own, [row.draws]) if row.deployment == "any" else [row.draws]
         spread += [replace(row, draws=draws) for draws in columns] if row.draws else [row]
     return spread

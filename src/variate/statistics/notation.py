@@ -5,17 +5,22 @@ from __future__ import annotations
 
 def percent(rate: float) -> str:
     """A rate in [0, 1] in percent with one decimal, without the percent sign: ``43.0``."""
-    return _hundredfold(rate, "", 1)
+    return _hundredfold(rate, "")
 
 
 def points(difference: float) -> str:
     """A difference of rates in percentage points, always with its sign: ``-1.8``, ``+0.4``, ``+0.0``."""
-    return _hundredfold(difference, "+", 1)
+    return _hundredfold(difference, "+")
 
 
-def percent_interval(low: float, high: float, *, digits: int = 1) -> str:
+def percent_interval(low: float, high: float) -> str:
     """The interval of a rate: ``[40.1, 46.0]``."""
-    return f"[{_hundredfold(low, '', digits)}, {_hundredfold(high, '', digits)}]"
+    return f"[{percent(low)}, {percent(high)}]"
+
+
+def percent_range(low: float, high: float) -> str:
+    """The interval of a rate where every column of a terminal counts: ``40-46``."""
+    return f"{100 * low:.0f}-{100 * high:.0f}"
 
 
 def points_interval(low: float, high: float) -> str:
@@ -28,6 +33,6 @@ def quoted(name: str) -> str:
     return f"`{name}`"
 
 
-def _hundredfold(share: float, sign: str, digits: int) -> str:
-    """A share times 100; a number that rounds to zero has no minus sign."""
-    return f"{round(100 * share, digits) + 0.0:{sign}.{digits}f}"
+def _hundredfold(share: float, sign: str) -> str:
+    """A share times 100 with one decimal; a number that rounds to zero has no minus sign."""
+    return f"{round(100 * share, 1) + 0.0:{sign}.1f}"

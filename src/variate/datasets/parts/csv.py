@@ -31,12 +31,16 @@ class Sheet:
         names: names of the columns.
         rows: cells of every row, stripped of surrounding blanks.
         lines: line number in the file at which each row ends.
+        counts: what ``lines`` counts, for messages.
+        todo: how to allow other values of a feature, for messages.
     """
 
-    path: Path
+    path: Path | str
     names: tuple[str, ...]
     rows: Sequence[Sequence[str]]
     lines: Sequence[int]
+    counts: str = "line"
+    todo: str = "declare the feature's range or categories in a TOML file of the same name, or drop the feature"
 
     def column(self, name: str) -> list[str]:
         """The cells of one column. Raises ``DataError`` if there is no such column."""
@@ -59,7 +63,7 @@ class Sheet:
         for name in names:
             lines = [line for cell, line in zip(self.column(name), self.lines, strict=True) if is_missing(cell)]
             if lines:
-                findings.append(f"{name}: {len(lines)} of {len(self.rows)} rows, first in line {lines[0]}")
+                findings.append(f"{name}: {len(lines)} of {len(self.rows)} rows, first in {self.counts} {lines[0]}")
         if findings:
             raise DataError(
                 f"{self.path} has missing values",

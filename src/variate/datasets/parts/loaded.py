@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache, wraps
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from variate.datasets.info import About
@@ -21,10 +22,19 @@ class Loaded:
     Attributes:
         about: facts of the data set.
         splits: inputs, shape (N, ...), and labels, shape (N,), by split.
+        is_cut: whether the examples came without splits, and were cut into them.
     """
 
     about: About
     splits: dict[str, tuple[Tensor, Tensor]]
+    is_cut: bool = False
+
+    def whole(self) -> tuple[Tensor, Tensor]:
+        """All examples if they came without splits, otherwise those of the test split."""
+        if not self.is_cut:
+            return self.splits["test"]
+        x, y = zip(*self.splits.values(), strict=True)
+        return torch.cat(x), torch.cat(y)
 
 
 def read_once(read: Callable[..., Loaded], *, beside: Callable[[Path], Path] | None = None) -> Callable[..., Loaded]:

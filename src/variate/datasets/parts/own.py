@@ -1,21 +1,33 @@
-"""The user's own data: an ``.npz`` file, or a ``module:callable`` that returns arrays, a ``Dataset`` or splits."""
+"""The user's own data: an ``.npz`` file, or a ``module:callable`` that returns arrays, tables, a data set or splits."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from variate.datasets.parts.arrays import classes_of, image_of, inputs_of, labels_of, numbered
+from variate.datasets.parts.arrays import classes_of, inputs_of, labels_of, numbered
+from variate.datasets.parts.folders import split_named
 from variate.datasets.parts.npz import arrays_of
-from variate.datasets.parts.pictures import pixels_of
-from variate.datasets.splits import SplitName, check_split, cut_splits
+from variate.datasets.parts.own_examples import class_names, scalar_columns, stacked
+from variate.datasets.parts.own_inputs import (
+    Inputs,
+    count_of,
+    encoded,
+    from_columns,
+    is_frame,
+    needs_scaling,
+    read_inputs,
+    rows_of,
+)
+from variate.datasets.splits import SHARES, SplitName, check_split, cut_splits, held_out
 from variate.errors import DataError, UsageError, VariateError
 from variate.files.reading import told
 from variate.options import import_callable, names_code
@@ -27,25 +39,35 @@ PAIRS = (
     ("img", "label"),
     ("pixel_values", "labels"),
     ("inputs", "labels"),
+    ("data", "target"),
 )  # keys of inputs and labels
+BUNCH = PAIRS[-1]
 FILES = (".npz", ".npy")
 RETURNED = "(inputs, labels), a Dataset, or a dictionary of these by split"
 
 
 class OwnSplit(NamedTuple):
-    """Inputs, shape (N, ...), labels, shape (N,), and the names of the classes, if labels are names."""
+    """Inputs, shape (N, ...), and labels, shape (N,).
+
+    ``classes`` has the names of the classes, if labels are names or come with names; ``kind`` is the modality of tables
+    and texts, empty for arrays, and ``details`` are the facts of the modality.
+    """
 
     x: Tensor
     y: Tensor
     classes: tuple[str, ...]
+    kind: str = ""
+    details: Mapping[str, Any] = MappingProxyType({})
 
 
 class _Raw(NamedTuple):
     """Inputs and labels before classes are numbered: numbers or names, and names that come with numbers."""
 
-    x: Tensor
+    x: Inputs
     labels: NDArray[Any]
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()  # names of the columns of an array
+    may_be_scaled: bool = True  # whether rows of numbers beyond [0, 1] are encoded, and not refused
 
 
 def is_own(source: str) -> bool:
@@ -70,25 +92,66 @@ def own_split(source: str, split: str, *, cut: bool) -> OwnSplit:
     if callable(parts):
         raw = parts(name)
         classes = raw.classes or _all_classes(parts, name, raw, source)
-        return _split_of(raw, classes, source)
+        train = raw if name == "train" else _training_part(parts, raw)
+        return _split_of(raw, train, classes, source)
     classes = parts.classes or classes_of(parts.labels)
-    x, y, _ = _split_of(parts, classes, source)
-    if not cut:
-        return OwnSplit(x, y, classes)
-    rows = torch.from_numpy(cut_splits(len(x))[name])
-    if not len(rows):
+    count = count_of(parts.x)
+    cuts = cut_splits(count)
+    train = _rows(parts, cuts["train"])
+    if cut and count and not len(cuts[name]):
         raise DataError(
-            f"{source} has {len(x)} examples, too few to cut a {name} split from", expected="at least 10 examples"
+            f"{source} has {count} examples, too few to cut a {name} split from", expected="at least 10 examples"
         )
-    return OwnSplit(x[rows], y[rows], classes)
+    _check(parts, source)
+    return _split_of(_rows(parts, cuts[name]) if cut else parts, train, classes, source)
 
 
-def _split_of(raw: _Raw, classes: tuple[str, ...], source: str) -> OwnSplit:
-    if raw.x.dim() == 0 or not len(raw.x):
+def is_encoded(source: str) -> bool:
+    """Whether data of the user's own are tables or texts, which have a modality; arrays are taken as they are."""
+    return is_own(source) and bool(own_split(source, "test", cut=False).kind)
+
+
+def _split_of(raw: _Raw, train: _Raw | None, classes: tuple[str, ...], source: str) -> OwnSplit:
+    """Arrays as they are; tables, texts and rows of numbers beyond [0, 1] encoded by their training split."""
+    _check(raw, source)
+    y = numbered(raw.labels, classes)
+    parts = [raw.x] if train is None else [raw.x, train.x]
+    if isinstance(raw.x, Tensor) and not (raw.may_be_scaled and needs_scaling(*parts)):
+        return OwnSplit(raw.x, y, classes)
+    if train is None:
+        raise DataError(f"{source} has no training split, by which its tables and texts are encoded", expected=RETURNED)
+    if isinstance(raw.x, Tensor):
+        warnings.warn(
+            f"the columns of {source} are scaled to [0, 1] by their ranges in the training split; a network of your "
+            "own gets the scaled ones",
+            stacklevel=2,
+        )
+    x, kind, details = encoded(raw.x, train.x, source, raw.columns)
+    return OwnSplit(x, y, classes, kind, details)
+
+
+def _check(raw: _Raw, source: str) -> None:
+    count = count_of(raw.x)
+    if not count:
         raise DataError(f"{source} has no examples", expected=RETURNED)
-    if len(raw.labels) != len(raw.x):
-        raise DataError(f"{source} has {len(raw.x)} inputs and {len(raw.labels)} labels", expected="as many of both")
-    return OwnSplit(raw.x, numbered(raw.labels, classes), classes)
+    if len(raw.labels) != count:
+        raise DataError(f"{source} has {count} inputs and {len(raw.labels)} labels", expected="as many of both")
+
+
+def _rows(raw: _Raw, rows: NDArray[np.int64]) -> _Raw:
+    if len(raw.labels) != count_of(raw.x):
+        return raw  # refused before it is used
+    return raw._replace(x=rows_of(raw.x, rows), labels=raw.labels[rows])
+
+
+def _training_part(part: Callable[[SplitName], _Raw], raw: _Raw) -> _Raw | None:
+    """The training split, if inputs are encoded by it; None if there is none."""
+    if isinstance(raw.x, Tensor) and raw.x.dim() != 2:
+        return raw
+    try:
+        return part("train")
+    except VariateError:
+        return None
 
 
 def _all_classes(part: Callable[[SplitName], _Raw], name: SplitName, raw: _Raw, source: str) -> tuple[str, ...]:
@@ -115,24 +178,42 @@ def _parts(source: str) -> _Raw | Callable[[SplitName], _Raw]:
     """All examples; or, for data with splits, a function that reads one of them."""
     if not names_code(source):
         x, y = arrays_of(Path(source))
-        return _Raw(inputs_of(x, f"x in {source}"), labels_of(y, f"y in {source}"), ())
+        return _Raw(inputs_of(x, f"x in {source}"), labels_of(y, f"y in {source}"), may_be_scaled=False)
     function = import_callable(source)
     if _takes_split(function):
         return lambda split: _raw(_call(function, source, split), f"the split {split} of {source}")
     returned = _call(function, source)
-    if isinstance(returned, Mapping) and any(name in returned for name in get_args(SplitName)):
-        return lambda split: _raw(_given(returned, split, source), f"the split {split} of {source}")
+    if isinstance(returned, Mapping) and any(split_named(name) for name in returned):
+        return _given_splits(returned, source)
     return _raw(returned, source)
 
 
-def _given(splits: Mapping[str, Any], split: SplitName, source: str) -> Any:
-    if split not in splits:
+def _given_splits(returned: Mapping[str, Any], source: str) -> _Raw | Callable[[SplitName], _Raw]:
+    """A function that reads one of the given splits; of a training split alone, all examples.
+
+    Without a test split the validation split is the test split; without a validation split, a tenth of every class of
+    the training split is held out. Raises ``DataError`` if there is no training split.
+    """
+    given = {name: key for key in returned if (name := split_named(key)) is not None}
+    if "train" not in given:
         raise DataError(
-            f"{source} has no split {split}: it returned {', '.join(map(str, splits))}",
+            f"{source} has no split train: it returned {', '.join(map(str, returned))}",
             expected="the splits train, validation and test",
-            todo="return all three, or the examples without splits, which are then cut into three",
+            todo="return at least train and test, or the examples without splits, which are then cut into three",
         )
-    return splits[split]
+    if len(given) == 1:
+        return _raw(returned[given["train"]], f"the split train of {source}")
+    if "test" not in given:
+        given["test"] = given.pop("validation")
+
+    def part(name: SplitName) -> _Raw:
+        if name == "test" or "validation" in given:
+            return _raw(returned[given[name]], f"the split {name} of {source}")
+        raw = _raw(returned[given["train"]], f"the split train of {source}")
+        held = held_out(np.unique(raw.labels, return_inverse=True)[1], SHARES[1])
+        return _rows(raw, np.flatnonzero(held if name == "validation" else ~held))
+
+    return part
 
 
 def _takes_split(function: Callable[..., Any]) -> bool:
@@ -160,73 +241,45 @@ def _call(function: Callable[..., Any], source: str, split: SplitName | None = N
 
 def _raw(returned: Any, source: str) -> _Raw:
     """Inputs and labels of what a callable returned. Raises ``DataError`` or ``UsageError``."""
+    where = f"the labels of {source}"
+    if is_frame(returned):
+        x, labels = from_columns({str(name): list(returned[name]) for name in returned.columns}, f"x of {source}")
+        return _Raw(x, labels_of(np.asarray(labels), where))
     if isinstance(returned, Mapping):
-        keys = next(((x, y) for x, y in PAIRS if x in returned and y in returned), None)
-        if keys is None:
-            raise UsageError(
-                f"{source} returned a dictionary with {', '.join(map(str, returned)) or 'nothing'}",
-                expected=f"the keys {' or '.join(f'{x} and {y}' for x, y in PAIRS)}; or train, validation and test",
-            )
-        returned = (returned[keys[0]], returned[keys[1]])
+        return _of_mapping(returned, source)
     if isinstance(returned, tuple) and len(returned) == 2:
-        return _Raw(inputs_of(returned[0], f"x of {source}"), labels_of(returned[1], f"y of {source}"), ())
+        return _Raw(read_inputs(returned[0], f"x of {source}"), labels_of(returned[1], f"y of {source}"))
     is_dataset = (
         hasattr(returned, "__len__") and hasattr(returned, "__getitem__") and not isinstance(returned, nn.Module)
     )
     if not is_dataset or isinstance(returned, str | bytes) or not len(returned):
         raise UsageError(f"{source} returned {type(returned).__name__}", expected=RETURNED)
-    return _stacked(returned, source)
+    columns = scalar_columns(returned)
+    if columns is not None:
+        x, labels = from_columns(columns, f"x of {source}")
+        label = next(name for name, values in columns.items() if values is labels)
+        return _Raw(x, labels_of(np.asarray(labels), where), class_names(returned, label))
+    examples, found, named = stacked(returned, PAIRS, source)
+    return _Raw(examples, labels_of(found, where), named)
 
 
-def _stacked(dataset: Any, source: str) -> _Raw:
-    """The examples of a ``Dataset`` of PyTorch, torchvision or Hugging Face."""
-    keys = _feature_keys(dataset)
-    pairs = list(_pairs(dataset, keys, source))
-    shapes = sorted({tuple(x.shape) for x, _ in pairs})
-    if len(shapes) > 1:
-        raise DataError(f"the examples of {source} have different shapes", findings=[f"{shapes[0]} and {shapes[1]}"])
-    labels = np.empty(len(pairs), dtype=object)
-    for i, (_, label) in enumerate(pairs):
-        label = label.tolist() if isinstance(label, Tensor | np.ndarray | np.generic) else label
-        if isinstance(label, list | tuple | Mapping):
-            raise DataError(
-                f"the label of example {i} of {source} is {type(label).__name__}",
-                expected="one integer or name per example",
-                todo="y.argmax() if labels are one-hot",
-            )
-        labels[i] = label
-    names = getattr(dataset.features[keys[1]], "names", None) if keys else None
-    return _Raw(torch.stack([x for x, _ in pairs]), labels_of(labels, f"the labels of {source}"), tuple(names or ()))
+def _of_mapping(returned: Mapping[str, Any], source: str) -> _Raw:
+    """Inputs and labels of a dictionary, or of a ``Bunch`` of scikit-learn."""
+    keys = next(((x, y) for x, y in PAIRS if x in returned and y in returned), None)
+    if keys is None:
+        raise UsageError(
+            f"{source} returned a dictionary with {', '.join(map(str, returned)) or 'nothing'}",
+            expected=f"the keys {' or '.join(f'{x} and {y}' for x, y in PAIRS)}; or train, validation and test",
+        )
+    values, columns = returned[keys[0]], _strings(returned.get("feature_names"))
+    pictures = returned.get("images") if keys == BUNCH else None
+    if pictures is not None and np.ndim(pictures) == 3 and 0 <= np.min(pictures) <= np.max(pictures) <= 1:
+        values = np.asarray(pictures)[:, None]  # (N, 1, H, W)
+    labels = labels_of(returned[keys[1]], f"{keys[1]} of {source}")
+    named = _strings(returned.get("target_names")) if keys == BUNCH and labels.dtype.kind != "U" else ()
+    classes = named if len(labels) and len(named) > int(labels.max() if named else 0) else ()
+    return _Raw(read_inputs(values, f"{keys[0]} of {source}", columns), labels, classes, columns)
 
 
-def _feature_keys(dataset: Any) -> tuple[str, str] | None:
-    """The columns of a Hugging Face data set that hold an image and a class, if there is one of each."""
-    features = getattr(dataset, "features", None)
-    if not isinstance(features, Mapping):
-        return None
-    kinds = {name: type(feature).__name__ for name, feature in features.items()}
-    usual = next(((x, y) for x, y in PAIRS if x in kinds and y in kinds), None)
-    images, labels = ([name for name in kinds if kinds[name] == kind] for kind in ("Image", "ClassLabel"))
-    return usual or ((images[0], labels[0]) if len(images) == len(labels) == 1 else None)
-
-
-def _pairs(dataset: Any, keys: tuple[str, str] | None, source: str) -> Iterator[tuple[Tensor, Any]]:
-    """Inputs as floats, images in [0, 1] with channels first, and labels as they are."""
-    for i in range(len(dataset)):
-        where, row = f"example {i} of {source}", dataset[i]
-        if isinstance(row, Mapping):
-            both = next(((x, y) for x, y in ((keys,) if keys else PAIRS) if x in row and y in row), None)
-            row = row if both is None else (row[both[0]], row[both[1]])
-        if not isinstance(row, tuple | list) or len(row) != 2:
-            raise UsageError(
-                f"an example of {source} is {type(row).__name__}",
-                expected=f"(input, label), or a mapping with {' or '.join(f'{x} and {y}' for x, y in PAIRS)}",
-            )
-        yield image_of(_pixels(row[0], where), where), row[1]
-
-
-def _pixels(values: Any, where: str) -> Any:
-    """The pixels of a picture of Pillow, shape (H, W) or (H, W, 3); anything else is returned unchanged."""
-    from PIL import Image
-
-    return pixels_of(values, where) if isinstance(values, Image.Image) else values
+def _strings(names: Any) -> tuple[str, ...]:
+    return () if names is None else tuple(map(str, names))

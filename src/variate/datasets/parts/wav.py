@@ -1,8 +1,9 @@
-"""Clips from WAV files, converted to one channel, one sampling rate and one length."""
+"""Clips from WAV, FLAC and Ogg files, converted to one channel, one sampling rate and one length."""
 
 from __future__ import annotations
 
 import io
+import re
 import struct
 import warnings
 from collections.abc import Iterator
@@ -16,7 +17,11 @@ from numpy.typing import NDArray
 
 from variate.errors import DataError
 from variate.files.reading import reading, told, unzipping
+from variate.optional import imported
 
+SUFFIXES = (".wav", ".flac", ".ogg")
+SPOKEN = re.compile(r"(?P<label>[^_]+)_(?P<speaker>[^_]+)_(?P<number>\d+)\.(?:wav|flac|ogg)", re.I)  # of spoken-digits
+COMPRESSED = {b"fLaC": "FLAC", b"OggS": "Ogg"}  # formats by the first bytes of a file
 RATES = (1_000, 384_000)  # accepted sampling rates, samples per second
 CLIPPED_RUN = 3  # so many consecutive samples at full scale mean that the recording was clipped
 FULL_SCALE = 0.9999
@@ -43,7 +48,7 @@ class RefusedError(Exception):
 
 
 def clip_of(content: bytes, *, rate: int, length: int) -> Clip:
-    """Read a clip from a WAV file: PCM of 8, 16, 24 or 32 bits, or floats.
+    """Read a clip from a WAV file, PCM of 8, 16, 24 or 32 bits or floats, or from a FLAC or Ogg file.
 
     Channels are averaged; other sampling rates are resampled by a polyphase filter (``scipy.signal.resample_poly``);
     longer clips are truncated and shorter ones padded with silence. Levels are unchanged and silence is not trimmed.
@@ -54,7 +59,8 @@ def clip_of(content: bytes, *, rate: int, length: int) -> Clip:
         length: target length in samples, T.
 
     Raises:
-        RefusedError: if it is not a WAV file, is silent, or has floats beyond full scale.
+        RefusedError: if it is not such a file, is silent, or has floats beyond full scale.
+        UsageError: for a FLAC or Ogg file if ``soundfile`` is not installed.
     """
     file_rate, samples = _decode(content)
     handled = []
@@ -87,23 +93,23 @@ def _is_clipped(samples: Floats) -> bool:
     return bool(runs.any())
 
 
-def wav_files(source: Path) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of all WAV files under a folder or in a zip archive, by name. Raises ``DataError``."""
+def sound_files(source: Path) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of all sounds under a folder or in a zip archive, by name. Raises ``DataError``."""
     if source.is_dir():
         for path in sorted(source.rglob("*"), key=lambda path: (path.name, str(path))):
-            if _is_wav(path.name) and path.is_file():
+            if _is_sound(path.name) and path.is_file():
                 yield path.name, path.read_bytes()
         return
     with unzipping(source, DataError, todo="download it again") as archive:
         names = sorted(archive.namelist(), key=lambda name: (PurePosixPath(name).name, name))
-        for name in filter(lambda name: _is_wav(PurePosixPath(name).name), names):
+        for name in filter(lambda name: _is_sound(PurePosixPath(name).name), names):
             with reading(f"{name} in {source}", DataError, todo="download it again"):
                 content = archive.read(name)
             yield PurePosixPath(name).name, content
 
 
-def _is_wav(name: str) -> bool:
-    return name.lower().endswith(".wav") and not name.startswith(".")
+def _is_sound(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
 
 
 def _decode(content: bytes) -> tuple[int, Floats]:
@@ -112,6 +118,8 @@ def _decode(content: bytes) -> tuple[int, Floats]:
 
     if not content:
         raise RefusedError("is empty")
+    if content[:4] in COMPRESSED:
+        return _decode_compressed(content)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", wavfile.WavFileWarning)  # about chunks without audio
         warnings.filterwarnings("error", "Reached EOF", wavfile.WavFileWarning)
@@ -123,11 +131,28 @@ def _decode(content: bytes) -> tuple[int, Floats]:
             raise RefusedError(f"has a damaged header{_header_fields(content)}") from None
         except Exception as error:  # scipy raises many kinds of errors for damaged headers
             raise RefusedError(f"is not a readable WAV file: {told(error)}") from None
+    _check_sound(rate, values)
+    return int(rate), _amplitudes(values)
+
+
+def _decode_compressed(content: bytes) -> tuple[int, Floats]:
+    """The same for FLAC and Ogg; decoding a lossy format may overshoot full scale, which is clipped."""
+    soundfile = imported("soundfile", "audio")
+    kind = COMPRESSED[content[:4]]
+    try:
+        samples, rate = soundfile.read(io.BytesIO(content), dtype="float64")
+    except Exception as error:  # the library raises its own errors and others for damaged files
+        raise RefusedError(f"is not a readable {kind} file: {told(error)}") from None
+    _check_sound(rate, samples)
+    return int(rate), np.clip(samples, -1.0, 1.0)
+
+
+def _check_sound(rate: float, values: NDArray[Any]) -> None:
+    """Check that there are samples at a usual rate. Raises ``RefusedError``."""
     if not RATES[0] <= rate <= RATES[1]:
         raise RefusedError(f"has {rate} samples per second")
     if not values.size:
         raise RefusedError("has no samples")
-    return int(rate), _amplitudes(values)
 
 
 def _header_fields(content: bytes) -> str:

@@ -15,6 +15,7 @@ function sortBy(table, heads, head, column) {
   const down = head.getAttribute("aria-sort") === "ascending";
   for (const other of heads) other.setAttribute("aria-sort", "none");
   head.setAttribute("aria-sort", down ? "descending" : "ascending");
+  table.classList.add("sorted"); // no longer grouped by network, so every row shows its name
   const body = table.tBodies[0];
   const rows = Array.from(body.rows, (row) => ({ row, key: keyOf(row, column) }));
   const [present, missing] = [rows.filter((line) => line.key !== "-"), rows.filter((line) => line.key === "-")];
@@ -78,5 +79,6 @@ function open() {
 window.addEventListener("hashchange", open);
 open();
 
-// On a narrow screen the verdict comes first, and the contents start closed.
-if (matchMedia("(max-width: 40rem)").matches) for (const part of document.querySelectorAll("nav details")) part.open = false;
+// Where the contents stand beside the text, those of a single run are open.
+const contents = document.querySelectorAll("nav details");
+if (contents.length === 1 && matchMedia("(min-width: 66rem)").matches) contents[0].open = true;

@@ -19,7 +19,7 @@ reseed_after_fork()
     random=True,
     adversarial=False,
     group="randomized",
-    cite="as a random network: Gnecco-Heredia et al. 2023, arXiv:2302.07221; Dbouk & Shanbhag 2022 (ARC)",
+    cite="randomized: Gnecco-Heredia et al. 2023, arXiv:2302.07221; Dbouk & Shanbhag 2022, arXiv:2206.06737 (ARC)",
     differs="Plainly trained members, chosen uniformly. Each trains on its share of every batch, so together they cost "
     "as much as one network and take as many steps, but each sees only its share of the examples.",
 )

@@ -1,0 +1,184 @@
+"""Inputs of the user's own objects: arrays, and tables and texts that are encoded by their training split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from variate.datasets.parts.arrays import image_of, inputs_of
+from variate.datasets.parts.csv import Sheet
+from variate.datasets.parts.encoder import encode
+from variate.errors import DataError
+
+Inputs = Tensor | Sheet | tuple[str, ...]  # arrays, tables, texts
+LARGEST_WHOLE = 1e15  # floats up to it are written as whole numbers
+LENGTH = 64  # words of a text
+TEXT, LABEL = ("text", "sentence"), ("label", "labels", "target", "class", "y")  # names of columns
+TODO = "correct the values, or leave the column out"
+
+
+class EncodedInputs(NamedTuple):
+    """Inputs in [0, 1], the name of their modality, and its details: the features, or the words and their neighbors."""
+
+    x: Tensor
+    kind: str
+    details: dict[str, Any]
+
+
+def read_inputs(values: Any, where: str, names: Sequence[str] = ()) -> Inputs:
+    """The inputs that an object holds: a data frame or an array of words is a table, a sequence of strings texts.
+
+    Args:
+        values: array, tensor, data frame, sparse matrix or nested lists, one row per example.
+        where: what they are, for error messages.
+        names: names of the columns of a two-dimensional array.
+
+    Raises:
+        DataError: for anything else.
+    """
+    if is_frame(values):
+        cells = [[_cell(value) for value in values[name]] for name in values.columns]
+        return _sheet(where, [str(name) for name in values.columns], list(zip(*cells, strict=True)))
+    if hasattr(values, "toarray"):  # a sparse matrix
+        values = values.toarray()
+    array = values if isinstance(values, Tensor) else np.asarray(values)
+    if not isinstance(array, Tensor) and array.dtype.kind in "OUS" and array.size:
+        if array.ndim == 1 and all(isinstance(value, str) for value in array):
+            return tuple(map(str, array))
+        if array.ndim == 2:
+            rows = [[_cell(value) for value in row] for row in array]
+            return _sheet(where, _named(names, array.shape[1]), rows)
+    x = inputs_of(array, where)
+    if x.dtype == torch.uint8 and x.dim() in (3, 4) and len(x):
+        return torch.stack([image_of(row if isinstance(array, Tensor) else row.numpy(), where) for row in x])
+    return x
+
+
+def is_frame(values: Any) -> bool:
+    """Whether an object is a data frame of pandas or of its kind."""
+    return hasattr(values, "columns") and hasattr(values, "iloc")
+
+
+def needs_scaling(*parts: Inputs) -> bool:
+    """Whether arrays are rows of numbers that are finite but not all in [0, 1]."""
+    if not all(isinstance(x, Tensor) and x.dim() == 2 and x.numel() and not x.is_complex() for x in parts):
+        return False
+    arrays = [x.double() for x in parts if isinstance(x, Tensor)]
+    return all(bool(x.isfinite().all()) for x in arrays) and any(
+        float(x.min()) < 0 or float(x.max()) > 1 for x in arrays
+    )
+
+
+def encoded(inputs: Inputs, train: Inputs, where: str, names: Sequence[str] = ()) -> EncodedInputs:
+    """Encode inputs by their training split; categories, ranges and words are those that occur in it.
+
+    Args:
+        inputs: a table, texts, or rows of numbers, one per example.
+        train: those of the training split, of the same kind.
+        where: what they are, for error messages.
+        names: names of the columns of arrays.
+
+    Raises:
+        DataError: for inputs of two kinds, other columns, missing values, and categories that are not in the training
+            split.
+    """
+    if isinstance(inputs, tuple) and isinstance(train, tuple):
+        return _of_texts(inputs, train)
+    one, other = (_as_sheet(part, where, names) for part in (inputs, train))
+    if one is None or other is None or one.names != other.names:
+        raise DataError(f"the splits of {where} have different inputs", expected="the same columns in all splits")
+    return _of_table(one, other)
+
+
+def _of_table(sheet: Sheet, train: Sheet) -> EncodedInputs:
+    rows = [*train.rows, *sheet.rows]
+    lines = [*range(len(train.rows)), *range(len(sheet.rows))]
+    both = Sheet(sheet.path, sheet.names, rows, lines, counts="row", todo=TODO)
+    both.refuse_missing(both.names)
+    table = encode(both, both.names, np.arange(len(train.rows)), {}, may_be_constant=True)
+    features = [column.as_json() for column in table.columns]
+    return EncodedInputs(table.x[len(train.rows) :], "tabular", {"features": features})
+
+
+def _of_texts(texts: Sequence[str], train: Sequence[str]) -> EncodedInputs:
+    from variate.datasets.parts.neighbors import COOCCURRENCE, neighbors
+    from variate.datasets.parts.text import encoded as as_inputs
+    from variate.datasets.parts.text import is_spaced, vocabulary, words_of
+
+    by_character = not is_spaced(train)
+    learned = [words_of(text, by_character=by_character) for text in train]
+    words = vocabulary(learned, most=10_000, least=2)
+    ids = {word: i for i, word in enumerate(words)}
+    x = as_inputs([words_of(text, by_character=by_character) for text in texts], ids, LENGTH)
+    return EncodedInputs(x, "text", {"words": words, "neighbors": neighbors(COOCCURRENCE, learned, ids)})
+
+
+def rows_of(inputs: Inputs, rows: NDArray[np.int64]) -> Inputs:
+    """Some of the examples, by their indices."""
+    if isinstance(inputs, Tensor):
+        return inputs[torch.from_numpy(rows)]
+    if isinstance(inputs, tuple):
+        return tuple(inputs[row] for row in rows)
+    return _sheet(str(inputs.path), inputs.names, [inputs.rows[row] for row in rows])
+
+
+def count_of(inputs: Inputs) -> int:
+    """Number of examples."""
+    if isinstance(inputs, Tensor):
+        return len(inputs) if inputs.dim() else 0
+    return len(inputs) if isinstance(inputs, tuple) else len(inputs.rows)
+
+
+def text_columns(names: Sequence[str]) -> tuple[str, str] | None:
+    """The columns of texts and labels, if a table has both by the names that mean them."""
+    text, label = (next((name for name in choices if name in names), None) for choices in (TEXT, LABEL[:2]))
+    return None if text is None or label is None else (text, label)
+
+
+def label_column(names: Sequence[str]) -> str:
+    """The column of labels: the one of a name that means it, else the last."""
+    return next((name for name in LABEL if name in names), names[-1])
+
+
+def from_columns(columns: Mapping[str, Sequence[Any]], where: str) -> tuple[Inputs, Sequence[Any]]:
+    """Inputs and labels of a table with a column of labels: texts if it has them, else features."""
+    names = list(columns)
+    texts = text_columns(names)
+    if texts is not None:
+        return tuple(str(text) for text in columns[texts[0]]), columns[texts[1]]
+    label = label_column(names)
+    features = [name for name in names if name != label]
+    cells = [[_cell(value) for value in columns[name]] for name in features]
+    return _sheet(where, features, list(zip(*cells, strict=True))), columns[label]
+
+
+def _as_sheet(inputs: Inputs, where: str, names: Sequence[str]) -> Sheet | None:
+    if isinstance(inputs, Sheet):
+        return inputs
+    if not isinstance(inputs, Tensor) or inputs.dim() != 2:
+        return None
+    rows = [[_cell(value) for value in row] for row in inputs.tolist()]
+    return _sheet(where, _named(names, inputs.shape[1]), rows)
+
+
+def _named(names: Sequence[str], count: int) -> list[str]:
+    given = [str(name) for name in names]
+    return given if len(given) == count and len(set(given)) == count else [f"x{i}" for i in range(count)]
+
+
+def _sheet(where: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> Sheet:
+    return Sheet(where, tuple(names), rows, range(len(rows)), counts="row", todo=TODO)
+
+
+def _cell(value: Any) -> str:
+    """A value as the cell of a table: empty if it is missing; whole floats are written without a point."""
+    if value is None or value != value or str(value) in ("<NA>", "NaT"):  # only NaN differs from itself
+        return ""
+    if isinstance(value, float | np.floating) and float(value).is_integer() and abs(float(value)) < LARGEST_WHOLE:
+        return str(int(value))
+    return str(float(value)) if isinstance(value, np.floating) else str(value).strip()

@@ -1,0 +1,128 @@
+"""Several runs on one page: the paired difference between them where they share examples, and their tables merged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from variate.records.claim import Claim
+from variate.records.file import Records
+from variate.report import single
+from variate.report.headline import (
+    Headline,
+    Tone,
+    compared_headline,
+    doubted,
+    estimate_of,
+    judged_claim,
+    tone_of,
+    warnings,
+)
+from variate.report.paired import difference_cell
+from variate.report.sheet import Head, ReportTable, TableCell, count_cell, grid_sheet, row_cell
+from variate.report.table import TABLES, study_grids
+from variate.statistics.comparison import Comparison, compare
+from variate.statistics.notation import quoted
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What several runs show together.
+
+    Attributes:
+        headline: the verdict on the most accurate of those that share examples and budget; None if no two do.
+        differences: the most accurate one minus each other one; None if fewer than three share their examples.
+        tables: the tables of all runs, merged; the first column holds the number of the run, from 1.
+    """
+
+    headline: Headline | None
+    differences: ReportTable | None
+    tables: list[tuple[str, ReportTable]]
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The network of one run, under its own strongest attack."""
+
+    number: int
+    records: Records
+    claim: Claim
+
+    @property
+    def label(self) -> str:
+        return f"{self.number}: {self.claim.network}"
+
+    @property
+    def share(self) -> float:
+        return single.share(self.records, self.claim)
+
+    def minus(self, other: _Side) -> Comparison:
+        return compare(single.bits(self.records, self.claim), single.bits(other.records, other.claim))
+
+
+def compare_runs(runs: Sequence[Records]) -> Runs:
+    """What two or more sets of records show together."""
+    sides = _comparable(runs)
+    verdict = _headline(sides) if len(sides) > 1 else None
+    return Runs(verdict, _differences(sides) if len(sides) > 2 else None, merged(runs))
+
+
+def merged(runs: Sequence[Records]) -> list[tuple[str, ReportTable]]:
+    """The tables that two or more runs have, merged, with repeated queries apart."""
+    grids = [(str(number), dict(study_grids(run))) for number, run in enumerate(runs, start=1)]
+    tables = []
+    for name in TABLES.values():
+        own = [(number, by_name[name]) for number, by_name in grids if name in by_name]
+        for title, repeated in ((name, False), (f"{name} when queries repeat", True)):
+            table = grid_sheet(own, repeated=repeated) if len(own) > 1 else None
+            tables += [(title, table)] if table is not None else []
+    return tables
+
+
+def _comparable(runs: Sequence[Records]) -> list[_Side]:
+    """The runs judged on the same examples within one budget, the most accurate first: the largest such group."""
+    groups: dict[tuple[object, ...], list[_Side]] = {}
+    for number, records in enumerate(runs, start=1):
+        claim = judged_claim(records)
+        if claim is not None:
+            examples = frozenset(records.examples[claim.id])
+            key = (claim.inputs, claim.modality, claim.allowed, claim.budget, examples)
+            groups.setdefault(key, []).append(_Side(number, records, claim))
+    return sorted(max(groups.values(), key=lambda own: len(own), default=[]), key=lambda side: -side.share)
+
+
+def _headline(sides: Sequence[_Side]) -> Headline:
+    best, rival = sides[:2]
+    difference = best.minus(rival)
+    tone = tone_of(difference, choices=len(sides))
+    estimates = [
+        replace(estimate_of(side.records, side.claim, of=side.claim.network), label=side.label) for side in sides
+    ]
+    row = single.row(best.records, best.claim)
+    basis = (
+        f"Each network under its own strongest attack ({row.budget}), paired on the same {row.examples} examples; "
+        f"{quoted(best.label)} is the best of {len(sides)}, selected on these examples."
+    )
+    doubts = [flag for side in (best, rival) for flag in warnings(side.records, [side.claim.network])]
+    finding = _finding(best.label, rival.label, tone)
+    verdict = compared_headline(tone, finding, difference, rival.label, estimates, basis, choices=len(sides))
+    return doubted(verdict, doubts)
+
+
+def _finding(best: str, rival: str, tone: Tone) -> str:
+    relation = "is more robust than" if tone == "gain" else "is not shown to differ from"
+    return f"{quoted(best)} {relation} {quoted(rival)}"
+
+
+def _differences(sides: Sequence[_Side]) -> ReportTable:
+    """The most accurate run minus each other one."""
+    best, *others = sides
+    heads: list[Head] = [("run",), ("other run",), ("attack", "on the run"), ("attack", "on the other")]
+    heads += [("correct, %", "run"), ("correct, %", "other"), ("difference", "points"), ("n", "examples")]
+    lines = []
+    for other in others:
+        words = [best.label, other.label, *(single.attack_words(side.claim) for side in (best, other))]
+        rates = [row_cell(single.row(side.records, side.claim)) for side in (best, other)]
+        examples = count_cell(len(other.records.examples[other.claim.id]))
+        lines.append([*map(TableCell, words), *rates, difference_cell(best.minus(other)), examples])
+    return ReportTable(heads, lines, words=4)
