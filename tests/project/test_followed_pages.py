@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 import torch
-from pages import ROOT, blocks, commands, given
+from pages import ROOT, blocks, commands
 from torch import nn
 from typer.testing import CliRunner
 
@@ -44,7 +44,7 @@ def test_a_network_of_your_own(tmp_path, monkeypatch):
     mine, arrays, *_ = blocks(ROOT / "docs/your-own-network.md", "python")
     (tmp_path / "mine.py").write_text(mine)
     sys.modules.pop("mine", None)  # of another test
-    exec(arrays, given())
+    exec(arrays, {})
     try:
         said = run("docs/your-own-network.md")
     finally:
@@ -87,7 +87,7 @@ def test_a_file_of_your_own(installed, kind):
     entry = registry.get(KINDS[kind], EXTENDING[kind])
     assert entry.module == f"{PACKAGE}.{EXTENDING[kind].replace('-', '_')}"
     for block in blocks(ROOT / f"docs/extend/{kind}.md", "python")[1:]:
-        exec(block, given())
+        exec(block, {})
     assert EXTENDING[kind] in run(f"docs/extend/{kind}.md")
 
 
