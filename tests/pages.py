@@ -19,6 +19,12 @@ def blocks(page: Path, *languages: str) -> list[str]:
     return [text for language, text in found if language in languages]
 
 
+def pasted(page: Path) -> list[tuple[str, str]]:
+    """The blocks that a reader pastes, in order: Python and shell; blocks without a language are what was printed."""
+    found = re.findall(r"^```([\w-]*)[^\n]*\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M)
+    return [(language, text) for language, text in found if language in ("python", "sh", "bash")]
+
+
 def commands(page: Path) -> list[list[str]]:
     """The words of the ``variate`` commands of a page's shell blocks; what follows a # or a > is left out."""
     lines = "".join(blocks(page, *SHELLS)).replace("\\\n", " ").splitlines()

@@ -1,4 +1,4 @@
-"""Pages that lead somewhere are followed as they are written: a start, a network and five files of your own."""
+"""Pages that lead somewhere are followed as they are written: a network and five files of your own."""
 
 import sys
 import tomllib
@@ -28,14 +28,6 @@ def run(page):
         assert done.exit_code == 0, (words, done.output)
         said += done.stdout
     return said
-
-
-@pytest.mark.slow
-def test_the_first_ten_minutes(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    said = run("docs/start.md")
-    assert all(word in said for word in ("single", "mean-16", "majority-16", "survive-10"))
-    assert (tmp_path / "runs/both.html").stat().st_size > 10_000
 
 
 def test_a_network_of_your_own(tmp_path, monkeypatch):
