@@ -1,7 +1,7 @@
 """The reports of the gallery, computed from the committed records of the studies, and their pictures.
 
-``python -m docs.generate.gallery`` photographs each report in Chromium for the pages. The reports themselves are not committed: building the site computes them again
-(``docs/generate/site_hooks.py``).
+``python -m docs.generate.gallery`` photographs each report in Chromium for the pages. The reports themselves are not
+committed: building the site computes them again (``docs/generate/site_hooks.py``).
 """
 
 from __future__ import annotations
