@@ -108,6 +108,13 @@ def test_hidden_files_are_passed_over_and_others_named(tmp_path):
         assert part in text
 
 
+def test_a_class_folder_in_which_nothing_is_read_is_named(tmp_path):
+    write(tmp_path, {"train/ant": 4, "train/cat": 4, "train/dog": 4, "test/dog": 2, "test/cat": 0, "train/bee": 0})
+    with pytest.warns(UserWarning, match="train/bee: nothing in it is read, so it is no class") as told:
+        assert variate.about(tmp_path).labels == ("ant", "cat", "dog")
+    assert "test/cat" not in str(told[0].message)  # a class of the other split
+
+
 def test_every_damaged_file_is_listed_with_its_path(tmp_path):
     write(tmp_path, {"cat": 5, "dog": 5})
     whole = (tmp_path / "cat/000.png").read_bytes()
