@@ -175,7 +175,7 @@ def _pixels(
     background: str | None,
 ) -> Pixels | None:
     """The pixels of one picture, shape (H, W) or (H, W, 3); None, and a finding, if it cannot be used."""
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     content = attempt(read, path, findings)
     if content is None:
@@ -188,6 +188,9 @@ def _pixels(
             pixels = pixels_of(opened, str(path), channels=channels or None, background=background)
     except VariateError as error:
         findings.append(error.problem)
+        return None
+    except UnidentifiedImageError:
+        findings.append(f"{path} is not a picture of a format that is read")
         return None
     except Exception as error:  # damaged files raise many kinds of errors
         findings.append(f"{path} cannot be read: {told(error)}")

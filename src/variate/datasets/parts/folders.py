@@ -211,7 +211,8 @@ def _walked(source: Path) -> tuple[list[PurePosixPath], list[PurePosixPath]]:
         seen.add(real)
         place = PurePosixPath(Path(folder).relative_to(source).as_posix())
         folders += [place / name for name in names]
-        files += [place / name for name in inside]
+        paths = [(Path(folder) / name, place / name) for name in inside]
+        files += [path for there, path in paths if there.is_file() or there.is_symlink()]  # no pipes or devices
     return files, folders
 
 
