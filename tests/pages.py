@@ -1,13 +1,8 @@
-"""What the pages of the documents show: their blocks, their commands, and what their Python takes for granted."""
+"""What the pages of the documents show: their blocks and their commands."""
 
 import re
 import shlex
 from pathlib import Path
-
-import torch
-from torch import nn
-
-from variate import registry
 
 ROOT = Path(__file__).parent.parent
 SHELLS = ("", "sh", "bash", "console")
@@ -24,6 +19,12 @@ def blocks(page: Path, *languages: str) -> list[str]:
     return [text for language, text in found if language in languages]
 
 
+def pasted(page: Path) -> list[tuple[str, str]]:
+    """The blocks that a reader pastes, in order: Python and shell; blocks without a language are what was printed."""
+    found = re.findall(r"^```([\w-]*)[^\n]*\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M)
+    return [(language, text) for language, text in found if language in ("python", "sh", "bash")]
+
+
 def commands(page: Path) -> list[list[str]]:
     """The words of the ``variate`` commands of a page's shell blocks; what follows a # or a > is left out."""
     lines = "".join(blocks(page, *SHELLS)).replace("\\\n", " ").splitlines()
@@ -35,11 +36,3 @@ def named(page: Path) -> list[list[str]]:
     """The words of the ``variate`` commands that stand in a page's running text."""
     prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.S | re.M)
     return [shlex.split(text.replace("\n", " ")) for text in re.findall(r"`(variate [^`]+)`", prose)]
-
-
-def given() -> dict[str, object]:
-    """What the blocks take for granted: a module, a loader, and inputs with labels."""
-    torch.manual_seed(0)
-    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    x, y = registry.get("datasets", "digits").load()("test")
-    return {"my_module": module, "loader": list(zip(x.split(50), y.split(50), strict=True)), "x": x[:20], "y": y[:20]}

@@ -11,7 +11,7 @@ import pytest
 import typer
 from docs.generate import site
 from docs.generate.entry_pages import TITLES
-from pages import ROOT, WRITTEN, blocks, commands, given, named
+from pages import ROOT, WRITTEN, blocks, commands, named
 
 import variate
 from variate import registry
@@ -32,16 +32,18 @@ RESULTS = sorted(ROOT.glob("docs/results/*/records.jsonl.gz"))
 
 @pytest.mark.filterwarnings("ignore:Please import `gaussian_filter`:DeprecationWarning")  # as Foolbox is imported
 @pytest.mark.parametrize("page", PAGES)
-def test_every_python_block_runs(page, capsys, tmp_path, monkeypatch):
+def test_every_python_block_runs_as_it_is_pasted(page, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for block in blocks(ROOT / page, "python"):
-        exec(block, given())
+        exec(block, {"__name__": "__main__"})  # as a reader pastes it: nothing is given
     if page == "README.md":
         assert "survive-10" in capsys.readouterr().out
 
 
-def test_the_python_block_begins_within_ten_lines():
-    assert "```python" in "\n".join((ROOT / "README.md").read_text().splitlines()[:10])
+def test_the_first_screen_installs_and_shows_python():
+    first, *_ = blocks(ROOT / "README.md", "sh")
+    assert first.splitlines()[1:] == [". .venv/bin/activate", "pip install -c constraints.txt -e ."]
+    assert "```python" in "\n".join((ROOT / "README.md").read_text().splitlines()[:25])
 
 
 def test_the_example_runs(monkeypatch):

@@ -1,11 +1,11 @@
-"""Pages that lead somewhere are followed as they are written: a start, a network and five files of your own."""
+"""Pages that lead somewhere are followed as they are written: a network and five files of your own."""
 
 import sys
 import tomllib
 
 import pytest
 import torch
-from pages import ROOT, blocks, commands, given
+from pages import ROOT, blocks, commands
 from torch import nn
 from typer.testing import CliRunner
 
@@ -30,21 +30,13 @@ def run(page):
     return said
 
 
-@pytest.mark.slow
-def test_the_first_ten_minutes(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    said = run("docs/start.md")
-    assert all(word in said for word in ("single", "mean-16", "majority-16", "survive-10"))
-    assert (tmp_path / "runs/both.html").stat().st_size > 10_000
-
-
 def test_a_network_of_your_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     mine, arrays, *_ = blocks(ROOT / "docs/your-own-network.md", "python")
     (tmp_path / "mine.py").write_text(mine)
     sys.modules.pop("mine", None)  # of another test
-    exec(arrays, given())
+    exec(arrays, {})
     try:
         said = run("docs/your-own-network.md")
     finally:
@@ -87,7 +79,7 @@ def test_a_file_of_your_own(installed, kind):
     entry = registry.get(KINDS[kind], EXTENDING[kind])
     assert entry.module == f"{PACKAGE}.{EXTENDING[kind].replace('-', '_')}"
     for block in blocks(ROOT / f"docs/extend/{kind}.md", "python")[1:]:
-        exec(block, given())
+        exec(block, {})
     assert EXTENDING[kind] in run(f"docs/extend/{kind}.md")
 
 

@@ -1,5 +1,6 @@
 """What a dry run prints: passes as the command then counts them, the plan before any time; nothing is written."""
 
+import importlib
 import itertools
 import json
 from contextlib import ExitStack
@@ -270,3 +271,61 @@ def test_several_processes_are_not_started_to_tell_the_cost(tmp_path, monkeypatc
     assert "in one process; 2 processes share the work" in done.stdout
     assert "not counted: passes of the networks" in done.stdout
     assert not (tmp_path / "a" / "records.jsonl").exists()
+
+
+RECORDING = """
+from torch import nn
+
+SEEN = []
+
+class Recorder(nn.Module):
+    def forward(self, x):
+        SEEN.append(x.detach().clone())
+        return x
+
+def network():
+    return nn.Sequential(Recorder(), nn.Flatten(), nn.Linear(64, 10))
+"""
+
+
+def _passes_of(words):
+    """The number of examples in every pass of the networks of a dry run."""
+    seen = importlib.import_module("recording_dry").SEEN
+    seen.clear()
+    done = run(*words, "--dry-run", "--json", "--quiet")
+    assert done.exit_code == 0, done.output
+    return [len(x) for x in seen]
+
+
+def test_a_dry_run_asks_nothing_of_a_network_beyond_one_batch(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "recording_dry.py").write_text(RECORDING)
+    text = STUDY.replace('"mlp"', '"recording_dry:network"').replace("examples = 4", "examples = 300\nbatch_size = 16")
+    text = text.replace('["deterministic", "random"]', '["at"]').replace("epochs = 1", "epochs = 1\nbatch_size = 32")
+    passes = []
+    for attack in ("pgd(steps=2)", "pgd(steps=50)", "square(queries=5000)"):
+        (tmp_path / "s.toml").write_text(text.replace("pgd(steps=2)", attack).replace("draws = 3", "draws = 30"))
+        passes.append(_passes_of(["study", tmp_path / "s.toml", "--out", tmp_path / "o"]))
+    assert passes[0] == passes[1] == passes[2]  # however long the attacks are
+    assert passes[0].count(16) == 2  # a batch of the attacks: one forward pass, one with its gradient
+    assert passes[0].count(32) == 2 * (10 + 1)  # one of the training, with its inner attack, to warm up and to time
+    assert set(passes[0]) == {2, 16, 32}  # and a few passes of two examples, to see whether it is random
+    audits = []
+    for suite in ("quick", "standard"):
+        audit = ["audit", "recording_dry:network", "--data", "digits", "--suite", suite, "--out", tmp_path / "o"]
+        audits.append(_passes_of([*audit, "--batch-size", 16]))
+    assert audits[0] == audits[1]
+    assert audits[0].count(16) == 2
+    assert max(audits[0]) == 16
+
+
+def test_an_attack_that_uses_up_its_queries_is_told_without_asking_thousands(firm):
+    network, x, y = firm
+    asked = []
+    evaluation = Evaluation(budget="linf:0.05", draws=3, attacks=["square(queries=4500)", "simba(queries=4000)"])
+    with pytest.MonkeyPatch.context() as patch:
+        still = _Still.forward
+        patch.setattr(_Still, "forward", lambda self, x: asked.append(len(x)) or still(self, x))
+        parts = list(of_evaluation(network, x, y, evaluation))
+    assert [part.forwards for part in parts][1:] == [3 * 4500, 3 * 4000]
+    assert len(asked) < 1000

@@ -41,7 +41,7 @@ from variate.training.cell import Cell
 from variate.training.processes import device_of
 from variate.training.run_folder import untrained
 
-FEW = (100, 200)  # queries to count passes with, where an attack makes more
+FEW, MANY = (60, 90), 2000  # queries to count passes with, where an attack has more than many
 AUTO = 20  # draws assumed for ``auto``
 GAP = 4.0  # difference between the logits of ``_Still``
 Attacks = Sequence[str | Mapping[str, Any]]
@@ -136,19 +136,18 @@ class Evaluated:
         single = replace(plan, draws=1)
         key = f"{budget} {single}"
         if key not in self.counts:
-            self.counts[key] = self._extrapolated(single, budget)
+            self.counts[key] = self._passes_alone(single, budget)
         forwards, backwards = self.counts[key]
         return forwards * draws, backwards * draws
 
-    def _extrapolated(self, plan: Plan, budget: Budget) -> tuple[int, int]:
-        """Passes of one attack under one draw; those of thousands of queries follow from those of a few."""
+    def _passes_alone(self, plan: Plan, budget: Budget) -> tuple[int, int]:
+        """Passes of one attack under one draw; one that uses up every small number of queries uses up a large one."""
         queries = plan.settings().get("queries")
-        if not isinstance(queries, int) or queries <= FEW[-1]:
-            return self._counted(plan, budget)
-        less, more = (self._counted(replace(plan, options=plan.options | {"queries": few}), budget) for few in FEW)
-        steps = (queries - FEW[-1]) / (FEW[-1] - FEW[0])
-        forwards, backwards = (round(b + (b - a) * steps) for a, b in zip(less, more, strict=True))
-        return min(forwards, queries), backwards
+        if isinstance(queries, int) and queries > MANY:
+            counts = [self._counted(replace(plan, options=plan.options | {"queries": few}), budget) for few in FEW]
+            if counts == [(few, 0) for few in FEW]:
+                return queries, 0
+        return self._counted(plan, budget)
 
     def _counted(self, plan: Plan, budget: Budget) -> tuple[int, int]:
         """Passes of one attack on one example, from running it on a network that it does not fool."""
