@@ -73,7 +73,7 @@ native: $(VENV)/tested
 	$(BIN)/python hatch_build.py
 
 docs: $(VENV)/tested
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: $(VENV)/tested
 	$(BIN)/python benchmarks/overhead.py

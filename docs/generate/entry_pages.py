@@ -13,6 +13,7 @@ from variate.registry import Entry
 
 TITLES = {
     "attacks": "Attacks in full",
+    "certificates": "Certificates in full",
     "datasets": "Data sets",
     "defenses": "Defenses in full",
     "families": "Families of distributions",
@@ -20,7 +21,7 @@ TITLES = {
     "networks": "Networks",
     "objectives": "Objectives in full",
 }
-SHOWN = ("access", "norms", "modality", "budget", "shape", "classes", "group", "needs")
+SHOWN = ("access", "norms", "modality", "budget", "shape", "classes", "group", "needs", "deployments")
 SECTION = re.compile(r"^(Args|Returns|Raises|Example|Examples|Attributes|Note):\s*$")
 UNLISTED = ("source", "target", "budget")  # arguments of an attack that the evaluation sets
 
@@ -40,7 +41,7 @@ def _section(entry: Entry) -> list[str]:
     loaded = entry.load()
     text, arguments = _parts(inspect.getdoc(loaded) or "")
     lines = [f"## {entry.name}", "", text, ""]
-    options = _options(loaded)
+    options = {} if entry.kind == "certificates" else _options(loaded)  # their fields are found in a network
     if options:
         lines += [f"`{entry.name}({', '.join(f'{name}={value}' for name, value in options.items())})`", ""]
         lines += [f"- `{name}`: {arguments[name]}" for name in options if name in arguments] + [""]

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from variate._version import __version__
 
 if TYPE_CHECKING:
+    from variate.certificates.certify import certify as certify
+    from variate.certificates.proof import Proof as Proof
     from variate.datasets.batches import loader as loader
     from variate.datasets.info import about as about
     from variate.datasets.load import data as data
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from variate.random.fixing import keys_from as keys_from
     from variate.random.fixing import set_seed as set_seed
     from variate.random.fixing import stream as stream
+    from variate.random.input_noise import Mask as Mask
+    from variate.random.input_noise import Shift as Shift
     from variate.random.inspection import check as check
     from variate.random.keys import Stream as Stream
     from variate.random.many import draws as draws
@@ -69,18 +73,22 @@ _PLACES = {
     "Evaluation": "evaluation.evaluation",
     "GradientOracle": "oracle.white_box",
     "LabelOracle": "oracle.oracle",
+    "Mask": "random.input_noise",
+    "Proof": "certificates.proof",
     "RandomNetwork": "random.network",
     "Recipe": "training.recipe",
     "Records": "records.file",
     "Result": "records.rows",
     "ScoreOracle": "oracle.oracle",
     "Served": "serving.serving",
+    "Shift": "random.input_noise",
     "Stream": "random.keys",
     "VariateError": "errors",
     "about": "datasets.info",
     "art_classifier": "integrations.foolbox_art",
     "at": "random.plain",
     "average": "random.average",
+    "certify": "certificates.certify",
     "check": "random.inspection",
     "compare": "statistics.comparison",
     "data": "datasets.load",

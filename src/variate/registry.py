@@ -36,6 +36,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 SINGULAR = {
     "attacks": "attack",
+    "certificates": "certificate",
     "datasets": "dataset",
     "defenses": "defense",
     "families": "family",
@@ -110,6 +111,22 @@ def attack(
     more = {"targeted": targeted, "minimal": minimal, "quick": quick or {}, "variants": variants or {}}
     mark: Callable[[F], F] = _mark("attacks", {**facts, **more})
     return lambda function: mark(limited(function))
+
+
+def certificate(
+    *, norms: tuple[str, ...], modality: tuple[str, ...], deployments: tuple[str, ...], needs: str, cite: str
+) -> Callable[[T], T]:
+    """Register a certificate.
+
+    Args:
+        norms: norms of the budgets within which it proves something.
+        modality: modalities it serves.
+        deployments: deployments it certifies; ``vote`` is the most frequent label of infinitely many draws.
+        needs: which randomness it needs.
+        cite: its source.
+    """
+    facts = {"norms": norms, "modality": modality, "deployments": deployments, "needs": needs, "cite": cite}
+    return _mark("certificates", facts)
 
 
 def dataset(

@@ -106,3 +106,13 @@ def test_a_table_of_ones_own_code_is_judged_as_a_table(tmp_path, monkeypatch):
     done = run("audit", f"{source}:network", "--data", f"{source}:data", "--budget", "features:*=5%", *words)
     assert done.exit_code == 0, done.output
     assert {row["examples"] for row in json.loads(done.stdout)["rates"]} == {150}
+
+
+def test_a_network_is_trained_on_a_folder_of_pictures_and_judged_on_its_test_split(pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["--network", "mlp", "--defense", "deterministic", "--epochs", 1, "--quiet", "--out", "run"]
+    done = run("train", "--data", "pictures/", *words)
+    assert done.exit_code == 0, done.output
+    done = run("attack", "run", "--attack", "fgsm", "--quiet", "--json")
+    assert done.exit_code == 0, done.output
+    assert {row["examples"] for row in json.loads(done.stdout)["rates"]} == {4}

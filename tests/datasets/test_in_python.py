@@ -9,7 +9,7 @@ import torch
 import variate
 from variate.datasets import batches, load
 from variate.datasets.load import labelled
-from variate.errors import InputError, UsageError
+from variate.errors import DataError, InputError, UsageError
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
@@ -47,6 +47,30 @@ def test_options_are_written_as_on_the_command_line(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text(f"text,label\n{rows}\n")
     assert variate.data("texts(length=4)", folder=path)[0].shape == (6, 4, 1)
+
+
+ROWS = [f"the film was {'good' if i % 2 else 'bad'} {i % 7},{i % 2}" for i in range(60)]
+FILES = {
+    "t.csv": ("text,label\n" + "\n".join(f"{row.replace(',', f' {i},')}" for i, row in enumerate(ROWS)), "text"),
+    "t.jsonl": ("\n".join(f'{{"text": "film {i} {i // 8}", "label": {i % 2}}}' for i in range(60)), "text"),
+    "n.csv": ("age;label\n" + "\n".join(f"{i};{i % 2}" for i in range(60)), "tabular"),
+    "n.tsv": ("age\tlabel\n" + "\n".join(f"{i}\t{i % 2}" for i in range(60)), "tabular"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:examples of")
+@pytest.mark.parametrize("name", FILES)
+def test_a_path_is_enough_where_a_file_tells_what_it_is(tmp_path, name):
+    text, kind = FILES[name]
+    (tmp_path / name).write_text(text)
+    assert variate.about(tmp_path / name).kind == kind
+    assert len(variate.data(tmp_path / name)[0]) == (6 if kind == "text" else 12)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    (tmp_path / "a.doc").write_text("...")
+    with pytest.raises(DataError, match="is not data of a kind that can be read"):
+        variate.data(tmp_path / "a.doc")
 
 
 @pytest.mark.parametrize(

@@ -18,15 +18,15 @@ from variate.datasets.load import labelled
 from variate.errors import DataError
 
 RANDOM = np.random.default_rng(0)
+NUMBERS = itertools.count()
 
 
 @pytest.fixture
 def own(monkeypatch):
     """Names what the user's own code returns: a module of a new name every time."""
-    numbers = itertools.count()
 
     def returns(value):
-        name = f"own_objects_{next(numbers)}_{id(numbers)}"
+        name = f"own_objects_{next(NUMBERS)}"
         module = ModuleType(name)
         module.data = lambda: value
         monkeypatch.setitem(sys.modules, name, module)
@@ -73,6 +73,19 @@ def test_scaling_is_said_and_values_in_range_are_left_alone(own):
     with pytest.warns(UserWarning, match="are scaled"):
         sparse, _ = labelled(own((scipy.sparse.csr_matrix(x * 50 - 10), y)))
     assert torch.equal(sparse, scaled)
+
+
+def test_what_is_scaled_and_clipped_is_decided_by_the_training_split(own):
+    y = np.arange(40) % 2
+    inside, beyond = RANDOM.random((40, 3)), RANDOM.random((40, 3)) * 3
+    source = own({"train": (inside, y), "test": (beyond, y)})
+    assert variate.about(source).details == {}
+    x, _ = labelled(source, split="test")
+    np.testing.assert_allclose(x.numpy(), beyond, atol=1e-6)  # is refused where a network is judged on it
+    source = own({"train": (inside * 2, y), "test": (beyond, y)})
+    with pytest.warns(UserWarning, match="are scaled"):
+        x, _ = labelled(source, split="test")
+    assert float(x.max()) == 1.0
 
 
 def test_a_constant_column_is_kept_and_cannot_be_changed(own):

@@ -95,3 +95,14 @@ def test_a_picture_keeps_what_most_draws_read_it_as():
         assert picture.answer == int(network(attacked).argmax()) != picture.label
         assert (shown.read, shown.outcome) == (f"{picture.label} read as {picture.answer}", "now wrong")
     assert f"<b>{shown.read}</b>: now wrong" in page_text([records])
+
+
+def test_misread_examples_stand_first_and_others_say_that_they_still_hold():
+    records = records_of("image", examples=4, **KEPT["image"])
+    records.pictures[:] = [
+        picture.model_copy(update={"answer": answer})
+        for picture, answer in zip(records.pictures, [3, 5, 3, 1], strict=True)
+    ]
+    (gallery,) = galleries(records)
+    shown = [(one.example, one.read) for one in gallery.networks["n"]]
+    assert shown == [(1, "3 read as 5"), (3, "3 read as 1"), (0, "3 still read as 3"), (2, "3 still read as 3")]

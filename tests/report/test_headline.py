@@ -1,15 +1,20 @@
 """The verdict in three lines: each case against the paired comparison that the records give."""
 
+import re
+
 import numpy as np
 import pytest
 from claims import DRAWS, EXAMPLES, answers, claim, network, sample
 
 from variate.records.bits import pack
+from variate.records.certified import Certificate, Proved, ProvedRow
 from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.schema import Example
 from variate.report import single
 from variate.report.headline import NO_VERDICT, headline
+from variate.report.page import page_text
+from variate.report.strips import difference_bound, difference_strip, rate_strip
 from variate.statistics.comparison import compare
 from variate.statistics.notation import percent, percent_interval, percent_range, points, points_interval
 
@@ -156,6 +161,46 @@ def test_without_an_attack_there_is_no_verdict():
     claim(store, "net", answers(0.5), attack="clean")
     assert headline(store).lines == [NO_VERDICT]
     assert headline(Records()).tone == "none"
+
+
+def certified(store, line, *, rate, norm="linf", radius=0.1, **changed):
+    """Add what is certified for one draw of a claim's network."""
+    facts = {name: getattr(line, name) for name in ("network", "fingerprint", "inputs", "modality", "allowed", "drawn")}
+    votes = {"mechanism": "m", "noise": "n", "choosing": 1, "draws": 9, "alpha": 0.1, "votes_of": 1, "asked": EXAMPLES}
+    certificate = Certificate(**facts | votes | {"seed": 0} | changed)
+    row = ProvedRow(deployment="single", norm=norm, radius=radius, rate=rate, low=rate, high=rate)
+    proof = Proved(certificate=certificate.id, norm=norm, radii=[], abstained=0, rows=[row], curve=[row])
+    store.add([certificate, proof])
+
+
+def test_what_is_proved_stands_beside_what_was_measured():
+    store = pair(0.8, 0.4)
+    line = next(iter(store.claims.values()))
+    certified(store, line, rate=0.25)
+    measured, twin = headline(store).estimates
+    assert (measured.proved.rate, twin.proved) == (0.25, None)
+    assert 'class="proved" x1="25.00%"' in rate_strip(measured)
+    assert 'class="proved"' not in rate_strip(twin)
+    assert "proved at least" in page_text([store])
+
+
+@pytest.mark.parametrize("other", [{"norm": "l2"}, {"radius": 0.2}, {"inputs": "others"}, {"fingerprint": "other"}])
+def test_what_is_proved_of_something_else_is_left_out(other):
+    store = pair(0.8, 0.4)
+    certified(store, next(iter(store.claims.values())), rate=0.25, **other)
+    assert headline(store).estimates[0].proved is None
+
+
+def test_strips_are_drawn_to_their_scales():
+    store = pair(0.8, 0.4)
+    verdict = headline(store)
+    row = verdict.estimates[0].row
+    assert f'class="rate" cx="{100 * row.rate:.2f}%"' in rate_strip(verdict.estimates[0])
+    change = verdict.difference
+    bound = difference_bound(change)
+    assert max(-change.low, change.high) <= bound == 1.0
+    assert f'cx="{50 + 50 * change.difference / bound:.2f}%"' in difference_strip(change)
+    assert all(0 <= float(x) <= 100 for x in re.findall(r'x[12]?="([-0-9.]+)%"', difference_strip(change)))
 
 
 def test_numbers_are_written_one_way():

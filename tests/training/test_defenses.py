@@ -138,7 +138,7 @@ def test_a_cell_trains_and_loads(name, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_works_on_a_residual_network_in_both_modes(name):
-    network, _ = defended(name, ResNet18((1, 8, 8), 10, width=4))
+    network, _ = defended(name, ResNet18((1, 8, 8), 10, width=4), shape=(1, 8, 8))
     x = torch.rand(10, 1, 8, 8)
     assert network.train()(x).shape == (10, 10)
     assert network(x[:5]).shape == (5, 10)
@@ -152,19 +152,19 @@ def test_it_works_on_a_residual_network_in_both_modes(name):
 )
 def test_an_option_out_of_range_is_a_usage_error(text):
     with pytest.raises(UsageError, match="expected"):
-        defended(text, ResNet18((1, 8, 8), 10, width=4))
+        defended(text, ResNet18((1, 8, 8), 10, width=4), shape=(1, 8, 8))
 
 
 @pytest.mark.parametrize("name", ["rse", "learn2perturb", "pni", "wca", "sap", "dropout"])
 def test_a_network_without_layers_to_act_on_is_a_usage_error(name):
     with pytest.raises(UsageError, match=r"has no (suitable layer|hidden activations)"):
-        defended(name, nn.Sequential(nn.Flatten(), nn.BatchNorm1d(16)))
+        defended(name, nn.Sequential(nn.Flatten(), nn.BatchNorm1d(16)), shape=(1, 4, 4))
 
 
 def test_one_step_is_one_step():
     counted = {}
     for name in ("fast-at", "at"):
-        network, objective = defended(name, nn.Sequential(nn.Flatten(), nn.Linear(16, 3)))
+        network, objective = defended(name, nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), shape=(1, 4, 4))
         loss = wire(Recipe(objective, budget="linf:0.1", attack_steps=5), network, Stream("train", 0))
         x, y, calls = torch.rand(4, 1, 4, 4), torch.arange(4) % 3, []
         loss(network, x, y)  # the first also finds out whether the network is random

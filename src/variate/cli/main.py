@@ -12,6 +12,7 @@ from variate._version import __version__
 from variate.cli import (
     attack,
     audit,
+    certify,
     check,
     data,
     doctor,
@@ -74,6 +75,21 @@ class Command(TyperCommand):
         return None
 
 
+class Several(Command):
+    """A command whose ``--radii`` take several values after one another."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Give each further value its own ``--radii``."""
+        spread: list[str] = []
+        inside = False
+        for word in args:
+            if inside and not word.startswith("-") and spread[-1] != "--radii":
+                spread.append("--radii")
+            inside = word == "--radii" or (inside and not word.startswith("-"))
+            spread.append(word)
+        return super().parse_args(ctx, spread)
+
+
 app = typer.Typer(
     name="variate",
     cls=Commands,
@@ -87,6 +103,7 @@ app.command("train", cls=Command)(train.train)
 app.command("attack", cls=Command)(attack.attack)
 app.command("evaluate", cls=Command)(evaluate.evaluate)
 app.command("audit", cls=Command)(audit.audit)
+app.command("certify", cls=Several)(certify.certify)
 app.command("study", cls=Command)(study.study)
 app.command("report", cls=Command)(report.report)
 app.command("export", cls=Command)(export.export)

@@ -93,7 +93,7 @@ class RandomNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         x, y_tensor = self._to_unit(inputs), torch.from_numpy(indices.astype(np.int64))
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            network, objective = defended(self.defense, self._architecture())
+            network, objective = defended(self.defense, self._architecture(), shape=self._shape)
             train(
                 network,
                 Batches(x, y_tensor, batch_size=self.batch_size, seed=seed),

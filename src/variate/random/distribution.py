@@ -173,6 +173,8 @@ def with_defaults(text: str, share: Share, floor: float, snr: float) -> str:
     if not registry.get("families", name).facts["random"]:
         return text
     shares = _class_named(name).shares
+    if options.get("learn") is False:
+        return text
     defaults = {"share": shares[0] if share in SHARES and share not in shares else share, "floor": floor, "snr": snr}
     implicit = {"share": shares[0], "floor": 0.0, "snr": 0.0}
     missing = {o: v for o, v in defaults.items() if o not in options and v != implicit[o]}

@@ -64,7 +64,8 @@ def randomize(
         for (path, name), tensor in zip(site.learned_places(), tensors, strict=True):
             owner = net.get_submodule(path)
             if name not in owner._parameters:  # a scale shared by the whole network is registered once
-                owner.register_parameter(name, nn.Parameter(tensor, requires_grad=mean.requires_grad))
+                learns = mean.requires_grad and site.scaling.learn
+                owner.register_parameter(name, nn.Parameter(tensor, requires_grad=learns))
     taken, parts = taken_names(net), parts_of(module)
     net.__class__ = random_class(type(module), taken, parts)  # type: ignore[arg-type]
     attach(net, Handle(tuple(sites), type(module), taken, parts))
@@ -79,9 +80,13 @@ def scale_problems(scale: float) -> list[str]:
 
 
 def _initial(site: Site, mean: Tensor, scale: float, size: Tensor) -> tuple[Tensor, ...]:
-    """``rho`` and the other learned tensors such that the standard deviation is ``scale`` times the tensor's size."""
+    """``rho`` and the other learned tensors such that the standard deviation is ``scale`` times the tensor's size.
+
+    A scale that is not learned is a standard deviation in units of the tensor.
+    """
     distribution, scaling = site.distribution, site.scaling
     scale = scaling.scale or scale
+    size = size if scaling.learn else one(mean)
     learned = distribution.initialize(mean)
     unit = one(mean) if distribution.relative else size.to(mean)
     spread = distribution.std(mean, unit.expand(()), *learned).square().mean().sqrt()  # standard deviation at scale 1

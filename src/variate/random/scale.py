@@ -31,12 +31,15 @@ class Scaling:
         snr: signal-to-noise ratio rms(mean) / rms(scale) at which every tensor is fixed; training decides only where in
             the tensor the noise goes. 0: not fixed.
         scale: initial scale as a fraction of the tensor's size; 0: the ``scale`` argument of ``randomize``.
+        learn: whether training changes the scale. Otherwise ``scale`` is the standard deviation itself, in the units of
+            the tensor, and stays.
     """
 
     share: Share = "element"
     floor: float = 0.0
     snr: float = 0.0
     scale: float = 0.0
+    learn: bool = True
 
     def __post_init__(self) -> None:
         if self.share not in SHARES:
@@ -45,6 +48,13 @@ class Scaling:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
                 raise UsageError(f"{name} is {value!r}", expected="a finite number from 0")
+        if not isinstance(self.learn, bool):
+            raise UsageError(f"learn is {self.learn!r}", expected="yes or no")
+        if not self.learn and (self.needs_unit or not self.scale):
+            raise UsageError(
+                "a scale that is not learned stays at its value",
+                expected="learn=no with scale=..., and without floor, snr or share=network",
+            )
 
     @property
     def plain(self) -> bool:

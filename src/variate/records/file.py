@@ -19,6 +19,7 @@ from variate.files.reading import reading, ungzipped
 from variate.files.wording import sentence
 from variate.records.appending import append, cut_incomplete_line, held
 from variate.records.bits import unpack_all
+from variate.records.certified import Certificate, Proved, Votes
 from variate.records.claim import Claim
 from variate.records.consistency import check_line, check_records
 from variate.records.schema import (
@@ -52,9 +53,10 @@ class Records:
             beside it; ``variate.evaluation.processes.merge`` merges the shards.
 
     Attributes:
-        runs, networks, scales, claims, examples, timings, pictures, gradients, convergences: the records so far.
-            ``claims`` by (network name, id), ``examples`` by claim id and example number, ``timings`` by claim id and
-            first example, ``gradients`` by (id, example).
+        runs, networks, scales, claims, examples, timings, pictures, gradients, convergences, certificates, votes,
+            proofs: the records so far. ``claims`` and ``certificates`` by (network name, id), ``examples`` by claim id
+            and example number, ``timings`` by claim id and first example, ``gradients`` by (id, example), ``votes`` by
+            (certificate id, budget) and first example, ``proofs`` by certificate id and norm.
 
     Raises:
         RecordError: if the file cannot be read or has another version.
@@ -76,6 +78,9 @@ class Records:
         self.pictures: list[Picture] = []
         self.gradients: dict[tuple[str, int], Gradient] = {}
         self.convergences: list[Convergence] = []
+        self.certificates: dict[tuple[str, str], Certificate] = {}
+        self.votes: dict[tuple[str, str | None], dict[int, Votes]] = {}
+        self.proofs: dict[tuple[str, str], Proved] = {}
         for file in dict.fromkeys((main, self.path)):
             if file is not None and file.exists():
                 size = self._read(file)
@@ -130,6 +135,12 @@ class Records:
                 return (record.id, record.example) in self.gradients
             case Convergence():
                 return record in self.convergences
+            case Certificate():
+                return record.key in self.certificates
+            case Votes():
+                return record.first in self.votes.get((record.certificate, record.budget), {})
+            case Proved():
+                return self.proofs.get((record.certificate, record.norm)) == record
             case RunLine():
                 return record in self.runs
 
@@ -154,6 +165,12 @@ class Records:
                 self.gradients[record.id, record.example] = record
             case Convergence():
                 self.convergences.append(record)
+            case Certificate():
+                self.certificates[record.key] = record
+            case Votes():
+                self.votes.setdefault((record.certificate, record.budget), {})[record.first] = record
+            case Proved():
+                self.proofs[record.certificate, record.norm] = record
             case RunLine():
                 self.runs.append(record)
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter
 
+from variate.records.certified import Certificate, Proved, Votes
 from variate.records.claim import Claim, Judged, Line
 
 FORMAT = 2  # version of the lines below, stored in the first line of a file
@@ -195,10 +196,19 @@ class Convergence(Judged):
     flat: bool = False
 
 
-Record = Annotated[
-    RunLine | NetworkLine | Scale | Claim | Example | Timing | Picture | Gradient | Convergence,
-    Field(discriminator="kind"),
-]
-READ: TypeAdapter[RunLine | NetworkLine | Scale | Claim | Example | Timing | Picture | Gradient | Convergence] = (
-    TypeAdapter(Record)
+Lines = (
+    RunLine
+    | NetworkLine
+    | Scale
+    | Claim
+    | Example
+    | Timing
+    | Picture
+    | Gradient
+    | Convergence
+    | Certificate
+    | Votes
+    | Proved
 )
+Record = Annotated[Lines, Field(discriminator="kind")]
+READ: TypeAdapter[Lines] = TypeAdapter(Record)

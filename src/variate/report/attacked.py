@@ -76,13 +76,13 @@ class Gallery:
 
 
 def galleries(records: Records) -> list[Gallery]:
-    """Examples by modality and network, under the strongest attack in the table on that network.
+    """Examples by modality and network, under the strongest attack in the table on that network, misread ones first.
 
     Modalities that have no file are omitted; ``not_shown`` names them.
     """
     examples: dict[str, dict[str, list[ShownExample]]] = {}
     for claim in _strongest_claims(records):
-        pictures = sorted(_pictures(records, claim), key=lambda picture: picture.example)
+        pictures = sorted(_pictures(records, claim), key=lambda picture: (not _misread(picture), picture.example))
         for modality in dict.fromkeys(picture.modality for picture in pictures if picture.modality in displays()):
             own = [picture for picture in pictures if picture.modality == modality][: displays()[modality].most]
             shown = [_shown_example(records, claim, picture) for picture in own]
@@ -124,7 +124,13 @@ def _strongest_claims(records: Records) -> Iterator[Claim]:
 
 
 def _read(picture: Picture) -> str:
-    return f"label {picture.label}" if picture.answer is None else f"{picture.label} read as {picture.answer}"
+    if picture.answer is None:
+        return f"label {picture.label}"
+    return f"{picture.label} {'still ' * (not _misread(picture))}read as {picture.answer}"
+
+
+def _misread(picture: Picture) -> bool:
+    return picture.answer is not None and picture.answer != picture.label
 
 
 def _outcome(records: Records, claim: Claim, picture: Picture) -> str:

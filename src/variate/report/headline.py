@@ -3,7 +3,7 @@
 The page draws the three lines as its first box, and ``evaluate`` and ``audit`` end with them on the terminal::
 
     Randomness gains nothing here: -1.8 points [-3.9, +0.4]
-    `random` 43.0 % [40.1, 46.0]; `mean network` 44.8 % [41.9, 47.8]
+    `random` 43.0 % [40.1, 46.0] (clean 84.8 %); `mean network` 44.8 % [41.9, 47.8] (clean 85.1 %)
     Under `pgd` averaged over 20 draws (linf:0.1), one draw per query; paired with `mean network`, the best of 2
     twins, under its own strongest attack, on the same 1000 examples.
 
@@ -17,13 +17,16 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from variate.flags.raise_flags import Raised, raised
+from variate.inputs.budget import Budget
+from variate.records.certified import ProvedRow
 from variate.records.claim import Claim
 from variate.records.file import Records
+from variate.records.proofs import proofs
 from variate.records.rows import RateRow, rows_of
 from variate.report import single
 from variate.report.paired import compared, twin_claims
 from variate.statistics.comparison import Comparison
-from variate.statistics.notation import quoted
+from variate.statistics.notation import percent, quoted
 from variate.statistics.rates import Deployment
 
 NO_VERDICT = "No verdict: no untargeted attack was evaluated with one draw per query"
@@ -44,6 +47,7 @@ class Estimate:
         clean: its accuracy without attack; None if that was not evaluated.
         repeated: its accuracy when the attacker repeats the query and one wrong answer is enough, at the largest
             number of queries evaluated; None for a deterministic network.
+        proved: what is certified for one draw within the same budget; None without such a certificate.
         flags: the names of the warnings raised on it.
     """
 
@@ -52,6 +56,7 @@ class Estimate:
     row: RateRow
     clean: RateRow | None
     repeated: RateRow | None
+    proved: ProvedRow | None
     flags: tuple[str, ...]
 
 
@@ -89,7 +94,8 @@ class Headline:
     def lines(self) -> list[str]:
         """The three lines of text; only the claim if there was no attack."""
         rates = "; ".join(
-            f"{quoted(estimate.label)} {_percent(estimate.row)}{_doubt(estimate)}" for estimate in self.estimates
+            f"{quoted(estimate.label)} {_percent(estimate.row)}{_clean(estimate)}{_doubt(estimate)}"
+            for estimate in self.estimates
         )
         return [line for line in (self.claim, rates, self.basis) if line]
 
@@ -136,6 +142,7 @@ def estimate_of(records: Records, claim: Claim, *, of: str) -> Estimate:
         row=single.row(records, claim),
         clean=single.row(records, clean) if clean is not None else None,
         repeated=_repeated(records, claim),
+        proved=_proved(records, claim),
         flags=tuple(dict.fromkeys(flag.flag for flag in warnings(records, [claim.network]))),
     )
 
@@ -263,9 +270,25 @@ def _repeated(records: Records, claim: Claim) -> RateRow | None:
     return rows[max(repeated, key=lambda deployment: deployment.size)] if repeated else None
 
 
+def _proved(records: Records, claim: Claim) -> ProvedRow | None:
+    """The certified rate of one draw of the claim's network, on the same inputs within the same budget."""
+    budget = Budget.parse(claim.budget or "")
+    rows = [
+        proven.row("single", budget.eps)
+        for proven in proofs(records)
+        if (proven.certificate.fingerprint, proven.certificate.inputs) == (claim.fingerprint, claim.inputs)
+        and proven.proved.norm == budget.norm
+    ]
+    return next((row for row in rows if row is not None), None)
+
+
 def _percent(row: RateRow) -> str:
     rate, _, rest = row.percent.partition(" ")
     return f"{rate} % {rest}"
+
+
+def _clean(estimate: Estimate) -> str:
+    return f" (clean {percent(estimate.clean.rate)} %)" if estimate.clean is not None else ""
 
 
 def _doubt(estimate: Estimate) -> str:

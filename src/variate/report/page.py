@@ -23,6 +23,7 @@ from variate.report.figures import Figure, figures, reliability
 from variate.report.formats import names
 from variate.report.headline import Headline, Tone, headline, warnings
 from variate.report.paired import averaging, twins
+from variate.report.proved import proved_figures, proved_sentences, proved_table
 from variate.report.reliability import calibration_sheet, reliabilities
 from variate.report.runs import compare_runs
 from variate.report.sentences import verdict
@@ -66,6 +67,9 @@ class Section:
     notes: list[Flag]
     doubted: dict[str, str]
     tables: list[tuple[str, str, ReportTable]]
+    proved: ReportTable | None
+    proved_sentences: list[str]
+    proved_figures: list[Figure]
     twins: ReportTable | None
     averaging: ReportTable | None
     figures: list[Figure]
@@ -85,6 +89,7 @@ class Section:
             ("verdict", "Verdict", True),
             ("flags", "Red flags", self.warnings or self.notes),
             *((part, name, True) for part, name, _ in self.tables),
+            ("proved", "Proved", self.proved),
             ("twins-less", "Differences from the twins", self.twins),
             *((figure.id, figure.title, True) for figure in self.figures),
             ("averaging", "Naive and averaged attacks", self.averaging),
@@ -161,6 +166,9 @@ def section(records: Records, title: str, *, prefix: str = "") -> Section:
             for suffix, words, repeated in (("", "", False), ("-repeated", " when queries repeat", True))
             if table_title == name and (table := grid_sheet([("", content)], repeated=repeated)) is not None
         ],
+        proved=proved_table(records),
+        proved_sentences=proved_sentences(records),
+        proved_figures=proved_figures(records),
         twins=twins(records),
         averaging=averaging(records),
         figures=figures(records),

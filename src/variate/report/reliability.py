@@ -66,7 +66,7 @@ def calibration_sheet(records: Records) -> ReportTable | None:
             TableCell(f"{own.brier:.3f}", value=own.brier),
         ]
         lines.append([*map(TableCell, words), count_cell(own.examples), *shares, error, *rest])
-    heads: list[Head] = [("network",), ("deployment",), ("attack",), ("budget",), ("examples",)]
+    heads: list[Head] = [("network",), ("deployment",), ("attack",), ("budget",), ("n", "examples")]
     heads += [
         ("accuracy, %",),
         ("confidence", "mean, %"),

@@ -88,7 +88,8 @@ def _comparable(runs: Sequence[Records]) -> list[_Side]:
             examples = frozenset(records.examples[claim.id])
             key = (claim.inputs, claim.modality, claim.allowed, claim.budget, examples)
             groups.setdefault(key, []).append(_Side(number, records, claim))
-    return sorted(max(groups.values(), key=lambda own: len(own), default=[]), key=lambda side: -side.share)
+    largest: list[_Side] = max(groups.values(), key=len, default=[])
+    return sorted(largest, key=lambda side: -side.share)
 
 
 def _headline(sides: Sequence[_Side]) -> Headline:

@@ -114,12 +114,12 @@ def _rows(content: Grid, line: Line, columns: Sequence[Heading]) -> Iterator[lis
 
 
 def _lowest(rates: Sequence[float | None], columns: Sequence[Heading]) -> set[int]:
-    """The columns with the lowest rate of each budget under which a row has several attacks."""
+    """The columns with the lowest rate of each budget under which the attacks on a row differ."""
     by_budget: dict[str, dict[int, float]] = {}
     for i, (rate, column) in enumerate(zip(rates, columns, strict=True)):
         if rate is not None and column[0] != CLEAN:
             by_budget.setdefault(column[2], {})[i] = rate
-    return {min(own, key=own.__getitem__) for own in by_budget.values() if len(own) > 1}
+    return {min(own, key=own.__getitem__) for own in by_budget.values() if min(own.values()) < max(own.values())}
 
 
 def _strongest_first(grids: Sequence[tuple[str, Grid]], lines: set[Line]) -> list[Heading]:

@@ -15,7 +15,7 @@ BOUNDS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # a difference is drawn on the smalle
 
 
 def rate_strip(estimate: Estimate) -> str:
-    """Accuracy from 0 to 100 %: its interval under attack, without attack (ring), under repeated queries (diamond)."""
+    """Accuracy, %: a disk with its interval; a ring without attack, a diamond if asked again, a bar if proved."""
     parts = [_line(tick, tick, "grid", y=(0, HEIGHT)) for tick in TICKS]
     row = estimate.row
     if estimate.clean is not None:
@@ -23,6 +23,9 @@ def rate_strip(estimate: Estimate) -> str:
         parts += [_line(100 * row.rate, clean, "lost"), _circle(clean, "clean", 4.5)]
     if estimate.repeated is not None:
         parts.append(_diamond(100 * estimate.repeated.rate))
+    if estimate.proved is not None:
+        proved = 100 * estimate.proved.rate
+        parts.append(_line(proved, proved, "proved", y=(4, HEIGHT - 4)))
     parts += [_line(100 * row.low, 100 * row.high, "span"), _circle(100 * row.rate, "rate", 5.5)]
     return _svg(parts, "strip " + estimate.role + (" doubted" if estimate.flags else ""))
 

@@ -228,6 +228,20 @@ def crossed(answers: Bits, sizes: Sequence[int] = (1,)) -> list[Crossed]:
     ]
 
 
+def crossed_counts(right: Floats, by_draw: Floats) -> Crossed:
+    """``crossed`` of single draws from counts alone.
+
+    Args:
+        right: number of right answers to every example, shape (B,).
+        by_draw: number of right answers of every draw, shape (n,).
+    """
+    n, examples = len(by_draw), len(right)
+    per_draw = by_draw / examples
+    within = (right * (1 - right / n)).sum() - examples * np.square(per_draw - per_draw.mean()).sum()
+    residual = max(float(within), 0.0) / max((n - 1) * (examples - 1), 1) / (n * examples)
+    return Crossed(right / n, per_draw, residual if min(n, examples) > 1 else 0.0)
+
+
 def interval(mean: Crossed, *, level: float = 0.95) -> Rate:
     """The rate with its confidence interval; the module docstring describes the method."""
     rate, draws, examples = mean.rate, len(mean.per_draw), len(mean.per_example)

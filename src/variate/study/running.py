@@ -130,7 +130,7 @@ def _check_network(study: Study, data: str, architecture: str, defense: Defense,
         plain = build(architecture, facts)
         if settings.get("start") is not None:
             load_start(plain, settings["start"], architecture)
-        network, objective = defended(defense.defense, plain)
+        network, objective = defended(defense.defense, plain, shape=facts.shape)
     recipe = built(Recipe, {**settings, "objective": settings.get("objective") or objective})
     check_recipe(recipe, facts.modality)
     check_selection(recipe, validated=True)

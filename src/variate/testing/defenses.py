@@ -24,7 +24,7 @@ from variate.random.network import RandomNetwork
 from variate.random.seeding import kind_of, outputs_under
 from variate.testing.findings import conform
 from variate.testing.objectives import part_names
-from variate.training.defense import defended, teacher_of
+from variate.training.defense import SHAPE, defended, teacher_of
 from variate.training.recipe import Recipe
 from variate.training.saved import Card, build, families_of, load, save
 from variate.training.train import train
@@ -63,8 +63,9 @@ def _built(name: str, architecture: str) -> tuple[nn.Module, str]:
     """Apply the defense to an architecture for digits; every call gives the same weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        plain = build(architecture, about("digits"))
-    return defended(name, plain)
+        facts = about("digits")
+        plain = build(architecture, facts)
+    return defended(name, plain, shape=facts.shape)
 
 
 def _option_findings(name: str) -> Iterator[str]:
@@ -73,6 +74,8 @@ def _option_findings(name: str) -> Iterator[str]:
     if first.kind is not first.POSITIONAL_OR_KEYWORD:
         yield "its first argument is not the network"
     for option in others:
+        if option.name == SHAPE:  # not an option: what the inputs are
+            continue
         if option.kind is not option.KEYWORD_ONLY or type(option.default) not in (str, int, float, bool):
             yield f"the option {option.name} must be keyword-only, with a default of type str, int, float or bool"
 

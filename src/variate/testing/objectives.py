@@ -64,7 +64,7 @@ def _layer_findings(name: str) -> Iterator[str]:
     for user in registry.entries("defenses"):
         plain = _convolutional()
         before = {id(parameter) for parameter in plain.parameters()}
-        network, objective = defended(user, plain)
+        network, objective = defended(user, plain, shape=(1, 28, 28))
         if name not in part_names(objective):
             continue
         used = True

@@ -23,7 +23,8 @@ class Cell:
 
     data: str = field(
         metadata=required(
-            "a data set (see `variate list datasets`), a file.npz with x and y, or a module:callable that returns both",
+            "a data set (see `variate list datasets`), a folder of pictures or sounds, a table, a file.npz with x and "
+            "y, or a module:callable that returns both",
             entries="datasets",
         )
     )

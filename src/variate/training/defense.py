@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
@@ -11,13 +12,16 @@ from variate import registry
 from variate.errors import UsageError, unknown_name
 from variate.options import parse, whole
 
+SHAPE = "shape"  # the argument of defenses that need to know the inputs; it is not an option
 
-def defended(text: str, network: nn.Module) -> tuple[nn.Module, str]:
+
+def defended(text: str, network: nn.Module, *, shape: Sequence[int] = ()) -> tuple[nn.Module, str]:
     """Apply a defense: ``random-at``, or with options, ``pni(share=channel)``.
 
     Args:
         text: name and options of a defense.
         network: the architecture; a defense may change it in place, or return another network.
+        shape: shape of one input, for defenses that need it.
 
     Returns:
         The network to train, and the name of its objective.
@@ -29,6 +33,10 @@ def defended(text: str, network: nn.Module) -> tuple[nn.Module, str]:
     name, values = parse(text, "a defense", function)
     keywords = {n: p for n, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY}
     options: dict[str, Any] = {}
+    if keywords.pop(SHAPE, None) is not None:
+        if not shape:
+            raise UsageError(f"{name} needs the shape of an input", todo="defended(text, network, shape=(1, 28, 28))")
+        options[SHAPE] = tuple(shape)
     for option, value in values.items():
         if option not in keywords:
             raise unknown_name(f"option of {name}", option, list(keywords))

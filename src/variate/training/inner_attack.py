@@ -38,6 +38,9 @@ class InnerAttack:
         steps: number of steps, unless the objective sets its own.
         seed: seed of the random starts, which differ from batch to batch.
         modality: modality of the inputs, images by default.
+
+    Attributes:
+        budget: the budget.
     """
 
     def __init__(
@@ -52,7 +55,7 @@ class InnerAttack:
     ) -> None:
         self._network = network
         self._stream = stream
-        self._budget = budget
+        self.budget = budget
         self._steps = steps
         self._seed = seed
         self._modality = modality
@@ -109,11 +112,11 @@ class InnerAttack:
     def _attack(self, x: Tensor, y: Tensor, loss: Loss, draws: int, steps: int, step_size: float | None) -> Tensor:
         if self._kind is None:
             self._kind = kind_of(self._network, x[:2])
-        norm = self._budget.norm if self._modality is None else self._modality.norm(self._budget)
+        norm = self.budget.norm if self._modality is None else self._modality.norm(self.budget)
         attack, options = _attack_within(norm, steps)
         seed = hash_words("start", self._seed, self._stream.index)
-        x = x if self._modality is None else self._modality.prepared(x, self._budget, self._network)
-        reach = Reach(x, self._budget) if self._modality is None else self._modality.reach(x, self._budget)
+        x = x if self._modality is None else self._modality.prepared(x, self.budget, self._network)
+        reach = Reach(x, self.budget) if self._modality is None else self._modality.reach(x, self.budget)
         if self._shared_index is None:
             draw_options: dict[str, Any] = {"draws": draws, "stream": self._stream}
         else:

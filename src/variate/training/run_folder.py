@@ -114,7 +114,7 @@ def untrained(cell: Cell, facts: About) -> tuple[nn.Module, Recipe]:
         plain = build(cell.network, facts)
     if cell.start is not None:
         load_start(plain, cell.start, cell.network)
-    network, objective = defended(cell.defense, plain)
+    network, objective = defended(cell.defense, plain, shape=facts.shape)
     own = cell.recipe
     if own.objective is not None:
         objective = own.objective

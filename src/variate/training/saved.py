@@ -169,7 +169,7 @@ def _rebuilt(card: Card, tensors: Mapping[str, Tensor], folder: str | Path) -> n
 
 
 def _described(card: Card) -> nn.Module:
-    network, _ = defended(card.defense, build(card.architecture, card))
+    network, _ = defended(card.defense, build(card.architecture, card), shape=card.shape)
     if families_of(network) != card.families:
         network = build(card.architecture, card)
         families = {**card.families, "*": "fixed"} if _has_fixed(network, card) else card.families

@@ -97,7 +97,7 @@ def own_split(source: str, split: str, *, cut: bool) -> OwnSplit:
     classes = parts.classes or classes_of(parts.labels)
     count = count_of(parts.x)
     cuts = cut_splits(count)
-    train = _rows(parts, cuts["train"])
+    train = _rows(parts, cuts["train"]) if _may_be_encoded(parts) else parts
     if cut and count and not len(cuts[name]):
         raise DataError(
             f"{source} has {count} examples, too few to cut a {name} split from", expected="at least 10 examples"
@@ -115,8 +115,8 @@ def _split_of(raw: _Raw, train: _Raw | None, classes: tuple[str, ...], source: s
     """Arrays as they are; tables, texts and rows of numbers beyond [0, 1] encoded by their training split."""
     _check(raw, source)
     y = numbered(raw.labels, classes)
-    parts = [raw.x] if train is None else [raw.x, train.x]
-    if isinstance(raw.x, Tensor) and not (raw.may_be_scaled and needs_scaling(*parts)):
+    is_scaled = raw.may_be_scaled and train is not None and needs_scaling(train.x)
+    if isinstance(raw.x, Tensor) and not is_scaled:
         return OwnSplit(raw.x, y, classes)
     if train is None:
         raise DataError(f"{source} has no training split, by which its tables and texts are encoded", expected=RETURNED)
@@ -144,9 +144,13 @@ def _rows(raw: _Raw, rows: NDArray[np.int64]) -> _Raw:
     return raw._replace(x=rows_of(raw.x, rows), labels=raw.labels[rows])
 
 
+def _may_be_encoded(raw: _Raw) -> bool:
+    return not isinstance(raw.x, Tensor) or raw.x.dim() == 2
+
+
 def _training_part(part: Callable[[SplitName], _Raw], raw: _Raw) -> _Raw | None:
     """The training split, if inputs are encoded by it; None if there is none."""
-    if isinstance(raw.x, Tensor) and raw.x.dim() != 2:
+    if not _may_be_encoded(raw):
         return raw
     try:
         return part("train")

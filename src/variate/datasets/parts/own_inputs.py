@@ -64,14 +64,13 @@ def is_frame(values: Any) -> bool:
     return hasattr(values, "columns") and hasattr(values, "iloc")
 
 
-def needs_scaling(*parts: Inputs) -> bool:
-    """Whether arrays are rows of numbers that are finite but not all in [0, 1]."""
-    if not all(isinstance(x, Tensor) and x.dim() == 2 and x.numel() and not x.is_complex() for x in parts):
+def needs_scaling(train: Inputs) -> bool:
+    """Whether the inputs of a training split are rows of numbers that are finite but not all in [0, 1]."""
+    if not isinstance(train, Tensor) or train.dim() != 2 or not train.numel() or train.is_complex():
         return False
-    arrays = [x.double() for x in parts if isinstance(x, Tensor)]
-    return all(bool(x.isfinite().all()) for x in arrays) and any(
-        float(x.min()) < 0 or float(x.max()) > 1 for x in arrays
-    )
+    values = train.double()
+    beyond = float(values.min()) < 0 or float(values.max()) > 1
+    return beyond and bool(values.isfinite().all())
 
 
 def encoded(inputs: Inputs, train: Inputs, where: str, names: Sequence[str] = ()) -> EncodedInputs:

@@ -19,8 +19,9 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from variate.errors import UsageError
 from variate.random.draw.shadows import Places
+from variate.random.interval_bounds import Interval
 
-SETTLED = (Tensor, type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device)
+SETTLED = (Tensor, Interval, type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device)
 OPAQUE = (*SETTLED, type, ModuleType, CodeType, FrameType, BuiltinFunctionType)
 MOST = 10_000  # objects looked at for one output
 CALLABLE = (FunctionType, MethodType, functools.partial)

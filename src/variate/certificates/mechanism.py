@@ -1,0 +1,82 @@
+"""What a mechanism proves: how far an attacker within a budget can lower the probability of an answer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from variate.errors import UsageError
+from variate.inputs.budget import Budget
+from variate.random.seeding import outputs_under
+
+Floats = NDArray[np.float64]
+Bits = NDArray[np.bool_]
+Counts = NDArray[np.int64]
+
+
+class Mechanism(ABC):
+    """A source of randomness that bounds what an attacker can do, found in one network.
+
+    With p the probability of an answer at an input, ``remains(p, budget)`` is a lower bound on its probability at every
+    input within the budget; it rises with p. Everything else follows: the vote keeps its label while that is above one
+    half, one draw answers so at least as often, N draws in a row at least as often as its N-th power.
+
+    Attributes:
+        norms: norms of the budgets for which it proves something.
+        apart: whether each budget needs votes of its own.
+        random: whether votes differ; otherwise one vote says all, without any chance of error.
+    """
+
+    norms: ClassVar[tuple[str, ...]]
+    apart: ClassVar[bool] = False
+    random: bool = True
+
+    @property
+    def name(self) -> str:
+        """The registered name: that of the file."""
+        return type(self).__module__.rpartition(".")[2].replace("_", "-")
+
+    @classmethod
+    @abstractmethod
+    def find(cls, network: nn.Module, x: Tensor) -> Mechanism | None:
+        """The mechanism in a network that takes inputs such as ``x``, (B, ...); None if it has none of this kind.
+
+        Raises:
+            UsageError: if it has one that proves nothing, with the reason.
+        """
+
+    def within(self, budget: Budget) -> Mechanism:
+        """The mechanism for votes within a budget, where they are ``apart``."""
+        return self
+
+    @abstractmethod
+    def remains(self, p: Floats, budget: Budget) -> Floats:
+        """The least probability of an answer at an input within the budget, where it is at least ``p`` without."""
+
+    @abstractmethod
+    def radius(self, p: Floats, norm: str) -> Floats:
+        """The largest size of a budget at which ``remains`` is above one half; 0 where p is not. Of the shape of p."""
+
+    @abstractmethod
+    def probability(self, budget: Budget) -> float:
+        """The probability above which the vote is certified within the budget: the inverse of ``radius``."""
+
+    @abstractmethod
+    def sentence(self) -> str:
+        """What makes the noise and how much of it there is, as the end of 'The proof rests on ...'."""
+
+    def votes(self, network: nn.Module, x: Tensor, keys: list[int], votes_of: int) -> Tensor:
+        """The label that each draw answers: (n, B) for n keys, or groups of them if a vote is the mean of several."""
+        return outputs_under(network, x, keys).argmax(-1)
+
+    def check_norm(self, norm: str) -> None:
+        """Raise ``UsageError`` unless something is proved within budgets of a norm."""
+        if norm not in self.norms:
+            raise UsageError(
+                f"this network has no certificate in {norm}: {self.sentence()}",
+                expected=f"one of {', '.join(self.norms)}",
+            )

@@ -1,0 +1,132 @@
+"""``variate certify``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from variate.cli import evaluation_command as judging
+from variate.cli.audit import Mode
+from variate.cli.evaluation_command import Setting, SharedOptions
+from variate.cli.from_fields import from_fields
+from variate.cli.options import TrustCode, begin, print_json, this_command
+from variate.errors import UsageError
+
+
+@from_fields
+def certify(
+    target: Annotated[
+        str,
+        typer.Argument(help="Folder that `variate train` wrote, or your own network, as FILE.py:callable."),
+    ],
+    *,
+    radii: Annotated[
+        list[str] | None,
+        typer.Option(help="Sizes of the budgets, one after another or repeated; default: 0.25 0.5 1.0."),
+    ] = None,
+    norm: Annotated[
+        str | None, typer.Option(help="Norm of the budgets; by default the first one that the noise certifies.")
+    ] = None,
+    mechanism: Annotated[
+        str | None, typer.Option(help="Certificate to use (see `variate list certificates`); default: what fits.")
+    ] = None,
+    draws: Annotated[int, typer.Option(min=1, help="Votes that bound the probability of a label.")] = 1000,
+    alpha: Annotated[
+        float, typer.Option(min=0, max=1, help="Probability with which the certificate of an example may be wrong.")
+    ] = 0.001,
+    deployment: Annotated[
+        list[str] | None,
+        typer.Option(help="vote, single, survive-N, majority-S or 'single, by population'. Repeatable; default: all."),
+    ] = None,
+    votes_of: Annotated[int, typer.Option(min=1, help="Draws of the weights whose mean casts one vote.")] = 1,
+    batch_size: Annotated[int, typer.Option(min=1, help="Examples per batch.")] = 500,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    data: Annotated[str | None, typer.Option(help="Data for a network of your own, as in `variate audit`.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the records; by default the folder of the trained network.")
+    ] = None,
+    mode: Annotated[Mode, typer.Option(help="Mode in which a network of your own is certified.")] = Mode.as_is,
+    trust_code: TrustCode = False,
+    shared: SharedOptions,
+) -> None:
+    """Prove how often a random network is right, whatever an attacker does within a budget.
+
+    The network needs random noise on its input: the defense random-smoothing, smoothing, or a Shift or Mask of your own
+    (variate list certificates). Votes are kept in records.jsonl; an interrupted certification resumes from them.
+
+    Examples:
+      variate certify runs/c --examples 500 --draws 10000 --radii 0.25 0.5 0.75 1.0
+      variate certify mine.py:network --data mine.py:data --out runs/mine
+    """
+    begin(f"{'planning' if shared.dry_run else 'certifying'} {target}: {draws} votes an example", quiet=shared.quiet)
+    from variate.certificates.certify import CHOOSING, DEPLOYMENTS, RADII
+    from variate.certificates.certify import certify as prove
+    from variate.files.reading import check_folder
+    from variate.records.file import RECORDS, Records
+    from variate.report.proved import LEGEND, print_proved
+    from variate.training.run_folder import run_record
+
+    setting = _setting(target, data, out, mode, shared, trust_code=trust_code)
+    check_folder(setting.folder)
+    if shared.dry_run:
+        passes = len(setting.x) * (draws + CHOOSING) * votes_of
+        plan = {"network": setting.title, "examples": len(setting.x), "forward passes": passes}
+        _print_plan(plan, as_json=shared.json)
+        return
+    records = Records(setting.folder / RECORDS)
+    with records.held():
+        line = run_record(command=this_command(), title=setting.title, data=setting.data, seed=seed, x=setting.x)
+        records.add([line])
+        records.add(setting.lines)
+        proof = prove(
+            setting.network,
+            setting.x,
+            setting.y,
+            radii=radii or RADII,
+            norm=norm,
+            mechanism=mechanism,
+            draws=draws,
+            alpha=alpha,
+            deployments=deployment or DEPLOYMENTS,
+            votes_of=votes_of,
+            batch_size=batch_size,
+            seed=seed,
+            records=records,
+            name=setting.name,
+            modality=setting.modality,
+            show_progress=not shared.quiet,
+        )
+    if shared.json:
+        rows = [row.model_dump() for row in proof.rows]
+        print_json({"rows": rows, "abstained": int((proof.label < 0).sum()), "sentence": proof.sentence})
+        return
+    print_proved(proof.rows, setting.title)
+    typer.echo(LEGEND)
+    typer.echo(f"{proof.sentence} No certificate for {int((proof.label < 0).sum())} of {len(proof.label)} examples.")
+    typer.echo(f"every vote: {setting.folder / RECORDS}")
+
+
+def _print_plan(plan: Mapping[str, object], *, as_json: bool) -> None:
+    if as_json:
+        print_json(plan)
+        return
+    for name, value in plan.items():
+        typer.echo(f"{name}: {value}")
+
+
+def _setting(
+    target: str, data: str | None, out: Path | None, mode: Mode, shared: SharedOptions, *, trust_code: bool
+) -> Setting:
+    """The network and its inputs: of a run folder, or the user's own. Raises ``UsageError``."""
+    if ":" not in target:
+        if data is not None:
+            raise UsageError("--data is for a network of your own", todo="leave it out: the run knows its data")
+        setting = judging.of_run(Path(target), shared, budget=None, trust_code=trust_code)
+        return setting if out is None else replace(setting, folder=out)
+    if data is None or out is None:
+        raise UsageError("a network of your own needs --data and --out", todo="--data digits --out runs/mine")
+    return judging.of_module(target, data, out, shared, mode=mode.value, budget="l2:1")

@@ -1,0 +1,35 @@
+"""An attack goes below what was proved."""
+
+from __future__ import annotations
+
+from variate.flags.evidence import Evidence
+from variate.records.proofs import measured, proofs, strongest
+from variate.registry import flag
+from variate.statistics.notation import percent
+
+
+@flag(
+    level="warning",
+    trigger="Within a certified budget, an attack leaves a deployment a rate whose interval ends below that of the "
+    "certified rate.",
+    explanation="A certificate is a lower bound on what any attack leaves. Where an attack goes below it, one of the "
+    "two is wrong: the network may not draw fresh noise at every answer, its noise may not be that of the proof, or "
+    "the two were measured on different inputs.",
+    remedy="Certify and attack the same inputs; check that the noise is drawn anew at every call, that nothing reads "
+    "the input past it, and that no key or seed is fixed.",
+    cite="Cohen, Rosenfeld & Kolter 2019, arXiv:1902.02918",
+)
+def proof_above_attack(evidence: Evidence) -> list[str]:
+    """An attack goes below what was proved."""
+    found = []
+    for proven in proofs(evidence.records):
+        if proven.certificate.network != evidence.network:
+            continue
+        for (deployment, radius), row in strongest(measured(evidence.records, proven)).items():
+            proved = proven.row(deployment, radius)
+            if proved is not None and row.high < proved.low:
+                found.append(
+                    f"{deployment} within {row.budget}: {row.attack} leaves {percent(row.rate)} %, but "
+                    f"{percent(proved.rate)} % are certified"
+                )
+    return found

@@ -1,0 +1,97 @@
+"""The lines of a certificate: what was certified, how the votes fell, and what they prove."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import ClassVar, Literal
+
+from variate.records.claim import Judged, Line
+
+
+class Certificate(Judged):
+    """One certification: a network, its inputs, and how many votes choose and bound a label.
+
+    Attributes:
+        mechanism: name of the certificate.
+        noise: what the proof rests on, in words.
+        choosing: number of votes that choose a label.
+        draws: number of votes that bound its probability.
+        alpha: probability with which the certificate of an example may be wrong.
+        votes_of: number of draws of the weights whose mean casts a vote.
+        group: name shared by networks that differ in their training seed alone.
+        asked: number of examples.
+    """
+
+    shown: ClassVar[frozenset[str]] = Judged.shown | {"noise", "group", "asked"}
+
+    kind: Literal["certificate"] = "certificate"
+    mechanism: str
+    noise: str
+    choosing: int
+    draws: int
+    alpha: float
+    votes_of: int
+    group: str | None = None
+    asked: int
+
+    @cached_property
+    def key(self) -> tuple[str, str]:
+        """Key of the certificate in a file."""
+        return (self.network, self.id)
+
+
+class Votes(Line):
+    """The votes on one batch of examples; each list but the last has one number for every example.
+
+    Attributes:
+        certificate: id of the certificate.
+        budget: the budget in which the votes were verified, where each has votes of its own.
+        first: number of the first example.
+        labels: true labels.
+        chosen: labels that the choosing votes elected.
+        agreed: number of bounding votes for the chosen label.
+        right: number of bounding votes for the true label.
+        by_draw: number of right answers in the batch, for each bounding vote.
+    """
+
+    kind: Literal["votes"] = "votes"
+    certificate: str
+    budget: str | None = None
+    first: int
+    labels: list[int]
+    chosen: list[int]
+    agreed: list[int]
+    right: list[int]
+    by_draw: list[int]
+
+
+class ProvedRow(Line):
+    """One certified rate, as in ``variate.statistics.proved.ProvedRate``."""
+
+    deployment: str
+    norm: str
+    radius: float
+    rate: float
+    low: float
+    high: float
+
+
+class Proved(Line):
+    """What the votes of a certificate prove: rates at the asked radii and along a curve.
+
+    Attributes:
+        certificate: id of the certificate.
+        norm: norm of the radii.
+        radii: certified radius of each example; 0: abstains, or certified for a wrong label.
+        abstained: number of examples without a certificate.
+        rows: certified rates at the asked radii.
+        curve: the same at evenly spaced radii.
+    """
+
+    kind: Literal["proved"] = "proved"
+    certificate: str
+    norm: str
+    radii: list[float]
+    abstained: int
+    rows: list[ProvedRow]
+    curve: list[ProvedRow]

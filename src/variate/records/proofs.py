@@ -1,0 +1,72 @@
+"""The proofs of a file, and beside each the rates that attacks left of the same network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from variate.inputs.budget import Budget
+from variate.records.certified import Certificate, Proved, ProvedRow
+from variate.records.file import Records
+from variate.records.groups import shown
+from variate.records.rows import CLEAN, RateRow, rows_of
+
+
+@dataclass(frozen=True)
+class Proven:
+    """A certificate with what it proves in one norm."""
+
+    certificate: Certificate
+    proved: Proved
+
+    def row(self, deployment: str, radius: float) -> ProvedRow | None:
+        """The certified rate of a deployment at a radius, if it was asked for."""
+        rows = (row for row in self.proved.rows if row.deployment == deployment)
+        return next((row for row in rows if abs(row.radius - radius) <= 1e-9 * max(1.0, radius)), None)
+
+
+def proofs(records: Records) -> list[Proven]:
+    """The last finished certificate of every network in every norm, in the order they were made."""
+    last: dict[tuple[str, str], Proven] = {}
+    for certificate in records.certificates.values():
+        for (owner, norm), proved in records.proofs.items():
+            if owner == certificate.id:
+                last[certificate.network, norm] = Proven(certificate, proved)
+    return list(last.values())
+
+
+def measured(records: Records, proven: Proven) -> list[RateRow]:
+    """The rates that attacks within budgets of the proof's norm left of the same network, on any inputs."""
+    certificate = proven.certificate
+    return [
+        row
+        for claim in shown(records)
+        if claim.fingerprint == certificate.fingerprint and claim.attack != CLEAN and claim.budget is not None
+        if Budget.parse(claim.budget).norm == proven.proved.norm and "target" not in claim.options
+        for row in rows_of(records, claim)
+    ]
+
+
+def strongest(rows: list[RateRow]) -> dict[tuple[str, float], RateRow]:
+    """The lowest rate by deployment and size of the budget."""
+    lowest: dict[tuple[str, float], RateRow] = {}
+    for row in rows:
+        key = (row.deployment, Budget.parse(str(row.budget)).eps)
+        if key not in lowest or row.rate < lowest[key].rate:
+            lowest[key] = row
+    return lowest
+
+
+def sentence_of(certificate: Certificate, norm: str) -> str:
+    """What a certificate certifies, for whom, and on what it rests."""
+    if certificate.alpha == 0:
+        return (
+            f"Certified for {certificate.asked} examples against any attacker within the given budgets in {norm}: the "
+            f"deterministic network itself. The proof rests on {certificate.noise}."
+        )
+    cast = "one draw" if certificate.votes_of == 1 else f"the mean of {certificate.votes_of} draws of the weights"
+    return (
+        f"Certified for {certificate.asked} examples against any attacker within the given budgets in {norm}: the "
+        f"random network itself, each vote cast by {cast}, from {certificate.draws:,} votes at alpha = "
+        f"{certificate.alpha:g} an example. The proof rests on {certificate.noise}, and on draws that are fresh at "
+        "every answer and unknown to the attacker; a fixed key or seed in deployment voids it."
+    )

@@ -1,0 +1,139 @@
+"""What is proved of a network, beside what attacks left of it: a table, a figure and a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from variate.records.certified import ProvedRow
+from variate.records.file import Records
+from variate.records.proofs import Proven, measured, proofs, sentence_of, strongest
+from variate.records.rows import RateRow
+from variate.report.figures import ACCURACY, Figure
+from variate.report.plot import Curve, CurvePoint, draw_curves, nice_ticks
+from variate.report.sheet import NOTHING, Head, ReportTable, TableCell, plain, rate_cell
+from variate.statistics.notation import percent
+
+LEGEND = (
+    "Certified: whatever an attacker does within the budget, the deployment is right at least so often (the mean over "
+    "the examples, with a 95 % interval). Measured: what the strongest attack that was run has left. The truth is "
+    "between the two."
+)
+
+
+def proved_table(records: Records) -> ReportTable | None:
+    """Certified rates by network, deployment and radius; beside each the measured one, if there is one."""
+    found = proofs(records)
+    if not found:
+        return None
+    sizes = sorted({(p.proved.norm, row.radius) for p in found for row in p.proved.rows})
+    heads: list[Head] = [
+        ("network",),
+        ("deployment",),
+        *((f"{norm}:{radius:g}", "certified") for norm, radius in sizes),
+    ]
+    lines = []
+    for proven in found:
+        attacked = strongest(measured(records, proven))
+        for deployment in dict.fromkeys(row.deployment for row in proven.proved.rows):
+            cells = [
+                _cell(proven, deployment, radius, attacked) if norm == proven.proved.norm else NOTHING
+                for norm, radius in sizes
+            ]
+            lines.append([TableCell(proven.certificate.network), TableCell(deployment), *cells])
+    return ReportTable(heads, lines, words=2)
+
+
+def proved_sentences(records: Records) -> list[str]:
+    """For every network, what is certified, for whom, on what it rests, and how often it abstains."""
+    return [
+        f"{proven.certificate.network}: {sentence_of(proven.certificate, proven.proved.norm)} The vote has no "
+        f"certificate on {proven.proved.abstained} of {proven.certificate.asked} examples."
+        for proven in proofs(records)
+    ]
+
+
+def proved_figures(records: Records) -> list[Figure]:
+    """For every network, certified rates against the radius with the measured ones in the same figure."""
+    return [_figure(records, proven, number) for number, proven in enumerate(proofs(records), start=1)]
+
+
+def print_proved(rows: Sequence[ProvedRow], title: str) -> None:
+    """Print certified rates: one line for each deployment, one column for each radius."""
+    cells = {(row.deployment, row.radius): rate_cell(row.rate, row.low, row.high) for row in rows}
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("certified", no_wrap=True)
+    radii = dict.fromkeys((row.norm, row.radius) for row in rows)
+    for norm, radius in radii:
+        table.add_column(f"{norm}:{radius:g}", justify="right", no_wrap=True)
+    for deployment in dict.fromkeys(row.deployment for row in rows):
+        line = [cells[deployment, radius] for _, radius in radii]
+        table.add_row(deployment, *(f"{cell.text}\n{cell.small}" for cell in line))
+    Console().print(table)
+
+
+def proved_markdown(records: Records) -> str | None:
+    """The table of certified rates and its sentences in Markdown."""
+    sheet = proved_table(records)
+    if sheet is None:
+        return None
+    heads, *lines = plain(sheet)
+    rows = [heads, [":--"] * sheet.words + ["--:"] * (len(heads) - sheet.words), *lines]
+    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return "\n\n".join([table, LEGEND, *proved_sentences(records)])
+
+
+def _cell(proven: Proven, deployment: str, radius: float, attacked: Mapping[tuple[str, float], RateRow]) -> TableCell:
+    row = proven.row(deployment, radius)
+    if row is None:
+        return NOTHING
+    cell = rate_cell(row.rate, row.low, row.high)
+    found = attacked.get((deployment, radius))
+    if found is None:
+        return cell
+    return TableCell(cell.text, f"{cell.small}; attacked {percent(found.rate)}", cell.value)
+
+
+def _figure(records: Records, proven: Proven, number: int) -> Figure:
+    attacked = strongest(measured(records, proven))
+    rows = proven.proved.curve
+    deployments = list(dict.fromkeys(row.deployment for row in rows))
+    curves = [
+        Curve(f"{name}, certified", [_point(row) for row in rows if row.deployment == name], color)
+        for color, name in enumerate(deployments)
+    ]
+    for color, name in enumerate(deployments):
+        points = [
+            CurvePoint(radius, 100 * row.rate, 100 * row.low, 100 * row.high)
+            for (deployment, radius), row in sorted(attacked.items(), key=lambda item: item[0][1])
+            if deployment == name
+        ]
+        if points:
+            curves.append(Curve(f"{name}, attacked", points, color, dashed=True))
+    title = f"Proved and measured: {proven.certificate.network}"
+    numbers = ReportTable(
+        [("deployment",), (f"radius, {proven.proved.norm}",), ("certified",)],
+        [[TableCell(row.deployment), TableCell(f"{row.radius:g}", value=row.radius), _rate(row)] for row in rows],
+    )
+    drawing = draw_curves(
+        curves,
+        name=title,
+        across=f"radius ({proven.proved.norm})",
+        up=ACCURACY,
+        log=False,
+        ticks=nice_ticks([round(row.radius, 4) for row in rows]),
+    )
+    return Figure(
+        f"proved-{number}", title, f"{sentence_of(proven.certificate, proven.proved.norm)} {LEGEND}", drawing, numbers
+    )
+
+
+def _point(row: ProvedRow) -> CurvePoint:
+    return CurvePoint(row.radius, 100 * row.rate, 100 * row.low, 100 * row.high)
+
+
+def _rate(row: ProvedRow) -> TableCell:
+    return rate_cell(row.rate, row.low, row.high)
