@@ -1,5 +1,6 @@
 """Folders of pictures: layouts, splits by class, every mode and depth, sizes, and what cannot be read."""
 
+import os
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -108,6 +109,13 @@ def test_hidden_files_are_passed_over_and_others_named(tmp_path):
         assert part in text
 
 
+def test_a_class_folder_in_which_nothing_is_read_is_named(tmp_path):
+    write(tmp_path, {"train/ant": 4, "train/cat": 4, "train/dog": 4, "test/dog": 2, "test/cat": 0, "train/bee": 0})
+    with pytest.warns(UserWarning, match="train/bee: nothing in it is read, so it is no class") as told:
+        assert variate.about(tmp_path).labels == ("ant", "cat", "dog")
+    assert "test/cat" not in str(told[0].message)  # a class of the other split
+
+
 def test_every_damaged_file_is_listed_with_its_path(tmp_path):
     write(tmp_path, {"cat": 5, "dog": 5})
     whole = (tmp_path / "cat/000.png").read_bytes()
@@ -123,7 +131,7 @@ def test_every_damaged_file_is_listed_with_its_path(tmp_path):
     for part in (
         "cat/000.png cannot be read: ",
         "dog/007.png is empty",
-        "dog/008.png cannot be read: ",
+        "dog/008.png is not a picture",
         "dog/009.tif has 32-bit values",
         "dog/010.gif has 2 frames",
     ):
@@ -190,6 +198,25 @@ def test_transparent_pixels_need_a_background(tmp_path):
     for color, expected in (("white", (1, 1, 1)), ("#0000ff", (0, 0, 1))):
         x, y = labelled(f"images(background={color})", folder=tmp_path)
         assert x[y == 0].mean((2, 3)).tolist().count(list(expected)) == 1
+
+
+def test_a_shade_of_16_bits_may_be_transparent(tmp_path):
+    write(tmp_path, {"cat": 3, "dog": 3})
+    Image.fromarray(np.full((SIDE, SIDE), 300, np.uint16)).save(tmp_path / "cat/clear.png", transparency=300)
+    with pytest.raises(DataError, match="cannot be used"):
+        labelled(str(tmp_path))
+    x, y = labelled("images(background=white)", folder=tmp_path)
+    assert x[y == 0].mean((1, 2, 3)).tolist().count(1) == 1
+
+
+def test_pipes_are_passed_over_and_broken_links_named(tmp_path):
+    write(tmp_path, {"cat": 3, "dog": 3})
+    os.mkfifo(tmp_path / "cat/pipe.png")  # would be waited for
+    assert len(labelled(str(tmp_path))[1]) == 6
+    (tmp_path / "dog/link.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.raises(DataError, match="cannot be used") as error:
+        labelled(str(tmp_path))
+    assert error.value.findings == ("there is no file dog/link.png",)
 
 
 def test_sizes_are_told_and_cut_from_the_center(tmp_path):

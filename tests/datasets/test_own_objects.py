@@ -142,6 +142,25 @@ def test_missing_and_odd_cells_of_a_frame_are_named_by_row(own):
     assert "'much' is not a number" in error.value.findings[0]
 
 
+def test_frames_whose_columns_mean_nothing_are_refused(own):
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    twice = pandas.DataFrame(RANDOM.random((40, 3)), columns=["a", "a", "b"])
+    for given in ((twice, [0, 1] * 20), twice):
+        with pytest.raises(DataError, match="has several columns named a"):
+            labelled(own(given))
+    with pytest.raises(DataError, match="has one column, label, and no features"):
+        labelled(own(pandas.DataFrame({"label": [0, 1] * 20})))
+    nullable = pandas.DataFrame({"a": pandas.array([1, None] * 20, dtype="Int64"), "label": [0, 1] * 20})
+    with pytest.raises(DataError, match="has missing values"):
+        labelled(own(nullable))
+
+
+def test_labels_in_a_frame_of_one_column_are_labels(own):
+    table = frame()
+    _, y = labelled(own((table[["age", "income"]], table[["label"]])))
+    assert y.tolist() == [1, 0] * 20
+
+
 def test_eight_bit_pictures_as_one_array_are_scaled(own):
     pixels = RANDOM.integers(0, 256, (6, 5, 7, 3), np.uint8)
     x, _ = labelled(own((pixels, np.arange(6) % 2)))
@@ -172,6 +191,11 @@ def test_texts_are_texts_whatever_brings_them(own):
     assert y.tolist() == labels
     for other in ((TEXTS, labels), pandas.DataFrame({"text": TEXTS, "label": labels})):
         assert torch.equal(labelled(own(other))[0], x)
+
+
+def test_empty_texts_are_named(own):
+    with pytest.raises(DataError, match="has 1 empty texts, the first in row 7"):
+        labelled(own(([*TEXTS[:7], " ", *TEXTS[8:]], [0, 1] * 30)))
 
 
 def test_tables_and_texts_of_hugging_face_are_read(own):

@@ -19,10 +19,10 @@ from variate.datasets.parts.folders import (
     Layout,
     Read,
     attempt,
-    files_of,
     laid_out,
     refuse_unreadable,
     splits_of,
+    tree_of,
     warn_of_left_out,
 )
 from variate.datasets.parts.loaded import Loaded, read_once
@@ -107,9 +107,9 @@ def _existing(folder: Path | None) -> Path:
 def _pictures(source: Path, size: str, channels: int, background: str) -> Loaded:
     wanted = _size(size)
     _check_options(channels, background)
-    with files_of(source) as (paths, read):
-        layout = laid_out(paths, SUFFIXES, source)
-        pictures = _read(layout, read, source, wanted, channels, background or None)  # (N, C, H, W)
+    with tree_of(source) as tree:
+        layout = laid_out(tree, SUFFIXES, source)
+        pictures = _read(layout, tree.read, source, wanted, channels, background or None)  # (N, C, H, W)
     x, y = torch.from_numpy(pictures), torch.tensor(layout.labels)
     splits = {name: (x[rows], y[rows]) for name, rows in splits_of(layout).items()}
     warn_of_left_out(layout.left_out, source)
@@ -175,7 +175,7 @@ def _pixels(
     background: str | None,
 ) -> Pixels | None:
     """The pixels of one picture, shape (H, W) or (H, W, 3); None, and a finding, if it cannot be used."""
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     content = attempt(read, path, findings)
     if content is None:
@@ -188,6 +188,9 @@ def _pixels(
             pixels = pixels_of(opened, str(path), channels=channels or None, background=background)
     except VariateError as error:
         findings.append(error.problem)
+        return None
+    except UnidentifiedImageError:
+        findings.append(f"{path} is not a picture of a format that is read")
         return None
     except Exception as error:  # damaged files raise many kinds of errors
         findings.append(f"{path} cannot be read: {told(error)}")

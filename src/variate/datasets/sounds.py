@@ -15,10 +15,10 @@ from variate.datasets.parts.folders import (
     Layout,
     Read,
     attempt,
-    files_of,
     laid_out,
     refuse_unreadable,
     splits_of,
+    tree_of,
     warn_of_left_out,
 )
 from variate.datasets.parts.loaded import Loaded, read_once
@@ -89,12 +89,15 @@ def _existing(folder: Path | None) -> Path:
 @read_once
 def _sounds(source: Path, rate: int, seconds: float) -> Loaded:
     length = _length(rate, seconds)
-    with files_of(source) as (paths, read):
-        listed, notes = _listed(paths, read, source)
-        noise = [path for path in paths if NOISE in path.parts]
-        others = [path for path in paths if NOISE not in path.parts and path.name not in LISTS]
-        layout = laid_out(others, SUFFIXES, source, listed=listed or None)
-        clips = _read(layout, read, source, rate, length)
+    with tree_of(source) as tree:
+        listed, notes = _listed(tree.files, tree.read, source)
+        noise = [path for path in tree.files if NOISE in path.parts]
+        words = tree._replace(
+            files=[path for path in tree.files if NOISE not in path.parts and path.name not in LISTS],
+            folders=[path for path in tree.folders if NOISE not in path.parts],
+        )
+        layout = laid_out(words, SUFFIXES, source, listed=listed or None)
+        clips = _read(layout, tree.read, source, rate, length)
     samples = np.stack([clip.samples for clip in clips]).astype(np.float32)  # (N, T)
     x = torch.from_numpy((samples + 1) / 2).unsqueeze(1)  # (N, 1, T)
     y = torch.tensor(layout.labels)

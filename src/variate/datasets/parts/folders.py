@@ -71,19 +71,29 @@ def split_named(name: object) -> SplitName | None:
 Read = Callable[[PurePosixPath], bytes]
 
 
+class Tree(NamedTuple):
+    """The visible files and folders of a directory or a zip archive, and a function that reads a file."""
+
+    files: list[PurePosixPath]
+    folders: list[PurePosixPath]
+    read: Read
+
+
 @contextmanager
-def files_of(source: Path) -> Iterator[tuple[list[PurePosixPath], Read]]:
-    """The visible files of a directory or a zip archive, and a function that reads one. Raises ``DataError``."""
+def tree_of(source: Path) -> Iterator[Tree]:
+    """The tree of a directory or a zip archive. Raises ``DataError``, also for what the block reads."""
     if source.is_dir():
-        yield [path for path in _walked(source) if not _is_hidden(path)], lambda path: (source / path).read_bytes()
+        files, folders = _walked(source)
+        yield Tree(_visible(files), _visible(folders), lambda path: (source / path).read_bytes())
         return
     with unzipping(source, DataError, todo=f"pass a folder or a zip archive of {LAYOUT}") as archive:
-        paths = [PurePosixPath(member.filename) for member in archive.infolist() if not member.is_dir()]
-        yield [path for path in paths if not _is_hidden(path)], lambda path: archive.read(str(path))
+        members = [(PurePosixPath(member.filename), member.is_dir()) for member in archive.infolist()]
+        files, folders = ([path for path, is_folder in members if is_folder == kind] for kind in (False, True))
+        yield Tree(_visible(files), _visible(folders), lambda path: archive.read(str(path)))
 
 
 def laid_out(
-    paths: Sequence[PurePosixPath],
+    tree: Tree,
     suffixes: Sequence[str],
     source: Path,
     *,
@@ -95,7 +105,7 @@ def laid_out(
     around everything is passed through.
 
     Args:
-        paths: visible files of the source.
+        tree: visible files and folders of the source.
         suffixes: lower-case suffixes of the files to read; all others are left out.
         source: the source, for error messages.
         listed: splits of files, for sources that list them; files that are not listed are for training.
@@ -104,7 +114,7 @@ def laid_out(
         DataError: for fewer than two classes, classes that are not in the training split, a missing training split, and
             splits and classes side by side.
     """
-    wanted = [path for path in paths if path.suffix.lower() in suffixes]
+    wanted = [path for path in tree.files if path.suffix.lower() in suffixes]
     depth = _around(wanted)
     tops = {path.parts[depth] for path in wanted if len(path.parts) > depth + 1}
     named = {top for top in tops if top.lower() in SPLITS}
@@ -124,9 +134,10 @@ def laid_out(
         for path in wanted
         if len(path.parts) > place + 1
     ]
-    left_out = [f"{path}: in no class folder" for path in sorted(wanted) if len(path.parts) <= place + 1]
-    left_out += _other_formats([path for path in paths if path.suffix.lower() not in suffixes])
     classes = classes_of(np.array(sorted({member.label for member in members}), dtype=np.str_))
+    left_out = _without_files(tree.folders, classes, place) if members else []
+    left_out += [f"{path}: in no class folder" for path in sorted(wanted) if len(path.parts) <= place + 1]
+    left_out += _other_formats([path for path in tree.files if path.suffix.lower() not in suffixes])
     layout = Layout(tuple(sorted(members, key=lambda member: (member.label, member.path))), classes, tuple(left_out))
     _check(layout, suffixes, source)
     return layout
@@ -188,17 +199,25 @@ def _check(layout: Layout, suffixes: Sequence[str], source: Path) -> None:
         )
 
 
-def _walked(source: Path) -> Iterator[PurePosixPath]:
-    """The files below a folder, with those behind symbolic links; folders that contain themselves are entered once."""
+def _walked(source: Path) -> tuple[list[PurePosixPath], list[PurePosixPath]]:
+    """Files and folders below a folder, also behind symbolic links; one that contains itself is entered once."""
     seen = set()
-    for folder, names, files in os.walk(source, followlinks=True):
+    files, folders = [], []
+    for folder, names, inside in os.walk(source, followlinks=True):
         real = os.path.realpath(folder)
         if real in seen:
             names.clear()
             continue
         seen.add(real)
-        inside = Path(folder).relative_to(source)
-        yield from (PurePosixPath((inside / name).as_posix()) for name in files)
+        place = PurePosixPath(Path(folder).relative_to(source).as_posix())
+        folders += [place / name for name in names]
+        paths = [(Path(folder) / name, place / name) for name in inside]
+        files += [path for there, path in paths if there.is_file() or there.is_symlink()]  # no pipes or devices
+    return files, folders
+
+
+def _visible(paths: Sequence[PurePosixPath]) -> list[PurePosixPath]:
+    return [path for path in paths if not _is_hidden(path)]
 
 
 def _is_hidden(path: PurePosixPath) -> bool:
@@ -215,6 +234,12 @@ def _around(paths: Sequence[PurePosixPath]) -> int:
     ):
         depth += 1
     return depth
+
+
+def _without_files(folders: Sequence[PurePosixPath], classes: Sequence[str], place: int) -> list[str]:
+    """Folders where classes are, without any file that is read: later classes have other numbers without them."""
+    at_place = [path for path in sorted(folders) if len(path.parts) == place + 1 and path.name not in classes]
+    return [f"{path}: nothing in it is read, so it is no class" for path in at_place]
 
 
 def _other_formats(paths: Sequence[PurePosixPath]) -> list[str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from variate.datasets.parts.folders import Read, tree_of
 from variate.datasets.parts.pictures import pixels_of
 from variate.errors import DataError
-from variate.files.reading import reading, unzipping
+from variate.files.reading import reading
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 OTHERS = (
@@ -20,7 +20,6 @@ OTHERS = (
     ".raw", ".svg", ".tga", ".tif", ".tiff", ".webp",
 )  # fmt: skip  # formats of images that are refused, so that none is left out without notice
 PARTS = ("train", "validation", "test")
-TODO = "download it again, or unpack it and pass the folder"
 SHOWN = 5  # findings of one kind in an error
 
 
@@ -41,18 +40,13 @@ def class_folders(source: Path, part: str, shape: tuple[int, ...]) -> tuple[NDAr
         DataError: if the part is missing, an image cannot be read or has another size, files would be left out, or a
             class is not in the training part.
     """
-    if source.is_dir():
-        paths = [PurePosixPath(path.relative_to(source).as_posix()) for path in source.rglob("*") if path.is_file()]
-        return _read(_classified(paths, part, source), part, shape, source, None)
-    with unzipping(source, DataError, todo=TODO) as archive:
-        paths = [PurePosixPath(member.filename) for member in archive.infolist() if not member.is_dir()]
-        return _read(_classified(paths, part, source), part, shape, source, archive)
+    with tree_of(source) as tree:
+        return _read(_classified(tree.files, part, source), part, shape, source, tree.read)
 
 
 def _classified(paths: Sequence[PurePosixPath], part: str, source: Path) -> dict[PurePosixPath, int]:
     """The images of a part, sorted by class and name, with their labels. Raises ``DataError``."""
-    visible = [path for path in paths if not any(name.startswith((".", "__MACOSX")) for name in path.parts)]
-    left_out = list(_left_out(visible, part))
+    left_out = list(_left_out(paths, part))
     if left_out:
         more = [f"and {len(left_out) - SHOWN} more"] if len(left_out) > SHOWN else []
         raise DataError(
@@ -61,7 +55,7 @@ def _classified(paths: Sequence[PurePosixPath], part: str, source: Path) -> dict
             expected=f"files {part}/CLASS/NAME that end in {', '.join(SUFFIXES)}",
             todo="convert or move these files",
         )
-    images = [path for path in visible if path.suffix.lower() in SUFFIXES and len(path.parts) in (3, 4)]
+    images = [path for path in paths if path.suffix.lower() in SUFFIXES and len(path.parts) in (3, 4)]
     classes: dict[str, set[str]] = {}
     for path in images:
         if path.parts[-3] in {*PARTS, part}:
@@ -96,7 +90,7 @@ def _left_out(paths: Sequence[PurePosixPath], part: str) -> Iterator[str]:
 
 
 def _read(
-    labels: Mapping[PurePosixPath, int], part: str, shape: tuple[int, ...], source: Path, archive: ZipFile | None
+    labels: Mapping[PurePosixPath, int], part: str, shape: tuple[int, ...], source: Path, read: Read
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Images, shape (N, C, H, W), and labels, shape (N,). Raises ``DataError``."""
     from PIL import Image
@@ -104,11 +98,10 @@ def _read(
     images = np.empty((len(labels), *shape), np.uint8)
     for i, path in enumerate(labels):
         name = f"{part}/{path.parts[-2]}/{path.name} in {source}"
-        with reading(name, DataError, expected="an image", todo="replace the file, or remove it"):
-            content = (source / path).read_bytes() if archive is None else archive.read(str(path))
-            with Image.open(io.BytesIO(content)) as image:
-                _check_size(image.size, name, shape)  # before anything is decoded
-                pixels = pixels_of(image, name, channels=shape[0])
+        refusal = reading(name, DataError, expected="an image", todo="replace the file, or remove it")
+        with refusal, Image.open(io.BytesIO(read(path))) as image:
+            _check_size(image.size, name, shape)  # before anything is decoded
+            pixels = pixels_of(image, name, channels=shape[0])
         _check_size((pixels.shape[1], pixels.shape[0]), name, shape, turned=False)
         images[i] = pixels.reshape(*shape[1:], shape[0]).transpose(2, 0, 1)
     return images, np.array([*labels.values()], dtype=np.int64)

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 
 from variate import registry
-from variate.datasets.parts.folders import LAYOUT, files_of
+from variate.datasets.parts.folders import LAYOUT, tree_of
 from variate.datasets.parts.own import is_own
 from variate.datasets.parts.pictures import SUFFIXES as PICTURES
 from variate.datasets.parts.wav import SPOKEN
@@ -54,7 +54,8 @@ def _is_path(source: str) -> bool:
 
 def _of_files(path: Path) -> str | None:
     """What most files of a folder or archive are: pictures, sounds, or tables of texts."""
-    with files_of(path) as (paths, _):
+    with tree_of(path) as tree:
+        paths = tree.files
         suffixes = Counter(file.suffix.lower() for file in paths)
     counts = {
         "images": sum(suffixes[suffix] for suffix in PICTURES),

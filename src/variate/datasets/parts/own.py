@@ -19,6 +19,7 @@ from variate.datasets.parts.npz import arrays_of
 from variate.datasets.parts.own_examples import class_names, scalar_columns, stacked
 from variate.datasets.parts.own_inputs import (
     Inputs,
+    columns_of_frame,
     count_of,
     encoded,
     from_columns,
@@ -247,12 +248,14 @@ def _raw(returned: Any, source: str) -> _Raw:
     """Inputs and labels of what a callable returned. Raises ``DataError`` or ``UsageError``."""
     where = f"the labels of {source}"
     if is_frame(returned):
-        x, labels = from_columns({str(name): list(returned[name]) for name in returned.columns}, f"x of {source}")
+        x, labels = from_columns(columns_of_frame(returned, source), source)
         return _Raw(x, labels_of(np.asarray(labels), where))
     if isinstance(returned, Mapping):
         return _of_mapping(returned, source)
     if isinstance(returned, tuple) and len(returned) == 2:
-        return _Raw(read_inputs(returned[0], f"x of {source}"), labels_of(returned[1], f"y of {source}"))
+        x, y = returned
+        y = y.iloc[:, 0] if is_frame(y) and len(y.columns) == 1 else y
+        return _Raw(read_inputs(x, f"x of {source}"), labels_of(y, f"y of {source}"))
     is_dataset = (
         hasattr(returned, "__len__") and hasattr(returned, "__getitem__") and not isinstance(returned, nn.Module)
     )
@@ -260,7 +263,7 @@ def _raw(returned: Any, source: str) -> _Raw:
         raise UsageError(f"{source} returned {type(returned).__name__}", expected=RETURNED)
     columns = scalar_columns(returned)
     if columns is not None:
-        x, labels = from_columns(columns, f"x of {source}")
+        x, labels = from_columns(columns, source)
         label = next(name for name, values in columns.items() if values is labels)
         return _Raw(x, labels_of(np.asarray(labels), where), class_names(returned, label))
     examples, found, named = stacked(returned, PAIRS, source)

@@ -42,8 +42,7 @@ def read_inputs(values: Any, where: str, names: Sequence[str] = ()) -> Inputs:
         DataError: for anything else.
     """
     if is_frame(values):
-        cells = [[_cell(value) for value in values[name]] for name in values.columns]
-        return _sheet(where, [str(name) for name in values.columns], list(zip(*cells, strict=True)))
+        return _sheet_of(columns_of_frame(values, where), where)
     if hasattr(values, "toarray"):  # a sparse matrix
         values = values.toarray()
     array = values if isinstance(values, Tensor) else np.asarray(values)
@@ -62,6 +61,15 @@ def read_inputs(values: Any, where: str, names: Sequence[str] = ()) -> Inputs:
 def is_frame(values: Any) -> bool:
     """Whether an object is a data frame of pandas or of its kind."""
     return hasattr(values, "columns") and hasattr(values, "iloc")
+
+
+def columns_of_frame(frame: Any, where: str) -> dict[str, Sequence[Any]]:
+    """The columns of a data frame by name. Raises ``DataError`` if two have one name."""
+    names = [str(name) for name in frame.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{where} has several columns named {', '.join(twice)}", todo="give every column its own name")
+    return {name: list(frame.iloc[:, i]) for i, name in enumerate(names)}
 
 
 def needs_scaling(train: Inputs) -> bool:
@@ -87,7 +95,7 @@ def encoded(inputs: Inputs, train: Inputs, where: str, names: Sequence[str] = ()
             split.
     """
     if isinstance(inputs, tuple) and isinstance(train, tuple):
-        return _of_texts(inputs, train)
+        return _of_texts(inputs, train, where)
     one, other = (_as_sheet(part, where, names) for part in (inputs, train))
     if one is None or other is None or one.names != other.names:
         raise DataError(f"the splits of {where} have different inputs", expected="the same columns in all splits")
@@ -104,11 +112,14 @@ def _of_table(sheet: Sheet, train: Sheet) -> EncodedInputs:
     return EncodedInputs(table.x[len(train.rows) :], "tabular", {"features": features})
 
 
-def _of_texts(texts: Sequence[str], train: Sequence[str]) -> EncodedInputs:
+def _of_texts(texts: Sequence[str], train: Sequence[str], where: str) -> EncodedInputs:
     from variate.datasets.parts.neighbors import COOCCURRENCE, neighbors
     from variate.datasets.parts.text import encoded as as_inputs
     from variate.datasets.parts.text import is_spaced, vocabulary, words_of
 
+    empty = [i for i, text in enumerate(texts) if not text.strip()]
+    if empty:
+        raise DataError(f"{where} has {len(empty)} empty texts, the first in row {empty[0]}", todo="remove these rows")
     by_character = not is_spaced(train)
     learned = [words_of(text, by_character=by_character) for text in train]
     words = vocabulary(learned, most=10_000, least=2)
@@ -149,11 +160,17 @@ def from_columns(columns: Mapping[str, Sequence[Any]], where: str) -> tuple[Inpu
     names = list(columns)
     texts = text_columns(names)
     if texts is not None:
-        return tuple(str(text) for text in columns[texts[0]]), columns[texts[1]]
+        return tuple(_cell(text) for text in columns[texts[0]]), columns[texts[1]]
     label = label_column(names)
     features = [name for name in names if name != label]
-    cells = [[_cell(value) for value in columns[name]] for name in features]
-    return _sheet(where, features, list(zip(*cells, strict=True))), columns[label]
+    if not features:
+        raise DataError(f"{where} has one column, {label}, and no features", expected="features and a column of labels")
+    return _sheet_of({name: columns[name] for name in features}, where), columns[label]
+
+
+def _sheet_of(columns: Mapping[str, Sequence[Any]], where: str) -> Sheet:
+    cells = [[_cell(value) for value in column] for column in columns.values()]
+    return _sheet(where, list(columns), list(zip(*cells, strict=True)))
 
 
 def _as_sheet(inputs: Inputs, where: str, names: Sequence[str]) -> Sheet | None:
@@ -176,7 +193,7 @@ def _sheet(where: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> S
 
 def _cell(value: Any) -> str:
     """A value as the cell of a table: empty if it is missing; whole floats are written without a point."""
-    if value is None or value != value or str(value) in ("<NA>", "NaT"):  # only NaN differs from itself
+    if value is None or type(value).__name__ in ("NAType", "NaTType") or value != value:  # NaN differs from itself
         return ""
     if isinstance(value, float | np.floating) and float(value).is_integer() and abs(float(value)) < LARGEST_WHOLE:
         return str(int(value))

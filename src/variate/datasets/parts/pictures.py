@@ -52,19 +52,28 @@ def pixels_of(
             f"{name} has 32-bit values, whose range is not known", todo="scale it to 8 or 16 bits and save it as PNG"
         )
     if turned.mode in DEEP:
-        shades = _eight_bits(np.asarray(turned), name, highest=2 ** _bits(picture) - 1)
+        values = np.asarray(turned)
+        shades = _eight_bits(values, name, highest=2 ** _bits(picture) - 1)
+        clear = values == turned.info.get("transparency", -1)
+        if clear.any():
+            shades[clear] = np.asarray(new("L", (1, 1), _background(name, background)))[0, 0]
         return shades if gray else np.repeat(shades[..., None], 3, axis=2)
     if ("A" in turned.mode.upper() and turned.mode != "LAB") or "transparency" in turned.info:
         turned = turned.convert("RGBA")
         if turned.getchannel("A").getextrema() != (255, 255):
-            if background is None:
-                raise DataError(
-                    f"{name} has transparent pixels, and their background is not known",
-                    todo="paste it onto a background and save it without transparency",
-                )
-            turned = alpha_composite(new("RGBA", turned.size, background), turned)
+            turned = alpha_composite(new("RGBA", turned.size, _background(name, background)), turned)
     color = turned.convert("RGB") if turned.mode not in ("1", "L") else turned
     return np.asarray(color.convert("L" if gray else "RGB"))
+
+
+def _background(name: str, background: str | None) -> str:
+    """The color behind transparent pixels, if it is known. Raises ``DataError``."""
+    if background is None:
+        raise DataError(
+            f"{name} has transparent pixels, and their background is not known",
+            todo="paste it onto a background and save it without transparency",
+        )
+    return background
 
 
 def _bits(picture: Image) -> int:
