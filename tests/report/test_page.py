@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from claims import JUDGED
+from claims import JUDGED, answers, claim, sample
 from shown import KEPT, records_of
 
 from variate.records.bits import pack
@@ -278,3 +278,19 @@ def test_clips_are_heard_on_a_page_that_passes_axe(visit, tmp_path):
         assert [one.evaluate(loaded) for one in page.query_selector_all("audio")] == [0.1] * 4
         drawn = page.eval_on_selector_all(".spectrograms img", "all => all.map(one => one.naturalHeight)")
         assert drawn == [129] * 6
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_flagged_page_passes_axe_and_stands_beside_its_contents(visit, tmp_path, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    store = sample()
+    claim(store, "at", answers(0.01, draws=1), attack="square")  # a black-box attack is stronger than the gradient
+    path = write_page([store], tmp_path / "flagged.html")
+    for width in WIDTHS.values():
+        page = visit(path, width=width, scheme=scheme)
+        assert page.locator(".doubt").count() > 0
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        left, right = (page.locator(part).first.bounding_box() for part in ("nav", "main"))
+        assert (left["x"] + left["width"] <= right["x"]) == (width == WIDTHS["desktop"])
+        assert page.locator("table.grouped .again th span").first.bounding_box()["width"] <= 1
+        assert axe.Axe().run(page).response["violations"] == []
