@@ -207,8 +207,8 @@ def test_the_plan_of_a_study_comes_before_anything_is_measured(tmp_path, monkeyp
     (tmp_path / "s.toml").write_text(STUDY)
     done = run("study", tmp_path / "s.toml", "--out", tmp_path / "o", "--dry-run")
     assert done.stdout.splitlines()[:3] == [
-        "deterministic  to do  1 epochs, 2 attacks, within linf:0.1",
-        "random         to do  1 epochs, 2 attacks, within linf:0.1",
+        "deterministic  to do  1 epoch, 2 attacks, within linf:0.1",
+        "random         to do  1 epoch, 2 attacks, within linf:0.1",
         "2 networks: 0 done, 2 left",
     ]
 

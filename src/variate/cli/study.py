@@ -174,9 +174,9 @@ def _work_of(study: Study, place: Place) -> str:
     plan, curves, data = study.evaluation, study.curves, place.cell.data
     attacks = sum(fits(attack, budget, data) for attack in plan.attacks for budget in place.budgets)
     points = len(curves.sizes_for(data)) + len(curves.draws)
-    parts = [f"{place.cell.recipe.epochs} epochs", f"{attacks} attacks"] + [f"suite {plan.suite}"] * (
-        plan.suite is not None
-    )
+    counts = {"epoch": place.cell.recipe.epochs, "attack": attacks}
+    parts = [f"{count} {unit}{'s' * (count != 1)}" for unit, count in counts.items()]
+    parts += [f"suite {plan.suite}"] if plan.suite is not None else []
     parts += ["red flags"] if plan.doubts else []
     parts += [f"curves of {points} points"] if points else []
     return f"{', '.join(parts)}, within {' and '.join(place.budgets)}"
