@@ -579,6 +579,9 @@ EXTRAS = (
     "",
     "Everything in `with net.drawn():` sees one draw: `net.generate(...)`, `net.encode(x)`, `net.backbone(x)`.",
     "FSDP2 may shard the network as a whole; one that is sharded by layers is refused.",
+    "",
+    "[Networks people bring](your-own-network.md#networks-people-bring), compiled, quantized, of other types or with",
+    "weights in odd places: what becomes of each in `check`, `randomize`, `evaluate`, `train`, `export` and `serve`.",
 )
 
 

@@ -1,13 +1,11 @@
 """The reports of the gallery, computed from the committed records of the studies, and their pictures.
 
-``python -m docs.generate.gallery`` photographs each report in Chromium for the pages; with ``--demo runs/digits`` also
-that of ``make demo``. The reports themselves are not committed: building the site computes them again
-(``docs/generate/site_hooks.py``).
+``python -m docs.generate.gallery`` photographs each report in Chromium for the pages. The reports themselves are not
+committed: building the site computes them again (``docs/generate/site_hooks.py``).
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import shutil
@@ -17,9 +15,6 @@ from pathlib import Path
 from docs.generate.gallery_reports import DOCS, REPORTS, page_of
 from PIL import Image
 from playwright.sync_api import sync_playwright
-
-from variate.records.file import RECORDS, Records
-from variate.report.page import page_text
 
 IMAGES = DOCS / "images"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -52,10 +47,4 @@ def photograph(pages: dict[str, str], folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Photograph the reports of the gallery.")
-    parser.add_argument("--demo", type=Path, help="Folder of the demo's records, for the picture in the README.")
-    demo = parser.parse_args().demo
-    made = {f"report-{name}": page_of(name) for name in REPORTS}
-    if demo is not None:
-        made["report"] = page_text([Records(demo / RECORDS)])
-    photograph(made, IMAGES)
+    photograph({f"report-{name}": page_of(name) for name in REPORTS}, IMAGES)

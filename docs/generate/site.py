@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from docs.generate.attack_page import attack_page
+from docs.generate.brought_table import page_with_networks
 from docs.generate.cli_reference import reference
 from docs.generate.defense_page import defense_page
 from docs.generate.entry_pages import TITLES, entry_page
@@ -20,6 +21,7 @@ def pages() -> dict[str, str]:
     """The pages in Markdown, by their path under ``docs``."""
     generated = {"cli.md": reference(), "attacks.md": attack_page(), "defenses.md": defense_page()}
     generated |= {"flags/README.md": flag_index(), "evaluate.md": page_with_suites()}
+    generated |= {"your-own-network.md": page_with_networks()}
     generated |= {f"entries/{kind}.md": entry_page(kind) for kind in TITLES}
     return generated | {f"flags/{flag.name}.md": flag_page(flag) for flag in ours("flags")}
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 
 def fingerprint(tensors: Mapping[str, Any] | Sequence[Tensor]) -> str:
@@ -23,14 +24,27 @@ def fingerprint(tensors: Mapping[str, Any] | Sequence[Tensor]) -> str:
         if not isinstance(tensor, Tensor):
             digest.update(json.dumps([str(name), tensor], sort_keys=True, default=_type_name).encode())
             continue
-        value = _dense(tensor.detach()).cpu().reshape(-1).contiguous()
-        digest.update(json.dumps([str(name), str(value.dtype), list(tensor.shape)]).encode())
-        digest.update(value.view(torch.uint8).numpy().tobytes())
+        parts = list(_memory(tensor.detach()))
+        digest.update(json.dumps([str(name), str(parts[0].dtype), list(tensor.shape)]).encode())
+        for part in parts:
+            digest.update(part.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
 def _type_name(value: object) -> str:
     return type(value).__qualname__
+
+
+def _memory(tensor: Tensor) -> Iterator[Tensor]:
+    """The values of a tensor on the CPU, flat; those of each tensor inside one that wraps others."""
+    if is_traceable_wrapper_subclass(tensor):  # a DTensor, or the quantized weights of a library
+        names, _ = tensor.__tensor_flatten__()
+        parts = [getattr(tensor, name) for name in names]
+        for part in parts:
+            if isinstance(part, Tensor):
+                yield from _memory(part.detach())
+        return
+    yield _dense(tensor).as_subclass(Tensor).cpu().reshape(-1).contiguous()
 
 
 def _dense(tensor: Tensor) -> Tensor:

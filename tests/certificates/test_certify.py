@@ -18,6 +18,7 @@ from variate.datasets.load import labelled
 from variate.errors import UsageError
 from variate.evaluation.evaluate import evaluate
 from variate.inputs.budget import Budget
+from variate.inputs.modalities.tabular import Tabular
 from variate.random.input_noise import Mask, Shift
 from variate.random.randomize import randomize
 from variate.records.file import Records
@@ -405,3 +406,14 @@ def test_another_certificate_can_be_asked_for():
         certify(net, x, y, mechanism="ablation")
     with pytest.raises(UsageError, match="did you mean 'gaussian'"):
         certify(net, x, y, mechanism="gausian")
+
+
+def test_categories_have_no_certificate():
+    features = [{"name": "size"}, *({"name": f"kind={c}", "group": "kind"} for c in "ab")]
+    torch.manual_seed(0)
+    net = randomize(nn.Sequential(Shift((3,)), nn.Linear(3, 2)), FAMILIES)
+    x = torch.tensor([[0.2, 1.0, 0.0], [0.7, 0.0, 1.0]])
+    with pytest.raises(UsageError, match="tables with categories"):
+        certify(net, x, torch.tensor([0, 1]), radii=[0.1], modality=Tabular(features))
+    numbers = [{"name": "size"}, {"name": "age"}, {"name": "weight", "mutable": False}]
+    certify(net, x, torch.tensor([0, 1]), radii=[0.1], draws=50, modality=Tabular(numbers))

@@ -24,6 +24,7 @@ PLACES = [
     "attacks.md",
     "defenses.md",
     "evaluate.md",
+    "your-own-network.md",
     *(f"entries/{kind}.md" for kind in TITLES),
 ]  # of flags: test_flags.py
 KNOWN = typer.main.get_command(app).commands

@@ -5,9 +5,10 @@ from inspect import signature
 from pathlib import Path
 
 import pytest
-from claims import answers, claim, network, sample
+from claims import JUDGED, answers, claim, network, sample
 
 from variate import registry
+from variate.records.certified import Certificate
 from variate.records.file import Records
 from variate.report.bibliography import AUTHORS, CALIBRATION, FAMILY, TITLE, _sources, bibtex, titles
 from variate.training.defenses.random import random
@@ -75,6 +76,14 @@ def test_every_source_that_the_registry_cites_has_a_title():
     assert {key for key in keys if key not in titles()} <= without_source
     assert set(titles()) <= keys
     assert all(re.search(r"\d", key) for key in set(titles()) - {"spam"})
+
+
+def test_a_certificate_is_cited(store):
+    facts = JUDGED | {"network": "random", "fingerprint": "random", "inputs": "i", "seed": 0}
+    votes = {"noise": "n", "choosing": 1, "draws": 9, "alpha": 0.1, "votes_of": 1, "asked": 9}
+    assert "cohen2019" not in bibtex(store)
+    store.add([Certificate(mechanism="gaussian", **facts | votes)])
+    assert "used as: certificate gaussian" in bibtex(store)
 
 
 def test_titles_are_written_with_their_capitals(store):

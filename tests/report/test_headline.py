@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from claims import DRAWS, EXAMPLES, answers, claim, network, sample
 
+from variate.flags.raise_flags import raised
 from variate.records.bits import pack
 from variate.records.certified import Certificate, Proved, ProvedRow
 from variate.records.claim import Claim
@@ -104,6 +105,21 @@ def test_a_warning_on_either_network_replaces_the_claim(flagged):
     marked = {one.label: one.flags for one in verdict.estimates if one.flags}
     assert marked == {flagged.removeprefix("net, "): ("zero-gradients",)}
     assert "(flagged: zero-gradients)" in verdict.lines[1]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_an_unfinished_attack_doubts_its_own_rate_and_no_lower_one(share):
+    store = Records()
+    claim(store, "net", (np.arange(EXAMPLES) < share * EXAMPLES)[None], attack="apgd-ce")
+    right = (np.arange(EXAMPLES) < 0.5 * EXAMPLES)[None]
+    line = claim(Records(), "net", right)
+    counts = {"label": 0, "distance": 0.1, "forwards": 1, "backwards": 1, "rising": 1.0}
+    store.add([line])
+    for i in range(EXAMPLES):
+        store.add([Example(claim=line.id, example=i, answers={"single": pack(right[:, i])}, **counts)])
+    verdict = headline(store)
+    assert [flag.flag for flag in raised(store) if flag.level == "warning"] == ["unfinished-attack"]
+    assert verdict.tone == ("rate" if share < 0.5 else "flagged")
 
 
 def test_a_gain_of_the_best_of_many_must_survive_the_choice():

@@ -16,6 +16,7 @@ from variate.evaluation.claims import Look, judged, look_at
 from variate.evaluation.probes import check_mode, device_of
 from variate.hashing import fingerprint
 from variate.inputs.budget import Budget
+from variate.inputs.columns import columns_of
 from variate.inputs.modality import Modality, modality_of
 from variate.inputs.validation import check_classes, check_inputs, check_module, precise
 from variate.progress import progress
@@ -109,6 +110,7 @@ def certify(
         _check_draws(found, budgets, draws, alpha)
         kind = modality_of(modality)
         kind.check_norm(budgets[0])
+        _check_columns(kind)
         certificate = Certificate(
             **judged(look, inputs, kind, name=name, seed=seed, batch_size=batch_size, memory=None),
             mechanism=found.name,
@@ -152,6 +154,17 @@ def mechanism_of(network: nn.Module, x: Tensor, look: Look | None = None, name: 
         expected="; or ".join(f"{need} ({one})" for one, need in needs.items()),
         todo=EXAMPLE,
     )
+
+
+def _check_columns(modality: Modality) -> None:
+    """Raise ``UsageError`` for categories: changing one changes two columns, and its size is its declared cost."""
+    columns = columns_of(getattr(modality, "features", ()))
+    if any(column.group is not None and column.mutable for column in columns):
+        raise UsageError(
+            "tables with categories have no certificate: the budget counts a change of category as one, by its cost, "
+            "but it changes two columns",
+            expected="columns of numbers",
+        )
 
 
 def _votes(

@@ -20,7 +20,7 @@ from variate.registry import certificate
     modality=("image", "audio", "tabular"),
     deployments=("vote", "single", "survive-N", "majority-S"),
     needs="independent uniform noise on the input (Shift), drawn at each forward",
-    cite="Yang et al. 2020, arXiv:2002.08118, section on uniform noise; Levine & Feizi 2021, arXiv:2010.08852",
+    cite="Yang et al. 2020, arXiv:2002.08118, section on uniform noise; Levine & Feizi 2021, arXiv:2103.10834",
 )
 @dataclass(frozen=True)
 class Uniform(Mechanism):

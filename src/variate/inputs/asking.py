@@ -33,13 +33,23 @@ def own_errors(x: Tensor) -> Iterator[None]:
     except (VariateError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        if "nference tensor" in str(error):
-            raise GradientError(
-                "the network has no gradient: its tensors were made in inference mode",
-                findings=[str(error).partition("\n")[0]],
-                todo="build and load it outside torch.inference_mode(), or use a black-box attack",
-            ) from error
+        if made_in_inference_mode(error):
+            raise no_gradient_in_inference_mode(error) from error
         raise raised_inside(error, x) from error
+
+
+def made_in_inference_mode(error: Exception) -> bool:
+    """Whether torch raised an error because a gradient has to pass tensors that were made in inference mode."""
+    return "nference tensor" in str(error)
+
+
+def no_gradient_in_inference_mode(error: Exception) -> GradientError:
+    """The error that says so."""
+    return GradientError(
+        "the network has no gradient: its tensors were made in inference mode",
+        findings=[str(error).partition("\n")[0]],
+        todo="build and load it outside torch.inference_mode(), or use a black-box attack",
+    )
 
 
 def raised_inside(error: Exception, x: Tensor) -> InputError:

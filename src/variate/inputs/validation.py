@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from variate.errors import InputError, UsageError
 
@@ -28,8 +32,9 @@ def check_inputs(x: Tensor, y: Tensor) -> None:
 
 
 def check_module(network: object) -> None:
-    """Check that a network is a module. Raises ``UsageError`` that says how to make one of a function."""
+    """Check that a network is a module, and that its tensors have values. Raises ``UsageError``."""
     if isinstance(network, nn.Module):
+        _check_values(network)
         return
     function = "a function" if inspect.isroutine(network) else type(network).__name__
     raise UsageError(
@@ -37,6 +42,29 @@ def check_module(network: object) -> None:
         expected="a torch.nn.Module from inputs to logits",
         todo="call the function inside the forward of a module, whose modes, parameters and device can be seen",
     )
+
+
+def _check_values(network: nn.Module) -> None:
+    empty = [
+        f"{name} {why}"
+        for name, tensor in chain(network.named_parameters(), network.named_buffers())
+        for why in [without_values(tensor)]
+        if why
+    ]
+    if empty:
+        raise UsageError(
+            f"{type(network).__name__} has tensors without values",
+            findings=empty,
+            todo="load its weights first: net.to_empty(device='cpu'), then net.load_state_dict(...)",
+        )
+
+
+def without_values(tensor: Tensor) -> str:
+    """Why a tensor has no values to compute with, or ""."""
+    if tensor.is_meta and not is_lazy(tensor):
+        return "is on the meta device and has no values"
+    fake = getattr(sys.modules.get("torch._subclasses.fake_tensor"), "FakeTensor", None)
+    return "is a FakeTensor and has no values" if fake is not None and isinstance(tensor, fake) else ""
 
 
 def check_labels(y: Tensor, examples: int) -> None:
@@ -48,16 +76,21 @@ def check_labels(y: Tensor, examples: int) -> None:
 
 def check_classes(y: Tensor, classes: int) -> None:
     """Check that there are at least two classes and every label is one of them. Raises ``InputError``."""
+    check_several(classes)
+    if int(y.long().max()) >= classes:
+        raise InputError(
+            f"y has the label {int(y.long().max())}, but the network has {classes} classes",
+            expected=f"labels from 0 to {classes - 1}",
+        )
+
+
+def check_several(classes: int) -> None:
+    """Check that a network tells at least two classes apart. Raises ``InputError``."""
     if classes < 2:
         raise InputError(
             "the network returns one logit per example: a binary answer, or one class that is always right",
             expected="logits of at least two classes",
             todo=TWO_LOGITS,
-        )
-    if int(y.long().max()) >= classes:
-        raise InputError(
-            f"y has the label {int(y.long().max())}, but the network has {classes} classes",
-            expected=f"labels from 0 to {classes - 1}",
         )
 
 
@@ -113,6 +146,12 @@ def checked_logits(output: object, x: Tensor) -> Tensor:
     logits = checked_output(output, x)
     if logits.dim() != 2 or len(logits) != len(x):
         raise not_logits(logits, len(x))
+    if is_traceable_wrapper_subclass(logits):
+        raise InputError(
+            f"the network returned a {type(logits).__name__}",
+            expected="a plain tensor of logits",
+            todo="convert it at the end of the forward, as output.full_tensor() does for a DTensor",
+        )
     if logits.is_complex() or logits.dtype == torch.bool:
         raise InputError(f"the network returned {logits.dtype}", expected="real numbers: one logit per class")
     logits = precise(logits)

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import copy
 import functools
+from collections.abc import Iterable
 from types import CellType, FunctionType, MethodType
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
+
+from variate.errors import UsageError, VariateError
 
 M = TypeVar("M", bound=nn.Module)
 Memo = dict[int, Any]
@@ -21,11 +24,25 @@ BUSY = -1  # in a memo, whose other entries are numbered by the addresses of obj
 COMPILED = "_compiled_call_impl"
 
 
-def copied(module: M) -> M:
-    """A deep copy of a module that shares nothing with it and never runs it."""
-    memo: Memo = {}
+def copied(module: M, shared: Iterable[Tensor] = ()) -> M:
+    """A deep copy of a module that never runs it, and shares nothing with it but the given tensors.
+
+    Raises:
+        UsageError: for a module that cannot be copied.
+    """
+    memo: Memo = {id(tensor): tensor for tensor in shared}
     prepare(module, memo)
-    copy_of = copy.deepcopy(module, memo)
+    try:
+        copy_of = copy.deepcopy(module, memo)
+    except VariateError:
+        raise
+    except Exception as error:  # of any kind: the code of the module's own members
+        first, *_ = [*str(error).splitlines(), type(error).__name__]
+        raise UsageError(
+            f"{type(module).__name__} cannot be copied",
+            findings=[f"copy.deepcopy fails: {first}"],
+            todo="pass it without wrappers, locks, files and process groups, so that copy.deepcopy(net) succeeds",
+        ) from error
     rebind(copy_of, memo)
     return copy_of
 
@@ -34,7 +51,7 @@ def prepare(module: nn.Module, memo: Memo) -> None:
     """Put what ``copy.deepcopy`` refuses into its memo: tensors that were computed from others, detached."""
     for part in module.modules():
         for value in vars(part).values():
-            if isinstance(value, Tensor) and not value.is_leaf:
+            if isinstance(value, Tensor) and not value.is_leaf and id(value) not in memo:
                 memo[id(value)] = value.detach().clone()
 
 

@@ -52,6 +52,7 @@ class Handle:
         ticket: tensor of one int64, written at every run of a compiled graph so that no two runs are merged.
         holder: number under which compiled graphs request keys.
         writes: whether a forward writes into its own weights; None: no forward has been watched yet.
+        slopes: whether a forward takes gradients in its own weights, which must then require them in every draw.
         told: methods that have said that they ran at the means.
         key: the key that was fixed last in any thread, for graphs being traced.
         learn: the same for whether gradients reach the parameters.
@@ -86,6 +87,7 @@ class Handle:
         self.ticket = torch.zeros((), dtype=torch.int64, device="cpu")
         self.holder = traced.enlist(self)
         self.writes: bool | None = None
+        self.slopes = False
         self.told: set[str] = set()
         self._places: Places | None = None
 

@@ -20,6 +20,8 @@ def unregistered(module: nn.Module) -> dict[str, str]:
     known = {id(part) for part in module.modules()} | {id(parameter) for parameter in module.parameters()}
     found: dict[str, str] = {}
     for path, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            continue  # refused as a whole
         if _is_quantized(part) and path.rpartition(".")[0] not in found:
             found[path or "weight"] = "is quantized: its weights are packed integers, which cannot be random"
         for name, value in vars(part).items():

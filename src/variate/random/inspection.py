@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from variate.errors import RandomizeError, UsageError
+from variate.errors import RandomizeError, UsageError, VariateError
 from variate.random.copies import copied
 from variate.random.handle import handle_of
 from variate.random.measured import measured
@@ -112,7 +112,11 @@ def check(
             raise
         return Check(name, buffers=buffers, findings=list(error.findings))
     fixed = dict.fromkeys(deterministic_parameters(net), "its family is fixed")
-    parameters, cost = _parameters(net), _cost(net)
+    parameters = _parameters(net)
+    try:
+        cost = _cost(net)
+    except VariateError as error:  # a random network that was changed since
+        return Check(name, parameters, fixed, buffers, [" ".join(str(error).split())])
     return Check(name, parameters, fixed, buffers, [] if x is None else measured(net, x), cost)
 
 

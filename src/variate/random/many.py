@@ -210,7 +210,7 @@ def _agrees(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> bool:
         return False
     with fixed(net, keys[0], learn=False):
         alone = net(leaf.clone()).detach()
-    if not alone.numel() or not bool(alone.isfinite().all()):
+    if not alone.numel() or not bool(alone.isfinite().all()) or together.dtype != alone.dtype:  # autocast inside
         return False
     largest = float(alone.abs().max())
     return torch.allclose(together[0].detach(), alone, rtol=TOLERANCE, atol=TOLERANCE * largest)
@@ -252,7 +252,16 @@ def _slope(module: nn.Module, value: Tensor, logits: Tensor, leaf: Tensor) -> Te
         each = each.amax().expand_as(each)
     unit = torch.where((each > 0) & each.isfinite(), torch.exp2(each.log2().floor()), 1.0)
     scaled = outer / unit.view(1, -1, *[1] * (outer.dim() - 2))
-    pulled = torch.autograd.grad(logits, leaf, scaled, allow_unused=True)[0]
+    try:
+        pulled = torch.autograd.grad(logits, leaf, scaled, allow_unused=True)[0]
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:  # of an operation of the network's own
+        raise GradientError(
+            "the backward pass of the network fails",
+            findings=[str(error).partition("\n")[0]],
+            todo="mend it so that torch.autograd.grad(network(x).sum(), x) works, or use a black-box attack",
+        ) from error
     if pulled is None:
         raise no_gradient()
     slope = pulled * unit.to(pulled).view(-1, *[1] * (pulled.dim() - 1))

@@ -34,8 +34,8 @@ def measured(net: nn.Module, x: Any) -> list[str]:
     keys = Stream("probe", 0).take(1 + TRIES)
     with torch.no_grad(), _restored():
         try:
-            reference = _outputs(net, x, keys[0])
-            again = _outputs(net, x, keys[0])
+            copy = copied(net)
+            reference, again = (_outputs(copy, x, keys[0], copy=False) for _ in range(2))  # of one state of its own
         except VariateError as error:
             return [" ".join(str(error).split())]
         except Exception as error:  # of any kind: the user's own code
@@ -45,7 +45,7 @@ def measured(net: nn.Module, x: Any) -> list[str]:
             foreign = ["its outputs differ under one key: a generator of its own, or state kept between calls, decides"]
         findings = [*_writes(net, x, keys[0]), *foreign]
         if _same(reference, again):  # otherwise nothing can be compared
-            findings += [*_unreached(net, x, keys, reference), *_batch_findings(net, x, keys[0])]
+            findings += [*_unreached(net, x, keys, reference), *_batch_findings(net, x, keys[0], noisy=bool(foreign))]
         return findings
 
 
@@ -58,6 +58,10 @@ def _outputs(net: nn.Module, x: Any, key: int, *, copy: bool = True) -> list[Ten
     arguments = tree_map(lambda value: value.clone() if isinstance(value, Tensor) else value, x)
     with fixed(network, key):
         output = _call(network, arguments)
+    return _tensors(output) or _tensors(getattr(output, "__dict__", ()))
+
+
+def _tensors(output: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
 
 
@@ -135,8 +139,11 @@ def _writes(net: nn.Module, x: Any, key: int) -> Iterator[str]:
             yield f"{name}: the forward writes into it, which is done to its mean as well as to every draw"
 
 
-def _batch_findings(net: nn.Module, x: Any, key: int) -> Iterator[str]:
-    """Whether an example alone is answered as it is in a batch."""
+def _batch_findings(net: nn.Module, x: Any, key: int, *, noisy: bool) -> Iterator[str]:
+    """Whether an example alone is answered as it is in a batch.
+
+    A network with noise of its own is asked in a batch of copies instead, which gets the same noise.
+    """
     if not isinstance(x, Tensor) or not x.dim() or not len(x):
         return
     batch = x if len(x) > 1 else torch.cat([x, x.flip(-1)])
@@ -148,7 +155,8 @@ def _batch_findings(net: nn.Module, x: Any, key: int) -> Iterator[str]:
     hint = f": {norms[0]} is batch norm in train mode, call eval() first" if norms else ""
     together = _outputs(net, batch, key)
     try:
-        alone = _outputs(net, batch[:1], key)
+        alone = [out[:1] for out in _outputs(net, batch[:1].expand_as(batch), key)] if noisy else []
+        alone = alone or _outputs(net, batch[:1], key)
     except Exception as error:  # of any kind: the user's own code
         yield f"it cannot answer one example alone ({str(error).splitlines()[0]}){hint}"
         return

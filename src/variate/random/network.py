@@ -16,6 +16,7 @@ from variate.random import decay as decay  # its hooks belong to every random ne
 from variate.random.average import average
 from variate.random.copies import COMPILED
 from variate.random.draw.forward import drawing
+from variate.random.draw.tracing import graph_members
 from variate.random.handle import Handle, attach, handle_of
 from variate.random.keys import Stream
 from variate.random.many import draws, input_gradient
@@ -78,7 +79,7 @@ class RandomNetwork(nn.Module):
             return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
     def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, nn.Parameter]]:
-        """The parameters; within a forward their draw, but never that of a forward in another thread."""
+        """The parameters; within a forward their draw without the scales, but never that of a forward elsewhere."""
         if torch.compiler.is_compiling():
             return super().named_parameters(*args, **kwargs)
         with handle_of(self).turn:
@@ -198,7 +199,7 @@ def random_class(
         parts: names of the module's own submodules and parameters.
     """
     body = {name: alias for name, alias in ALIASES.items() if name not in taken}
-    body |= drawing_methods(original, parts) | pretrained_methods(original)
+    body |= drawing_methods(original, parts) | pretrained_methods(original) | graph_members(original)
     body |= {"forward": drawing(original), "__module__": original.__module__, "__doc__": original.__doc__}
     return type(f"Random{original.__name__}", (RandomNetwork, original), body)
 

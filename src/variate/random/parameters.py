@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from variate import registry
 from variate.errors import RandomizeError, UsageError, unknown_name
+from variate.inputs.validation import without_values
 from variate.options import parse
 from variate.random.distribution import Site, family_named, with_defaults
 from variate.random.hidden import unregistered
@@ -54,7 +55,8 @@ def find_sites(
     wrong += problems
     sites: list[Site] = []
     findings = [*_module_findings(module)]
-    places = parameter_places(module)
+    scripted = outermost_scripts(module)
+    places = [(p, o) for p, o in parameter_places(module) if not any(_within(o[0][0], path) for path in scripted)]
     inner = [path for path, part in module.named_modules() if path and HANDLE in vars(part)]
     hidden = unregistered(module)
     matched = set()
@@ -195,17 +197,29 @@ def _keeping_variance(module: nn.Module, sites: Sequence[Site]) -> dict[str, flo
 def _module_findings(module: nn.Module) -> Iterator[str]:
     if not any(True for _ in module.parameters()):
         yield "it has no parameters"
-    for path, submodule in module.named_modules():
+    for path in outermost_scripts(module):
         name = path or "the module itself"
-        if isinstance(submodule, torch.jit.ScriptModule):
-            yield f"{name} is TorchScript, whose weights cannot be replaced: randomize it before scripting"
-        if path == "" and "forward" in vars(submodule):
-            yield "its forward is an attribute of the instance, which would bypass the draw: define it in the class"
+        yield f"{name} is TorchScript, whose weights cannot be replaced: randomize it before scripting"
+    if "forward" in vars(module) and not isinstance(module, torch.jit.ScriptModule):
+        yield "its forward is an attribute of the instance, which would bypass the draw: define it in the class"
     if hasattr(module, HANDLE):
         yield (
             f"it already has {HANDLE}, where a random network keeps its state: it is random already, "
             "or it has an attribute of that name, which must be renamed"
         )
+
+
+def outermost_scripts(module: nn.Module) -> list[str]:
+    """The paths of the TorchScript modules that are not inside another one."""
+    paths: list[str] = []
+    for path, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule) and not any(_within(path, outer) for outer in paths):
+            paths.append(path)
+    return paths
+
+
+def _within(path: str, outer: str) -> bool:
+    return not outer or path == outer or path.startswith(f"{outer}.")
 
 
 def _parameter_findings(module: nn.Module, site: Site, parameter: nn.Parameter) -> Iterator[str]:
@@ -215,8 +229,9 @@ def _parameter_findings(module: nn.Module, site: Site, parameter: nn.Parameter) 
     if type(parameter) is not nn.Parameter and is_traceable_wrapper_subclass(parameter):
         yield f"{site.name} is a {type(parameter).__name__}, which has no memory of its own: randomize the plain module"
         return
-    if parameter.is_meta:
-        yield f"{site.name} is on the meta device and has no values: load its weights first"
+    if why := without_values(parameter):
+        yield f"{site.name} {why}: load its weights first"
+        return
     if parameter.is_sparse:
         yield f"{site.name} is sparse: call .to_dense() first"
     if not parameter.is_floating_point():

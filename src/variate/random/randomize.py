@@ -8,9 +8,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from variate.errors import RandomizeError
 from variate.random.copies import copied
 from variate.random.distribution import Site
 from variate.random.handle import Handle, attach
+from variate.random.inside import seen_through
 from variate.random.network import RandomNetwork, parts_of, random_class, taken_names
 from variate.random.parameters import find_sites, parameter_at, running_sizes, starting_sizes
 from variate.random.scale import Share, one
@@ -52,6 +54,7 @@ def randomize(
         >>> bool((net(torch.ones(1, 4)) == net(torch.ones(1, 4))).all())
         False
     """
+    _check_wrapper(module)
     sites = find_sites(module, family, share=share, floor=floor, snr=snr, problems=scale_problems(scale))
     net = copied(module)
     starting, running = starting_sizes(net, sites), running_sizes(net, sites)
@@ -67,8 +70,9 @@ def randomize(
                 learns = mean.requires_grad and site.scaling.learn
                 owner.register_parameter(name, nn.Parameter(tensor, requires_grad=learns))
     taken, parts = taken_names(net), parts_of(module)
-    net.__class__ = random_class(type(module), taken, parts)  # type: ignore[arg-type]
-    attach(net, Handle(tuple(sites), type(module), taken, parts))
+    original = type(net)  # an fx module has a class of its own, which its copy does not share
+    net.__class__ = random_class(original, taken, parts)  # type: ignore[arg-type]
+    attach(net, Handle(tuple(sites), original, taken, parts))
     return cast(RandomNetwork, net)
 
 
@@ -77,6 +81,17 @@ def scale_problems(scale: float) -> list[str]:
     if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < float("inf"):
         return [f"a scale of {scale!r} makes nothing random: expected a finite number above 0, such as 0.1"]
     return []
+
+
+def _check_wrapper(module: nn.Module) -> None:
+    """Raise ``RandomizeError`` for a wrapper of a network (``torch.compile``, ``DistributedDataParallel``)."""
+    inner = seen_through(module)
+    if inner is not module:
+        name = type(module).__name__
+        raise RandomizeError(
+            f"{name} cannot be made random",
+            findings=[f"{name} is a wrapper around {type(inner).__name__}: randomize that, then wrap the result"],
+        )
 
 
 def _initial(site: Site, mean: Tensor, scale: float, size: Tensor) -> tuple[Tensor, ...]:

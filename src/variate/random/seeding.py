@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from variate.errors import InputError
 from variate.inputs.asking import asked, own_errors
@@ -143,6 +144,9 @@ def kind_of(module: nn.Module, x: Tensor) -> Kind:
     first, second = Stream("probe", 0).take(2)
     x = x.to(input_type(module, x))
     with torch.no_grad(), left_as_found(module):
+        if any(map(is_lazy, module.parameters())):
+            with under(module, first):
+                asked(module, x)  # which makes its parameters, by chance
         with under(module, first):
             before = _generator_states(module)
             output = asked(module, x)
@@ -154,6 +158,14 @@ def kind_of(module: nn.Module, x: Tensor) -> Kind:
     if _differ(output, repeated):
         return "unkeyed"
     return "keyed" if consumed or _differ(output, redrawn) else "deterministic"
+
+
+def draws_elsewhere(module: nn.Module, x: Tensor) -> bool:
+    """Whether the same key gives different outputs: it draws from NumPy, or from a generator of its own."""
+    key = Stream("probe", 0).next()
+    with left_as_found(module):
+        output, repeated = (outputs_under(module, x, [key])[0] for _ in range(2))
+    return _differ(output, repeated)
 
 
 _types: weakref.WeakKeyDictionary[nn.Module, dict[tuple[frozenset[torch.dtype], torch.dtype], torch.dtype]]

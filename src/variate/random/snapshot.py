@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,18 +62,27 @@ class Snapshot:
 
     def __init__(self, module: nn.Module) -> None:
         parts = list(module.modules())
+        self._sharded: list[Any] = [part for part in parts if _is_sharded(part)]
+        self._reshard()
         self._modes = [(part, part.training) for part in parts]
         self._places: list[tuple[dict[str, Any], dict[str, Any]]] = []  # of each submodule, with what stood there
         self._found: dict[int, Found] = {}
         few = sum(0 if is_lazy(parameter) else parameter.nbytes for parameter in module.parameters()) <= COPIED
+        self._scripted: list[tuple[nn.Module, str, Tensor]] = []  # whose tensors stand in no dictionary
         for part in parts:
+            if isinstance(part, torch.jit.ScriptModule):
+                tensors = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
+                self._scripted += [(part, name, tensor) for name, tensor in tensors]
+                self._found |= {id(tensor): Found.of(tensor, copied=True) for _, tensor in tensors}
+                continue
             for owner, copied in ((part._parameters, few), (part._buffers, True)):
                 if owner:
                     self._places.append((owner, dict(owner)))
                 for tensor in owner.values():
                     if tensor is not None and not is_lazy(tensor) and id(tensor) not in self._found:
                         self._found[id(tensor)] = Found.of(tensor, copied=copied)
-        self._empty = [owner for part in parts for owner in (part._parameters, part._buffers) if not owner]
+        plain = [part for part in parts if not isinstance(part, torch.jit.ScriptModule)]
+        self._empty = [owner for part in plain for owner in (part._parameters, part._buffers) if not owner]
 
     def put_back(self, *, whole: bool) -> bool:
         """Restore everything; whether any tensor had changed, or stood elsewhere.
@@ -82,6 +92,11 @@ class Snapshot:
                 first call would make others at the next.
         """
         changed = False
+        self._reshard()
+        for part, name, tensor in self._scripted:
+            if getattr(part, name) is not tensor:
+                changed = True
+                setattr(part, name, tensor)
         for owner, before in self._places:
             added = [] if whole else [(name, tensor) for name, tensor in owner.items() if name not in before]
             if any(owner.get(name) is not tensor for name, tensor in before.items()) or len(owner) > len(before):
@@ -97,6 +112,16 @@ class Snapshot:
         for part, training in self._modes:
             part.training = training
         return changed or any(put_back)
+
+    def _reshard(self) -> None:
+        """Let FSDP2 put its shards back in place: after a pass, whole parameters may stand there instead."""
+        for part in self._sharded:
+            part.reshard()
+
+
+def _is_sharded(module: nn.Module) -> bool:
+    kind = getattr(sys.modules.get("torch.distributed.fsdp"), "FSDPModule", None)
+    return kind is not None and isinstance(module, kind)
 
 
 def _put(tensor: Tensor, values: Tensor | None) -> bool:

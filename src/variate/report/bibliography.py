@@ -77,6 +77,8 @@ def _named(records: Records) -> Iterator[tuple[str, str]]:
         yield "attacks", claim.attack
         for part in claim.options.get("attacks", ()):
             yield "attacks", str(part["name"] if isinstance(part, dict) else part)
+    for certificate in records.certificates.values():
+        yield "certificates", plain(certificate.mechanism)
     for network in records.networks.values():
         defense = plain(network.defense)
         yield "defenses", defense

@@ -16,14 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from variate.flags.raise_flags import Raised, raised
-from variate.inputs.budget import Budget
-from variate.records.certified import ProvedRow
+from variate.flags.raise_flags import Raised
 from variate.records.claim import Claim
 from variate.records.file import Records
-from variate.records.proofs import proofs
-from variate.records.rows import RateRow, rows_of
+from variate.records.rows import RateRow
 from variate.report import single
+from variate.report.estimate import Estimate, doubts_of, estimate_of, repeated_row
 from variate.report.paired import compared, twin_claims
 from variate.statistics.comparison import Comparison
 from variate.statistics.notation import percent, quoted
@@ -34,30 +32,6 @@ ERROR = 0.05  # of the intervals
 NEGLIGIBLE = 0.02  # a gain whose whole interval lies below is nothing; above it, the question is open
 
 Tone = Literal["gain", "loss", "nothing", "open", "rate", "flagged", "none"]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """One network of the verdict.
-
-    Attributes:
-        label: its name; a twin's without the name of the network it was made from.
-        role: ``measured``, or ``twin`` of the network measured.
-        row: its accuracy under its own strongest attack, one draw per query.
-        clean: its accuracy without attack; None if that was not evaluated.
-        repeated: its accuracy when the attacker repeats the query and one wrong answer is enough, at the largest
-            number of queries evaluated; None for a deterministic network.
-        proved: what is certified for one draw within the same budget; None without such a certificate.
-        flags: the names of the warnings raised on it.
-    """
-
-    label: str
-    role: Literal["measured", "twin"]
-    row: RateRow
-    clean: RateRow | None
-    repeated: RateRow | None
-    proved: ProvedRow | None
-    flags: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -116,7 +90,7 @@ def headline(records: Records, network: str | None = None) -> Headline:
     difference = compared(records, claim, rival) if rival is not None else None
     estimates = [estimate_of(records, one, of=claim.network) for one in (claim, *peers)]
     basis = " ".join(_basis(records, claim, rival, claims=len(claims), peers=len(peers)))
-    doubts = warnings(records, [one.network for one in (claim, rival) if one is not None])
+    doubts = [flag for one in (claim, rival) if one is not None for flag in doubts_of(records, one)]
     if difference is None or rival is None:
         rate = _percent(single.row(records, claim))
         open_claim = Headline("rate", f"Accuracy of {quoted(claim.network)} under attack is at most", rate)
@@ -131,20 +105,6 @@ def judged_claim(records: Records) -> Claim | None:
     """The claim that ``headline`` is about: the strongest attack on the network that it judges."""
     claims = _strongest_claims(records, None)
     return max(claims, key=lambda one: single.share(records, one), default=None)
-
-
-def estimate_of(records: Records, claim: Claim, *, of: str) -> Estimate:
-    """One network of a verdict on the network ``of``."""
-    clean = single.strongest(records, claim.network, None)
-    return Estimate(
-        label=claim.network.removeprefix(f"{of}, "),
-        role="measured" if claim.network == of else "twin",
-        row=single.row(records, claim),
-        clean=single.row(records, clean) if clean is not None else None,
-        repeated=_repeated(records, claim),
-        proved=_proved(records, claim),
-        flags=tuple(dict.fromkeys(flag.flag for flag in warnings(records, [claim.network]))),
-    )
 
 
 def compared_headline(
@@ -180,12 +140,6 @@ def doubted(verdict: Headline, doubts: Sequence[Raised]) -> Headline:
     left = "" if verdict.difference is None else f"The difference of {verdict.number} may only show a weak attack. "
     basis = f"{left}First: {doubts[0].remedy} {verdict.basis}"
     return replace(verdict, tone="flagged", finding="Do not quote these rates", number=_flags(doubts), basis=basis)
-
-
-def warnings(records: Records, networks: Sequence[str] | None = None) -> list[Raised]:
-    """The red flags that are warnings, on all networks of the records or on some."""
-    flags = records.once("raised", lambda: raised(records))
-    return [flag for flag in flags if flag.level == "warning" and (networks is None or flag.network in networks)]
 
 
 def tone_of(difference: Comparison, *, choices: int) -> Tone:
@@ -251,7 +205,7 @@ def _basis(records: Records, claim: Claim, rival: Claim | None, *, claims: int, 
         best = f", the best of {peers} twins," if peers > 1 else ""
         name = quoted(rival.network.removeprefix(f"{claim.network}, "))
         basis = f"{setting}; paired with {name}{best} under its own strongest attack, on the same {examples}."
-    sentences, repeated = [basis], _repeated(records, claim)
+    sentences, repeated = [basis], repeated_row(records, claim)
     if repeated is not None:
         times = Deployment.parse(repeated.deployment).size
         sentences.append(
@@ -261,25 +215,6 @@ def _basis(records: Records, claim: Claim, rival: Claim | None, *, claims: int, 
         kind = "random networks" if random else "networks"
         sentences.append(f"{quoted(claim.network)} is the best of {claims} {kind}, selected on these examples.")
     return sentences
-
-
-def _repeated(records: Records, claim: Claim) -> RateRow | None:
-    """What is left of the accuracy when the attacker repeats the query, at the largest number of queries evaluated."""
-    rows = {Deployment.parse(row.deployment): row for row in rows_of(records, claim) if claim.verdict_draws > 1}
-    repeated = [deployment for deployment in rows if deployment.rule == "survive"]
-    return rows[max(repeated, key=lambda deployment: deployment.size)] if repeated else None
-
-
-def _proved(records: Records, claim: Claim) -> ProvedRow | None:
-    """The certified rate of one draw of the claim's network, on the same inputs within the same budget."""
-    budget = Budget.parse(claim.budget or "")
-    rows = [
-        proven.row("single", budget.eps)
-        for proven in proofs(records)
-        if (proven.certificate.fingerprint, proven.certificate.inputs) == (claim.fingerprint, claim.inputs)
-        and proven.proved.norm == budget.norm
-    ]
-    return next((row for row in rows if row is not None), None)
 
 
 def _percent(row: RateRow) -> str:

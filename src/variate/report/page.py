@@ -18,10 +18,11 @@ from variate.records.rows import CLEAN
 from variate.report.attacked import Gallery, galleries, not_shown
 from variate.report.bibliography import bibtex
 from variate.report.cost import attack_cost, training
+from variate.report.estimate import warnings
 from variate.report.facts import Facts, facts
 from variate.report.figures import Figure, figures, reliability
 from variate.report.formats import names
-from variate.report.headline import Headline, Tone, headline, warnings
+from variate.report.headline import Headline, Tone, headline
 from variate.report.paired import averaging, twins
 from variate.report.proved import proved_figures, proved_sentences, proved_table
 from variate.report.reliability import calibration_sheet, reliabilities

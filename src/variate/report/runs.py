@@ -8,16 +8,8 @@ from dataclasses import dataclass, replace
 from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.report import single
-from variate.report.headline import (
-    Headline,
-    Tone,
-    compared_headline,
-    doubted,
-    estimate_of,
-    judged_claim,
-    tone_of,
-    warnings,
-)
+from variate.report.estimate import doubts_of, estimate_of
+from variate.report.headline import Headline, Tone, compared_headline, doubted, judged_claim, tone_of
 from variate.report.paired import difference_cell
 from variate.report.sheet import Head, ReportTable, TableCell, count_cell, grid_sheet, row_cell
 from variate.report.table import TABLES, study_grids
@@ -104,7 +96,7 @@ def _headline(sides: Sequence[_Side]) -> Headline:
         f"Each network under its own strongest attack ({row.budget}), paired on the same {row.examples} examples; "
         f"{quoted(best.label)} is the best of {len(sides)}, selected on these examples."
     )
-    doubts = [flag for side in (best, rival) for flag in warnings(side.records, [side.claim.network])]
+    doubts = [flag for side in (best, rival) for flag in doubts_of(side.records, side.claim)]
     finding = _finding(best.label, rival.label, tone)
     verdict = compared_headline(tone, finding, difference, rival.label, estimates, basis, choices=len(sides))
     return doubted(verdict, doubts)

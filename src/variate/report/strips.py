@@ -6,7 +6,7 @@ keep their size, on a phone as on a desk. Its numbers stand beside it as text.
 
 from __future__ import annotations
 
-from variate.report.headline import Estimate
+from variate.report.estimate import Estimate
 from variate.statistics.comparison import Comparison
 
 HEIGHT, MIDDLE = 28, 14

@@ -177,8 +177,9 @@ def _rich(content: Grid, title: str) -> Table:
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
-    table.add_column("network", no_wrap=True)
-    table.add_column("deployment", no_wrap=True)
+    lines = [*content.lines, *(line for below in content.seeds.values() for line in below)]
+    for place, name in enumerate(("network", "deployment")):
+        table.add_column(name, no_wrap=True, min_width=max(len(line[place]) for line in lines))
     for attack, detail, budget in content.columns:
         parts = (attack, *detail.split(", "), "" if shared else budget)
         words = "\n".join(part for part in parts if part)
@@ -207,7 +208,7 @@ def _width(content: Grid, column: Heading) -> int:
 def _print_grid(console: Console, content: Grid, title: str) -> None:
     """Print a table; where the terminal is too narrow for it, a list with one rate on each line."""
     table = _rich(content, title)
-    if table.__rich_measure__(console, console.options.update(max_width=WIDE)).maximum <= console.width:
+    if table.__rich_measure__(console, console.options.update(max_width=WIDE)).minimum <= console.width:
         console.print(table)
         return
     console.print(title, style="bold")

@@ -6,7 +6,6 @@ it. ``onnx`` uses random operations that the runtime seeds. ``variate.open_expor
 
 from __future__ import annotations
 
-import copy
 import io
 import json
 import logging
@@ -15,22 +14,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from variate._version import __version__
 from variate.errors import ExportError, UsageError, VariateError
-from variate.inputs.validation import checked_logits
+from variate.inputs.validation import check_module, check_several, checked_logits, checked_output
 from variate.optional import imported
 from variate.oracle.averaging import FreshAverage
 from variate.random import plain
 from variate.random.average import AverageNetwork
+from variate.random.copies import copied
+from variate.random.inside import seen_through
 from variate.random.keys import check_key, sibling
 from variate.random.network import RandomNetwork
 from variate.random.noise import traced
-from variate.random.seeding import kind_of, outputs_under
+from variate.random.seeding import draws_elsewhere, input_type, kind_of
 from variate.serving.onnx_graph import onnx_program
 from variate.serving.opening import PROGRAM, open_exported
 
@@ -90,14 +91,21 @@ def export(
         ExportError: if the exporter cannot take the network, or the graph does not behave as the network does.
     """
     target = Path(path)
+    check_module(net)
     _check(net, target, format, draws, mean, key)
     x = example.detach().cpu()
     x = x if len(x) > 1 else torch.cat([x, x])  # from a batch of one, the exporter would infer a fixed size
-    network = copy.deepcopy(net).cpu().eval()
+    network = _copied(net).cpu().eval()
+    own = input_type(network, x)
+    if own != x.dtype:
+        raise ExportError(
+            f"the network takes inputs in {own}, and its graph would take {x.dtype}, as the example is",
+            todo=f"pass example.to({own}), or export net.to({x.dtype})",
+        )
     if mean or key is not None:
         network = _deterministic(network, key)
     kind = kind_of(network, x)
-    if kind == "unkeyed" or _draws_elsewhere(network, x):
+    if kind == "unkeyed" or draws_elsewhere(network, x):
         raise ExportError(
             "the network draws random numbers outside torch, and a graph would contain one of them as a constant",
             todo="draw them with torch.randn or torch.rand",
@@ -113,9 +121,18 @@ def export(
     target.parent.mkdir(parents=True, exist_ok=True)
     facts = Exported(str(target), format, random, draws, None)
     with _quiet(), torch.no_grad():
+        network = _exportable(network, x)
         batch = _write(FreshAverage(network, draws) if draws > 1 else network, x, target, facts)
         _verify(network, x, target, facts)
     return Exported(str(target), format, random, draws, batch)
+
+
+def _copied(net: nn.Module) -> nn.Module:
+    """A copy of the module that a wrapper runs, or of the network itself."""
+    try:
+        return copied(seen_through(net))
+    except UsageError as error:
+        raise ExportError(error.problem, findings=error.findings, todo=error.todo) from error
 
 
 def _check(net: nn.Module, target: Path, format: str, draws: int, mean: bool, key: int | None) -> None:  # noqa: A002
@@ -135,13 +152,6 @@ def _check(net: nn.Module, target: Path, format: str, draws: int, mean: bool, ke
     if format == "onnx":
         for name in ("onnx", "onnxscript", "onnxruntime"):
             imported(name, "onnx")
-
-
-def _draws_elsewhere(network: nn.Module, x: Tensor) -> bool:
-    """Whether the same key gives different outputs."""
-    with torch.no_grad():
-        output, repeated = (outputs_under(network, x, [1]) for _ in range(2))
-    return not torch.equal(output, repeated)
 
 
 def _deterministic(network: nn.Module, key: int | None) -> nn.Module:
@@ -182,6 +192,32 @@ def _write(network: nn.Module, x: Tensor, target: Path, facts: Exported) -> int 
     return size if isinstance(size, int) else None
 
 
+def _exportable(network: nn.Module, x: Tensor) -> nn.Module:
+    """The network, inside another module where its own graph would be another one.
+
+    torch.export runs the graph of an fx module without its forward, which draws; its programs take no parts with names
+    that fx modules have already; and a graph returns what the network returns, and changes what the network changes.
+    """
+    given = x.clone()
+    plain = isinstance(network(given), Tensor) and torch.equal(given, x)
+    taken = any(
+        hasattr(torch.fx.GraphModule, name)
+        for name, _ in (*network.named_children(), *network.named_buffers(recurse=False))
+    )
+    return network if plain and not taken and not isinstance(network, torch.fx.GraphModule) else _Called(network)
+
+
+class _Called(nn.Module):
+    """A network as a part of another, from inputs that stay as they are to logits."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Any:
+        return checked_output(self.network(x.clone()), x)
+
+
 def _metadata(facts: Exported) -> dict[str, str]:
     values = {name: value for name, value in asdict(facts).items() if name in ("random", "draws")}
     return {"variate": __version__, **{f"variate.{name}": json.dumps(value) for name, value in values.items()}}
@@ -192,6 +228,7 @@ def _verify(network: nn.Module, x: Tensor, target: Path, facts: Exported) -> Non
     try:
         run: Callable[[Tensor], Tensor] = open_exported(target)
         first = checked_logits(run(x), x)
+        check_several(first.shape[1])
         if facts.random and all(torch.equal(first, run(x)) for _ in range(CALLS)):
             raise ExportError("the exported graph is deterministic, but the network is not", todo=INSTEAD)
         if not facts.random and not torch.allclose(first, network(x).to(first), rtol=RTOL, atol=ATOL):

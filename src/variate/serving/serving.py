@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import threading
 from itertools import chain
@@ -12,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from variate.errors import InputError, UsageError, VariateError
-from variate.inputs.validation import checked_logits
+from variate.inputs.validation import check_module, check_several, checked_logits
+from variate.own_code import lines_of
 from variate.random.average import mean_log_probabilities
+from variate.random.copies import copied
 from variate.random.keys import fresh_keys
 from variate.random.many import draws
 from variate.random.network import RandomNetwork
-from variate.random.seeding import outputs_under
-
-REFUSALS = (RuntimeError, TypeError, ValueError, IndexError)  # of torch, for inputs of another shape or type
+from variate.random.seeding import draws_elsewhere, input_type, outputs_under
 
 
 class Served:
@@ -41,6 +40,7 @@ class Served:
     _parallel: bool | None  # whether it draws from nothing but its keys; None: unknown
 
     def __init__(self, network: nn.Module, draws: int = 1) -> None:
+        check_module(network)
         if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
             raise UsageError(f"draws is {draws!r}", expected="a whole number from 1")
         self.network = network
@@ -62,11 +62,12 @@ class Served:
                 return self._answer(x)
             with self._lock:
                 return self._answer(x)
-        except REFUSALS as error:
-            if isinstance(error, VariateError):
-                raise
+        except (VariateError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # of any kind: the network's own code
             raise InputError(
                 f"the network cannot answer inputs of shape {tuple(x.shape)}, {x.dtype}: {error}",
+                findings=lines_of(error),
                 expected="inputs as in its training, with a row for each example",
             ) from error
 
@@ -77,13 +78,23 @@ class Served:
     def _answer(self, x: Tensor) -> Tensor:
         replica, keys = self._replica(), fresh_keys(self.draws)
         if self._parallel:
+            x = x.to(input_type(replica, x))
             with torch.no_grad():
-                return mean_log_probabilities(torch.stack([checked_logits(o, x) for o in draws(replica, x, keys)]))
-        return mean_log_probabilities(outputs_under(replica, x, keys))
+                logits = torch.stack([checked_logits(output, x) for output in draws(replica, x, keys)])  # (S, B, K)
+        else:
+            logits = outputs_under(replica, x, keys)
+        check_several(logits.shape[-1])
+        return mean_log_probabilities(logits)
 
     def _runs_in_parallel(self, x: Tensor) -> bool:
         """Whether requests can run in parallel, determined at the first one."""
         with self._lock:
+            if self._parallel is None and draws_elsewhere(self._replica(), x):
+                raise UsageError(
+                    f"{type(self.network).__name__} draws random numbers outside torch, which no entropy reaches: a "
+                    "fork or a restart would repeat them",
+                    todo="draw them with torch.randn or torch.rand",
+                )
             if self._parallel is None:
                 self._parallel = isinstance(self.network, RandomNetwork) and not self._uses_generator(x)
             return self._parallel
@@ -92,15 +103,16 @@ class Served:
         """Whether the network draws from torch's generator, which all threads share."""
         before = torch.get_rng_state()
         with torch.no_grad(), torch.random.fork_rng():
-            draws(self._replica(), x, fresh_keys(1))
+            replica = self._replica()
+            draws(replica, x.to(input_type(replica, x)), fresh_keys(1))
             return not torch.equal(before, torch.get_rng_state())
 
     def _replica(self) -> Any:
         """This thread's modules over the tensors of the network."""
         replica = getattr(self._local, "replica", None)
         if replica is None:
-            tensors = {id(tensor): tensor for tensor in chain(self.network.parameters(), self.network.buffers())}
-            replica = self._local.replica = copy.deepcopy(self.network, tensors).eval()
+            tensors = list(chain(self.network.parameters(), self.network.buffers()))
+            replica = self._local.replica = copied(self.network, tensors).eval()
         return replica
 
     def _prepare(self) -> None:

@@ -26,7 +26,7 @@ def pair_of(batch: Any) -> tuple[Tensor, Tensor]:
 
 def size_of(batch: Any) -> int:
     """The number of examples: the length of the first tensor of a batch. Raises ``UsageError`` if there is none."""
-    tensor = _first_tensor(batch)
+    tensor = first_tensor(batch)
     if tensor is None or tensor.dim() == 0:
         raise UsageError(
             f"the loader yields {_described(batch)}, with no tensor of a row for each example",
@@ -43,11 +43,12 @@ def outputs_of(network: nn.Module, batch: Any) -> Any:
     return network(batch[0] if isinstance(batch, Sequence) else batch)
 
 
-def _first_tensor(batch: Any) -> Tensor | None:
+def first_tensor(batch: Any) -> Tensor | None:
+    """The first tensor of a batch of any form; None if there is none."""
     if isinstance(batch, Tensor):
         return batch
     parts = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, Sequence) else ()
-    return next((tensor for part in parts if (tensor := _first_tensor(part)) is not None), None)
+    return next((tensor for part in parts if (tensor := first_tensor(part)) is not None), None)
 
 
 def _described(batch: Any) -> str:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
-from variate.errors import UsageError, VariateError
-from variate.inputs.validation import check_classes, check_labels, checked_logits
+from variate.errors import GradientError, UsageError, VariateError
+from variate.inputs.asking import asked, made_in_inference_mode, no_gradient_in_inference_mode, own_errors
+from variate.inputs.validation import check_classes, check_labels, logits_in
 from variate.random.seeding import left_as_found
-from variate.training.batch import outputs_of, pair_of
+from variate.training.batch import first_tensor, outputs_of, pair_of
 from variate.training.wiring import Objective
 
 Loss = Callable[[Any, Any], Tensor]  # outputs of the network and the batch, whatever they are, to a scalar
 BatchLoss = Callable[[nn.Module, Any], Tensor]
-RAW = (TypeError, RuntimeError, ValueError, IndexError, AttributeError)
 
 
 def batch_loss(objective: Objective | None, loss: Loss | None, network: nn.Module) -> BatchLoss:
@@ -27,19 +29,48 @@ def batch_loss(objective: Objective | None, loss: Loss | None, network: nn.Modul
         loss: a loss of outputs and batch; None: only the objective.
         network: the network in training, unwrapped.
     """
+    asked_by: dict[int, Logits] = {}  # one for each network, which the training keeps
+
+    def logits_of(net: nn.Module) -> Logits:
+        return asked_by.setdefault(id(net), Logits(net))
 
     def total(net: nn.Module, batch: Any) -> Tensor:
-        terms = [] if loss is None else [_checked(loss(outputs_of(net, batch), batch), loss)]
+        terms = [] if loss is None else [_checked(loss(_outputs(net, batch), batch), loss)]
         if objective is not None:
             x, y = pair_of(batch)
             try:
-                terms.append(objective(net, x, y))
-            except RAW as error:
+                terms.append(objective(logits_of(net), x, y))
+            except (VariateError, torch.OutOfMemoryError):
+                raise
+            except Exception as error:  # of any kind: the network's own code
                 _explain(error, network, x, y)
                 raise
-        return sum(terms[1:], terms[0])
+        value: Tensor = sum(terms[1:], terms[0])
+        if not value.requires_grad:
+            raise GradientError(
+                f"the loss of {type(network).__name__} has no gradient in its parameters, so there is nothing to train",
+                findings=["torch.no_grad(), inference mode, detach(), .data, numpy and rounding have no gradient"],
+                todo="let its forward compute with its parameters, with gradients on",
+            )
+        return value
 
     return total
+
+
+class Logits(nn.Module):
+    """A network as objectives see it: its logits, from inputs that its forward may change in place.
+
+    Args:
+        network: the network in training, wrapped or not.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Any:
+        """Inputs of shape (B, ...) to logits of shape (B, K)."""
+        return logits_in(self.network(x.clone()))
 
 
 def name_of_code(function: Loss) -> str:
@@ -63,16 +94,21 @@ def _explain(error: Exception, network: nn.Module, x: Tensor, y: Tensor) -> None
     """Raise what explains an error of an objective, if the labels or the outputs of the network do.
 
     Raises:
-        InputError: for labels that are not one class per example, or a network that does not return logits.
+        InputError: for labels that are not one class per example, a network that does not return logits, and whatever
+            the network's own code raises.
     """
-    if isinstance(error, VariateError):
-        return
     try:
         check_labels(y, len(x))
         with left_as_found(network), torch.no_grad():
-            output = network(x)
-        check_classes(y, checked_logits(output, x).shape[1])
+            check_classes(y, asked(network, x).shape[1])
     except VariateError as explanation:
         raise explanation from error
-    except Exception:  # the network's own error: it is raised as it is
-        return
+    if made_in_inference_mode(error):
+        raise no_gradient_in_inference_mode(error) from error
+
+
+def _outputs(network: nn.Module, batch: Any) -> Any:
+    """What a network answers to a batch. Raises ``InputError`` for whatever its own code raises."""
+    x = first_tensor(batch)
+    with nullcontext() if x is None else own_errors(x):
+        return outputs_of(network, tree_map_only(Tensor, Tensor.clone, batch))  # it may work in place

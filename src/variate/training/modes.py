@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from variate.errors import UsageError
 from variate.random.inside import is_random, seen_through
 
 
@@ -27,8 +28,16 @@ def _collect(module: nn.Module, path: str, kept: set[str]) -> None:
 
 
 def set_train_mode(network: nn.Module, kept: frozenset[str]) -> None:
-    """Put a network in train mode, except for the modules at ``kept``."""
-    network.train()
+    """Put a network in train mode, except for the modules at ``kept``.
+
+    Raises:
+        UsageError: for a network that has no train mode, such as a program of ``torch.export``.
+    """
+    try:
+        network.train()
+    except NotImplementedError as error:
+        name = type(seen_through(network)).__name__
+        raise UsageError(f"{name} has no train mode: {error}", todo="train the module it was made of") from error
     inner = seen_through(network)
     for path in kept:
         inner.get_submodule(path).training = False

@@ -172,7 +172,8 @@ def _described(card: Card) -> nn.Module:
     network, _ = defended(card.defense, build(card.architecture, card), shape=card.shape)
     if families_of(network) != card.families:
         network = build(card.architecture, card)
-        families = {**card.families, "*": "fixed"} if _has_fixed(network, card) else card.families
+        fixed = any(name not in card.families for name, _ in network.named_parameters())
+        families = {**card.families, "*": "fixed"} if fixed else card.families
         network = randomize(network, families) if card.families else network
     return network
 
@@ -295,7 +296,3 @@ def _check_fingerprint(network: nn.Module, card: Card, folder: str | Path) -> No
         raise CheckpointError(
             f"the tensors in {folder} are not those of its card", todo="restore both files from the same run"
         )
-
-
-def _has_fixed(network: nn.Module, card: Card) -> bool:
-    return any(name not in card.families for name, _ in network.named_parameters())

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from variate.fields import overridden, takes_options
 from variate.inputs.modality import Modality, check_kind, modality_of
-from variate.inputs.validation import check_inputs
+from variate.inputs.validation import check_inputs, check_module
 from variate.progress import progress
 from variate.random.keys import Stream
 from variate.training.batch_loss import Loss, batch_loss, name_of_code
@@ -81,6 +81,7 @@ def train(
         CheckpointError: if ``checkpoint`` belongs to another training run.
     """
     recipe = overridden(recipe, overrides, train)
+    check_module(network)
     objective = recipe.objective_or_default if loss is None else recipe.objective
     recipe = replace(recipe, objective=objective)
     input_kind = modality_of(modality)

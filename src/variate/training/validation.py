@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from variate.inputs.asking import asked
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality
 from variate.training.inner_attack import InnerAttack
@@ -27,7 +28,7 @@ def accuracy(network: nn.Module, x: Tensor, y: Tensor, *, seed: int, epoch: int)
     correct = 0
     with torch.no_grad(), drawing(network, apart("validation", seed, epoch)):
         for start in range(0, len(x), CLEAN_AT_ONCE):
-            logits = network(x[start : start + CLEAN_AT_ONCE].to(device))
+            logits = asked(network, x[start : start + CLEAN_AT_ONCE].to(device))
             correct += int((logits.argmax(1).cpu() == y[start : start + CLEAN_AT_ONCE].cpu()).sum())
     return correct / len(x)
 
@@ -69,5 +70,5 @@ def robust_accuracy(
         perturbed = attack(inputs, labels)
         attack.forget()
         with torch.no_grad(), drawing(network, judging):
-            correct += int((network(perturbed).argmax(1) == labels).sum())
+            correct += int((asked(network, perturbed).argmax(1) == labels).sum())
     return correct / len(selected)

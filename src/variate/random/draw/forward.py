@@ -56,6 +56,9 @@ def drawing(original: type[nn.Module]) -> Callable[..., Any]:
                     keys.append(key)
                 with nullcontext() if hold.learn or not recording else torch.no_grad():
                     drawn = handle.draws.draw(key, places.groups(), handle.units(net))
+            if handle.slopes:
+                drawn = [tensor if tensor.requires_grad else tensor.detach().requires_grad_(True) for tensor in drawn]
+            again = False
             prints = fingerprints(drawn) if handle.writes is None else []
             places.put(drawn, key)
             outer = THREAD.draws
@@ -64,9 +67,16 @@ def drawing(original: type[nn.Module]) -> Callable[..., Any]:
                 if net._forward_pre_hooks:
                     apply_makers(net)
                 output = original.forward(net, *args, **kwargs)
+            except RuntimeError as error:
+                again = not handle.slopes and "does not require grad" in str(error)
+                if not again:
+                    raise
             finally:
                 THREAD.draws = outer
                 places.back(before)
+            if again:  # it takes gradients in its own weights, as MAML does, which parameters always have
+                handle.slopes = True
+                return drawn_forward(net, *args, **kwargs)
             if prints:
                 handle.writes = prints != fingerprints(drawn) or bounds_weights(net)
             if handle.writes or places.replaced:

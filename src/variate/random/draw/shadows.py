@@ -1,9 +1,9 @@
 """Putting a draw where the modules look for their weights, and removing it.
 
-During a forward pass a drawn tensor replaces the registered parameter, so that ``self.weight``, ``self.parameters()``
-and ``functional_call`` inside the forward all see it. In a block (``drawn``), where the user's code may also take a
-step of training, it goes into the owning module's ``__dict__`` instead, where Python finds it before the registered
-parameter, which stays. The parameter itself never changes.
+During a forward pass a drawn tensor replaces the registered parameter, and the scales are not registered, so that
+``self.weight``, ``self.parameters()`` and ``functional_call`` inside the forward all see the draw alone. In a block
+(``drawn``), where the user's code may also take a step of training, it goes into the owning module's ``__dict__``
+instead, where Python finds it before the registered parameter, which stays. The parameter itself never changes.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Places:
         self._flat: list[tuple[nn.RNNBase, int, str, int]] = []
         self._groups: list[list[tuple[dict[str, nn.Parameter | None], str]]] = []
         self._means: list[Any] = []
+        self._scales: list[Any] = []
         self.held: Held | None = None
         self.replaced = False
         self._resting: tuple[Held | None] | None = None  # what was in place before this backward pass
@@ -71,6 +72,9 @@ class Places:
                     self._flat.append((owner, index, attribute, site_index))
             places = [site.owners[0], *site.learned_places()]
             self._groups.append([(self._walk(root, path, seen)._parameters, attribute) for path, attribute in places])
+
+        learned = [place for group in self._groups for place in group[1:]]
+        self._learned = list({(id(registered), name): (registered, name) for registered, name in learned}.values())
 
     def hold(self, root: nn.Module) -> bool:
         """Whether every module is still in place: users replace modules, and a copy has its own."""
@@ -102,10 +106,12 @@ class Places:
             for (registered, _, attribute, site_index), mean in zip(self._slots, self._means, strict=True):
                 self.replaced |= registered.get(attribute) is not now.drawn[site_index]
                 registered[attribute] = mean
+            for (registered, name), scale in zip(self._learned, self._scales, strict=True):
+                registered[name] = scale
         if parametrize._cache_enabled:  # what was computed from other weights
             parametrize._cache.clear()
         if held is None:
-            self._means = []
+            self._means, self._scales = [], []
             for owner, index, attribute, _ in self._flat:
                 _set_flat_weight(owner, index, owner._parameters[attribute])
             return
@@ -117,6 +123,7 @@ class Places:
             self._means = [registered[attribute] for registered, _, attribute, _ in self._slots]
             for registered, _, attribute, site_index in self._slots:
                 registered[attribute] = drawn[site_index]
+            self._scales = [registered.pop(name) for registered, name in self._learned]
         for owner, index, _, site_index in self._flat:
             _set_flat_weight(owner, index, drawn[site_index])
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from variate.errors import UsageError
-from variate.random.handle import handle_of
+from variate.random.handle import Handle, handle_of
 from variate.random.noise import traced
 from variate.random.parameters import parameter_at
 
@@ -32,17 +32,65 @@ def traced_forward(net: nn.Module, forward: Callable[..., Any], args: Any, kwarg
 
 def _drawn(net: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     handle = handle_of(net)
+    if _stands(net):  # the forward calls itself
+        return forward(net, *args, **kwargs)
     key = traced.key_of(handle.ticket, handle.holder, handle.key)
     groups = [tuple([parameter_at(net, place) for place in places]) for places in handle.draws.places]
     with torch.set_grad_enabled(torch.is_grad_enabled() and handle.learn):
         drawn = handle.draws.traced(key, groups, handle.units(net))
     shadows = [(owner, index) for index, site in enumerate(handle.sites) for owner in site.owners]
+    scales = _scale_places(handle)
+    means = [net.get_submodule(path)._parameters[attribute] for (path, attribute), _ in shadows]
+    learned = [net.get_submodule(path)._parameters.pop(name) for path, name in scales]
     for (path, attribute), index in shadows:
-        vars(net.get_submodule(path))[attribute] = drawn[index]
-    output = forward(net, *args, **kwargs)
-    for (path, attribute), _ in shadows:
-        del vars(net.get_submodule(path))[attribute]
-    return output
+        net.get_submodule(path)._parameters[attribute] = drawn[index]  # type: ignore[assignment]
+    try:
+        return forward(net, *args, **kwargs)
+    finally:
+        for ((path, attribute), _), mean in zip(shadows, means, strict=True):
+            net.get_submodule(path)._parameters[attribute] = mean
+        for (path, name), scale in zip(scales, learned, strict=True):
+            net.get_submodule(path)._parameters[name] = scale
+
+
+def _scale_places(handle: Handle) -> list[tuple[str, str]]:
+    places: list[tuple[str, str]] = []
+    for _, *learned in handle.draws.places:
+        places += [place for place in learned if place not in places]  # one scale may be that of the whole network
+    return places
+
+
+def _stands(net: nn.Module) -> bool:
+    """Whether a draw is in place inside a graph."""
+    return any(name not in net.get_submodule(path)._parameters for path, name in _scale_places(handle_of(net)))
+
+
+def graph_members(original: type[nn.Module]) -> dict[str, Any]:
+    """What the random class of an fx module replaces, so that its forward keeps the draw.
+
+    ``recompile`` writes a new forward into the class of the module, and ``torch.export`` runs the graph of an fx module
+    instead of its forward.
+    """
+    if not issubclass(original, torch.fx.GraphModule):
+        return {}
+
+    def recompile(net: nn.Module) -> Any:
+        random, net.__class__ = net.__class__, original
+        try:
+            return original.recompile(net)  # type: ignore[arg-type]
+        finally:
+            net.__class__ = random
+
+    def graph(net: Any) -> torch.fx.Graph:
+        if torch.compiler.is_exporting():
+            raise UsageError(
+                "torch.export would run the graph of a random network without its draws",
+                todo="variate.export(net, ...) keeps them; so does torch.export of a module that contains the network",
+            )
+        return cast(torch.fx.Graph, own.__get__(net))
+
+    own: Any = torch.fx.GraphModule.graph
+    return {"recompile": recompile, "graph": property(graph, own.fset)}
 
 
 def check_tracers(net: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
