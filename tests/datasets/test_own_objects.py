@@ -39,8 +39,10 @@ def splits(source):
     return {split: labelled(source, split=split, cut=True) for split in ("train", "validation", "test")}
 
 
-@pytest.mark.parametrize("name", ["load_iris", "load_wine", "load_digits", "load_breast_cancer"])
-@pytest.mark.parametrize("as_frame", [False, True])
+@pytest.mark.parametrize(
+    ("name", "as_frame"),
+    [("load_iris", True), ("load_iris", False), ("load_wine", True), ("load_digits", False)],
+)
 @pytest.mark.filterwarnings("ignore:the columns of")
 def test_a_bunch_of_scikit_learn_is_a_table(own, name, as_frame):
     bunch = getattr(sklearn_datasets, name)(as_frame=as_frame)
@@ -86,6 +88,21 @@ def test_what_is_scaled_and_clipped_is_decided_by_the_training_split(own):
     with pytest.warns(UserWarning, match="are scaled"):
         x, _ = labelled(source, split="test")
     assert float(x.max()) == 1.0
+
+
+def test_rows_of_numbers_are_encoded_as_a_frame_of_them_is(own):
+    columns = RANDOM.random(50) * 9 - 3, RANDOM.integers(0, 7, 50), RANDOM.integers(0, 9000, 50)
+    x = np.stack(columns, 1).astype(np.float32)
+    y = np.arange(50) % 2
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    with pytest.warns(UserWarning, match="are scaled"):
+        numbers = variate.about(own((x, y)))
+    cells = variate.about(own((pandas.DataFrame(x, columns=["x0", "x1", "x2"]), y)))
+    assert numbers.details == cells.details
+    assert [column.get("step") for column in numbers.details["features"]][:2] == [None, 1.0]
+    splits = {"train": (x, y), "test": (x + np.float32([0, 0.5, 0]), y)}
+    with pytest.warns(UserWarning, match="are scaled"), pytest.raises(DataError, match=r"x1 .* in row 0"):
+        labelled(own(splits), split="test")
 
 
 def test_a_constant_column_is_kept_and_cannot_be_changed(own):

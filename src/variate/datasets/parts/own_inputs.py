@@ -14,6 +14,7 @@ from variate.datasets.parts.arrays import image_of, inputs_of
 from variate.datasets.parts.csv import Sheet
 from variate.datasets.parts.encoder import encode
 from variate.errors import DataError
+from variate.inputs.columns import MOST_STEPS, Column, columns_of
 
 Inputs = Tensor | Sheet | tuple[str, ...]  # arrays, tables, texts
 LARGEST_WHOLE = 1e15  # floats up to it are written as whole numbers
@@ -96,10 +97,11 @@ def encoded(inputs: Inputs, train: Inputs, where: str, names: Sequence[str] = ()
     """
     if isinstance(inputs, tuple) and isinstance(train, tuple):
         return _of_texts(inputs, train, where)
-    one, other = (_as_sheet(part, where, names) for part in (inputs, train))
-    if one is None or other is None or one.names != other.names:
-        raise DataError(f"the splits of {where} have different inputs", expected="the same columns in all splits")
-    return _of_table(one, other)
+    if isinstance(inputs, Sheet) and isinstance(train, Sheet) and inputs.names == train.names:
+        return _of_table(inputs, train)
+    if isinstance(inputs, Tensor) and isinstance(train, Tensor) and inputs.shape[1:] == train.shape[1:]:
+        return _of_numbers(inputs.double(), train.double(), where, names)
+    raise DataError(f"the splits of {where} have different inputs", expected="the same columns in all splits")
 
 
 def _of_table(sheet: Sheet, train: Sheet) -> EncodedInputs:
@@ -110,6 +112,33 @@ def _of_table(sheet: Sheet, train: Sheet) -> EncodedInputs:
     table = encode(both, both.names, np.arange(len(train.rows)), {}, may_be_constant=True)
     features = [column.as_json() for column in table.columns]
     return EncodedInputs(table.x[len(train.rows) :], "tabular", {"features": features})
+
+
+def _of_numbers(x: Tensor, train: Tensor, where: str, names: Sequence[str]) -> EncodedInputs:
+    """Rows of numbers, shape (N, D), in the units of the training split, as ``encode`` has them of a file."""
+    low, high = train.amin(0), train.amax(0)
+    whole = (train == train.round()).all(0) & (high - low <= MOST_STEPS)
+    bad = (whole & (x != x.round())).nonzero()
+    facts = zip(_named(names, x.shape[1]), low.tolist(), high.tolist(), whole.tolist(), strict=True)
+    columns = [_number(*fact) for fact in facts]
+    if len(bad):
+        row, place = bad[0].tolist()
+        raise DataError(
+            f"{columns[place].name} of {where} is {float(x[row, place]):g} in row {row}",
+            expected="whole numbers, as in the training split",
+            todo="round them, or add one that is not whole to the training split",
+        )
+    span = torch.where(high > low, high - low, 1.0)
+    scaled = ((x - low) / span).clamp(0.0, 1.0).float()
+    features = [column.as_json() for column in columns_of([column.as_json() for column in columns])]
+    return EncodedInputs(scaled, "tabular", {"features": features})
+
+
+def _number(name: str, low: float, high: float, whole: bool) -> Column:
+    """A column of numbers; one that is constant cannot be changed."""
+    if low == high:
+        return Column(name, low, low + 1.0, mutable=False)
+    return Column(name, low, high, 1.0 if whole else None)
 
 
 def _of_texts(texts: Sequence[str], train: Sequence[str], where: str) -> EncodedInputs:
@@ -171,15 +200,6 @@ def from_columns(columns: Mapping[str, Sequence[Any]], where: str) -> tuple[Inpu
 def _sheet_of(columns: Mapping[str, Sequence[Any]], where: str) -> Sheet:
     cells = [[_cell(value) for value in column] for column in columns.values()]
     return _sheet(where, list(columns), list(zip(*cells, strict=True)))
-
-
-def _as_sheet(inputs: Inputs, where: str, names: Sequence[str]) -> Sheet | None:
-    if isinstance(inputs, Sheet):
-        return inputs
-    if not isinstance(inputs, Tensor) or inputs.dim() != 2:
-        return None
-    rows = [[_cell(value) for value in row] for row in inputs.tolist()]
-    return _sheet(where, _named(names, inputs.shape[1]), rows)
 
 
 def _named(names: Sequence[str], count: int) -> list[str]:
