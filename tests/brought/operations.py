@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 import variate
 from variate.errors import BatchWarning, GradientError
+from variate.random.fixing import fixed
+from variate.random.network import RandomNetwork
 from variate.random.noise import traced
 
 CALLS, MANY = 150, 300  # of a random network and of its plain twin
@@ -191,24 +193,29 @@ def train_random(entry: Brought) -> None:
 
 def export(entry: Brought) -> None:
     """`variate.export`: the opened program answers as the network does in eval mode, with fresh noise at every call"""
-    expected, x = truth(entry, False, 0.0, MANY if entry.noisy else 1), entry.own()
-    run = exported(entry.make(), x)
-    if varies(expected):
-        same_distribution(sampled(run, x, CALLS, entry.unit), expected)
+    net, x, expected = entry.make(), entry.own(), truth(entry, False, 0.0, MANY if entry.noisy else 1)
+    if any(isinstance(part, RandomNetwork) for part in net.modules()):
+        export_draws(entry, net.eval(), expected)
+    elif varies(expected):
+        same_distribution(sampled(exported(net, x), x, CALLS, entry.unit), expected)
     else:
-        same_answers(classes_in(run(x.clone()), entry.unit), entry, False)
+        same_answers(classes_in(exported(net, x)(x.clone()), entry.unit), entry, False)
 
 
 def export_random(entry: Brought) -> None:
-    """A program of one draw through the file, and one of fresh draws as the exporter to ONNX gets it."""
-    net, x = randomized(entry).eval(), entry.own()
-    expected = truth(entry, False, SCALE, MANY)
+    net = randomized(entry).eval()
     if f"export{RANDOM}" in entry.refuses:
-        exported(net, x)
-    if not varies(truth(entry, False, 0.0, MANY if entry.noisy else 1)):
+        exported(net, entry.own())
+    export_draws(entry, net, truth(entry, False, SCALE, MANY))
+
+
+def export_draws(entry: Brought, net: nn.Module, expected: Tensor) -> None:
+    """One draw through the file, and fresh draws in the smaller graph that the exporter to ONNX gets."""
+    x = entry.own()
+    if not isinstance(net, RandomNetwork) or not varies(truth(entry, False, 0.0, MANY if entry.noisy else 1)):
         found = classes_in(exported(net, x, key=3)(x.clone()), entry.unit)
-        with torch.no_grad():
-            one = classes_in(net.at(3)(x.clone()), entry.unit)
+        with fixed(net, 3), torch.no_grad():
+            one = classes_in(net(x.clone()), entry.unit)
         assert torch.allclose(found, one, atol=max(entry.rounding, 1e-3))
     with traced.random_operations(), torch.no_grad():
         run = torch.export.export(Then(logits_in, inner=net), (x,)).module()

@@ -69,3 +69,44 @@ def test_linearize_is_the_derivative(net):
         expected = torch.func.jvp(net, (X,), (tangent,))[1]
         _, push = torch.func.linearize(net, X)
         assert torch.allclose(push(tangent), expected, atol=1e-5)
+
+
+class Through(nn.Module):
+    """A forward that goes through its parameters in another way than ``self.layer(x)``."""
+
+    def __init__(self, way):
+        super().__init__()
+        torch.manual_seed(0)
+        self.way, self.maker, self.layer = way, nn.Linear(2, 12), nn.Linear(4, 3)
+
+    def forward(self, x):
+        made = self.maker(torch.ones(2)).view(3, 4)
+        if self.way == "functional_call":
+            return torch.func.functional_call(self.layer, {"weight": made}, (x,))
+        *_, weight, bias = self.parameters()
+        return nn.functional.linear(x, made + weight, bias)
+
+
+@pytest.mark.parametrize("way", ["functional_call", "parameters"])
+@pytest.mark.parametrize("graph", ["compile", "export"])
+def test_a_graph_draws_whatever_way_a_forward_takes_to_its_weights(way, graph):
+    net = randomize(Through(way), scale=0.3)
+    torch._dynamo.reset()
+    run = (
+        torch.compile(net, backend="eager", fullgraph=True)
+        if graph == "compile"
+        else torch.export.export(net, (X,)).module()
+    )
+    with torch.no_grad():
+        ratio = torch.stack([run(X) for _ in range(300)]).std(0) / torch.stack([net(X) for _ in range(300)]).std(0)
+    assert 0.8 < float(ratio.min()) < float(ratio.max()) < 1.25
+
+
+def test_the_graph_of_a_random_fx_module_is_not_exported_without_its_draws(net):
+    graph = randomize(torch.fx.symbolic_trace(net.mean()), scale=0.3)
+    with pytest.raises(UsageError, match="without its draws"):
+        torch.export.export(graph, (X,))
+    program = torch.export.export(nn.Sequential(graph), (X,)).module()
+    assert not torch.equal(program(X), program(X))
+    graph.recompile()
+    assert not torch.equal(graph(X), graph(X))
