@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from rich import box
@@ -13,8 +14,8 @@ from variate.records.file import Records
 from variate.records.proofs import Proven, measured, proofs, sentence_of, strongest
 from variate.records.rows import RateRow
 from variate.report.figures import ACCURACY, Figure
-from variate.report.plot import Curve, CurvePoint, draw_curves, nice_ticks
-from variate.report.sheet import NOTHING, Head, ReportTable, TableCell, plain, rate_cell
+from variate.report.plot import Curve, CurvePoint, draw_curves
+from variate.report.sheet import NOTHING, Head, ReportTable, TableCell, count_cell, plain, rate_cell
 from variate.statistics.notation import percent
 
 LEGEND = (
@@ -43,7 +44,8 @@ def proved_table(records: Records) -> ReportTable | None:
                 _cell(proven, deployment, radius, attacked) if norm == proven.proved.norm else NOTHING
                 for norm, radius in sizes
             ]
-            lines.append([TableCell(proven.certificate.network), TableCell(deployment), *cells])
+            name, asked = TableCell(proven.certificate.network), proven.certificate.asked
+            lines.append([name, TableCell(deployment), count_cell(asked), *cells])
     return ReportTable(heads, lines, words=2)
 
 
@@ -124,11 +126,16 @@ def _figure(records: Records, proven: Proven, number: int) -> Figure:
         across=f"radius ({proven.proved.norm})",
         up=ACCURACY,
         log=False,
-        ticks=nice_ticks([round(row.radius, 4) for row in rows]),
+        ticks=_ticks(max(row.radius for row in rows)),
     )
-    return Figure(
-        f"proved-{number}", title, f"{sentence_of(proven.certificate, proven.proved.norm)} {LEGEND}", drawing, numbers
-    )
+    return Figure(f"proved-{number}", title, LEGEND, drawing, numbers)
+
+
+def _ticks(most: float) -> list[float]:
+    """Round numbers from 0, eight at most, up to the largest radius."""
+    power = 10.0 ** math.floor(math.log10(most)) if most > 0 else 1.0
+    step = next(power * factor for factor in (0.1, 0.2, 0.5, 1.0, 2.0) if most / (power * factor) < 8)
+    return [round(step * i, 10) for i in range(int(most / step) + 1)]
 
 
 def _point(row: ProvedRow) -> CurvePoint:

@@ -1,0 +1,75 @@
+"""What is proved, on the page, in Markdown and on the terminal; and the flag where an attack contradicts it."""
+
+import pytest
+import torch
+from torch import nn
+
+from variate.certificates.certify import certify
+from variate.evaluation.evaluate import evaluate
+from variate.flags.raise_flags import raised
+from variate.random.input_noise import Shift
+from variate.random.randomize import randomize
+from variate.records.certified import Proved
+from variate.records.file import Records
+from variate.records.proofs import proofs
+from variate.report.page import page_text
+from variate.report.proved import print_proved, proved_figures, proved_markdown, proved_table
+
+FAMILIES = {"0.bias": "normal(scale=0.25, learn=no)", "*": "fixed"}
+
+
+@pytest.fixture
+def records():
+    torch.manual_seed(0)
+    layer = nn.Linear(16, 2)
+    net = randomize(nn.Sequential(Shift((1, 4, 4)), nn.Flatten(), layer), FAMILIES)
+    x = torch.rand(40, 1, 4, 4, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        y = layer(x.flatten(1)).argmax(1)
+    found = Records()
+    options = {"attacks": ["fgsm"], "draws": 4, "verdict_draws": 64, "deployments": ["single", "survive-10"]}
+    evaluate(net, x, y, budget="l2:0.2", records=found, name="net", **options)
+    certify(net, x, y, radii=[0.1, 0.2], draws=200, records=found, name="net")
+    return found
+
+
+def test_proved_rates_stand_beside_attacked_ones(records):
+    table = proved_table(records)
+    cells = {line[1].text: line[4] for line in table.lines}
+    assert set(cells) == {"vote", "single", "single, by population", "survive-10", "majority-16"}
+    assert "attacked" in cells["single"].small
+    assert "attacked" not in cells["vote"].small
+    text = proved_markdown(records)
+    assert "| net | single |" in text
+    assert "Certified for 40 examples" in text
+    page = page_text([records])
+    assert 'id="proved"' in page
+    assert "The vote has no certificate on" in page
+    figure = proved_figures(records)[0]
+    assert "single, certified" in figure.svg
+    assert "single, attacked" in figure.svg
+    assert len(figure.numbers.lines) == 4 * 25
+
+
+def test_the_terminal_prints_one_line_for_each_deployment(records, capsys):
+    print_proved(proofs(records)[0].proved.rows, "what is proved")
+    text = capsys.readouterr().out
+    assert text.splitlines()[0].strip() == "what is proved"
+    assert sum(line.split()[:1] == ["survive-10"] for line in text.splitlines()) == 1
+
+
+def test_a_proof_above_an_attack_is_a_red_flag(records):
+    assert "proof-above-attack" not in {flag.flag for flag in raised(records)}
+    proven = proofs(records)[0]
+    rows = [row.model_copy(update={"rate": 1.0, "low": 0.999, "high": 1.0}) for row in proven.proved.rows]
+    facts = proven.proved.model_dump(exclude={"rows"}) | {"rows": [row.model_dump() for row in rows]}
+    records.add([Proved.model_validate(facts)])
+    flags = [flag for flag in raised(records) if flag.flag == "proof-above-attack"]
+    assert len(flags) == 1
+    assert "fgsm leaves" in flags[0].findings[0]
+
+
+def test_records_without_certificates_prove_nothing():
+    assert proved_table(Records()) is None
+    assert proved_markdown(Records()) is None
+    assert proved_figures(Records()) == []
