@@ -25,7 +25,7 @@ def test_a_notebook_is_kept_without_outputs(path):
 def test_a_notebook_runs_and_shows_what_it_says(path, tmp_path):
     client = pytest.importorskip("nbclient", reason="nbclient is not installed")
     notebook = nbformat.read(path, as_version=4)
-    client.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    client.NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     shown = [
         output.get("text")

@@ -119,7 +119,7 @@ BAD = {
     "an array": (linear, torch.rand(2, 4).numpy(), "a ndarray"),
     "a number": (linear, torch.tensor(1.0), "a single number"),
     "not a number": (linear, torch.full((2, 4), torch.nan), "NaN"),
-    "another shape": (linear, torch.rand(2, 5), r"\(2, 5\), torch.float32"),
+    "another shape": (linear, torch.rand(2, 5), r"shape \(2, 5\) and type torch.float32"),
     "another type": (linear, torch.ones(2, 4, dtype=torch.int64), "torch.int64"),
     "no batch": (linear, torch.rand(4), "for 4 inputs"),
     "two outputs": (lambda: randomize(Pair(4, 3)), torch.rand(2, 4), "tuple of 2"),

@@ -237,9 +237,11 @@ def test_what_cannot_be_trained_is_refused_with_the_reason(name):
     assert raised.value.todo or raised.value.expected or raised.value.findings
 
 
-def test_errors_of_the_network_itself_are_raised_as_they_are():
-    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+def test_errors_of_the_network_itself_show_its_line():
+    with pytest.raises(InputError, match="shapes cannot be multiplied") as raised:
         fit(nn.Linear(5, 3))
+    assert "linear.py" in raised.value.findings[0]
+    assert isinstance(raised.value.__cause__, RuntimeError)
 
 
 class Watched(nn.BatchNorm1d):

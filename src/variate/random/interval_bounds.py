@@ -19,6 +19,10 @@ from variate.errors import UsageError
 Rule = Callable[..., Any]
 
 
+class NoBoundsError(UsageError, AttributeError):
+    """An operation has no interval bounds; for ``getattr`` and ``hasattr``, there is no such attribute."""
+
+
 class Interval:
     """A box of tensors: every value is within ``radius`` of ``center``.
 
@@ -137,8 +141,8 @@ def verified(network: nn.Module, inputs: Interval, y: Tensor) -> Tensor:
     return ((margins > 0) | ~others).all(1)
 
 
-def _no_rule(name: str) -> UsageError:
-    return UsageError(
+def _no_rule(name: str) -> NoBoundsError:
+    return NoBoundsError(
         f"there are no interval bounds for the operation {name}",
         expected=f"a network of {', '.join(sorted(name for name in RULES if not name.startswith('_')))}",
     )
