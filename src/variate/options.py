@@ -21,7 +21,6 @@ PART = re.compile(r"""(?:'[^']*'|"[^"]*"|[^,'"]|['"])+""")  # commas only within
 QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 CODE = "module:callable importable from here, such as mypackage.networks:build, or FILE.py:callable"
 LONGEST = 1000  # characters of a number
-TRUTH = {"true": True, "yes": True, "false": False, "no": False}
 FORM = re.compile(r"([\w-]+)\s*(?:\((.*)\))?", re.S)
 
 Value = str | float | bool
@@ -150,8 +149,8 @@ def whole(value: Any) -> Any:
 
 
 def _value(text: str) -> Value:
-    if text.lower() in TRUTH:
-        return TRUTH[text.lower()]
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
     try:
         return float(text)
     except ValueError:

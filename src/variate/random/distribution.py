@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar, Literal, cast
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from variate import registry
 from variate.errors import UsageError, unknown_name
-from variate.options import parse, written
+from variate.options import Value, parse, written
 from variate.random.noise import counter
 from variate.random.noise.kinds import Kind
 from variate.random.scale import SHARES, Scaling, Share
@@ -161,10 +162,18 @@ def family_named(text: str) -> tuple[Family, Scaling]:
             raise unknown_name(f"option of {name}", option, [*own_fields, *scale_fields])
     distribution = kind(**{option: options[option] for option in own_fields if option in options})
     scale_options = {option: options[option] for option in scale_fields if option in options}
+    if "learn" in scale_options:
+        scale_options["learn"] = learns(options)
     scaling = Scaling(**{"share": kind.shares[0], **scale_options})  # type: ignore[arg-type]
     if scaling.share not in kind.shares:
         raise UsageError(f"{name} cannot share its scale per {scaling.share}", expected=f"{', '.join(kind.shares)}")
     return distribution, scaling
+
+
+def learns(options: Mapping[str, Value]) -> Value:
+    """The option ``learn`` of a family, where yes and no stand for truth values; True by default."""
+    value = options.get("learn", True)
+    return {"yes": True, "no": False}.get(value, value) if isinstance(value, str) else value
 
 
 def with_defaults(text: str, share: Share, floor: float, snr: float) -> str:
@@ -173,7 +182,7 @@ def with_defaults(text: str, share: Share, floor: float, snr: float) -> str:
     if not registry.get("families", name).facts["random"]:
         return text
     shares = _class_named(name).shares
-    if options.get("learn") is False:
+    if not learns(options):
         return text
     defaults = {"share": shares[0] if share in SHARES and share not in shares else share, "floor": floor, "snr": snr}
     implicit = {"share": shares[0], "floor": 0.0, "snr": 0.0}
