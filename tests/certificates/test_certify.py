@@ -398,6 +398,17 @@ def test_each_draw_is_verified_and_survivors_follow():
         certify(net, x, y, radii=["0.1"], norm="l2")
 
 
+def test_what_no_draw_is_verified_on_has_no_certificate():
+    """Within a large ball hardly any draw is verified: that is no label that the vote could agree on."""
+    net, x = randomize(bounded(), scale=0.05), inputs(30)
+    with torch.no_grad():
+        y = net.mean()(x).argmax(1)
+    proof = certify(net, x, y, radii=["0.9"], draws=50, deployments=["vote"])
+    assert proof.rows[0].rate == 0
+    assert bool((proof.radius == 0).all())
+    assert bool((proof.label == -1).all())
+
+
 def test_another_certificate_can_be_asked_for():
     _, net = linear(3)
     x, y = inputs(20), torch.arange(20) % 3

@@ -125,7 +125,7 @@ def certify(
         store.add([certificate])
         parts = [(found.within(budget), [budget]) for budget in budgets] if found.apart else [(found, budgets)]
         votes = [
-            (part, within, _votes(part, within, certificate, network, x, y, store, batch_size, show_progress))
+            (part, within, _votes(found, part, within, certificate, network, x, y, store, batch_size, show_progress))
             for part, within in parts
         ]
         proof, line = proof_of(certificate, votes, uses)
@@ -168,6 +168,7 @@ def _check_columns(modality: Modality) -> None:
 
 
 def _votes(
+    chooser: Mechanism,
     mechanism: Mechanism,
     budgets: Sequence[Budget],
     certificate: Certificate,
@@ -178,7 +179,10 @@ def _votes(
     batch_size: int,
     show: bool,
 ) -> list[Votes]:
-    """The votes on all examples, batch by batch; those in the records are taken from there."""
+    """The votes on all examples, batch by batch; those in the records are taken from there.
+
+    ``chooser`` is the mechanism without a budget, so that labels are elected by what the network answers.
+    """
     stream, each = Stream("verdict", certificate.seed), certificate.votes_of
     choosing, bounding = stream.take(certificate.choosing * each), stream.take(certificate.draws * each)
     budget = budgets[0].text if mechanism.apart else None
@@ -189,7 +193,7 @@ def _votes(
         while start < len(x):
             if start not in done:
                 part, labels = x[start : start + batch_size].to(device_of(network, x)), y[start : start + batch_size]
-                chosen = mechanism.votes(network, part, choosing, each).mode(0).values.cpu()  # (b,)
+                chosen = chooser.votes(network, part, choosing, each).mode(0).values.cpu()  # (b,)
                 votes = mechanism.votes(network, part, bounding, each).cpu()  # (n, b)
                 right = votes == labels.cpu()  # (n, b)
                 batch = Votes(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from variate.certificates.mechanism import Floats, Mechanism
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
+from variate.inputs.validation import checked_logits
 from variate.random.interval_bounds import box, output_bounds, verified
 from variate.random.keys import Stream
 from variate.random.seeding import input_type, left_as_found, outputs_under, under
@@ -93,6 +94,6 @@ class Interval(Mechanism):
         with torch.no_grad():
             for key in keys:
                 with under(network, key):
-                    label = network(x).argmax(-1)  # (B,)
+                    label = checked_logits(network(x.clone()), x).argmax(-1)  # (B,)
                     labels.append(torch.where(verified(network, inputs, label), label, -1))
         return torch.stack(labels)
