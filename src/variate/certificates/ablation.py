@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,8 +9,8 @@ import numpy as np
 from scipy.special import gammaln
 from torch import Tensor, nn
 
-from variate.certificates.front import MaskedFront, mask
-from variate.certificates.mechanism import Floats, Mechanism
+from variate.certificates.front import Front, OnInput, mask
+from variate.certificates.mechanism import Floats
 from variate.inputs.budget import Budget
 from variate.registry import certificate
 
@@ -24,7 +23,7 @@ from variate.registry import certificate
     cite="Levine & Feizi 2020, arXiv:1911.09272; for words: Zeng et al. 2021 (RanMASK), arXiv:2105.03743",
 )
 @dataclass(frozen=True)
-class Ablation(Mechanism):
+class Ablation(OnInput):
     """Random mask: the probability of an answer moves by at most 1 - C(n - K, k) / C(n, k) for K changed positions.
 
     The mask keeps k of n positions. With probability C(n - K, k) / C(n, k) it hides all K that the attacker changed,
@@ -38,14 +37,17 @@ class Ablation(Mechanism):
 
     positions: int
     keep: int
-    front: MaskedFront
+    front: Front
     norms: ClassVar[tuple[str, ...]] = ("l0", "words")
 
     @classmethod
     def find(cls, network: nn.Module, x: Tensor) -> Ablation | None:
         """The random mask on the input of a network."""
-        front = mask(network, x)
-        return None if front is None else cls(front.size, front.keep, front)
+        found = mask(network, x)
+        if found is None:
+            return None
+        front, layer = found
+        return cls(layer.order.numel(), layer.keep, front)
 
     def seen(self, changed: Floats | int) -> Floats:
         """The probability that the mask shows one of the changed positions."""
@@ -74,7 +76,3 @@ class Ablation(Mechanism):
     def sentence(self) -> str:
         """How much the mask keeps."""
         return f"a random mask that shows {self.keep} of {self.positions} positions of the input"
-
-    def votes(self, network: nn.Module, x: Tensor, keys: Sequence[int], votes_of: int) -> Tensor:
-        """Labels of single draws, or of the mean probability of ``votes_of`` draws of the weights under one mask."""
-        return self.front.votes(network, x, keys, votes_of)

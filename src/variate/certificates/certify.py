@@ -99,6 +99,8 @@ def certify(
             raise UsageError(f"{option} is {value!r}", expected="a whole number from 1")
     if not 0 < alpha < 1:
         raise UsageError(f"alpha is {alpha!r}", expected="a probability between 0 and 1, such as 0.001")
+    kind = modality_of(modality)
+    _check_columns(kind)
     store = Records() if records is None else records
     with left_as_found(network), store.held():
         look = look_at(network, x)
@@ -108,9 +110,7 @@ def certify(
         budgets = _budgets(found, norm, radii)
         draws = draws if found.random else 1
         _check_draws(found, budgets, draws, alpha)
-        kind = modality_of(modality)
         kind.check_norm(budgets[0])
-        _check_columns(kind)
         certificate = Certificate(
             **judged(look, inputs, kind, name=name, seed=seed, batch_size=batch_size, memory=None),
             mechanism=found.name,

@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from variate.certificates.mechanism import Floats
+from variate.certificates.mechanism import Floats, Mechanism
 from variate.errors import UsageError
 from variate.inputs.asking import asked
 from variate.inputs.validation import checked_logits
 from variate.random.distribution import Site
 from variate.random.handle import handle_of
 from variate.random.input_noise import Mask, Shift
-from variate.random.inside import drawn_in, networks_in
+from variate.random.inside import contains_random, drawn_in, networks_in
 from variate.random.keys import Stream
 from variate.random.seeding import input_type, left_as_found, outputs_under, under
 from variate.training.defenses.parts.noise import GaussianNoise
 
+L = TypeVar("L", bound=nn.Module)
 EXAMPLE = (
     'randomize(nn.Sequential(variate.Shift(shape), net), {"0.bias": "normal(scale=0.25, learn=no)", "*": "normal"})'
 )
@@ -57,16 +58,14 @@ class Front:
         )
 
     def _vote(self, network: nn.Module, x: Tensor, keys: Sequence[int]) -> Tensor:
-        x, total = x.to(input_type(network, x)), None
-        seen: list[Tensor] = []
-        with torch.no_grad():
+        x = x.to(input_type(network, x))
+        held: list[Tensor] = []
+        parts = []
+        with torch.no_grad(), _output_held(self.layer, held):
             for key in keys:
-                with under(network, key), _output_held(self.layer, seen):
-                    part = checked_logits(network(x.clone()), x).softmax(-1)  # (B, K)
-                total = part if total is None else total + part
-        if total is None:
-            raise UsageError("a vote of no draws", expected="one key or more")
-        return total.argmax(-1)
+                with under(network, key):
+                    parts.append(checked_logits(network(x.clone()), x).softmax(-1))  # (B, K)
+        return torch.stack(parts).sum(0).argmax(-1)
 
 
 @dataclass(frozen=True)
@@ -89,12 +88,18 @@ class InputNoise(Front):
         return ", in exact arithmetic: floating-point rounding is not accounted for"
 
 
-@dataclass(frozen=True)
-class MaskedFront(Front):
-    """A layer that hides all but ``keep`` of ``size`` positions."""
+class OnInput(Mechanism):
+    """A mechanism whose randomness is in a layer on the input.
 
-    size: int
-    keep: int
+    Attributes:
+        front: the layer.
+    """
+
+    front: Front
+
+    def votes(self, network: nn.Module, x: Tensor, keys: Sequence[int], votes_of: int) -> Tensor:
+        """Labels of single draws, or of the mean probability of ``votes_of`` draws of the weights under one input."""
+        return self.front.votes(network, x, keys, votes_of)
 
 
 def input_noise(network: nn.Module, x: Tensor, family: str) -> InputNoise | None:
@@ -103,15 +108,14 @@ def input_noise(network: nn.Module, x: Tensor, family: str) -> InputNoise | None
     Raises:
         UsageError: if it exists and nothing can be proved with it.
     """
-    plain = [(path, part) for path, part in network.named_modules() if isinstance(part, GaussianNoise)]
-    found = [(path, part) for path, part in network.named_modules() if isinstance(part, Shift)]
+    plain, found = _layers(network, GaussianNoise), _layers(network, Shift)
     if family == "normal" and plain and not found:
-        path, layer = _only(plain, "GaussianNoise")
+        path, layer = _only(plain)
         check_passage(network, path, layer, x)
         return InputNoise(path, layer, np.full(tuple(x.shape[1:]), layer.std), None)
     if not found:
         return None
-    path, shift = _only(found, "Shift")
+    path, shift = _only(found)
     site, std = _site(network, path, "bias")
     name = site.family.partition("(")[0]
     if name != family:
@@ -127,16 +131,16 @@ def input_noise(network: nn.Module, x: Tensor, family: str) -> InputNoise | None
     return InputNoise(path, shift, values, shift.levels)
 
 
-def mask(network: nn.Module, x: Tensor) -> MaskedFront | None:
+def mask(network: nn.Module, x: Tensor) -> tuple[Front, Mask] | None:
     """The layer that masks the input; None if there is none.
 
     Raises:
         UsageError: if it exists and nothing can be proved with it.
     """
-    found = [(path, part) for path, part in network.named_modules() if isinstance(part, Mask)]
+    found = _layers(network, Mask)
     if not found:
         return None
-    path, layer = _only(found, "Mask")
+    path, layer = _only(found)
     site, std = _site(network, path, "order")
     family = site.distribution
     alike = family.form == "independent" and not family.relative and not family.learned
@@ -148,7 +152,7 @@ def mask(network: nn.Module, x: Tensor) -> MaskedFront | None:
     if not float(std.min()) > 0:
         raise UsageError(f"the order of {path} is not random", expected="normal(scale=1, learn=no)")
     check_passage(network, path, layer, x)
-    return MaskedFront(path, layer, layer.order.numel(), layer.keep)
+    return Front(path, layer), layer
 
 
 def check_passage(network: nn.Module, path: str, layer: nn.Module, x: Tensor) -> None:
@@ -204,10 +208,15 @@ def _output_held(layer: nn.Module, held: list[Tensor]) -> Iterator[None]:
         handle.remove()
 
 
-def _only(found: Sequence[tuple[str, Any]], kind: str) -> tuple[str, Any]:
+def _layers(network: nn.Module, kind: type[L]) -> list[tuple[str, L]]:
+    return [(path, part) for path, part in network.named_modules() if isinstance(part, kind)]
+
+
+def _only(found: Sequence[tuple[str, L]]) -> tuple[str, L]:
     if len(found) > 1:
+        paths = ", ".join(path for path, _ in found)
         raise UsageError(
-            f"there are {len(found)} layers of kind {kind}: {', '.join(path for path, _ in found)}",
+            f"there are {len(found)} layers of kind {type(found[0][1]).__name__}: {paths}",
             expected="one, in front of everything",
         )
     return found[0]
@@ -217,7 +226,7 @@ def _site(network: nn.Module, path: str, attribute: str) -> tuple[Site, Tensor]:
     """The random parameter of a layer, and its standard deviation. Raises ``UsageError`` if it is not drawn anew."""
     name = f"{path}.{attribute}" if path else attribute
     drawn = drawn_in(network)
-    inside = networks_in(network) if any(True for part in network.modules() if hasattr(part, "_variate")) else drawn
+    inside = networks_in(network) if contains_random(network) else {}
     for place, part in inside.items():
         handle, prefix = handle_of(part), f"{place}." if place else ""
         for site, (mean, scale, *learned) in handle.scaled(part):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,8 +9,8 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 from torch import Tensor, nn
 
-from variate.certificates.front import InputNoise, input_noise
-from variate.certificates.mechanism import Floats, Mechanism
+from variate.certificates.front import InputNoise, OnInput, input_noise
+from variate.certificates.mechanism import Floats
 from variate.inputs.budget import Budget
 from variate.registry import certificate
 
@@ -24,7 +23,7 @@ from variate.registry import certificate
     cite="Cohen, Rosenfeld & Kolter 2019, arXiv:1902.02918; Salman et al. 2019, arXiv:1906.04584, lemma 2",
 )
 @dataclass(frozen=True)
-class Gaussian(Mechanism):
+class Gaussian(OnInput):
     """Gaussian input noise: the probability of an answer moves by at most ||d / sigma|| in units of Phi^-1.
 
     For z = x + beta, beta ~ N(mu, diag(sigma^2)), and any answer h(z) in [0, 1], with whatever randomness behind z, the
@@ -63,10 +62,6 @@ class Gaussian(Mechanism):
         low, high = float(self.sigma.min()), float(self.sigma.max())
         size = f"{low:.3g}" if high - low < 1e-6 * high else f"{low:.3g} to {high:.3g}"
         return f"Gaussian noise of standard deviation {size} on the input{self.front.exactness}"
-
-    def votes(self, network: nn.Module, x: Tensor, keys: Sequence[int], votes_of: int) -> Tensor:
-        """Labels of single draws, or of the mean probability of ``votes_of`` draws of the weights under one noise."""
-        return self.front.votes(network, x, keys, votes_of)
 
     def _unit(self, norm: str) -> float:
         """The size of a budget within which ||d / sigma||_2 is at most 1."""

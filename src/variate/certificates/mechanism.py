@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -11,11 +12,8 @@ from torch import Tensor, nn
 
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
-from variate.random.seeding import outputs_under
 
 Floats = NDArray[np.float64]
-Bits = NDArray[np.bool_]
-Counts = NDArray[np.int64]
 
 
 class Mechanism(ABC):
@@ -69,9 +67,9 @@ class Mechanism(ABC):
     def sentence(self) -> str:
         """What makes the noise and how much of it there is, as the end of 'The proof rests on ...'."""
 
-    def votes(self, network: nn.Module, x: Tensor, keys: list[int], votes_of: int) -> Tensor:
-        """The label that each draw answers: (n, B) for n keys, or groups of them if a vote is the mean of several."""
-        return outputs_under(network, x, keys).argmax(-1)
+    @abstractmethod
+    def votes(self, network: nn.Module, x: Tensor, keys: Sequence[int], votes_of: int) -> Tensor:
+        """The label of every vote, (n // votes_of, B), from n keys: of a draw, or of the mean of several."""
 
     def check_norm(self, norm: str) -> None:
         """Raise ``UsageError`` unless something is proved within budgets of a norm."""

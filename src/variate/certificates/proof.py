@@ -16,7 +16,7 @@ from variate.inputs.budget import Budget
 from variate.records.certified import Certificate, Proved, ProvedRow, Votes
 from variate.records.proofs import sentence_of
 from variate.statistics.proved import lowest, majority
-from variate.statistics.rates import Crossed, Deployment, crossed_counts, interval
+from variate.statistics.rates import Crossed, Deployment, Rate, crossed_counts, interval
 
 VOTE, POPULATION = "vote", "single, by population"
 LEVEL = 0.95  # confidence level of the intervals over examples
@@ -50,27 +50,34 @@ class Proof:
 
 @dataclass(frozen=True)
 class Tally:
-    """The votes on all examples, (B,) each, and the right answers of every vote, (n,)."""
+    """What the votes on all examples say, one number for each example, (B,).
 
-    labels: NDArray[np.int64]
+    Attributes:
+        chosen: the elected labels.
+        found: whether the elected label is the true one.
+        elected: lower bound on the probability of the elected label.
+        right: lower bound on the probability of the true label, which no draw has elected.
+        clean: the rate of single votes.
+    """
+
     chosen: NDArray[np.int64]
-    agreed: Floats
+    found: NDArray[np.bool_]
+    elected: Floats
     right: Floats
-    by_draw: Floats
+    clean: Rate
 
     @classmethod
-    def of(cls, batches: Sequence[Votes]) -> Tally:
-        """The votes of all batches, in order."""
-        columns = [
+    def of(cls, batches: Sequence[Votes], alpha: float) -> Tally:
+        """From the votes of all batches, in order; an ``alpha`` of 0 is that of a deterministic network: no error."""
+        labels, chosen, agreed, right = (
             np.concatenate([np.array(getattr(batch, name)) for batch in batches])
             for name in ("labels", "chosen", "agreed", "right")
-        ]
+        )
         by_draw = np.sum([batch.by_draw for batch in batches], axis=0)
-        return cls(columns[0], columns[1], columns[2].astype(float), columns[3].astype(float), by_draw.astype(float))
-
-    def lowest(self, right: Floats, alpha: float) -> Floats:
-        """Lower bounds on probabilities, from numbers of votes; exact where alpha is 0, for a deterministic network."""
-        return lowest(right, len(self.by_draw), alpha) if alpha else right / len(self.by_draw)
+        n = len(by_draw)
+        elected, true = (lowest(votes, n, alpha) if alpha else votes / n for votes in (agreed, right))
+        clean = interval(crossed_counts(right.astype(float), by_draw.astype(float)), level=LEVEL)
+        return cls(chosen, chosen == labels, elected, true, clean)
 
 
 def proof_of(
@@ -86,46 +93,42 @@ def proof_of(
             budget has its own votes.
         deployments: deployments, as from ``check_deployments``.
     """
-    rows: list[ProvedRow] = []
-    curve: list[ProvedRow] = []
-    radius, low, chosen, found = np.zeros(0), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.bool_)
-    norm = parts[0][1][0].norm
-    for mechanism, budgets, votes in parts:
-        tally = Tally.of(votes)
-        bound = tally.lowest(tally.agreed, certificate.alpha)  # (B,)
-        reached = mechanism.radius(bound, norm)
-        first = not len(radius)
-        low = bound if first else np.maximum(low, bound)
-        radius = reached if first else np.maximum(radius, reached)
-        chosen, found = tally.chosen, tally.chosen == tally.labels
-        rows += [row for budget in budgets for row in _rows(mechanism, tally, budget, deployments, certificate.alpha)]
-        if not mechanism.apart:
-            most = float(mechanism.radius(lowest(certificate.draws, certificate.draws, certificate.alpha), norm))
-            grid = [Budget.parse(f"{norm}:{_written(norm, most * i / CURVE)}") for i in range(CURVE + 1)]
-            uses = [deployment for deployment in deployments if deployment != POPULATION]
-            curve = [
-                row
-                for budget in dict.fromkeys(grid)
-                for row in _rows(mechanism, tally, budget, uses, certificate.alpha)
-            ]
-    proof = Proof(
-        torch.from_numpy(np.where(radius > 0, chosen, -1)),
-        torch.from_numpy(radius),
-        torch.from_numpy(low),
-        norm,
-        rows,
-        curve or rows,
-        sentence_of(certificate, norm),
-    )
+    norm, alpha = parts[0][1][0].norm, certificate.alpha
+    tallied = [(mechanism, budgets, Tally.of(votes, alpha)) for mechanism, budgets, votes in parts]
+    rows = [
+        row
+        for mechanism, budgets, tally in tallied
+        for budget in budgets
+        for row in _rows(mechanism, tally, budget, deployments, alpha)
+    ]
+    mechanism, _, tally = tallied[0]  # whose labels are those of all
+    curve = rows if mechanism.apart else _curve(mechanism, tally, certificate, norm, deployments)
+    radius = np.max([part.radius(own.elected, norm) for part, _, own in tallied], axis=0)  # (B,)
+    low = np.max([own.elected for _, _, own in tallied], axis=0)  # (B,)
+    label = np.where(radius > 0, tally.chosen, -1)
+    sentence = sentence_of(certificate, norm)
+    tensors = (torch.from_numpy(label), torch.from_numpy(radius), torch.from_numpy(low))
+    proof = Proof(*tensors, norm, rows, curve, sentence)
     line = Proved(
         certificate=certificate.id,
         norm=norm,
-        radii=[round(float(r), 5) for r in np.where(found, radius, 0.0)],
+        radii=[round(float(r), 5) for r in np.where(tally.found, radius, 0.0)],
         abstained=int((radius <= 0).sum()),
         rows=rows,
-        curve=curve or rows,
+        curve=curve,
     )
     return proof, line
+
+
+def _curve(
+    mechanism: Mechanism, tally: Tally, certificate: Certificate, norm: str, deployments: Sequence[str]
+) -> list[ProvedRow]:
+    """Certified rates at evenly spaced radii, from 0 to the largest that so many votes can certify."""
+    most = float(mechanism.radius(lowest(certificate.draws, certificate.draws, certificate.alpha), norm))
+    sizes = dict.fromkeys(_written(norm, most * i / CURVE) for i in range(CURVE + 1))
+    uses = [deployment for deployment in deployments if deployment != POPULATION]
+    budgets = [Budget.parse(f"{norm}:{size}") for size in sizes]
+    return [row for budget in budgets for row in _rows(mechanism, tally, budget, uses, certificate.alpha)]
 
 
 def check_deployments(deployments: Sequence[str]) -> list[str]:
@@ -146,16 +149,13 @@ def _rows(
     mechanism: Mechanism, tally: Tally, budget: Budget, deployments: Sequence[str], alpha: float
 ) -> list[ProvedRow]:
     """The certified rate of every deployment within a budget."""
-    right = tally.lowest(tally.right, alpha)  # (B,): of the true label, which no draw has chosen
-    elected = np.where(tally.chosen == tally.labels, tally.lowest(tally.agreed, alpha), 0.0)
     rows = []
     for deployment in deployments:
         if deployment == POPULATION:
-            clean = interval(crossed_counts(tally.right, tally.by_draw), level=LEVEL)
-            ends = mechanism.remains(np.array([clean.rate, clean.low, clean.high]), budget)
+            ends = mechanism.remains(np.array([tally.clean.rate, tally.clean.low, tally.clean.high]), budget)
             rate, low, high = (float(end) for end in ends)
         else:
-            values = _values(mechanism, deployment, right, elected, budget)
+            values = _values(mechanism, deployment, tally, budget)
             found = interval(Crossed(values, values.mean(keepdims=True), 0.0), level=LEVEL)
             rate, low, high = found.rate, max(found.low - alpha, 0.0), found.high
         row = ProvedRow(deployment=deployment, norm=budget.norm, radius=budget.eps, rate=rate, low=low, high=high)
@@ -163,11 +163,11 @@ def _rows(
     return rows
 
 
-def _values(mechanism: Mechanism, deployment: str, right: Floats, elected: Floats, budget: Budget) -> Floats:
+def _values(mechanism: Mechanism, deployment: str, tally: Tally, budget: Budget) -> Floats:
     """The certified probability that each example is answered right: (B,)."""
     if deployment == VOTE:
-        return (mechanism.remains(elected, budget) > 0.5).astype(np.float64)
-    usage, left = Deployment.parse(deployment), mechanism.remains(right, budget)
+        return (tally.found & (mechanism.remains(tally.elected, budget) > 0.5)).astype(np.float64)
+    usage, left = Deployment.parse(deployment), mechanism.remains(tally.right, budget)
     if usage.rule == "survive":
         return np.asarray(left**usage.size)
     return left if usage.rule == "single" else majority(left, usage.size)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from torch import Tensor, nn
 
-from variate.certificates.front import InputNoise, input_noise
-from variate.certificates.mechanism import Floats, Mechanism
+from variate.certificates.front import InputNoise, OnInput, input_noise
+from variate.certificates.mechanism import Floats
 from variate.inputs.budget import Budget
 from variate.registry import certificate
 
@@ -23,7 +22,7 @@ from variate.registry import certificate
     cite="Yang et al. 2020, arXiv:2002.08118, section on uniform noise; Levine & Feizi 2021, arXiv:2103.10834",
 )
 @dataclass(frozen=True)
-class Uniform(Mechanism):
+class Uniform(OnInput):
     """Uniform input noise: the probability of an answer moves by at most sum |d_i| / (2 lambda_i).
 
     Noise uniform on [-lambda_i, lambda_i] before and after a shift d has a total variation distance of at most
@@ -62,10 +61,6 @@ class Uniform(Mechanism):
     def sentence(self) -> str:
         """The noise and its width."""
         return f"uniform noise of at least {self._width:.3g} in width on the input{self.front.exactness}"
-
-    def votes(self, network: nn.Module, x: Tensor, keys: Sequence[int], votes_of: int) -> Tensor:
-        """Labels of single draws, or of the mean probability of ``votes_of`` draws of the weights under one noise."""
-        return self.front.votes(network, x, keys, votes_of)
 
     @property
     def _width(self) -> float:

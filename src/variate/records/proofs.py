@@ -36,11 +36,14 @@ def proofs(records: Records) -> list[Proven]:
 
 def measured(records: Records, proven: Proven) -> list[RateRow]:
     """The rates that attacks within budgets of the proof's norm left of the same network, on any inputs."""
-    certificate = proven.certificate
+    return records.once(("attacked", proven.certificate.key, proven.proved.norm), lambda: _measured(records, proven))
+
+
+def _measured(records: Records, proven: Proven) -> list[RateRow]:
     return [
         row
         for claim in shown(records)
-        if claim.fingerprint == certificate.fingerprint and claim.attack != CLEAN and claim.budget is not None
+        if claim.fingerprint == proven.certificate.fingerprint and claim.attack != CLEAN and claim.budget is not None
         if Budget.parse(claim.budget).norm == proven.proved.norm and "target" not in claim.options
         for row in rows_of(records, claim)
     ]
