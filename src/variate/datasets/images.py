@@ -15,10 +15,10 @@ from torch import Tensor
 
 from variate.datasets.info import About
 from variate.datasets.parts.folders import (
-    LAYOUT,
     Layout,
     Read,
     attempt,
+    existing,
     laid_out,
     refuse_unreadable,
     splits_of,
@@ -74,33 +74,23 @@ def images(
         UsageError: for options that are not valid.
     """
     name = check_split(split)
-    return _floats(*_pictures(_existing(folder), size, channels, background).splits[name])
+    return _floats(*_pictures(existing(folder, "images", "pictures"), size, channels, background).splits[name])
 
 
 def about(folder: Path | None = None, *, size: str = "", channels: int = 0, background: str = "") -> About:
     """The facts of the pictures. Raises ``DataError``."""
-    return _pictures(_existing(folder), size, channels, background).about
+    return _pictures(existing(folder, "images", "pictures"), size, channels, background).about
 
 
 def whole(
     folder: Path | None = None, *, size: str = "", channels: int = 0, background: str = ""
 ) -> tuple[Tensor, Tensor]:
     """All pictures of a folder without splits, otherwise those of its test split. Raises ``DataError``."""
-    return _floats(*_pictures(_existing(folder), size, channels, background).whole())
+    return _floats(*_pictures(existing(folder, "images", "pictures"), size, channels, background).whole())
 
 
 def _floats(pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     return pixels.to(torch.float32).div_(255), labels
-
-
-def _existing(folder: Path | None) -> Path:
-    if folder is None or not folder.exists():
-        raise DataError(
-            "no folder of pictures was given" if folder is None else f"there is nothing at {folder}",
-            expected=LAYOUT,
-            todo="name the folder: --data images --data-folder FOLDER, or --data FOLDER/",
-        )
-    return folder
 
 
 @read_once

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from variate.datasets.info import About
 from variate.datasets.parts.folders import (
-    LAYOUT,
     Layout,
     Read,
     attempt,
+    existing,
     laid_out,
     refuse_unreadable,
     splits_of,
@@ -25,7 +25,7 @@ from variate.datasets.parts.loaded import Loaded, read_once
 from variate.datasets.parts.repeats import digests, warn_of_repeats
 from variate.datasets.parts.wav import RATES, SUFFIXES, Clip, RefusedError, clip_of
 from variate.datasets.splits import SplitName, check_split
-from variate.errors import DataError, UsageError
+from variate.errors import UsageError
 from variate.registry import dataset
 
 NOISE = "_background_noise_"  # the folder of Speech Commands that holds no words
@@ -63,27 +63,17 @@ def sounds(split: str, *, folder: Path | None = None, rate: int = 8_000, seconds
         UsageError: for options that are not valid, or if a library is needed and not installed.
     """
     name = check_split(split)
-    return _sounds(_existing(folder), rate, seconds).splits[name]
+    return _sounds(existing(folder, "sounds", "sounds"), rate, seconds).splits[name]
 
 
 def about(folder: Path | None = None, *, rate: int = 8_000, seconds: float = 1.0) -> About:
     """The facts of the sounds. Raises ``DataError``."""
-    return _sounds(_existing(folder), rate, seconds).about
+    return _sounds(existing(folder, "sounds", "sounds"), rate, seconds).about
 
 
 def whole(folder: Path | None = None, *, rate: int = 8_000, seconds: float = 1.0) -> tuple[Tensor, Tensor]:
     """All sounds of a folder without splits, otherwise those of its test split. Raises ``DataError``."""
-    return _sounds(_existing(folder), rate, seconds).whole()
-
-
-def _existing(folder: Path | None) -> Path:
-    if folder is None or not folder.exists():
-        raise DataError(
-            "no folder of sounds was given" if folder is None else f"there is nothing at {folder}",
-            expected=LAYOUT,
-            todo="name the folder: --data sounds --data-folder FOLDER, or --data FOLDER/",
-        )
-    return folder
+    return _sounds(existing(folder, "sounds", "sounds"), rate, seconds).whole()
 
 
 @read_once
