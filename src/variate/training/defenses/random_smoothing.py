@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
-from variate.errors import UsageError
-from variate.inputs.words import reads_words
 from variate.random.input_noise import Shift
 from variate.random.randomize import randomize
 from variate.registry import defense
-from variate.training.defenses.parts.ranges import check_above_zero
+from variate.training.defenses.parts.noise import check_input_noise
 
 
 @defense(
@@ -39,12 +37,7 @@ def random_smoothing(
     Raises:
         UsageError: for a network for texts, whose inputs are word indices.
     """
-    check_above_zero("sigma", sigma)
-    if reads_words(network):
-        raise UsageError(
-            "random-smoothing adds noise to the inputs, but a word index plus noise is another word or none",
-            expected="a network for images, audio or tables",
-        )
+    check_input_noise("random-smoothing", network, sigma)
     shifted = nn.Sequential(Shift(shape, levels=levels or None), network)
     families = {"0.bias": f"normal(scale={sigma}, learn=no)", "*": "normal"}
     return randomize(shifted, families, scale=scale), "cross-entropy+snr(target=20)"

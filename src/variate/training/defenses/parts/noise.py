@@ -5,9 +5,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from variate.errors import UsageError
+from variate.inputs.words import reads_words
 from variate.random.reseeding import reseed_after_fork
+from variate.training.defenses.parts.ranges import check_above_zero
 
 reseed_after_fork()
+
+
+def check_input_noise(defense: str, network: nn.Module, sigma: float) -> None:
+    """Check that noise of a size can be added to a network's inputs. Raises ``UsageError``."""
+    check_above_zero("sigma", sigma)
+    if reads_words(network):
+        raise UsageError(
+            f"{defense} adds noise to the inputs, but a word index plus noise is another word or none",
+            expected="a network for images, audio or tables",
+        )
 
 
 def drawn_shape(x: Tensor, training: bool) -> torch.Size:
