@@ -66,9 +66,7 @@ class Interval:
     def __getattr__(self, name: str) -> Any:
         if name in RULES:
             return functools.partial(RULES[name], self)
-        if name in ("shape", "dtype", "device", "ndim", "is_cuda", "layout"):
-            return getattr(self.center, name)
-        if name in ("dim", "size", "numel", "is_floating_point", "__len__"):
+        if name in OF_CENTER:
             return getattr(self.center, name)
         if name.startswith("__"):
             raise AttributeError(name)
@@ -167,10 +165,6 @@ def _rising(function: Callable[..., Tensor]) -> Rule:
     return rule
 
 
-def _same(x: Interval, *_: Any, **__: Any) -> Interval:
-    return x
-
-
 def _linear(x: Interval, weight: Tensor, bias: Tensor | None = None) -> Interval:
     made = (x, weight, bias) if x.center.dim() == 2 else None
     return Interval(F.linear(x.center, weight, bias), F.linear(x.radius, weight.abs()), made)
@@ -240,8 +234,9 @@ def _cat(parts: Any, dim: int = 0) -> Interval:
     return Interval(torch.cat([center for center, _ in zeros], dim), torch.cat([radius for _, radius in zeros], dim))
 
 
+OF_CENTER = ("shape", "dtype", "device", "ndim", "is_cuda", "layout", "dim", "size", "numel", "is_floating_point")
 MOVING = ("flatten", "reshape", "view", "permute", "transpose", "movedim", "unsqueeze", "squeeze", "contiguous", "to",
-          "mean", "sum", "clone", "float", "double", "__getitem__", "expand", "unflatten")  # fmt: skip
+          "mean", "sum", "clone", "float", "double", "detach", "expand", "unflatten")  # fmt: skip
 RISING = ("relu", "relu_", "tanh", "tanh_", "sigmoid", "sigmoid_", "amax", "clamp", "clamp_min", "clamp_max")
 RISING_FUNCTIONS = ("relu6", "leaky_relu", "elu", "selu", "celu", "softplus", "hardtanh", "hardsigmoid", "logsigmoid",
                     "max_pool1d", "max_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d")  # fmt: skip
@@ -258,7 +253,6 @@ RULES: dict[str, Rule] = {
     "batch_norm": _batch_norm,
     "dropout": _dropout,
     "dropout2d": _dropout,
-    "detach": _both(Tensor.detach),
     "add": _add,
     "sub": _sub,
     "mul": _scaled,
@@ -266,12 +260,4 @@ RULES: dict[str, Rule] = {
     "true_divide": _divided,
     "neg": Interval.__neg__,
     "cat": _cat,
-    "__rsub__": lambda x, other: other - x,
-    "__add__": _add,
-    "__radd__": _add,
-    "__sub__": _sub,
-    "__mul__": _scaled,
-    "__rmul__": _scaled,
-    "__truediv__": _divided,
-    "requires_grad_": _same,
 }
