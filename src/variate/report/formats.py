@@ -14,7 +14,8 @@ from variate.records.file import Records
 from variate.records.groups import deployments_of, notes, shown
 from variate.records.rows import rows_of
 from variate.report.cost import attack_cost, spent
-from variate.report.sheet import ReportTable, TableCell, grid_sheet, plain
+from variate.report.proved import proved_markdown
+from variate.report.sheet import ReportTable, TableCell, grid_sheet, markdown_of
 from variate.report.table import LEGEND, markdown, study_grids
 
 SPECIAL = {
@@ -61,18 +62,16 @@ def as_csv(records: Sequence[Records]) -> str:
 
 
 def as_markdown(records: Sequence[Records]) -> str:
-    """The tables of each set of records, and the cost of its attacks."""
-    return "\n\n".join(part for one in records for part in (markdown(one), *_costs(one))) + "\n"
+    """The tables of each set of records, what is proved, and the cost of its attacks."""
+    parts = [part for one in records for part in (markdown(one), proved_markdown(one), *_costs(one))]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _costs(records: Records) -> list[str]:
     sheet = attack_cost(records)
     if sheet is None:
         return []
-    heads, *lines = plain(sheet)
-    rows = [heads, [":--"] * sheet.words + ["--:"] * (len(heads) - sheet.words), *lines]
-    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    return [f"Cost of the attacks: counts are means per example, seconds are totals.\n\n{table}"]
+    return [f"Cost of the attacks: counts are means per example, seconds are totals.\n\n{markdown_of(sheet)}"]
 
 
 def as_latex(records: Sequence[Records]) -> str:

@@ -24,6 +24,7 @@ from variate.report.figures import Figure, figures, reliability
 from variate.report.formats import names
 from variate.report.headline import Headline, Tone, headline
 from variate.report.paired import averaging, twins
+from variate.report.proved import LEGEND as PROVED_LEGEND
 from variate.report.proved import proved_figures, proved_sentences, proved_table
 from variate.report.reliability import calibration_sheet, reliabilities
 from variate.report.runs import compare_runs
@@ -131,6 +132,7 @@ def page_text(records: Sequence[Records]) -> str:
     sections = [section(run, name, prefix=prefix) for run, name, prefix in parts]
     return environment.get_template("page.html.j2").render(
         title=f"{len(sections)} runs compared" if several else sections[0].title,
+        proved_legend=PROVED_LEGEND,
         sections=sections,
         runs=compare_runs(records) if several else None,
         style=style(sections),

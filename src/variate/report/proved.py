@@ -15,12 +15,12 @@ from variate.records.proofs import Proven, measured, proofs, sentence_of, strong
 from variate.records.rows import RateRow
 from variate.report.figures import ACCURACY, Figure
 from variate.report.plot import Curve, CurvePoint, draw_curves
-from variate.report.sheet import NOTHING, Head, ReportTable, TableCell, count_cell, plain, rate_cell
+from variate.report.sheet import NOTHING, Head, ReportTable, TableCell, count_cell, markdown_of, rate_cell
 from variate.statistics.notation import percent
 
 LEGEND = (
     "Certified: whatever an attacker does within the budget, the deployment is right at least so often (the mean over "
-    "the examples, with a 95 % interval). Measured: what the strongest attack that was run has left. The truth is "
+    "the examples, with a 95 % interval). Attacked: what the strongest attack that was run has left. The truth is "
     "between the two."
 )
 
@@ -82,10 +82,7 @@ def proved_markdown(records: Records) -> str | None:
     sheet = proved_table(records)
     if sheet is None:
         return None
-    heads, *lines = plain(sheet)
-    rows = [heads, [":--"] * sheet.words + ["--:"] * (len(heads) - sheet.words), *lines]
-    table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    return "\n\n".join([table, LEGEND, *proved_sentences(records)])
+    return "\n\n".join([markdown_of(sheet), LEGEND, *proved_sentences(records)])
 
 
 def _cell(proven: Proven, deployment: str, radius: float, attacked: Mapping[tuple[str, float], RateRow]) -> TableCell:
@@ -128,7 +125,7 @@ def _figure(records: Records, proven: Proven, number: int) -> Figure:
         log=False,
         ticks=_ticks(max(row.radius for row in rows)),
     )
-    return Figure(f"proved-{number}", title, LEGEND, drawing, numbers)
+    return Figure(f"proved-{number}", title, "", drawing, numbers)
 
 
 def _ticks(most: float) -> list[float]:

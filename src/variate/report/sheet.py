@@ -142,6 +142,13 @@ def _strongest_first(grids: Sequence[tuple[str, Grid]], lines: set[Line]) -> lis
     return sorted(columns, key=lambda c: (c[0] != CLEAN, budgets.index(c[2]), fmean(distances[c])))
 
 
+def markdown_of(sheet: ReportTable) -> str:
+    """A table in Markdown."""
+    heads, *lines = plain(sheet)
+    rows = [heads, [":--"] * sheet.words + ["--:"] * (len(heads) - sheet.words), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
 def plain(sheet: ReportTable) -> Iterable[list[str]]:
     """The lines as text, headers first."""
     yield [", ".join(head) for head in sheet.heads]
