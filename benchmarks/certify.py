@@ -8,8 +8,6 @@ each image, batches of noisy copies. The results are ratios of medians with a 95
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import measuring
@@ -67,10 +65,7 @@ def sides_of(plain: nn.Module, x: Tensor) -> dict[str, Run]:
 
 def main() -> None:
     """Print the table, and write it as JSON if asked."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the measurements here too")
-    parser.add_argument("--rounds", type=int, help="of every measurement; otherwise as many as fit in its time")
-    options = parser.parse_args()
+    options = measuring.arguments(__doc__).parse_args()
     machine = measuring.facts()
     measuring.announce(machine)
     plain, x, _ = images("lenet", (1, 28, 28), EXAMPLES)

@@ -10,9 +10,7 @@ ratio of medians with a 95 % bootstrap interval.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import measuring
@@ -116,10 +114,7 @@ def show(title: str, found: dict[str, Any]) -> None:
 
 def main() -> None:
     """Print the tables, and write them as JSON if asked."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the measurements here too")
-    parser.add_argument("--rounds", type=int, help="of every measurement; otherwise as many as fit in its time")
-    options = parser.parse_args()
+    options = measuring.arguments(__doc__).parse_args()
     machine = measuring.facts()
     measuring.announce(machine)
     found: dict[str, Any] = {"gradients": {}, "per example": {}}

@@ -6,6 +6,7 @@ round, in a newly shuffled order, and ratios are of medians over the same rounds
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import json
 import math
@@ -130,6 +131,14 @@ def warn(timed: Timed) -> None:
     """Warn if other processes disturbed a measurement."""
     if timed.elsewhere > BUSY:
         print(f"  not to be trusted: other processes used {timed.elsewhere:.0%} of the cores meanwhile", flush=True)
+
+
+def arguments(doc: str) -> argparse.ArgumentParser:
+    """A parser of a benchmark's options, with those that most have: ``--json`` and ``--rounds``."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="write the measurements here too")
+    parser.add_argument("--rounds", type=int, help="of every measurement; otherwise as many as fit in its time")
+    return parser
 
 
 def facts() -> dict[str, Any]:

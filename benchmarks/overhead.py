@@ -10,9 +10,7 @@ deterministic network with a 95 % bootstrap interval. Other libraries are includ
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import measuring
@@ -138,10 +136,8 @@ def chosen(words: list[str]) -> list[str]:
 
 def main() -> None:
     """Print the tables, and write them as JSON if asked."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the measurements here too")
+    parser = measuring.arguments(__doc__)
     parser.add_argument("--cases", nargs="+", default=[], help=f"words from the names of {', '.join(CASES)}")
-    parser.add_argument("--rounds", type=int, help="of every measurement; otherwise as many as fit in its time")
     parser.add_argument("--no-peers", action="store_true", help="measure no other library")
     options = parser.parse_args()
     cases = chosen(options.cases)

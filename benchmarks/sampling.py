@@ -8,11 +8,9 @@ reads two tensors and writes a third (``torch.add(a, b, out=c)``), tensor by ten
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import measuring
@@ -135,9 +133,7 @@ def record(timed: Timed, side: str, count: int) -> dict[str, Any]:
 
 def main() -> None:
     """Print the tables, and write them as JSON if asked."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the measurements here too")
-    parser.add_argument("--rounds", type=int, help="of every measurement; otherwise as many as fit in its time")
+    parser = measuring.arguments(__doc__)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads to measure with")
     options = parser.parse_args()
     machine = measuring.facts()

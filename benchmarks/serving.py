@@ -10,9 +10,7 @@ results are the latency and the ratio of medians with a 95 % bootstrap interval.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
-from pathlib import Path
 from typing import Any
 
 import measuring
@@ -78,10 +76,7 @@ def measured(name: str, rounds: int | None) -> dict[str, Any]:
 
 def main() -> None:
     """Print the tables, and write them as JSON if asked."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, help="write the measurements here too")
-    parser.add_argument("--rounds", type=int, help="of every measurement; otherwise as many as fit in its time")
-    options = parser.parse_args()
+    options = measuring.arguments(__doc__).parse_args()
     machine = measuring.facts()
     measuring.announce(machine)
     found = {}
