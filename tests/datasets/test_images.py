@@ -219,6 +219,16 @@ def test_pipes_are_passed_over_and_broken_links_named(tmp_path):
     assert error.value.findings == ("there is no file dog/link.png",)
 
 
+def test_what_is_added_within_one_tick_of_the_clock_is_noticed(tmp_path):
+    write(tmp_path, {"cat": 3, "dog": 3})
+    assert len(labelled(str(tmp_path))[1]) == 6
+    written = (tmp_path / "dog").stat().st_mtime_ns
+    (tmp_path / "dog/link.png").symlink_to(tmp_path / "nowhere.png")
+    os.utime(tmp_path / "dog", ns=(written, written))
+    with pytest.raises(DataError, match="cannot be used"):
+        labelled(str(tmp_path))
+
+
 def test_sizes_are_told_and_cut_from_the_center(tmp_path):
     write(tmp_path, {"cat": 3, "dog": 3})
     wide = np.zeros((16, 48), np.uint8)

@@ -60,7 +60,11 @@ def read_once(read: Callable[..., Loaded], *, beside: Callable[[Path], Path] | N
     return reader
 
 
-def _stamp(root: Path) -> tuple[int, int]:
-    """The latest modification time and the total size of a file, or of a folder and everything in it."""
-    stats = [path.stat() for path in (root, *root.rglob("*")) if path.exists()]
-    return max((stat.st_mtime_ns for stat in stats), default=0), sum(stat.st_size for stat in stats)
+def _stamp(root: Path) -> tuple[int, int, int]:
+    """The latest modification time, total size and number of a file, or of a folder and everything in it.
+
+    Two changes within one tick of the clock have one time; a link to nothing counts, though it has neither.
+    """
+    paths = [root, *root.rglob("*")]
+    stats = [path.stat() for path in paths if path.exists()]
+    return max((stat.st_mtime_ns for stat in stats), default=0), sum(stat.st_size for stat in stats), len(paths)
