@@ -47,7 +47,7 @@ def judge_certified(
     votes_of: int = 1,
     answers: int = 1,
     search_draws: int = 20,
-    batch_size: int = 256,
+    batch_size: int = 100,
     seed: int = 0,
     records: Records | None = None,
     name: str = "network",
@@ -74,10 +74,10 @@ def judge_certified(
         draws: number of votes that bound the probability of the label.
         alpha: probability with which the certificate of an answer may be wrong, in (0, 1).
         votes_of: number of draws of the weights whose mean probability casts a vote.
-        answers: number of answers to every input, each from draws of its own; with one, intervals are those over the
-            examples, with more also over draws.
+        answers: number of answers to every input, each from draws of its own; with one, intervals are over examples
+            alone, with more over draws too.
         search_draws: number of draws that every query of an attack averages over.
-        batch_size: examples in a batch.
+        batch_size: examples in a batch, which share their votes.
         seed: seed of the search and of the verdict.
         records: records that the answers are added to; those that are there already are not computed again.
         name: name of the network in the records.
@@ -109,16 +109,17 @@ def judge_certified(
     with left_as_found(network), store.held():
         subject = subject_of(network, x, y, kind, casting, name=name, group=group)
         found, certificate = subject.mechanism, subject.certificate
-        reach = Budget.parse(f"{found.norms[0] if norm is None else norm}:{radius}")
-        found.check_norm(reach.norm)
+        norm = found.norms[0] if norm is None else norm
+        found.check_norm(norm)
+        reach = Budget.parse(f"{norm}:{radius}")
         check_draws(found, [reach], certificate.draws, certificate.alpha)
         rule = Acceptance(found, reach, certificate.choosing, certificate.draws, certificate.alpha, votes_of)
         store.add([certificate])
         repeats = answers if found.random else 1
-        for plan, budget in plans:
-            line = _line(subject, rule, plan, budget, repeats)
+        lines = [(plan, budget, _line(subject, rule, plan, budget, repeats)) for plan, budget in plans]
+        for plan, budget, line in lines:
             _judge(subject, rule, plan, budget, line, store, batch_size, show_progress)
-    return accepted_rows(store, certificate.id)
+    return accepted_rows(store, {line.key for _, _, line in lines})
 
 
 def _plans(
@@ -169,7 +170,7 @@ def _judge(
 ) -> None:
     """Attack and answer the examples that are not in the records yet, batch by batch."""
     network, x, y, certificate = subject.network, subject.x, subject.y, subject.certificate
-    keys = Stream("verdict", certificate.seed).take(rule.keys * len(line.answers))
+    count = rule.keys * len(line.answers)
     target = Target(network, subject.look.kind, certificate.seed, certificate.network, modality=subject.modality)
     done, start = store.answered.get(line.key, {}), 0
     title = f"{certificate.network}: {line.deployment}, {plan.attack}" + (f" within {budget}" if budget else "")
@@ -180,6 +181,7 @@ def _judge(
                 if budget is not None:
                     part = subject.modality.prepared(part, budget, network)
                     part, _ = perturb(target, plan, budget, part, labels)
+                keys = Stream("verdict", certificate.seed, start * count).take(count)  # every batch has its own
                 answers = [
                     rule.labels(network, part, keys[i : i + rule.keys]).tolist() for i in range(0, len(keys), rule.keys)
                 ]

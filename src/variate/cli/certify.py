@@ -137,7 +137,6 @@ def certify(
                 modality=setting.modality,
                 show_progress=not shared.quiet,
             )
-            if row.deployment == use
         ]
     if shared.json:
         rows = [row.model_dump() for row in proof.rows]
@@ -148,7 +147,7 @@ def certify(
     print_proved(proof.rows, setting.title)
     typer.echo(LEGEND)
     if accepted:
-        print_accepted(accepted, "right or abstain")
+        print_accepted(accepted)
         typer.echo(ACCEPTED_LEGEND)
     typer.echo(f"{proof.sentence} No certificate for {int((proof.label < 0).sum())} of {len(proof.label)} examples.")
     typer.echo(f"every vote: {setting.folder / RECORDS}")

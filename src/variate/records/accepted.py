@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ class AcceptedRow:
 
     Attributes:
         network: name of the network.
+        certificate: id of its certificate.
         deployment: ``certified-R``.
         attack: name of the attack; ``clean`` for none.
         options: the attack's options that differ from its defaults.
@@ -28,6 +30,7 @@ class AcceptedRow:
     """
 
     network: str
+    certificate: str
     deployment: str
     attack: str
     options: dict[str, Any]
@@ -37,19 +40,19 @@ class AcceptedRow:
     answers: int
 
 
-def accepted_rows(records: Records, certificate: str | None = None) -> list[AcceptedRow]:
-    """The rates of all measurements in the order they were made, or of those of one certificate."""
+def accepted_rows(records: Records, keys: Collection[str] | None = None) -> list[AcceptedRow]:
+    """The rates of all measurements in the order they were made, or of those with the given keys."""
     rows = records.once("accepted rows", lambda: _rows(records))
-    return [row for owner, row in rows if certificate in (None, owner)]
+    return [row for key, row in rows.items() if keys is None or key in keys]
 
 
-def _rows(records: Records) -> list[tuple[str, AcceptedRow]]:
+def _rows(records: Records) -> dict[str, AcceptedRow]:
     names = {certificate.id: certificate.network for certificate in records.certificates.values()}
-    rows = []
-    for batches in records.answered.values():
+    rows = {}
+    for key, batches in records.answered.items():
         lines = [line for _, line in sorted(batches.items())]
         if lines[0].certificate in names:
-            rows.append((lines[0].certificate, _row(names[lines[0].certificate], lines)))
+            rows[key] = _row(names[lines[0].certificate], lines)
     return rows
 
 
@@ -59,6 +62,7 @@ def _row(network: str, lines: list[Answered]) -> AcceptedRow:
     first = lines[0]
     return AcceptedRow(
         network,
+        first.certificate,
         first.deployment,
         first.attack,
         first.options,

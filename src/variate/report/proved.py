@@ -27,6 +27,7 @@ LEGEND = (
     "between the two."
 )
 
+OUTCOMES = ("right", "wrong", "abstained")
 ACCEPTED_LEGEND = (
     "certified-R answers only where its certificate at the received input reaches R, and else abstains. Measured: what "
     "each attack has left, in percent of all examples with 95 % intervals. Within R an attack can buy abstentions; a "
@@ -104,7 +105,7 @@ def accepted_table(rows: Sequence[AcceptedRow]) -> ReportTable | None:
     if not rows:
         return None
     heads: list[Head] = [("network",), ("deployment",), ("attack",), ("n", "examples")]
-    heads += [("right",), ("accepted and wrong",), ("abstained",)]
+    heads += [(name,) for name in OUTCOMES]
     lines = [
         [
             TableCell(row.network),
@@ -118,17 +119,19 @@ def accepted_table(rows: Sequence[AcceptedRow]) -> ReportTable | None:
     return ReportTable(heads, lines, words=3)
 
 
-def print_accepted(rows: Sequence[AcceptedRow], title: str) -> None:
-    """Print right, wrong and abstained: one line for each attack."""
-    sheet = accepted_table(rows)
-    if sheet is None:
-        return
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for head in sheet.heads[1:]:
-        table.add_column(head[0], justify="left" if head[0] in ("deployment", "attack") else "right", no_wrap=True)
-    for line in sheet.lines:
-        table.add_row(*("\n".join(filter(None, (cell.text, cell.small))) for cell in line[1:]))
-    Console().print(table)
+def print_accepted(rows: Sequence[AcceptedRow]) -> None:
+    """Print right, wrong and abstained: a table for each deployment, a line for each attack."""
+    for deployment in dict.fromkeys(row.deployment for row in rows):
+        own = [row for row in rows if row.deployment == deployment]
+        title = f"{deployment}, {own[0].examples} examples"
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        table.add_column("attack")
+        for name in OUTCOMES:
+            table.add_column(name, justify="right", no_wrap=True)
+        for row in own:
+            cells = [_attack_cell(row), *(rate_cell(rate.rate, rate.low, rate.high) for rate in _three(row))]
+            table.add_row(*("\n".join(filter(None, (cell.text, cell.small))) for cell in cells))
+        Console().print(table)
 
 
 def _attack_cell(row: AcceptedRow) -> TableCell:
