@@ -34,6 +34,7 @@ class Casting:
         batch_size: examples in a batch.
         seed: seed of the draws.
         mechanism: name of the certificate; None for any.
+        early_stop: whether votes on an example end as soon as they tell whether it is certified.
     """
 
     draws: int
@@ -42,6 +43,7 @@ class Casting:
     batch_size: int
     seed: int
     mechanism: str | None
+    early_stop: bool = False
 
     def __post_init__(self) -> None:
         for option in ("draws", "votes_of", "batch_size"):
@@ -122,6 +124,7 @@ def subject_of(
         votes_of=casting.votes_of,
         group=group,
         asked=len(x),
+        early_stop=casting.early_stop and found.random,
     )
     return Subject(network, x, y, found, certificate, kind, look)
 
