@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from variate.certificates.acceptance import check_acceptance, check_draws
 from variate.certificates.mechanism import Mechanism
-from variate.certificates.proof import POPULATION, VOTE, Proof, check_deployments, proof_of
+from variate.certificates.proof import VOTE, Proof, check_deployments, proof_of
 from variate.certificates.subject import Casting, checked, subject_of
 from variate.certificates.voting import cast_votes
 from variate.errors import UsageError
@@ -16,6 +16,7 @@ from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality
 from variate.random.seeding import generators_as_found, left_as_found
 from variate.records.file import Records
+from variate.records.population import POPULATION
 
 DEPLOYMENTS = (VOTE, "single", POPULATION, "survive-10", "majority-16")
 RADII = (0.25, 0.5, 1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from variate.flags.evidence import Evidence
 from variate.inputs.budget import Budget
+from variate.records.population import population_rows
 from variate.records.proofs import judged, measured, proofs, strongest
 from variate.registry import flag
 from variate.statistics.notation import percent
@@ -41,4 +42,10 @@ def proof_above_attack(evidence: Evidence) -> list[str]:
                     f"{answers.deployment} within {answers.budget}: {answers.attack} has {percent(wrong.rate)} % "
                     f"accepted and wrong, but {percent(proved.wrong)} % at most are certified"
                 )
+    for row in population_rows(evidence.records):
+        if row.bound.network == evidence.network and row.measured is not None and row.measured.high < row.proved.low:
+            found.append(
+                f"single within {row.bound.budget}: {row.measured.attack} leaves {percent(row.measured.rate)} %, but "
+                f"{percent(row.proved.low)} % at least follow from the clean rate"
+            )
     return found

@@ -147,3 +147,27 @@ class Proved(Line):
     abstained: int
     rows: list[ProvedRow]
     curve: list[ProvedRow]
+
+
+class PopulationBound(Line):
+    """What the noise on the input of an evaluated network proves of its rate of single draws.
+
+    Attributes:
+        network: name of the network.
+        fingerprint: hash of the network, as in its claims.
+        budget: the budget of the evaluation.
+        distance: how far an attacker within it can move the noisy input, in standard deviations of the noise.
+        noise: the noise, in words.
+    """
+
+    kind: Literal["population"] = "population"
+    network: str
+    fingerprint: str
+    budget: str
+    distance: float
+    noise: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Key of the bound in a file."""
+        return (self.network, self.fingerprint, self.budget)

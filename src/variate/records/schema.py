@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter
 
-from variate.records.certified import Answered, Certificate, Proved, Votes
+from variate.records.certified import Answered, Certificate, PopulationBound, Proved, Votes
 from variate.records.claim import Claim, Judged, Line
 
 FORMAT = 2  # version of the lines below, stored in the first line of a file
@@ -210,6 +210,7 @@ Lines = (
     | Votes
     | Proved
     | Answered
+    | PopulationBound
 )
 Record = Annotated[Lines, Field(discriminator="kind")]
 READ: TypeAdapter[Lines] = TypeAdapter(Record)
