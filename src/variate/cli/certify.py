@@ -62,7 +62,8 @@ def certify(
       variate certify runs/c --examples 500 --draws 10000 --radii 0.25 0.5 0.75 1.0
       variate certify mine.py:network --data mine.py:data --out runs/mine
     """
-    begin(f"{'planning' if shared.dry_run else 'certifying'} {target}: {draws} votes an example", quiet=shared.quiet)
+    doing = "planning" if shared.dry_run else "certifying"
+    begin(f"{doing} {target}: {draws} votes an example", quiet=shared.quiet, json=shared.json)
     from variate.certificates.certify import CHOOSING, DEPLOYMENTS, RADII
     from variate.certificates.certify import certify as prove
     from variate.files.reading import check_folder
