@@ -106,7 +106,7 @@ def certify(
         look = look_at(network, x)
         check_classes(y, look.classes)
         found = mechanism_of(network, x, look, mechanism)
-        norm = found.norms[0] if norm is None else norm
+        norm = next((one for one in found.norms if one in kind.norms), found.norms[0]) if norm is None else norm
         budgets = _budgets(found, norm, radii)
         draws = draws if found.random else 1
         _check_draws(found, budgets, draws, alpha)
