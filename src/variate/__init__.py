@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from variate._version import __version__
 
 if TYPE_CHECKING:
+    from variate.certificates.certified import Certified as Certified
     from variate.certificates.certify import certify as certify
+    from variate.certificates.judge_certified import judge_certified as judge_certified
     from variate.certificates.proof import Proof as Proof
     from variate.datasets.batches import loader as loader
     from variate.datasets.info import about as about
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "Budget": "inputs.budget",
+    "Certified": "certificates.certified",
     "DrawAccuracy": "integrations.torchmetrics",
     "Evaluation": "evaluation.evaluation",
     "GradientOracle": "oracle.white_box",
@@ -104,6 +107,7 @@ _PLACES = {
     "foolbox_model": "integrations.foolbox_art",
     "from_pretrained": "integrations.hugging_face",
     "input_gradient": "random.many",
+    "judge_certified": "certificates.judge_certified",
     "judge_until": "evaluation.judge",
     "keys_from": "random.fixing",
     "kl": "random.measures",

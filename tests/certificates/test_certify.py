@@ -11,8 +11,9 @@ from scipy.special import ndtr
 from torch import nn
 
 from variate.certificates.ablation import Ablation
-from variate.certificates.certify import certify, mechanism_of
+from variate.certificates.certify import certify
 from variate.certificates.gaussian import Gaussian
+from variate.certificates.subject import mechanism_of
 from variate.certificates.uniform import Uniform
 from variate.datasets.load import labelled
 from variate.errors import UsageError

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from variate.certificates.certify import CHOOSING
+from variate.certificates.acceptance import CHOOSING
 from variate.datasets.info import about
 from variate.evaluation.cascade import DRAWS as COMPARISON_DRAWS
 from variate.evaluation.diagnostics import EXAMPLES, measurements
