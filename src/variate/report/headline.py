@@ -29,6 +29,7 @@ from variate.statistics.rates import Deployment
 
 NO_VERDICT = "No verdict: no untargeted attack was evaluated with one draw per query"
 ERROR = 0.05  # of the intervals
+UNDER_TRAINED = "under-trained"  # the flag that speaks of the training, not of the attack
 NEGLIGIBLE = 0.02  # a gain whose whole interval lies below is nothing; above it, the question is open
 
 Tone = Literal["gain", "loss", "nothing", "open", "rate", "flagged", "none"]
@@ -137,7 +138,8 @@ def doubted(verdict: Headline, doubts: Sequence[Raised]) -> Headline:
     """The verdict, or if there are warnings, the warnings in its place with the remedy of the first."""
     if not doubts:
         return verdict
-    left = "" if verdict.difference is None else f"The difference of {verdict.number} may only show a weak attack. "
+    shown = "how long each was trained" if all(flag.flag == UNDER_TRAINED for flag in doubts) else "a weak attack"
+    left = "" if verdict.difference is None else f"The difference of {verdict.number} may only show {shown}. "
     basis = f"{left}First: {doubts[0].remedy} {verdict.basis}"
     return replace(verdict, tone="flagged", finding="Do not quote these rates", number=_flags(doubts), basis=basis)
 

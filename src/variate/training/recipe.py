@@ -13,7 +13,7 @@ Log = Literal["tensorboard"]
 OptimizerName = Literal["adamw", "sgd"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
 USUAL = "cross-entropy"  # default objective
-PLACES = ("devices", "accelerator", "log")  # options that do not affect the result
+NEUTRAL = ("devices", "accelerator", "log", "curve_examples")  # options that do not affect the result
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,12 @@ class Recipe:
     validation_examples: int = option(
         512, "number of examples for the robust validation accuracy, the same at every epoch", at_least=1
     )
+    curve_examples: int | None = option(
+        None,
+        "training and validation examples whose clean and robust accuracy is measured after every epoch; 0 for none; "
+        "by default up to 512 in adversarial training, as far as it takes 2 % longer",
+        at_least=0,
+    )
     precision: Precision = option("32-true", "32-true, bf16-mixed, 16-mixed or 64-true")
     seed: int = option(0, "seed of all randomness in the training; the same seed gives the same network")
     devices: int = option(
@@ -90,4 +96,4 @@ class Recipe:
 
     def numbers(self) -> dict[str, Any]:
         """The options that affect the result; devices and logging do not."""
-        return {item.name: getattr(self, item.name) for item in fields(self) if item.name not in PLACES}
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name not in NEUTRAL}

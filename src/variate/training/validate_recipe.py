@@ -36,6 +36,11 @@ def check_recipe(recipe: Recipe, modality: Modality) -> None:
         raise unknown_name("log", recipe.log, get_args(Log))
     if recipe.clip is not None and not recipe.clip > 0:
         raise UsageError(f"clip is {recipe.clip:g}", expected="a norm above 0, such as 1")
+    if recipe.curve_examples and recipe.budget is None:
+        raise UsageError(
+            f"curve_examples={recipe.curve_examples} measures robust accuracy, which needs a budget",
+            todo="pass budget='linf:8/255', for example",
+        )
     _check_averages(recipe)
 
 
