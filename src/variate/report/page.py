@@ -22,6 +22,7 @@ from variate.report.estimate import warnings
 from variate.report.facts import Facts, facts
 from variate.report.figures import Figure, figures, reliability
 from variate.report.formats import names
+from variate.report.gains import gains
 from variate.report.headline import Headline, Tone, headline
 from variate.report.paired import averaging, twins
 from variate.report.proved import LEGEND as PROVED_LEGEND
@@ -73,6 +74,7 @@ class Section:
     proved_sentences: list[str]
     proved_figures: list[Figure]
     twins: ReportTable | None
+    gains: ReportTable | None
     averaging: ReportTable | None
     figures: list[Figure]
     calibration: ReportTable | None
@@ -93,6 +95,7 @@ class Section:
             *((part, name, True) for part, name, _ in self.tables),
             ("proved", "Proved", self.proved),
             ("twins-less", "Differences from the twins", self.twins),
+            ("gains", "Differences by deployment and over seeds", self.gains),
             *((figure.id, figure.title, True) for figure in self.figures),
             ("averaging", "Naive and averaged attacks", self.averaging),
             ("calibration", "Calibration", self.calibration),
@@ -173,6 +176,7 @@ def section(records: Records, title: str, *, prefix: str = "") -> Section:
         proved_sentences=proved_sentences(records),
         proved_figures=proved_figures(records),
         twins=twins(records),
+        gains=gains(records),
         averaging=averaging(records),
         figures=figures(records),
         calibration=calibration_sheet(records),
