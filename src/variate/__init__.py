@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from variate.random.randomize import randomize as randomize
     from variate.records.file import Records as Records
     from variate.records.rows import Result as Result
+    from variate.report.spread import spread as spread
     from variate.serving.exporting import export as export
     from variate.serving.opening import open_exported as open_exported
     from variate.serving.serving import Served as Served
@@ -122,6 +123,7 @@ _PLACES = {
     "set_seed": "random.fixing",
     "sites": "random.measures",
     "sizes": "random.measures",
+    "spread": "report.spread",
     "stds": "random.measures",
     "stream": "random.fixing",
     "train": "training.train",

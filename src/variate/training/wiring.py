@@ -53,7 +53,13 @@ def wire(
     if recipe.budget is not None:
         budget = Budget.parse(recipe.budget)
         supplied.perturb = InnerAttack(
-            network, stream, budget, steps=recipe.attack_steps, seed=recipe.seed, modality=modality
+            network,
+            stream,
+            budget,
+            steps=recipe.attack_steps,
+            seed=recipe.seed,
+            modality=modality,
+            clock=supplied.clock,
         )
     parts = [_part(text.strip(), network, supplied) for text in SUM.split(recipe.objective_or_default)]
 
