@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import Annotated
 
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from variate.attacks.parts.broadcast import unsqueeze_to
 from variate.attacks.parts.edge import BEGIN, Edge, noise
-from variate.attacks.parts.noisy_search import MOST, Boundary, no_flips, search
+from variate.attacks.parts.noisy_search import MOST, Boundary, no_flips, price, search
 from variate.attacks.parts.votes import Votes
 from variate.inputs.budget import Budget
 from variate.limits import Count, Limits, Momentum
@@ -21,13 +20,12 @@ from variate.registry import attack
 
 MIN_QUERIES = 500
 END = 20  # one query in this many is reserved for selecting the result
-CHUNK = 25  # probes whose directions are drawn together
+CHUNK = 25  # probes are made in whole chunks
+ITERATIONS = 10  # an iteration makes at most one in this many of all queries, however much the answers vary
 NARROW = 0.01  # least length of a probe along the normal, relative to the distance from the input
-DOUBT = 1.0
-TOP = 1.1
-REACH = 2.0
 WIDE = 0.3  # greatest length of a probe along the normal
-ITERATIONS = 10  # no iteration takes more than this share of the remaining queries
+REACH = 2.0  # length of a probe along the normal in standard deviations of the boundary, between these two
+TOP = 1.1  # a boundary is searched up to this multiple of the distance of the one before
 LONGER, SHORTER = 1.5, 0.5  # factors on the step length after a step that came nearer, and after one that did not
 
 
@@ -36,7 +34,7 @@ LONGER, SHORTER = 1.5, 0.5  # factors on the step length after a step that came 
     norms=("l2", "linf"),
     modality=("image", "audio", "text", "tabular"),
     cite="Simon-Gabriel et al. 2021, arXiv:2106.07445, section 3",
-    quick={"queries": 800},
+    quick={"queries": 500},
 )
 def popskipjump(
     oracle: LabelOracle,
@@ -55,14 +53,15 @@ def popskipjump(
     from draw to draw, and how many answers are flipped (``variate.attacks.parts.noisy_search``). Its normal is the sum
     of (wrong - mean of wrong) * u over random directions u of the probes point + size * u. Where the boundary moves
     with standard deviation w along the normal, where a probe reaches a along it, and where a share f of the answers is
-    flipped, the expected cosine to the true normal is that of a deterministic network with (1 - 2 f)^2 / (1 + (w /
-    a)^2) times as many probes; so the number of probes is divided by this. A step goes along the normal and is kept if
-    the boundary is nearer there.
+    flipped, (1 + (w / a)^2) / (1 - 2 f)^2 times as many probes are made as on a deterministic network, which gives the
+    same expected cosine to the true normal. A step goes along the normal and is kept unless the boundary is farther
+    away there.
 
     Every query has draws of its own, as of an attacker who sends one input at a time; ``hopskipjump`` compares points
-    under the same draws instead. Differences from the paper: probes grow with w up to a tenth of the distance, which
-    needs fewer of them; a boundary is normal rather than a sigmoid; normals are averaged over iterations, and a step
-    that leads away is taken back, as in ``hopskipjump``.
+    under the same draws instead. Differences from the paper: the boundary moves by a normal amount, where the paper has
+    a sigmoid; probes are twice as long as w along the normal, so that fewer are enough; one iteration makes at most a
+    tenth of all queries; and normals are averaged over iterations, step lengths adapt, and a step that leads away is
+    taken back, as in ``hopskipjump``. On a deterministic network both are about equally strong.
 
     Args:
         oracle: returns the label that most of its draws predict.
@@ -88,24 +87,26 @@ def popskipjump(
     remaining = remaining - boundary.queries
     direction, length = torch.zeros_like(x), torch.full_like(radius, 0.5)
     stale = torch.zeros_like(started)
-    for iteration in itertools.count():
+    most = queries // ITERATIONS // CHUNK * CHUNK
+    limit = queries // CHUNK  # no example takes more iterations, whatever the batch
+    for iteration in range(limit):
         active = remaining >= 3 * MOST
         if not bool(active.any()):
+            votes.skip((limit - iteration) * (2 * MOST + most))
             break
         again = search(votes, edge, delta, _reach(boundary), boundary.prior, active & stale, NARROW)
         remaining = remaining - again.queries
         boundary = _chosen(active & stale, again, boundary)
         point = edge.at(delta[:, None], boundary.radius[:, None])[:, 0]
         size, count = _probing(boundary, point - x, probes * math.sqrt(iteration + 1))
-        most = queries // ITERATIONS
-        count = torch.minimum(count.clamp(max=most), remaining - MOST) * active
+        count = torch.minimum(count.clamp(max=most), remaining - MOST) // CHUNK * CHUNK * active
         direction = momentum * direction + _normal(votes, coins, point, size, count, most, iteration)
         step = length * torch.maximum(boundary.radius, boundary.width)
         moved = (point + unsqueeze_to(step, x) * budget.steepest(direction)).clamp(0, 1) - x
         there = search(votes, edge, moved, _reach(boundary), boundary.prior, active, NARROW)
         remaining = remaining - count - there.queries
         doubt = (there.spread.square() + boundary.spread.square()).sqrt()
-        nearer = active & (there.radius < boundary.radius + DOUBT * doubt)
+        nearer = active & (there.radius < boundary.radius + doubt)
         delta = moved.where(unsqueeze_to(nearer, x), delta)
         boundary, stale = _chosen(nearer, there, boundary), ~nearer
         length = (length * torch.where(nearer, LONGER, SHORTER)).clamp(1e-3, 2)
@@ -129,8 +130,8 @@ def _probing(boundary: Boundary, offset: Tensor, probes: float) -> tuple[Tensor,
     distance = offset.flatten(1).norm(dim=1)  # in l2, whatever the budget's norm
     width = distance * boundary.width / boundary.radius.clamp(min=1e-12)
     along = torch.maximum(REACH * width, NARROW * distance).clamp(1e-12, WIDE)
-    price = (1 + (width / along).square()) / (1 - 2 * boundary.flips).square()
-    return along * math.sqrt(offset[0].numel() if len(offset) else 1), (probes * price).ceil().long()
+    count = (probes * price(width / along, boundary.flips) / CHUNK).ceil().long() * CHUNK
+    return along * math.sqrt(offset[0].numel() if len(offset) else 1), count
 
 
 def _normal(
@@ -143,7 +144,7 @@ def _normal(
         coins: the attacker's coins.
         point: points on the boundary, shape (B, ...).
         size: l2 length of the probes, shape (B,).
-        count: number of probes, shape (B,).
+        count: number of probes, whole chunks, shape (B,).
         most: maximum number of probes of any example, whatever the batch.
         iteration: number of the iteration.
     """
@@ -155,12 +156,11 @@ def _normal(
         drawn = coins.normal(f"probes {iteration} {first}", (CHUNK, *point.shape[1:]))
         probes = (point[:, None] + radius * drawn / unsqueeze_to(drawn.flatten(2).norm(dim=2), drawn)).clamp(0, 1)
         units = (probes - point[:, None]) / radius
-        for j, probe in enumerate(probes[:, : needed - first].unbind(1)):
-            asked = first + j < count
-            wrong = votes.once(probe[:, None], asked)[:, 0]
-            won = won + wrong
-            both = both + unsqueeze_to(wrong, point) * units[:, j]
-            total = total + unsqueeze_to(asked.to(point), point) * units[:, j]
+        asked = first < count
+        wrong = votes.once(probes, asked)  # (B, CHUNK)
+        won = won + wrong.sum(1)
+        both = both + (unsqueeze_to(wrong, units) * units).sum(1)
+        total = total + unsqueeze_to(asked.to(point), point) * units.sum(1)
     votes.skip(most - needed)
     slope = both - unsqueeze_to(won / count.clamp(min=1), point) * total
     return slope / unsqueeze_to(slope.flatten(1).norm(dim=1).clamp(min=1e-12), slope)

@@ -23,9 +23,9 @@ WIDTHS = tuple(2.0**-k for k in range(7))  # candidate widths, relative to the w
 FLIPS = (0.0, 0.05, 0.15, 0.3)  # candidate shares of flipped answers
 NO_FLIPS = (0.55, 0.15, 0.15, 0.15)  # prior of these shares
 SURE = 1e-3  # least probability of an answer: the model is never entirely right
-STAGES = (16, 32)  # maximum number of queries in the first window, and in a narrower one around what it shows
-COARSE = 1 / 12  # standard deviation of the boundary, relative to the first window, from which on that one is left
-AROUND = 4.0  # half of the narrower window, in standard deviations
+STAGES = (18, 15, 15)  # maximum number of queries in the first window, and in narrower ones around what it shows
+COARSE = 1 / 24  # standard deviation of the boundary, relative to a window, from which on a narrower one is needed
+AROUND = 3.0  # half of the narrower window, in standard deviations
 MOST = sum(STAGES)  # maximum number of queries of a search
 ROUND = 1e5  # information is compared after rounding, so that ties do not depend on the batch
 
@@ -56,6 +56,19 @@ def no_flips(x: Tensor) -> Tensor:
     return torch.tensor(NO_FLIPS).to(x).log().expand(len(x), -1)
 
 
+def price(ratio: Tensor, flips: Tensor) -> Tensor:
+    """How many times as many probes random answers take for a normal as good as that of exact ones: any shape.
+
+    (1 + ratio^2) / (1 - 2 flips)^2: the covariance of an answer with a probe's normal length along the normal is
+    smaller by the square root of this.
+
+    Args:
+        ratio: standard deviation of the boundary from draw to draw, relative to that of a probe along the normal.
+        flips: share of answers that are flipped at random.
+    """
+    return (1 + ratio.square()) / (1 - 2 * flips).square()
+
+
 def search(
     votes: Votes, edge: Edge, delta: Tensor, reach: Tensor, prior: Tensor, among: Tensor, precision: float
 ) -> Boundary:
@@ -81,7 +94,9 @@ def search(
         for query in range(most):
             known = belief.estimate()
             fine = 0.5 * torch.maximum(precision * known.radius, known.width)
-            enough = (known.spread <= fine) | (known.spread <= COARSE * belief.size if not stage else False)
+            enough = known.spread <= fine
+            if stage < len(STAGES) - 1:
+                enough = enough | (known.spread <= COARSE * belief.size)
             active = among & ~enough
             if not bool(active.any()):
                 votes.skip(most - query)
@@ -113,7 +128,8 @@ class _Belief:
 
     def __init__(self, low: Tensor, size: Tensor, prior: Tensor) -> None:
         self.low, self.size = low, size.clamp(min=1e-12)
-        self._position, self._width, self._flips = (values.to(low) for values in _models())
+        self._grid = _grid(low.dtype, low.device)
+        self._position, self._width, self._flips = self._grid.models
         self._log = prior.repeat(1, len(self._position) // prior.shape[1])  # (B, M), flips vary fastest
 
     def learn(self, at: Tensor, wrong: Tensor, active: Tensor) -> None:
@@ -125,24 +141,23 @@ class _Belief:
 
     def most_informative(self) -> Tensor:
         """Distances whose answers have the most mutual information with the model, the nearest of equals: (B,)."""
-        places = torch.linspace(0, 1, POSITIONS).to(self.low)
-        chances = _chance(places[None], self._position[:, None], self._width[:, None], self._flips[:, None])  # (M, X)
         weights = self._log.softmax(1)
-        information = _entropy(weights @ chances) - weights @ _entropy(chances)
-        return self.low + self.size * places[(information * ROUND).round().argmax(1)]
+        information = _entropy(weights @ self._grid.chances) - weights @ self._grid.entropies
+        return self.low + self.size * self._grid.places[(information * ROUND).round().argmax(1)]
 
     def estimate(self) -> _Estimate:
         """Means and standard deviations over the models; the mean of the width is geometric."""
         weights = self._log.softmax(1)
         mean = weights @ self._position
-        spread = (weights @ self._position.square() - mean.square()).clamp(min=0).sqrt()
+        within = (1 / (POSITIONS - 1)) ** 2 / 12  # variance of a boundary between two positions of the grid
+        spread = (weights @ self._position.square() - mean.square() + within).clamp(min=within).sqrt()
         width = (weights @ self._width.log()).exp()
         return _Estimate(self.low + self.size * mean, self.size * spread, self.size * width, weights @ self._flips)
 
     def narrower(self, prior: Tensor, asked: list[tuple[Tensor, Tensor, Tensor]]) -> _Belief:
         """A window around the boundary, with everything that was asked before taken into account."""
         known = self.estimate()
-        half = torch.maximum(AROUND * known.spread, 2 * self.size / (POSITIONS - 1))
+        half = torch.maximum(AROUND * known.spread, 1.5 * self.size / (POSITIONS - 1))
         low = (known.radius - half).clamp(min=0)
         belief = _Belief(low, known.radius + half - low, prior)
         for at, wrong, active in asked:
@@ -155,17 +170,22 @@ class _Belief:
         return (0.8 * learned + 0.2 * torch.tensor(NO_FLIPS).to(learned)).log()
 
 
-@functools.lru_cache(maxsize=1)
-def _models() -> tuple[Tensor, Tensor, Tensor]:
-    """Position, width and flips of every model of the grid, each of shape (M,)."""
-    grid = torch.meshgrid(
-        torch.linspace(0, 1, POSITIONS, dtype=torch.float64),
-        torch.tensor(WIDTHS, dtype=torch.float64),
-        torch.tensor(FLIPS, dtype=torch.float64),
-        indexing="ij",
-    )
-    position, width, flips = (values.flatten() for values in grid)
-    return position, width, flips
+class _Grid(NamedTuple):
+    """M models of a boundary in a window of length 1, and X places to query."""
+
+    models: tuple[Tensor, Tensor, Tensor]  # position, width and flips, each (M,)
+    places: Tensor  # (X,)
+    chances: Tensor  # of a wrong answer, (M, X)
+    entropies: Tensor  # of that answer, (M, X)
+
+
+@functools.lru_cache(maxsize=4)
+def _grid(dtype: torch.dtype, device: torch.device) -> _Grid:
+    places = torch.linspace(0, 1, POSITIONS, dtype=dtype, device=device)
+    others = (torch.tensor(values, dtype=dtype, device=device) for values in (WIDTHS, FLIPS))
+    position, width, flips = (values.flatten() for values in torch.meshgrid(places, *others, indexing="ij"))
+    chances = _chance(places, position[:, None], width[:, None], flips[:, None])
+    return _Grid((position, width, flips), places, chances, _entropy(chances))
 
 
 def _chance(place: Tensor, position: Tensor, width: Tensor, flips: Tensor) -> Tensor:

@@ -49,7 +49,7 @@ class Votes:
             among: mask of the examples to query, shape (B,); the others count as unsuccessful. None: all.
         """
         if self._apart and points.shape[1] > 1:
-            return torch.cat([self.once(point, among) for point in points.split(1, 1)], 1)
+            return torch.cat([self.once(point[:, None], among) for point in points.unbind(1)], 1)
         count = points.shape[1]
         rows = self._rows if among is None else self._rows[among[self._rows]]
         labels = self._oracle.labels(points[rows].flatten(0, 1), rows=rows.cpu().repeat_interleave(count))
