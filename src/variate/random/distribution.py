@@ -68,7 +68,7 @@ class Family(ABC):
         return ()
 
     def in_units(self, scale: Tensor, *learned: Tensor) -> tuple[Tensor, ...]:
-        """The tensors in ``learned``, from those for a scale of 1: what is in the units of the weights is multiplied."""
+        """The tensors in ``learned``, from those for a scale of 1: what has the unit of the weights is multiplied."""
         return learned
 
     @abstractmethod

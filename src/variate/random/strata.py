@@ -12,17 +12,16 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import chain
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
+from variate.errors import UsageError
 from variate.random.families.modes import Modes
 from variate.random.handle import handle_of
 from variate.random.inside import drawn_in
 from variate.random.keys import derived, hash_words
 from variate.random.noise import threefry
 
-
-Found = tuple[Modes, tuple[torch.Tensor, ...]]
+Found = tuple[Modes, tuple[Tensor, ...]]
 TRIES = 10_000  # keys for one mode
 
 
@@ -32,9 +31,10 @@ def modes_in(net: nn.Module) -> Found | None:
     Of several random networks in a module, those of the first that has modes.
     """
     for part in drawn_in(net).values():
-        for site, (_, _, *learned) in handle_of(part).scaled(part):
-            if isinstance(site.distribution, Modes):
-                return site.distribution, tuple(learned)
+        handle = handle_of(part)
+        for index, distribution in enumerate(handle.draws.distributions):
+            if isinstance(distribution, Modes):
+                return distribution, handle.places_in(part).groups()[index][2:]
     return None
 
 
@@ -70,11 +70,41 @@ def stratified(net: nn.Module, keys: Sequence[int]) -> list[int]:
     if found is None:
         return list(keys)
     edges = _edges(found)
-    coins = random.Random(hash_words("strata", *keys))  # noqa: S311  # the secret, if there is one, is in the keys
+    coins = random.Random(hash_words("strata", *keys))  # the secret, if there is one, is in the keys
     start = coins.random()
     modes = [bisect_right(edges, (j + start) / len(keys)) for j in range(len(keys))]
     coins.shuffle(modes)
     return [_key_for(key, mode, edges) for key, mode in zip(keys, modes, strict=True)]
+
+
+def enumerated(net: nn.Module, keys: Sequence[int]) -> tuple[list[int], Tensor | None]:
+    """Keys of the same streams whose draws use every mode equally often, and the weight of each draw in the mean.
+
+    Unlike ``stratified``, which deploys S equal draws, it has no chance in the number of draws of a mode: the weights
+    carry the probabilities, and their gradient.
+
+    Args:
+        net: a random network, or a module that contains one.
+        keys: S different keys.
+
+    Returns:
+        The keys, and the weights (S,), which sum to 1; None where all are equal.
+
+    Raises:
+        UsageError: if the probabilities are learned and S is not a multiple of the number of modes.
+    """
+    found = modes_in(net)
+    if found is None or found[0].probabilities == "fixed":
+        return stratified(net, keys), None
+    family, learned = found
+    if len(keys) % family.modes:
+        raise UsageError(
+            f"{len(keys)} draws cannot use {family.modes} modes equally often", expected=f"a multiple of {family.modes}"
+        )
+    edges = _edges(found)
+    modes = [j % family.modes for j in range(len(keys))]
+    weights = family.chances(*learned)[modes] * (family.modes / len(keys))
+    return [_key_for(key, mode, edges) for key, mode in zip(keys, modes, strict=True)], weights
 
 
 def _edges(found: Found | None) -> list[float]:

@@ -28,6 +28,7 @@ KEY, UID = 11, 12
 SMALL = (4, 3)  # shape of a tensor whose full covariance is checked
 KEYS = 2**13
 DRAWS = 2**11  # of a family with modes
+_Normal: Any = torch.distributions.Normal
 SPACING_BIAS = 0.005  # nats; bias of the spacing estimate of entropy (Ebrahimi et al. 1994) at this sample size
 
 
@@ -308,10 +309,10 @@ def _mixture(family: Family) -> Iterator[str]:
         drawn = family.samples(noises, mean, scale, *learned).flatten(1)  # (S, D)
         index = -(chances * chances.log()).sum()
         if family.scaled:
-            normal = torch.distributions.Normal(centers, scale)
+            normal = _Normal(centers, scale)
             nats = -(normal.log_prob(drawn[:, None]).sum(2) + chances.log()).logsumexp(1)  # (S,)
             slack = float(index) if 0 < by < 1 else 0.0
-            prior = torch.distributions.Normal(0, PRIOR).log_prob(drawn).sum(1)
+            prior = _Normal(0, PRIOR).log_prob(drawn).sum(1)
         else:
             nats, slack = index.expand(DRAWS), 0.0
             prior = -drawn.square().sum(1) / (2 * PRIOR**2) - math.log(len(chances))

@@ -136,7 +136,7 @@ class Modes(Family):
 
     def std(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
         away = (learned[0] - self._average(*learned)).square()
-        between = torch.tensordot(self.chances(*learned), away, 1)
+        between: Tensor = torch.tensordot(self.chances(*learned), away, 1)
         return (between + scale.square()).sqrt() if self.around == "normal" else between.sqrt()
 
     def entropy(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
@@ -171,4 +171,5 @@ class Modes(Family):
         """The mean of the offsets, in the shape of the mean."""
         if self.probabilities == "fixed":
             return learned[0].mean(0)
-        return torch.tensordot(self.chances(*learned), learned[0], 1)
+        average: Tensor = torch.tensordot(self.chances(*learned), learned[0], 1)
+        return average

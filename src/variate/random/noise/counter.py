@@ -33,7 +33,7 @@ def noise(
 
 
 def unit(key: int | Tensor) -> Tensor:
-    """The number in (0, 1) that every tensor of one draw shares: a float32 scalar on the CPU, a pure function of the key.
+    """The number in (0, 1) that all tensors of a draw share, a function of the key: a float32 scalar on the CPU.
 
     Args:
         key: an integer, or a tensor of one int64 in graphs whose key is data.
