@@ -15,6 +15,7 @@ from variate.errors import InputError, UsageError
 from variate.evaluation.probes import device_of
 from variate.inputs.budget import Budget
 from variate.inputs.validation import check_module
+from variate.inputs.words import reads_words
 from variate.random.keys import fresh_keys
 from variate.random.seeding import left_as_found
 from variate.statistics.accepted import CERTIFIED, certified_radius
@@ -64,7 +65,7 @@ class Certified:
         certified_radius(f"{CERTIFIED}{radius}")
         with left_as_found(network):
             found = mechanism_of(network, example, None, mechanism)
-        norm = found.norms[0] if norm is None else norm
+        norm = found.usual_norm(("words",) if reads_words(network) else found.norms) if norm is None else norm
         found.check_norm(norm)
         self.network = network
         self.radius = Budget.parse(f"{norm}:{radius}")

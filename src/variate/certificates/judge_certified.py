@@ -109,7 +109,7 @@ def judge_certified(
     with left_as_found(network), store.held():
         subject = subject_of(network, x, y, kind, casting, name=name, group=group)
         found, certificate = subject.mechanism, subject.certificate
-        norm = found.norms[0] if norm is None else norm
+        norm = found.usual_norm(kind.norms) if norm is None else norm
         found.check_norm(norm)
         reach = Budget.parse(f"{norm}:{radius}")
         check_draws(found, [reach], certificate.draws, certificate.alpha)

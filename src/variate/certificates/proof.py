@@ -123,7 +123,8 @@ def proof_of(
     label = np.where(radius > 0, tally.chosen, -1)
     sentence = sentence_of(certificate, norm)
     cast = np.max([own.cast for _, _, own in tallied], axis=0)  # (B,)
-    proof = Proof(*map(torch.from_numpy, (label, radius, low, cast)), norm, rows, curve, sentence)
+    tensors = [torch.from_numpy(values) for values in (label, radius, low, cast)]
+    proof = Proof(tensors[0], tensors[1], tensors[2], tensors[3], norm, rows, curve, sentence)
     line = Proved(
         certificate=certificate.id,
         norm=norm,

@@ -80,7 +80,8 @@ def certify(
       variate certify runs/c --deployment certified-0.5 --radii 0.25 0.5 --examples 100
       variate certify mine.py:network --data mine.py:data --out runs/mine
     """
-    begin(f"{'planning' if shared.dry_run else 'certifying'} {target}: {draws} votes an example", quiet=shared.quiet)
+    doing = "planning" if shared.dry_run else "certifying"
+    begin(f"{doing} {target}: {draws} votes an example", quiet=shared.quiet, json=shared.json)
     from variate.certificates.acceptance import CHOOSING
     from variate.certificates.certify import DEPLOYMENTS, RADII
     from variate.certificates.certify import certify as prove

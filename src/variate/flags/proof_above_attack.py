@@ -42,10 +42,11 @@ def proof_above_attack(evidence: Evidence) -> list[str]:
                     f"{answers.deployment} within {answers.budget}: {answers.attack} has {percent(wrong.rate)} % "
                     f"accepted and wrong, but {percent(proved.wrong)} % at most are certified"
                 )
-    for row in population_rows(evidence.records):
-        if row.bound.network == evidence.network and row.measured is not None and row.measured.high < row.proved.low:
+    for free in population_rows(evidence.records):
+        attacked = free.measured
+        if free.bound.network == evidence.network and attacked is not None and attacked.high < free.proved.low:
             found.append(
-                f"single within {row.bound.budget}: {row.measured.attack} leaves {percent(row.measured.rate)} %, but "
-                f"{percent(row.proved.low)} % at least follow from the clean rate"
+                f"single within {free.bound.budget}: {attacked.attack} leaves {percent(attacked.rate)} %, but "
+                f"{percent(free.proved.low)} % at least follow from the clean rate"
             )
     return found

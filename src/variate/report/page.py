@@ -23,6 +23,7 @@ from variate.report.estimate import warnings
 from variate.report.facts import Facts, facts
 from variate.report.figures import Figure, figures, reliability
 from variate.report.formats import names
+from variate.report.gains import gains
 from variate.report.headline import Headline, Tone, headline
 from variate.report.paired import averaging, twins
 from variate.report.proved import ACCEPTED_LEGEND, accepted_table, proved_figures, proved_sentences, proved_table
@@ -75,6 +76,7 @@ class Section:
     proved_figures: list[Figure]
     accepted: ReportTable | None
     twins: ReportTable | None
+    gains: ReportTable | None
     averaging: ReportTable | None
     figures: list[Figure]
     calibration: ReportTable | None
@@ -96,6 +98,7 @@ class Section:
             ("proved", "Proved", self.proved),
             ("accepted", "Right or abstain", self.accepted),
             ("twins-less", "Differences from the twins", self.twins),
+            ("gains", "Differences by deployment and over seeds", self.gains),
             *((figure.id, figure.title, True) for figure in self.figures),
             ("averaging", "Naive and averaged attacks", self.averaging),
             ("calibration", "Calibration", self.calibration),
@@ -178,6 +181,7 @@ def section(records: Records, title: str, *, prefix: str = "") -> Section:
         proved_figures=proved_figures(records),
         accepted=accepted_table(accepted_rows(records)),
         twins=twins(records),
+        gains=gains(records),
         averaging=averaging(records),
         figures=figures(records),
         calibration=calibration_sheet(records),
