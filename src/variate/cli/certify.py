@@ -53,6 +53,13 @@ def certify(
         ),
     ] = None,
     votes_of: Annotated[int, typer.Option(min=1, help="Draws of the weights whose mean casts one vote.")] = 1,
+    early_stop: Annotated[
+        bool,
+        typer.Option(
+            "--early-stop",
+            help="End the votes on an example as soon as they tell whether its label is certified: for the vote alone.",
+        ),
+    ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples per batch.")] = 500,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     data: Annotated[str | None, typer.Option(help="Data for a network of your own, as in `variate audit`.")] = None,
@@ -108,6 +115,7 @@ def certify(
             alpha=alpha,
             deployments=deployment or DEPLOYMENTS,
             votes_of=votes_of,
+            early_stop=early_stop,
             batch_size=batch_size,
             seed=seed,
             records=records,

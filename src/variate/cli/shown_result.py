@@ -33,13 +33,15 @@ def show(setting: Setting, records: Records, result: Result, *, json: bool) -> N
     flags = raised(records)
     lines = headline(records, setting.name).lines
     if json:
-        print_json({"rates": result.as_json(), "flags": [flag.as_json() for flag in flags], "verdict": lines})
+        proved = [row.as_json() for row in result.proved]
+        flagged = [flag.as_json() for flag in flags]
+        print_json({"rates": result.as_json(), "proved": proved, "flags": flagged, "verdict": lines})
         return
     print_rows(shown_rows(records, result.claims), setting.title)
     rows = study_rows(records, "layers")
     if rows:
         print_rows(rows, "noise by layer")
-    for line in winners(records, result):
+    for line in (*winners(records, result), *(row.sentence for row in result.proved)):
         typer.echo(line)
     for flag in flags:
         typer.echo(f"{flag.level}: {flag.flag}, {flag.network}")

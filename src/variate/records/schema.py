@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter
 
-from variate.records.certified import Answered, Certificate, Proved, Votes
+from variate.records.certified import Answered, Certificate, PopulationBound, Proved, Votes
 from variate.records.claim import Claim, Judged, Line
 from variate.records.curve import EpochAccuracy
 
@@ -213,6 +213,7 @@ Lines = (
     | Votes
     | Proved
     | Answered
+    | PopulationBound
 )
 Record = Annotated[Lines, Field(discriminator="kind")]
 READ: TypeAdapter[Lines] = TypeAdapter(Record)
