@@ -41,6 +41,7 @@ def train(
         f"{'planning' if dry_run else 'training'} {cell.defense} {cell.network} on {cell.data}, "
         f"{cell.recipe.epochs} epochs, into {out}",
         quiet=quiet,
+        json=json,
     )
     from variate.files.reading import check_folder
     from variate.training.history import History

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter
 
-from variate.records.certified import Certificate, Proved, Votes
+from variate.records.certified import Answered, Certificate, Proved, Votes
 from variate.records.claim import Claim, Judged, Line
 from variate.records.curve import EpochAccuracy
 
@@ -212,6 +212,7 @@ Lines = (
     | Certificate
     | Votes
     | Proved
+    | Answered
 )
 Record = Annotated[Lines, Field(discriminator="kind")]
 READ: TypeAdapter[Lines] = TypeAdapter(Record)

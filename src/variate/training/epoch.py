@@ -23,6 +23,7 @@ from variate.training.augmentation import augmented
 from variate.training.batch import pair_of, size_of
 from variate.training.batch_loss import BatchLoss
 from variate.training.clock import Clock
+from variate.training.deployed import DeployedMean
 from variate.training.history import History
 from variate.training.keys import apart, drawing
 from variate.training.learning_curve import CurvePlan, curve_points, plan_of
@@ -37,7 +38,7 @@ from variate.training.weight_averaging import WeightAverage, recompute_statistic
 
 @dataclass
 class Run:
-    """A training run: its constant parts and its state."""
+    """A training run: its constant parts and its state; ``draws`` is the number of draws whose mean is trained."""
 
     recipe: Recipe
     fabric: Any
@@ -56,6 +57,7 @@ class Run:
     origin: Mapping[str, object]
     modality: Modality
     kept_in_eval: frozenset[str]
+    draws: int = 1
     best: dict[str, Tensor] | None = None
     plan: CurvePlan | None = None
 
@@ -118,12 +120,13 @@ def settle(run: Run, epoch: int) -> nn.Module:
 def validate(run: Run, network: nn.Module, x: Tensor, y: Tensor, epoch: int) -> None:
     """Note the accuracies of the first process, and the network, if it is the best so far."""
     recipe, history = run.recipe, run.history
-    clean = accuracy(network, x, y, seed=recipe.seed, epoch=epoch)
+    answering = network if run.draws == 1 else DeployedMean(network, run.draws, plain=network)
+    clean = accuracy(answering, x, y, seed=recipe.seed, epoch=epoch)
     history.validation.append(run.fabric.broadcast(clean))
     if not recipe.selects or recipe.budget is None:
         return
     robust = robust_accuracy(
-        network,
+        answering,
         x,
         y,
         budget=recipe.budget,

@@ -59,6 +59,15 @@ class Recipe:
     attack_steps: int = option(
         10, "steps of the inner attack; for texts, replacements it tries in each round", at_least=1
     )
+    deployed: str | None = option(
+        None,
+        "what is trained and validated: single draws, or mean-S, the mean of S draws as one network, in the inner "
+        "attack too; by default mean-K for a network of K modes",
+        choices=("single", "mean-"),
+    )
+    each_draw: float = option(
+        1.0, "with deployed mean-S, weight of the mean objective of its S draws beside that of their mean", at_least=0
+    )
     patience: int | None = option(
         None,
         "stop after this many epochs without a better robust validation accuracy (Rice et al. 2020, arXiv:2002.11569)",

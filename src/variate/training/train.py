@@ -17,6 +17,7 @@ from variate.random.keys import Stream
 from variate.training.batch_loss import Loss, batch_loss, name_of_code
 from variate.training.clock import Clock
 from variate.training.curves import curves
+from variate.training.deployed import trained_draws
 from variate.training.epoch import Run, finish, note_curve, resume, save, settle, train_epoch, validate
 from variate.training.extra_state import check_extra_state
 from variate.training.history import History
@@ -95,8 +96,9 @@ def train(
     fabric = fabric_of(recipe.accelerator, devices=recipe.devices, precision=recipe.precision)
     stream = Stream("train", recipe.seed)
     clock = Clock(examples=examples_of(loader))
-    wired = None
+    wired, draws = None, 1
     if recipe.objective is not None:
+        draws = trained_draws(recipe, network)
         wired = wire(recipe, network, stream, clock=clock, teacher=teacher, modality=input_kind)
     if recipe.devices > 1:
         fabric.launch()
@@ -124,6 +126,7 @@ def train(
         origin={**(origin or {}), **({"loss": name_of_code(loss)} if loss is not None else {})},
         modality=input_kind,
         kept_in_eval=kept_in_eval(network),
+        draws=draws,
     )
     if checkpoint is not None:
         check_extra_state(network)

@@ -17,7 +17,7 @@ CLEAN_AT_ONCE, ATTACKED_AT_ONCE = 1000, 250  # examples per batch
 
 
 def accuracy(network: nn.Module, x: Tensor, y: Tensor, *, seed: int, epoch: int) -> float:
-    """Clean accuracy, with one fresh draw per thousand examples.
+    """Clean accuracy, with one fresh draw per thousand examples, or the mean of several where that is the network.
 
     Args:
         network: in eval mode.
