@@ -120,7 +120,7 @@ def settle(run: Run, epoch: int) -> nn.Module:
 def validate(run: Run, network: nn.Module, x: Tensor, y: Tensor, epoch: int) -> None:
     """Note the accuracies of the first process, and the network, if it is the best so far."""
     recipe, history = run.recipe, run.history
-    answering = network if run.draws == 1 else DeployedMean(network, run.draws, plain=network)
+    answering = _answering(run, network)
     clean = accuracy(answering, x, y, seed=recipe.seed, epoch=epoch)
     history.validation.append(run.fabric.broadcast(clean))
     if not recipe.selects or recipe.budget is None:
@@ -150,8 +150,13 @@ def note_curve(run: Run, network: nn.Module, validation: tuple[Tensor, Tensor] |
     if validation is not None:
         rows = chosen(len(validation[0]), run.plan.examples)
         splits["validation"] = validation[0][rows], validation[1][rows]
-    points = curve_points(network, splits, recipe=run.recipe, epoch=epoch, modality=run.modality)
+    points = curve_points(_answering(run, network), splits, recipe=run.recipe, epoch=epoch, modality=run.modality)
     run.history.curve += run.fabric.broadcast(points)
+
+
+def _answering(run: Run, network: nn.Module) -> nn.Module:
+    """The network as it is trained to answer: one draw, or the mean of several."""
+    return network if run.draws == 1 else DeployedMean(network, run.draws, plain=network)
 
 
 def finish(run: Run) -> None:
