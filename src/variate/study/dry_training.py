@@ -78,8 +78,7 @@ def of_training(cell: Cell) -> Iterator[Workload]:
     one_pass = seconds / max(1, passes[0] + BACKWARD * passes[1]) / min(cell.batch_size, len(x))
     held_out = len(cell.split("validation")[1])
     yield from _of_validation(recipe, held_out, one_pass)
-    batch = next(iter(batches))
-    inner_steps = _inner_steps(cell, facts, batch, teacher) if recipe.budget is not None else 0.0
+    inner_steps = _inner_steps(cell, facts, (x[:2], y[:2]), teacher) if recipe.budget is not None else 0.0
     plan = plan_of(recipe, examples=len(x), inner_steps=inner_steps)
     yield from _of_curve(plan, recipe, [len(x), held_out], one_pass)
 
@@ -134,7 +133,7 @@ def _of_curve(plan: CurvePlan | None, recipe: Recipe, sizes: Sequence[int], one_
 
 
 def _inner_steps(cell: Cell, facts: About, batch: tuple[Tensor, Tensor], teacher: nn.Module | None) -> float:
-    """Gradient steps of the inner attack on an example in an epoch, from one batch."""
+    """Gradient steps of the inner attack on an example in an epoch, from a batch of a few."""
     network, recipe = untrained(cell, facts)
     clock = Clock(examples=len(batch[0]))
     stream = Stream("train", recipe.seed)
