@@ -1,4 +1,4 @@
-"""The price of a query: a closed form on a linear network with Gaussian logits, and more queries where theory says so."""
+"""The price of a query: a closed form on a linear network with Gaussian logits, and what a bend adds."""
 
 import math
 
