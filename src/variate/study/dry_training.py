@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
 
@@ -40,6 +40,7 @@ class Workload:
         forwards, backwards: passes of the network per batch, counted as in the records.
         judging: forward passes of the verdict per batch.
         batch_seconds: time of one batch, in seconds.
+        by_attack: for a suite, forward and backward passes of each attack per batch, and their seconds.
     """
 
     what: str
@@ -48,6 +49,7 @@ class Workload:
     backwards: int
     judging: int
     batch_seconds: float
+    by_attack: dict[str, tuple[int, int, float]] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
