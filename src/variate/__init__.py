@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from variate._version import __version__
 
 if TYPE_CHECKING:
+    from variate.certificates.certified import Certified as Certified
     from variate.certificates.certify import certify as certify
+    from variate.certificates.judge_certified import judge_certified as judge_certified
     from variate.certificates.proof import Proof as Proof
     from variate.datasets.batches import loader as loader
     from variate.datasets.info import about as about
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from variate.random.strata import stratified as stratified
     from variate.records.file import Records as Records
     from variate.records.rows import Result as Result
+    from variate.report.spread import spread as spread
     from variate.serving.exporting import export as export
     from variate.serving.opening import open_exported as open_exported
     from variate.serving.serving import Served as Served
@@ -72,6 +75,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "Budget": "inputs.budget",
+    "Certified": "certificates.certified",
     "DrawAccuracy": "integrations.torchmetrics",
     "Evaluation": "evaluation.evaluation",
     "GradientOracle": "oracle.white_box",
@@ -108,6 +112,7 @@ _PLACES = {
     "foolbox_model": "integrations.foolbox_art",
     "from_pretrained": "integrations.hugging_face",
     "input_gradient": "random.many",
+    "judge_certified": "certificates.judge_certified",
     "judge_until": "evaluation.judge",
     "keys_from": "random.fixing",
     "kl": "random.measures",
@@ -123,6 +128,7 @@ _PLACES = {
     "set_seed": "random.fixing",
     "sites": "random.measures",
     "sizes": "random.measures",
+    "spread": "report.spread",
     "stds": "random.measures",
     "stratified": "random.strata",
     "stream": "random.fixing",

@@ -9,6 +9,7 @@ from variate.attacks.hopskipjump import hopskipjump
 from variate.attacks.parts.edge import BEGIN, CHECKS, STARTS, Edge, resized, sizes_of
 from variate.attacks.parts.votes import Votes
 from variate.attacks.persistent import persistent
+from variate.attacks.popskipjump import popskipjump
 from variate.attacks.rays import rays
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
@@ -20,6 +21,7 @@ from variate.testing.linear import LinearModel, smallest_distance
 
 ATTACKS = {"hopskipjump": hopskipjump, "boundary": boundary, "rays": rays}
 CASES = [(hopskipjump, "l2"), (hopskipjump, "linf"), (boundary, "l2"), (rays, "linf")]
+ALL = [*CASES, (popskipjump, "l2"), (popskipjump, "linf")]
 
 
 class Steep(nn.Module):
@@ -57,7 +59,7 @@ def single_error(network, x, y, draws=300):
     return torch.stack(wrong).double().mean(0)
 
 
-@pytest.mark.parametrize(("attack", "norm"), CASES)
+@pytest.mark.parametrize(("attack", "norm"), ALL)
 def test_the_nearest_wrong_answer_of_a_linear_model(attack, norm):
     model, x, y = linear()
     nearest = smallest_distance(model, x, y, norm)
@@ -72,7 +74,7 @@ def test_the_nearest_wrong_answer_of_a_linear_model(attack, norm):
     assert float(distances[1].mean()) < float(distances[0].mean())
 
 
-@pytest.mark.parametrize(("attack", "norm"), CASES)
+@pytest.mark.parametrize(("attack", "norm"), ALL)
 def test_the_whole_budget_is_used_unless_the_nearest_is_wanted(attack, norm):
     model, x, y = linear()
     eps = 2 * float(smallest_distance(model, x, y, norm).max())
@@ -111,7 +113,7 @@ def test_queries_are_a_limit_that_is_nearly_used(name, queries, draws):
     assert oracle.queries.forwards.tolist() == (points * draws).tolist()
 
 
-@pytest.mark.parametrize(("attack", "norm"), CASES)
+@pytest.mark.parametrize(("attack", "norm"), ALL)
 def test_examples_without_a_start_are_left_alone(attack, norm):
     x, y = torch.rand(5, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.zeros(5, dtype=torch.long)
     oracle = oracle_of(Coin(0.0), x)

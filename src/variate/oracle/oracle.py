@@ -100,6 +100,11 @@ class Oracle:
             self._last_keys = stratified(self.network, keys)
         return self._last_keys
 
+    @property
+    def random(self) -> bool:
+        """Whether queries may have different draws; True until the first query of a network of unknown kind."""
+        return self._kind != "deterministic"
+
     def skip(self, queries: int) -> None:
         """Skip the keys of queries that are not made: the keys of a later query depend only on its position."""
         if self._reuse != "fixed":

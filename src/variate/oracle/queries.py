@@ -73,9 +73,11 @@ class Queries:
 
     def _grow(self, examples: int) -> None:
         """Make room for more examples."""
+        if examples <= len(self.points):
+            return
         for name in COUNTED:
             counts = getattr(self, name)
-            setattr(self, name, np.pad(counts, (0, max(0, examples - len(counts)))))
+            setattr(self, name, np.pad(counts, (0, examples - len(counts))))
 
     def merge(self, others: Queries, rows: Tensor) -> None:
         """Add the counts of queries about the examples ``rows`` of this batch; all their draws count as different."""

@@ -18,6 +18,7 @@ from variate.errors import UsageError
 from variate.inputs.modality import Modality
 from variate.progress import Report
 from variate.random.keys import Stream, hash_words
+from variate.records.curve import CurveSplit
 from variate.training.augmentation import augmented
 from variate.training.batch import pair_of, size_of
 from variate.training.batch_loss import BatchLoss
@@ -25,11 +26,13 @@ from variate.training.clock import Clock
 from variate.training.deployed import DeployedMean
 from variate.training.history import History
 from variate.training.keys import apart, drawing
+from variate.training.learning_curve import CurvePlan, curve_points, plan_of
+from variate.training.loader import sample_of
 from variate.training.modes import set_train_mode
 from variate.training.processes import Loader, agree, total
 from variate.training.recipe import Recipe
-from variate.training.saved import load_training, save_training
-from variate.training.validation import accuracy, robust_accuracy
+from variate.training.state import load_training, save_training
+from variate.training.validation import accuracy, chosen, robust_accuracy
 from variate.training.weight_averaging import WeightAverage, recompute_statistics
 
 
@@ -56,12 +59,14 @@ class Run:
     kept_in_eval: frozenset[str]
     draws: int = 1
     best: dict[str, Tensor] | None = None
+    plan: CurvePlan | None = None
 
 
 def train_epoch(run: Run, epoch: int, report: Report) -> None:
     """Train for one pass over the data, and record the mean loss."""
     recipe, fabric = run.recipe, run.fabric
     set_train_mode(run.wrapped, run.kept_in_eval)
+    run.clock.inner_steps = 0
     loss_sum, seen, index = 0.0, 0, 0
     with _seeded(recipe, epoch, fabric.global_rank), drawing(run.network, run.stream):
         for step, group in enumerate(_groups(_pass(run.batches, epoch), recipe.accumulate)):
@@ -92,6 +97,7 @@ def train_epoch(run: Run, epoch: int, report: Report) -> None:
     if not mean < float("inf"):
         raise UsageError(f"the loss is {mean} in epoch {epoch + 1}", todo="lower the learning rate")
     run.history.losses.append(mean)
+    run.plan = plan_of(recipe, examples=run.clock.examples, inner_steps=run.clock.inner_steps / max(1, seen))
 
 
 def settle(run: Run, epoch: int) -> nn.Module:
@@ -135,6 +141,19 @@ def validate(run: Run, network: nn.Module, x: Tensor, y: Tensor, epoch: int) -> 
         run.best = copy.deepcopy(network.state_dict())
 
 
+def note_curve(run: Run, network: nn.Module, validation: tuple[Tensor, Tensor] | None, epoch: int) -> None:
+    """Note the accuracies of the first process on the same examples of each split, if this epoch is to have a point."""
+    if run.plan is None or not run.plan.is_due(epoch, run.recipe.epochs):
+        return
+    sample = sample_of(run.loader, run.plan.examples)
+    splits: dict[CurveSplit, tuple[Tensor, Tensor]] = {} if sample is None else {"train": sample}
+    if validation is not None:
+        rows = chosen(len(validation[0]), run.plan.examples)
+        splits["validation"] = validation[0][rows], validation[1][rows]
+    points = curve_points(network, splits, recipe=run.recipe, epoch=epoch, modality=run.modality)
+    run.history.curve += run.fabric.broadcast(points)
+
+
 def finish(run: Run) -> None:
     """Load the final parameters into the network and put it in eval mode."""
     run.network.eval()
@@ -168,7 +187,7 @@ def resume(run: Run, checkpoint: str | Path | None) -> int:
         return 0
     recipe = {**run.recipe.numbers(), **run.origin}
     facts, states = load_training(Path(checkpoint), run.network, run.optimizer.optimizer, recipe)
-    run.history = History(**facts["history"])
+    run.history = History.restored(facts["history"])
     run.stream.index = facts["stream"]
     run.schedule.load_state_dict(facts["schedule"])
     run.fabric.strategy.precision.load_state_dict(facts["loss_scale"])

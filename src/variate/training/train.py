@@ -18,7 +18,7 @@ from variate.training.batch_loss import Loss, batch_loss, name_of_code
 from variate.training.clock import Clock
 from variate.training.curves import curves
 from variate.training.deployed import trained_draws
-from variate.training.epoch import Run, finish, resume, save, settle, train_epoch, validate
+from variate.training.epoch import Run, finish, note_curve, resume, save, settle, train_epoch, validate
 from variate.training.extra_state import check_extra_state
 from variate.training.history import History
 from variate.training.loader import check_loader, examples_of
@@ -75,7 +75,8 @@ def train(
         overrides: fields of ``Recipe`` by name, which replace those of ``recipe``: ``epochs=20, lr=1e-3``.
 
     Returns:
-        Losses and validation accuracies by epoch; robust accuracies only with ``patience`` or ``keep="best"``.
+        Losses and validation accuracies by epoch, and the curve of adversarial training; robust accuracies of all
+        epochs only with ``patience`` or ``keep="best"``.
 
     Raises:
         UsageError: for impossible options, such as an adversarial objective without a budget.
@@ -142,6 +143,7 @@ def train(
             final = settle(run, epoch)
             if validation is not None:
                 validate(run, final, *validation, epoch)
+            note_curve(run, final, validation, epoch)
             if checkpoint is not None and fabric.is_global_zero:
                 save(run, Path(checkpoint))
             write(run.history, final)

@@ -56,7 +56,13 @@ def wire(
         budget = Budget.parse(recipe.budget)
         attacked = network if draws == 1 else DeployedMean(network, draws, plain=network)
         supplied.perturb = InnerAttack(
-            attacked, stream, budget, steps=recipe.attack_steps, seed=recipe.seed, modality=modality
+            attacked,
+            stream,
+            budget,
+            steps=recipe.attack_steps,
+            seed=recipe.seed,
+            modality=modality,
+            clock=supplied.clock,
         )
     parts = [_part(text.strip(), network, supplied) for text in SUM.split(recipe.objective_or_default)]
 

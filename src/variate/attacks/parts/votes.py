@@ -21,10 +21,14 @@ class Votes:
         x: the original inputs, shape (B, ...).
         y: labels, shape (B,).
         target: target labels, shape (B,); None for an untargeted attack.
+        apart: give every point of a query draws of its own, as an attacker has who sends one input at a time.
     """
 
-    def __init__(self, oracle: LabelOracle, x: Tensor, y: Tensor, target: Tensor | None = None) -> None:
+    def __init__(
+        self, oracle: LabelOracle, x: Tensor, y: Tensor, target: Tensor | None = None, *, apart: bool = False
+    ) -> None:
         self._oracle = oracle
+        self._apart = apart and oracle.random
         self._y = y
         self._target = target
         self._rows = torch.arange(len(x), device=x.device)
@@ -33,9 +37,21 @@ class Votes:
         """Query only the examples of the mask, shape (B,), from now on; all others count as unsuccessful."""
         self._rows = mask.nonzero()[:, 0]
 
-    def once(self, points: Tensor) -> Tensor:
-        """One query of C points per example, (B, C, ...): 1 where the attack succeeds, 0 elsewhere, (B, C)."""
-        count, rows = points.shape[1], self._rows
+    def skip(self, queries: int) -> None:
+        """Skip the draws of queries that no example makes: later draws do not depend on the batch."""
+        self._oracle.skip(queries)
+
+    def once(self, points: Tensor, among: Tensor | None = None) -> Tensor:
+        """One query of C points per example, (B, C, ...): 1 where the attack succeeds, 0 elsewhere, (B, C).
+
+        Args:
+            points: the points.
+            among: mask of the examples to query, shape (B,); the others count as unsuccessful. None: all.
+        """
+        if self._apart and points.shape[1] > 1:
+            return torch.cat([self.once(point[:, None], among) for point in points.unbind(1)], 1)
+        count = points.shape[1]
+        rows = self._rows if among is None else self._rows[among[self._rows]]
         labels = self._oracle.labels(points[rows].flatten(0, 1), rows=rows.cpu().repeat_interleave(count))
         target = None if self._target is None else self._target[rows, None]
         won = points.new_zeros(points.shape[:2])
