@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
 import variate
@@ -16,6 +17,7 @@ from variate.random import many
 from variate.random.average import EnsembleNetwork, mean_log_probabilities
 from variate.random.families.modes import Modes
 from variate.random.keys import Stream, hash_words, stream_of
+from variate.random.noise import threefry
 from variate.random.strata import count_of_modes, enumerated
 from variate.statistics.rates import Deployment
 from variate.testing import families
@@ -57,6 +59,15 @@ def test_networks_with_other_parameters_cannot_be_joined():
         variate.as_modes([nn.Linear(2, 2), nn.Linear(2, 3)])
     with pytest.raises(UsageError, match="no modes to join"):
         variate.as_modes([nn.Linear(2, 2)])
+
+
+def test_the_number_of_a_key_is_the_same_in_a_graph_and_uniform():
+    keys = [0, 1, 7, 2**40 + 3, *Stream("verdict", 1).take(2000)]
+    values = torch.tensor([threefry.unit(key) for key in keys])
+    data = torch.stack([threefry.unit_tensor(torch.tensor(key)) for key in keys])
+    assert torch.equal(values, data)
+    assert stats.kstest(values.numpy(), "uniform").pvalue > 1e-4
+    assert bool(((values > 0) & (values < 1)).all())
 
 
 def test_one_network_has_one_number_of_modes():

@@ -61,6 +61,10 @@ class Run:
     best: dict[str, Tensor] | None = None
     plan: CurvePlan | None = None
 
+    def as_deployed(self, network: nn.Module) -> nn.Module:
+        """The network whose accuracy counts: ``network`` itself, or the mean of its draws."""
+        return network if self.draws == 1 else DeployedMean(network, self.draws, plain=network)
+
 
 def train_epoch(run: Run, epoch: int, report: Report) -> None:
     """Train for one pass over the data, and record the mean loss."""
@@ -120,7 +124,7 @@ def settle(run: Run, epoch: int) -> nn.Module:
 def validate(run: Run, network: nn.Module, x: Tensor, y: Tensor, epoch: int) -> None:
     """Note the accuracies of the first process, and the network, if it is the best so far."""
     recipe, history = run.recipe, run.history
-    answering = network if run.draws == 1 else DeployedMean(network, run.draws, plain=network)
+    answering = run.as_deployed(network)
     clean = accuracy(answering, x, y, seed=recipe.seed, epoch=epoch)
     history.validation.append(run.fabric.broadcast(clean))
     if not recipe.selects or recipe.budget is None:
@@ -150,7 +154,7 @@ def note_curve(run: Run, network: nn.Module, validation: tuple[Tensor, Tensor] |
     if validation is not None:
         rows = chosen(len(validation[0]), run.plan.examples)
         splits["validation"] = validation[0][rows], validation[1][rows]
-    points = curve_points(network, splits, recipe=run.recipe, epoch=epoch, modality=run.modality)
+    points = curve_points(run.as_deployed(network), splits, recipe=run.recipe, epoch=epoch, modality=run.modality)
     run.history.curve += run.fabric.broadcast(points)
 
 
