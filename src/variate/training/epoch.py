@@ -62,6 +62,10 @@ class Run:
     plan: CurvePlan | None = None
     curve_splits: dict[CurveSplit, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
+    def as_deployed(self, network: nn.Module) -> nn.Module:
+        """The network whose accuracy counts: ``network`` itself, or the mean of its draws."""
+        return network if self.draws == 1 else DeployedMean(network, self.draws, plain=network)
+
 
 def train_epoch(run: Run, epoch: int, report: Report) -> None:
     """Train for one pass over the data, and record the mean loss."""
@@ -121,7 +125,7 @@ def settle(run: Run, epoch: int) -> nn.Module:
 def validate(run: Run, network: nn.Module, x: Tensor, y: Tensor, epoch: int) -> None:
     """Note the accuracies of the first process, and the network, if it is the best so far."""
     recipe, history = run.recipe, run.history
-    answering = _answering(run, network)
+    answering = run.as_deployed(network)
     clean = accuracy(answering, x, y, seed=recipe.seed, epoch=epoch)
     history.validation.append(run.fabric.broadcast(clean))
     if not recipe.selects or recipe.budget is None:
@@ -148,9 +152,8 @@ def note_curve(run: Run, network: nn.Module, validation: tuple[Tensor, Tensor] |
         return
     if not run.curve_splits:
         run.curve_splits = _picked(run.loader, validation, run.plan.examples)
-    points = curve_points(
-        _answering(run, network), run.curve_splits, recipe=run.recipe, epoch=epoch, modality=run.modality
-    )
+    shown = run.as_deployed(network)
+    points = curve_points(shown, run.curve_splits, recipe=run.recipe, epoch=epoch, modality=run.modality)
     run.history.curve += run.fabric.broadcast(points)
 
 
@@ -167,11 +170,6 @@ def _picked(
         rows = chosen(len(x), examples)
         splits["validation"] = x[rows], y[rows]
     return splits
-
-
-def _answering(run: Run, network: nn.Module) -> nn.Module:
-    """The network as it is trained to answer: one draw, or the mean of several."""
-    return network if run.draws == 1 else DeployedMean(network, run.draws, plain=network)
 
 
 def finish(run: Run) -> None:
