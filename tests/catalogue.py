@@ -580,6 +580,12 @@ EXTRAS = (
     "Everything in `with net.drawn():` sees one draw: `net.generate(...)`, `net.encode(x)`, `net.backbone(x)`.",
     "FSDP2 may shard the network as a whole; one that is sharded by layers is refused.",
     "",
+    "What is random in a parameter is its family's matter. In one draw, elements are independent, or vary together",
+    "within a tensor (`lowrank-normal`, `matrix-normal`). With `modes(count=4)` every parameter of the network is at",
+    "the same one of four values, with small noise of its own around it: one index for each draw, also under",
+    "`torch.compile` and in exported graphs. All random parameters must have as many modes; `fixed` ones have one",
+    "value.",
+    "",
     "[Networks people bring](your-own-network.md#networks-people-bring), compiled, quantized, of other types or with",
     "weights in odd places: what becomes of each in `check`, `randomize`, `evaluate`, `train`, `export` and `serve`.",
 )

@@ -234,7 +234,8 @@ def test_counts(draws, net, x, y):
     assert oracle.queries.backwards.tolist() == [5 * draws] * len(x)
     oracle = oracle_of(net, draws)
     arc(oracle, x, y, budget=budget, steps=2)
-    assert oracle.queries.backwards.tolist() == [draws + 2 * draws * (draws + 2)] * len(x)  # three classes: two others
+    assert oracle.queries.backwards.tolist() == [2 * draws * 2] * len(x)  # comparisons take no gradient
+    assert oracle.queries.forwards.tolist() == [draws + 2 * draws * (draws + 2)] * len(x)  # three classes: two others
 
 
 def test_deepfool_asks_for_the_gaps_of_a_step_under_the_same_draws(net, x, y):

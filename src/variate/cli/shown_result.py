@@ -41,7 +41,7 @@ def show(setting: Setting, records: Records, result: Result, *, json: bool) -> N
     rows = study_rows(records, "layers")
     if rows:
         print_rows(rows, "noise by layer")
-    for line in (*winners(records, result), *(row.sentence for row in result.proved)):
+    for line in (*winners(records, result), *costs(records, result), *(row.sentence for row in result.proved)):
         typer.echo(line)
     for flag in flags:
         typer.echo(f"{flag.level}: {flag.flag}, {flag.network}")
@@ -53,6 +53,28 @@ def show(setting: Setting, records: Records, result: Result, *, json: bool) -> N
     typer.echo(f"every answer: {setting.folder / RECORDS}; page: {command}\n")
     for line in lines:
         typer.echo(line)
+
+
+def costs(records: Records, result: Result) -> Sequence[str]:
+    """For each suite of a result, the passes per example and the seconds, and the attacks that took most of them."""
+    from variate.report.cost import by_attack, spent
+
+    lines = []
+    for claim in result.claims:
+        parts = by_attack(records, claim)
+        total = spent(records, claim) if parts else None
+        if total is None or not total.attack_seconds:
+            continue
+        most = sorted(parts.items(), key=lambda part: -part[1][2])
+        shares = [
+            f"{name} {forwards:,.0f} + {backwards:,.0f} ({100 * seconds / total.attack_seconds:.0f} % of the time)"
+            for name, (forwards, backwards, seconds) in most
+        ]
+        lines.append(
+            f"{claim.attack}: {total.forward_passes:,.0f} forward + {total.backward_passes:,.0f} backward passes an "
+            f"example, {total.attack_seconds:.3g} s for all: {', '.join(shares)}"
+        )
+    return lines
 
 
 def winners(records: Records, result: Result) -> Sequence[str]:

@@ -244,13 +244,10 @@ def _parameter_findings(module: nn.Module, site: Site, parameter: nn.Parameter) 
 
 def _mode_findings(sites: Sequence[Site]) -> Iterator[str]:
     """One index chooses the mode of every parameter, so all must have as many modes, with the same probabilities."""
-    first: dict[tuple[object, ...], Site] = {}
-    for site in sites:
-        if isinstance(site.distribution, Modes):
-            first.setdefault((site.distribution.count, site.distribution.probabilities), site)
+    modes = [(site.distribution, site) for site in sites if isinstance(site.distribution, Modes)]
+    first = {(family.count, family.probabilities): f"{site.name} is {site.family}" for family, site in reversed(modes)}
     if len(first) > 1:
-        families = " and ".join(f"{site.name} is {site.family}" for site in first.values())
-        yield f"one mode index belongs to the whole network, but {families}: give all the same count and probabilities"
+        yield f"one mode index belongs to the whole network, but {' and '.join(first.values())}"
 
 
 def _storage_findings(places: list[tuple[nn.Parameter, tuple[tuple[str, str], ...]]]) -> Iterator[str]:

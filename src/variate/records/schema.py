@@ -122,6 +122,8 @@ class Timing(Line):
         first: number of its first example.
         examples: number of examples.
         attack, verdict: seconds that the attack and the verdict took.
+        by_attack: for a suite, the forward and backward passes of each attack over all examples of the batch, and its
+            seconds; the rest of a suite's cost is that of comparing candidates. Empty in records of older versions.
     """
 
     kind: Literal["timing"] = "timing"
@@ -130,6 +132,7 @@ class Timing(Line):
     examples: int
     attack: float
     verdict: float
+    by_attack: dict[str, tuple[int, int, float]] = {}
 
 
 class Picture(Line):

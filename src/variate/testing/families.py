@@ -15,10 +15,10 @@ from variate import registry
 from variate.options import parse, written
 from variate.random import measures
 from variate.random.distribution import Family, family_named
-from variate.random.families.modes import Modes
 from variate.random.fixing import fixed
 from variate.random.randomize import randomize
 from variate.random.scale import Share
+from variate.testing.family_modes import mode_findings
 from variate.testing.findings import FALSE_ALARM, Z, conform
 from variate.testing.slow import slow_forward
 
@@ -27,8 +27,6 @@ MEAN, SCALE, PRIOR = 0.5, 0.3, 0.8
 KEY, UID = 11, 12
 SMALL = (4, 3)  # shape of a tensor whose full covariance is checked
 KEYS = 2**13
-DRAWS = 2**11  # of a family with modes
-_Normal: Any = torch.distributions.Normal
 SPACING_BIAS = 0.005  # nats; bias of the spacing estimate of entropy (Ebrahimi et al. 1994) at this sample size
 
 
@@ -54,7 +52,7 @@ def check_family(text: str) -> None:
             "independent": [_independence, _moments, _spacings, _divergence],
             "correlated": [_independence, _covariance, _covariance_of_draws],
             "discrete": [_independence, _moments, _frequencies],
-            "modes": [_covariance_of_draws, _one_mode, _mixture],
+            "modes": [_covariance_of_draws, lambda family: mode_findings(family, *_small(family), prior=PRIOR)],
         }[family.form]
     findings = [finding for check in checks for finding in check(family)]
     if registry.get("families", parse(text, "a family")[0]).facts["random"]:
@@ -248,8 +246,7 @@ def _covariance_of_draws(family: Family) -> Iterator[str]:
     """The mean and the variance of every element over keys agree with the ones the family states."""
     mean, scale, *learned = _small(family)
     std = family.std(mean, scale, *learned)
-    noises = [family.noise(key, UID, mean) for key in range(KEYS)]
-    draws = family.samples(noises, mean, scale, *learned)  # (S, ...)
+    draws = family.samples([family.noise(key, UID, mean) for key in range(KEYS)], mean, scale, *learned)  # (S, ...)
     units = (draws - mean) / std  # (S, ...)
     for what, values in (("mean", units), ("variance", units**2 - 1)):
         z = float((values.mean(0) / values.std(0) * math.sqrt(KEYS)).abs().max())
@@ -268,61 +265,6 @@ def _independence(family: Family) -> Iterator[str]:
             yield f"noise under {what} is correlated: {z:.1f} standard errors"
         if not stats.ks_2samp(first.numpy(), other.numpy()).pvalue > FALSE_ALARM:
             yield f"noise under {what} has a different distribution"
-
-
-def _apart(family: Modes, by: float) -> tuple[Tensor, ...]:
-    """Mean, scale and learned tensors of a small tensor whose centers are ``by`` times as far apart as usual."""
-    mean, scale, offsets, *others = _small(family)
-    return mean, scale, offsets * by, *others
-
-
-def _one_mode(family: Family) -> Iterator[str]:
-    """The mode belongs to the draw: the same for every tensor, as often as its probability, with noise of their own."""
-    assert isinstance(family, Modes)  # noqa: S101  # the form says so
-    mean, scale, *learned = _apart(family, 1e3)
-    centers = family.centers(mean, *learned)  # (K, ...)
-    chosen, rests = [], []
-    for uid in (UID, UID + 1):
-        noises = [family.noise(key, uid, mean) for key in range(DRAWS)]
-        drawn = family.samples(noises, mean, scale, *learned)  # (S, ...)
-        away = drawn[:, None] - centers  # (S, K, ...)
-        chosen.append(away.flatten(2).square().sum(2).argmin(1))
-        rests.append(away[torch.arange(DRAWS), chosen[-1]].flatten())
-    if not torch.equal(*chosen):
-        yield f"{int((chosen[0] != chosen[1]).sum())} of {DRAWS} draws are at different modes in two tensors"
-    counts = chosen[0].bincount(minlength=len(centers)).numpy()
-    chances = family.chances(*learned)
-    if len(counts) > 1 and not stats.chisquare(counts, DRAWS * chances.numpy()).pvalue > FALSE_ALARM:
-        yield f"the modes are drawn {counts.tolist()} times, against probabilities {chances.tolist()}"
-    if family.scaled and not abs(float(torch.corrcoef(torch.stack(rests))[0, 1])) * math.sqrt(len(rests[0])) < Z:
-        yield "the noise around the modes of two tensors is correlated"
-
-
-def _mixture(family: Family) -> Iterator[str]:
-    """The entropy bounds that of the mixture from below, closely where centers coincide or are far apart."""
-    assert isinstance(family, Modes)  # noqa: S101  # the form says so
-    mean = _small(family)[0]
-    noises = [family.noise(key, UID, mean) for key in range(DRAWS)]
-    for by in (0.0, 0.05, 0.2, 1e3):
-        mean, scale, *learned = _apart(family, by)
-        centers, chances = family.centers(mean, *learned).flatten(1), family.chances(*learned)  # (K, D), (K,)
-        drawn = family.samples(noises, mean, scale, *learned).flatten(1)  # (S, D)
-        index = -(chances * chances.log()).sum()
-        if family.scaled:
-            normal = _Normal(centers, scale)
-            nats = -(normal.log_prob(drawn[:, None]).sum(2) + chances.log()).logsumexp(1)  # (S,)
-            slack = float(index) if 0 < by < 1 else 0.0
-            prior = _Normal(0, PRIOR).log_prob(drawn).sum(1)
-        else:
-            nats, slack = index.expand(DRAWS), 0.0
-            prior = -drawn.square().sum(1) / (2 * PRIOR**2) - math.log(len(chances))
-        entropy = float(family.entropy(mean, scale, *learned))
-        error = Z * float(nats.std()) / math.sqrt(DRAWS) + 1e-9
-        if not -error - slack < entropy - float(nats.mean()) < error:
-            yield f"with centers {by:g} times as far apart, entropy is {entropy:.4f}, but draws give {nats.mean():.4f}"
-        cross = float(family.kl(mean, scale, *learned, prior_std=PRIOR)) + entropy + float(prior.mean())
-        if not abs(cross) < Z * float(prior.std()) / math.sqrt(DRAWS) + 1e-9:
-            yield f"with centers {by:g} times as far apart, kl is {cross:.4f} nats from its Monte Carlo estimate"
 
 
 def _network(text: str, share: Share) -> Iterator[str]:
