@@ -11,6 +11,7 @@ from scipy.special import ndtr
 from torch import nn
 
 from variate.certificates.ablation import Ablation
+from variate.certificates.certified import Certified
 from variate.certificates.certify import certify
 from variate.certificates.gaussian import Gaussian
 from variate.certificates.subject import mechanism_of
@@ -434,12 +435,59 @@ def test_another_certificate_can_be_asked_for():
         certify(net, x, y, mechanism="gausian")
 
 
-def test_categories_have_no_certificate():
-    features = [{"name": "size"}, *({"name": f"kind={c}", "group": "kind"} for c in "ab")]
+CATEGORIES = [{"name": "size"}, {"name": "age"}] + [
+    {"name": f"{kind}={c}", "group": kind} for kind in ("kind", "state") for c in "abc"
+]
+
+
+def test_categories_have_no_certificate_in_a_norm():
     torch.manual_seed(0)
-    net = randomize(nn.Sequential(Shift((3,)), nn.Linear(3, 2)), FAMILIES)
-    x = torch.tensor([[0.2, 1.0, 0.0], [0.7, 0.0, 1.0]])
+    net = randomize(nn.Sequential(Shift((8,)), nn.Linear(8, 2)), FAMILIES)
+    x = torch.tensor([[0.2, 0.5, 1, 0, 0, 1, 0, 0], [0.7, 0.1, 0, 1, 0, 0, 0, 1]])
     with pytest.raises(UsageError, match="tables with categories"):
-        certify(net, x, torch.tensor([0, 1]), radii=[0.1], modality=Tabular(features))
-    numbers = [{"name": "size"}, {"name": "age"}, {"name": "weight", "mutable": False}]
-    certify(net, x, torch.tensor([0, 1]), radii=[0.1], draws=50, modality=Tabular(numbers))
+        certify(net, x, torch.tensor([0, 1]), radii=[0.1], modality=Tabular(CATEGORIES))
+    fixed = [column | {"mutable": "group" not in column} for column in CATEGORIES]
+    certify(net, x, torch.tensor([0, 1]), radii=[0.1], draws=50, modality=Tabular(fixed))
+
+
+def test_a_change_of_category_touches_two_columns_of_a_mask():
+    """The worst network answers otherwise wherever it sees a change, over all masks that show three of eight."""
+    subsets = [list(subset) for subset in itertools.combinations(range(8), 3)]
+
+    def probability(row, other):
+        return np.mean([bool((row[subset] == other[subset]).all()) for subset in subsets])
+
+    def rows(numbers, kinds):
+        for size, age in itertools.product(numbers, repeat=2):
+            for kind, state in itertools.product(kinds, repeat=2):
+                yield np.concatenate([[size, age], np.eye(3)[kind], np.eye(3)[state]])
+
+    def changes(row, other):
+        parts = [(0, 1), (1, 2), (2, 5), (5, 8)]
+        return sum(bool((row[a:b] != other[a:b]).any()) for a, b in parts)
+
+    one_column, columns = Ablation(8, 3, None), Ablation(8, 3, None).on(Tabular(CATEGORIES))
+    every = list(rows((0.0, 1.0), range(3)))
+    for count in (1, 2):
+        budget = Budget.parse(f"l0:{count}")
+        least = min(probability(every[0], other) for other in every if changes(every[0], other) == count)
+        assert least == pytest.approx(float(columns.remains(np.array(1.0), budget)))  # two categories: four columns
+        assert least < float(one_column.remains(np.array(1.0), budget)) - 0.2
+    assert "category" in columns.sentence()
+
+
+def test_tables_with_categories_are_certified_by_a_mask():
+    torch.manual_seed(0)
+    families = {"0.order": "normal(scale=1, learn=no)", "*": "fixed"}
+    net = randomize(nn.Sequential(Mask((8,), keep=1), nn.Linear(8, 2)), families)
+    with torch.no_grad():
+        net[1].bias.copy_(torch.tensor([9.0, -9.0]))
+    x = torch.tensor([[0.2, 0.5, 1, 0, 0, 1, 0, 0], [0.7, 0.1, 0, 1, 0, 0, 0, 1]])
+    options = {"draws": 100, "modality": Tabular(CATEGORIES), "deployments": ["vote"]}
+    rows = certify(net, x, torch.tensor([0, 0]), radii=[1], **options).rows
+    assert [(row.deployment, row.norm, row.rate) for row in rows] == [("vote", "l0", 1)]
+    with pytest.raises(UsageError, match="no number of draws can certify l0:2"):
+        certify(net, x, torch.tensor([0, 0]), radii=[2], **options)  # it may touch four of the eight columns
+    served = Certified(net, x, radius=1, draws=100, modality=Tabular(CATEGORIES))
+    assert served(x).tolist() == [0, 0]
+    assert "two" in served.acceptance.mechanism.sentence()

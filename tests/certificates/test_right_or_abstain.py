@@ -9,6 +9,7 @@ from scipy.special import ndtr
 from scipy.stats import binom
 from torch import nn
 
+from variate.certificates import certified
 from variate.certificates.acceptance import CHOOSING, Acceptance
 from variate.certificates.certified import Certified
 from variate.certificates.certify import certify
@@ -21,6 +22,7 @@ from variate.evaluation.target import Target
 from variate.flags.raise_flags import raised
 from variate.inputs.budget import Budget
 from variate.random.input_noise import Shift
+from variate.random.keys import Stream
 from variate.random.randomize import randomize
 from variate.records.accepted import accepted_rows
 from variate.records.certified import Proved
@@ -139,17 +141,23 @@ def test_attacks_get_what_the_best_one_can():
     assert rows[2].outcomes.wrong.rate > 0.2
 
 
-def test_certified_labels_do_not_change_within_the_radius():
+@pytest.fixture
+def seeded(monkeypatch):
+    """Keys of a stream instead of the operating system: the same answers in every run of the tests."""
+    monkeypatch.setattr(certified, "fresh_keys", Stream("user", 0).take)
+
+
+def test_certified_labels_do_not_change_within_the_radius(seeded):
     x, _ = at(np.linspace(-0.4, 0.4, 21))
     served = Certified(halfspace(), x, radius=RADIUS, draws=DRAWS, alpha=ALPHA)
     clean = served(x)
-    attack = Plan.of("pgd(steps=3)", 100)
-    perturbed, _ = perturb(Target(halfspace(), "keyed"), attack, Budget.parse(f"l2:{RADIUS}"), x, clean.clamp(min=0))
-    again = torch.stack([served(perturbed) for _ in range(10)])  # (n, B)
-    new = (again != clean) & (again != -1) & (clean != -1)
-    assert float(new.double().mean()) <= ALPHA
-    assert float((again == -1).double().mean()) > float((clean == -1).double().mean()) + 0.1  # it bought abstentions
     assert set(clean.tolist()) == {-1, 0, 1}
+    x, clean = x[clean != -1], clean[clean != -1]
+    attack = Plan.of("pgd(steps=3)", 100)
+    perturbed, _ = perturb(Target(halfspace(), "keyed"), attack, Budget.parse(f"l2:{RADIUS}"), x, clean)
+    again = torch.stack([served(perturbed) for _ in range(8)])  # (n, B)
+    assert float(((again != clean) & (again != -1)).double().mean()) <= ALPHA
+    assert float((again == -1).double().mean()) > 0.2  # all that it bought
 
 
 class Split(nn.Module):
@@ -223,7 +231,7 @@ def test_more_wrong_answers_than_are_proved_raise_the_flag():
     assert "accepted and wrong" in flags[0].findings[0]
 
 
-def test_a_request_takes_fresh_votes_and_leaves_the_network_alone():
+def test_a_request_takes_fresh_votes_and_leaves_the_network_alone(seeded):
     network, (x, _) = halfspace(), at(np.full(30, 0.24))
     served = Certified(network, x[:1], radius=0.1, draws=40, alpha=0.01)
     torch.manual_seed(0)

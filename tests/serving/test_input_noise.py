@@ -14,6 +14,7 @@ from variate.serving.opening import open_exported
 from variate.serving.serving import Served
 
 SIGMA, CALLS = 0.3, 150
+Z = 5.5  # keys are of the operating system: each of about 50 comparisons is wrong by chance in 4e-8
 
 
 def shifted(**options):
@@ -31,9 +32,9 @@ def check_shift(answers):
     gaps = answers[:, 0, [0, 2]] - answers[:, 0, [1, 3]]  # (n, 2)
     assert len({row.numpy().tobytes() for row in gaps}) == len(gaps)  # fresh at every call
     center, spread = torch.tensor([0.1 - 0.6, 0.2 - 0.9]), SIGMA * 2**0.5
-    assert float((gaps.mean(0) - center).abs().max()) < 5 * spread / len(gaps) ** 0.5
-    assert float((gaps.std(0) / spread - 1).abs().max()) < 5 / (2 * len(gaps)) ** 0.5
-    assert abs(float(torch.corrcoef(gaps.T)[0, 1])) < 5 / len(gaps) ** 0.5
+    assert float((gaps.mean(0) - center).abs().max()) < Z * spread / len(gaps) ** 0.5
+    assert float((gaps.std(0) / spread - 1).abs().max()) < Z / (2 * len(gaps)) ** 0.5
+    assert abs(float(torch.corrcoef(gaps.T)[0, 1])) < Z / len(gaps) ** 0.5
 
 
 def check_mask(answers):
@@ -42,7 +43,7 @@ def check_mask(answers):
     assert bool((shown.sum(1) == 2).all())
     pairs, counts = shown.unique(dim=0, return_counts=True)
     assert len(pairs) == 6
-    assert float((counts / len(shown) - 1 / 6).abs().max()) < 5 * (5 / 36 / len(shown)) ** 0.5
+    assert float((counts / len(shown) - 1 / 6).abs().max()) < Z * (5 / 36 / len(shown)) ** 0.5
 
 
 INPUT = torch.tensor([[0.1, 0.6, 0.2, 0.9]])

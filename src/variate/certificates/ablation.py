@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from variate.certificates.front import Front, OnInput, mask
 from variate.certificates.mechanism import Floats
 from variate.inputs.budget import Budget
+from variate.inputs.columns import changes_categories
+from variate.inputs.modality import Modality
 from variate.registry import certificate
 
 
@@ -33,11 +35,14 @@ class Ablation(OnInput):
         positions: number of positions, n.
         keep: number of positions that stay visible, k.
         front: the layer that hides.
+        touched: number of positions that one change may touch: 2 for tables with categories, where a change of category
+            moves the columns of the old and of the new one.
     """
 
     positions: int
     keep: int
     front: Front
+    touched: int = 1
     norms: ClassVar[tuple[str, ...]] = ("l0", "words")
 
     @classmethod
@@ -49,9 +54,13 @@ class Ablation(OnInput):
         front, layer = found
         return cls(layer.order.numel(), layer.keep, front)
 
+    def on(self, modality: Modality) -> Ablation:
+        """The same for inputs of a modality: whether a change may be one of category."""
+        return replace(self, touched=2) if changes_categories(modality) else self
+
     def seen(self, changed: Floats | int) -> Floats:
-        """The probability that the mask shows one of the changed positions."""
-        n, k, c = self.positions, self.keep, np.asarray(changed, dtype=np.float64)
+        """The probability that the mask shows one of the positions that ``changed`` changes may touch."""
+        n, k, c = self.positions, self.keep, self.touched * np.asarray(changed, dtype=np.float64)
         rest = np.maximum(n - c, k)
         hidden = np.exp(gammaln(rest + 1) - gammaln(rest - k + 1) + gammaln(n - k + 1) - gammaln(n + 1))
         return np.where(n - c >= k, 1.0 - hidden, 1.0)
@@ -75,4 +84,5 @@ class Ablation(OnInput):
 
     def sentence(self) -> str:
         """How much the mask keeps."""
-        return f"a random mask that shows {self.keep} of {self.positions} positions of the input"
+        also = ", where a change of category touches two" if self.touched > 1 else ""
+        return f"a random mask that shows {self.keep} of {self.positions} positions of the input{also}"

@@ -14,6 +14,7 @@ from variate.certificates.subject import Casting, mechanism_of
 from variate.errors import InputError, UsageError
 from variate.evaluation.probes import device_of
 from variate.inputs.budget import Budget
+from variate.inputs.modality import Modality, modality_of
 from variate.inputs.validation import check_module
 from variate.inputs.words import reads_words
 from variate.random.keys import fresh_keys
@@ -43,6 +44,7 @@ class Certified:
         draws: number of votes that bound the probability of the label.
         alpha: probability with which the certificate of an answer may be wrong, in (0, 1).
         votes_of: number of draws of the weights, under one noise on the input, whose mean probability casts a vote.
+        modality: modality of the inputs; that of a table tells which columns are one category.
 
     Raises:
         UsageError: for a network of which nothing can be proved, and options that can prove nothing.
@@ -59,12 +61,14 @@ class Certified:
         draws: int = 1000,
         alpha: float = 0.001,
         votes_of: int = 1,
+        modality: str | Modality = "image",
     ) -> None:
         check_module(network)
         Casting(draws, alpha, votes_of, 1, 0, mechanism)  # which checks them
         certified_radius(f"{CERTIFIED}{radius}")
+        kind = self._modality = modality_of(modality)
         with left_as_found(network):
-            found = mechanism_of(network, example, None, mechanism)
+            found = mechanism_of(network, example, None, mechanism).on(kind)
         norm = found.usual_norm(("words",) if reads_words(network) else found.norms) if norm is None else norm
         found.check_norm(norm)
         self.network = network
@@ -87,7 +91,7 @@ class Certified:
             found = self._kind.find(self.network, x)
             if found is None:
                 raise UsageError("the network has lost the noise that certified it", todo="make another Certified")
-            rule = self.acceptance = self._rule(found)
+            rule = self.acceptance = self._rule(found.on(self._modality))
             with torch.no_grad():
                 return rule.labels(self.network, x, fresh_keys(rule.keys))
 

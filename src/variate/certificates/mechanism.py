@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
+from variate.inputs.columns import changes_categories
+from variate.inputs.modality import Modality
 
 Floats = NDArray[np.float64]
 
@@ -46,6 +48,20 @@ class Mechanism(ABC):
         Raises:
             UsageError: if it has one that proves nothing, with the reason.
         """
+
+    def on(self, modality: Modality) -> Mechanism:
+        """The mechanism for inputs of a modality.
+
+        Raises:
+            UsageError: for tables whose categories may change: such a change moves two columns, by its declared cost.
+        """
+        if changes_categories(modality):
+            raise UsageError(
+                f"tables with categories have no certificate by {self.name}: the budget counts a change of category as "
+                "one, by its cost, but it changes two columns",
+                expected="columns of numbers, or a random Mask in front (random-ablation), which counts changes",
+            )
+        return self
 
     def within(self, budget: Budget) -> Mechanism:
         """The mechanism for votes within a budget, where they are ``apart``."""

@@ -15,7 +15,6 @@ from variate.errors import UsageError
 from variate.evaluation.claims import Look, judged, look_at
 from variate.evaluation.probes import check_mode, device_of
 from variate.hashing import fingerprint
-from variate.inputs.columns import changes_categories
 from variate.inputs.modality import Modality, modality_of
 from variate.inputs.validation import check_classes, check_inputs, check_module, precise
 from variate.records.certified import Certificate
@@ -82,13 +81,11 @@ def checked(network: nn.Module, x: Tensor, y: Tensor, modality: str | Modality) 
 
     Raises:
         InputError: for inputs or labels that cannot be judged.
-        UsageError: for a network that is not a module, and inputs that have no certificate.
+        UsageError: for a network that is not a module, and an unknown modality.
     """
     check_module(network)
     check_inputs(x, y)
-    kind = modality_of(modality)
-    _check_columns(kind)
-    return kind
+    return modality_of(modality)
 
 
 def subject_of(
@@ -112,7 +109,7 @@ def subject_of(
     inputs, x, y = fingerprint([x, y]), precise(x.detach()), y.long()
     look = look_at(network, x)
     check_classes(y, look.classes)
-    found = mechanism_of(network, x, look, casting.mechanism)
+    found = mechanism_of(network, x, look, casting.mechanism).on(kind)
     facts = judged(look, inputs, kind, name=name, seed=casting.seed, batch_size=casting.batch_size, memory=None)
     certificate = Certificate(
         **facts,
@@ -151,13 +148,3 @@ def mechanism_of(network: nn.Module, x: Tensor, look: Look | None = None, name: 
         expected="; or ".join(f"{need} ({one})" for one, need in needs.items()),
         todo=EXAMPLE,
     )
-
-
-def _check_columns(modality: Modality) -> None:
-    """Raise ``UsageError`` for categories: changing one changes two columns, and its size is its declared cost."""
-    if changes_categories(modality):
-        raise UsageError(
-            "tables with categories have no certificate: the budget counts a change of category as one, by its cost, "
-            "but it changes two columns",
-            expected="columns of numbers",
-        )
