@@ -25,7 +25,7 @@ class Header(Line):
 
 
 class RunLine(Line):
-    """How the records were produced."""
+    """How the records were produced; ``labels`` are the names of the classes, if they have any."""
 
     kind: Literal["run"] = "run"
     command: str
@@ -37,6 +37,7 @@ class RunLine(Line):
     shape: list[int]
     examples: int
     title: str
+    labels: list[str] = []
 
 
 class NetworkLine(Line):
