@@ -16,7 +16,7 @@ from measuring import Run
 from networks import images
 from torch import Tensor, nn
 
-from variate.certificates.certify import mechanism_of
+from variate.certificates.subject import mechanism_of
 from variate.random.input_noise import Shift
 from variate.random.keys import Stream
 from variate.random.randomize import randomize

@@ -213,6 +213,21 @@ def serving() -> list[str]:
     return lines + table(["", *cases], rows)
 
 
+def certify() -> list[str]:
+    """The cost of a certificate."""
+    results = read("certify")
+    lines = heading("Certificates", "certify", results)
+    lines += [
+        f"{results['draws']} votes on {results['examples']} images, LeNet; the plain loop adds noise image by image:",
+        "",
+    ]
+    rows = [
+        [side, _ratio(row), interval(row["to loop"]), f"{row['asked']:.2f}" if "asked" in row else ""]
+        for side, row in results["sides"].items()
+    ]
+    return lines + table(["", "ratio to deterministic passes", "ratio to the loop", "target for passes"], rows)
+
+
 def page() -> str:
     """The whole page."""
     head = [
@@ -224,7 +239,7 @@ def page() -> str:
         "pass by a few percent.",
         "",
     ]
-    parts = overhead, floor, draws, attacks, sampling, memory, serving, report
+    parts = overhead, floor, draws, attacks, certify, sampling, memory, serving, report
     return "\n".join([*head, *(line for part in parts for line in part())]).rstrip() + "\n"
 
 

@@ -75,6 +75,7 @@ history = train(
     validation=(x, y),
     validation_steps=2,
     validation_examples=60,
+    curve_examples=40,
     checkpoint=FOLDER / "whole.safetensors" if MODE == "whole" else FOLDER / "state.safetensors",
     **({"ema": 0.8} if AVERAGE == "ema" else {"swa": 5}),
 )

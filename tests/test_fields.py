@@ -26,7 +26,7 @@ from variate.records.file import Records
 from variate.study.file import OF_THE_COMMAND, OF_THE_GRID, Study, settings_of
 from variate.study.grid import places
 from variate.training.cell import Cell
-from variate.training.recipe import PLACES, Recipe
+from variate.training.recipe import NEUTRAL, Recipe
 from variate.training.train import train
 
 COMMANDS = typer.main.get_command(app).commands
@@ -114,7 +114,7 @@ def test_every_default_of_a_training_is_the_same_in_python_on_the_command_line_a
 def test_every_option_of_a_training_can_stand_in_a_study_but_what_its_grid_and_its_command_say():
     known = {one.name for one in options_of(Cell)} - {*OF_THE_GRID, *OF_THE_COMMAND}
     assert set(Study.model_fields["training"].annotation.model_fields) == known
-    assert set(Recipe().numbers()) == {field.name for field in fields(Recipe)} - {*PLACES}
+    assert set(Recipe().numbers()) == {field.name for field in fields(Recipe)} - {*NEUTRAL}
 
 
 def test_every_default_of_an_evaluation_is_the_same_in_python_on_the_command_line_and_in_a_study():

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from variate._version import __version__
 
 if TYPE_CHECKING:
+    from variate.certificates.certified import Certified as Certified
     from variate.certificates.certify import certify as certify
+    from variate.certificates.judge_certified import judge_certified as judge_certified
     from variate.certificates.proof import Proof as Proof
     from variate.datasets.batches import loader as loader
     from variate.datasets.info import about as about
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from variate.oracle.oracle import LabelOracle as LabelOracle
     from variate.oracle.oracle import ScoreOracle as ScoreOracle
     from variate.oracle.white_box import GradientOracle as GradientOracle
+    from variate.random.as_modes import as_modes as as_modes
     from variate.random.average import average as average
     from variate.random.fixing import drawn as drawn
     from variate.random.fixing import fixed as fixed
@@ -55,8 +58,11 @@ if TYPE_CHECKING:
     from variate.random.plain import mean as mean
     from variate.random.plain import unwrap as unwrap
     from variate.random.randomize import randomize as randomize
+    from variate.random.strata import mode_of as mode_of
+    from variate.random.strata import stratified as stratified
     from variate.records.file import Records as Records
     from variate.records.rows import Result as Result
+    from variate.report.spread import spread as spread
     from variate.serving.exporting import export as export
     from variate.serving.opening import open_exported as open_exported
     from variate.serving.serving import Served as Served
@@ -69,6 +75,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "Budget": "inputs.budget",
+    "Certified": "certificates.certified",
     "DrawAccuracy": "integrations.torchmetrics",
     "Evaluation": "evaluation.evaluation",
     "GradientOracle": "oracle.white_box",
@@ -86,6 +93,7 @@ _PLACES = {
     "VariateError": "errors",
     "about": "datasets.info",
     "art_classifier": "integrations.foolbox_art",
+    "as_modes": "random.as_modes",
     "at": "random.plain",
     "average": "random.average",
     "certify": "certificates.certify",
@@ -104,12 +112,14 @@ _PLACES = {
     "foolbox_model": "integrations.foolbox_art",
     "from_pretrained": "integrations.hugging_face",
     "input_gradient": "random.many",
+    "judge_certified": "certificates.judge_certified",
     "judge_until": "evaluation.judge",
     "keys_from": "random.fixing",
     "kl": "random.measures",
     "load": "training.saved",
     "loader": "datasets.batches",
     "mean": "random.plain",
+    "mode_of": "random.strata",
     "open_exported": "serving.opening",
     "parameter_groups": "training.optimization",
     "push_to_hub": "integrations.hugging_face",
@@ -118,7 +128,9 @@ _PLACES = {
     "set_seed": "random.fixing",
     "sites": "random.measures",
     "sizes": "random.measures",
+    "spread": "report.spread",
     "stds": "random.measures",
+    "stratified": "random.strata",
     "stream": "random.fixing",
     "train": "training.train",
     "unwrap": "random.plain",

@@ -7,7 +7,11 @@ them. ``exit_code`` is the exit status of the command line: 2 for a usage error,
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
+
+LONG_WORD = re.compile(r"\S{400,}")  # a value that nobody reads to its end; paths are shorter
+KEPT = 60  # characters of it at either end
 
 
 class VariateError(Exception):
@@ -30,11 +34,11 @@ class VariateError(Exception):
         findings: Iterable[str] = (),
         todo: str | None = None,
     ) -> None:
-        self.problem = problem
+        self.problem = _shortened(problem)
         self.expected = expected
-        self.findings = tuple(findings)
+        self.findings = tuple(map(_shortened, findings))
         self.todo = todo
-        super().__init__(problem)
+        super().__init__(self.problem)
 
     def __str__(self) -> str:
         lines = [self.problem]
@@ -44,6 +48,11 @@ class VariateError(Exception):
         if self.todo:
             lines.append(f"  do: {self.todo}")
         return "\n".join(lines)
+
+
+def _shortened(text: str) -> str:
+    """The text with the middle of very long words left out."""
+    return LONG_WORD.sub(lambda word: f"{word[0][:KEPT]}...{word[0][-KEPT:]}", text)
 
 
 class UsageError(VariateError, ValueError):

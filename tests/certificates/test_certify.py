@@ -11,14 +11,18 @@ from scipy.special import ndtr
 from torch import nn
 
 from variate.certificates.ablation import Ablation
-from variate.certificates.certify import certify, mechanism_of
+from variate.certificates.certify import certify
 from variate.certificates.gaussian import Gaussian
+from variate.certificates.subject import mechanism_of
 from variate.certificates.uniform import Uniform
 from variate.datasets.load import labelled
 from variate.errors import UsageError
 from variate.evaluation.evaluate import evaluate
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.tabular import Tabular
+from variate.inputs.modalities.text import Text
+from variate.inputs.words import inputs_of
+from variate.models.text_cnn import TextCNN
 from variate.random.input_noise import Mask, Shift
 from variate.random.randomize import randomize
 from variate.records.file import Records
@@ -26,7 +30,7 @@ from variate.statistics.proved import draws_for, lowest, majority
 from variate.statistics.rates import crossed, crossed_counts
 from variate.training.defense import defended
 
-SIGMA = 0.25
+SIGMA, WORDS = 0.25, [str(i) for i in range(10)]
 FAMILIES = {"0.bias": f"normal(scale={SIGMA}, learn=no)", "*": "fixed"}
 
 
@@ -167,6 +171,17 @@ def test_a_mask_shows_every_subset_equally_often_and_its_bound_holds_by_enumerat
     assert float(mechanism.seen(1)) == pytest.approx(3 / 8)
     radius = mechanism.radius(np.array([0.4, 0.5, 0.9, 1.0]), "l0")
     assert radius.tolist() == [0, 0, 1, 1]
+
+
+def test_texts_are_certified_in_words_by_default():
+    torch.manual_seed(0)
+    x = inputs_of(torch.randint(1, 10, (6, 8)))
+    net, _ = defended("random-ablation(keep=0.25)", TextCNN((8, 1), 2, details={"words": WORDS}), shape=(8, 1))
+    net.eval()
+    with torch.no_grad():
+        y = net(x).argmax(1)
+    proof = certify(net, x, y, radii=[1], draws=50, alpha=0.01, modality=Text(words=WORDS))
+    assert {row.norm for row in proof.rows} == {"words"}
 
 
 def test_uniform_noise_certifies_in_l1_what_a_box_can_lose():

@@ -1,4 +1,7 @@
-"""Every long command says at once what it begins: a line before anything heavy is loaded, none with --quiet."""
+"""Every long command says at once what it begins: a line before anything heavy is loaded, none with --quiet.
+
+It goes to standard output, where an error is not expected; with --json to standard error.
+"""
 
 import subprocess
 import sys
@@ -20,29 +23,37 @@ import sys
 sys.modules |= dict.fromkeys(("torch", "scipy", "sklearn", "lightning_fabric", "matplotlib"))
 from variate.cli.main import app
 for words in sys.argv[1:]:
-    print("$", words, file=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        print("$", words, file=stream)
     try:
         app(words.split(), standalone_mode=False)
     except ImportError:
-        print("heavy", file=sys.stderr)
+        print("heavy")
 """
 
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory):
-    """What each command wrote to standard error before it loaded anything heavy; none can load it here."""
-    words = [*LONG, *(f"{command} --quiet" for command in LONG)]
+    """What each command wrote to both streams before it loaded anything heavy; none can load it here."""
+    words = [*LONG, *(f"{command} {option}" for command in LONG for option in ("--quiet", "--json"))]
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT, *words], capture_output=True, text=True, cwd=tmp_path_factory.mktemp("empty")
     )
     assert done.returncode == 0, done.stderr
-    by_command = (part.partition("\n") for part in done.stderr.split("$ ")[1:])
-    return {command: lines.splitlines() for command, _, lines in by_command}
+    return [_by_command(text) for text in (done.stdout, done.stderr)]
+
+
+def _by_command(text):
+    parts = (part.partition("\n") for part in text.split("$ ")[1:])
+    return {command: lines.splitlines() for command, _, lines in parts}
 
 
 @pytest.mark.parametrize("command", LONG)
 def test_the_first_line_comes_before_anything_heavy_is_loaded(said, command):
-    first, *rest = said[command]
+    output, errors = said
+    first, *rest = output[command]
     assert first.startswith(LONG[command])
-    assert rest == ["heavy"]
-    assert said[f"{command} --quiet"] == ["heavy"]
+    assert (rest, errors[command]) == (["heavy"], [])
+    assert (output[f"{command} --quiet"], errors[f"{command} --quiet"]) == (["heavy"], [])
+    assert output[f"{command} --json"] == ["heavy"]
+    assert errors[f"{command} --json"] == [first]

@@ -59,6 +59,24 @@ def test_a_network_of_ones_own(own, tmp_path):
     assert len(Records(tmp_path / "out" / "records.jsonl").certificates) == 1  # its votes were kept
 
 
+def test_right_or_abstain_is_proved_and_judged(own, tmp_path):
+    words = [*own, "--draws", 50, "--alpha", 0.05, "--radii", "0.1", "--deployment", "certified-0.1", "--quiet"]
+    done = run(*words, "--attack", "pgd(steps=2, draws=4)", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert [row["deployment"] for row in found["rows"]] == ["certified-0.1"]
+    assert [(row["attack"], row["budget"]) for row in found["judged"]] == [("clean", None), ("pgd", "l2:0.1")]
+    for row in found["judged"]:
+        rates = [row["outcomes"][name]["rate"] for name in ("right", "wrong", "abstained")]
+        assert sum(rates) == pytest.approx(1)
+    done = run(*words, "--attack", "pgd(steps=2, draws=4)")
+    assert "certified-0.1, 30 examples" in done.stdout
+    assert "pgd within l2:0.1" in done.stdout
+    done = run(*words, "--attack", "none")
+    assert "wrong <=" in done.stdout
+    assert "abstained" not in done.stdout
+
+
 def test_a_trained_network(tmp_path):
     words = [
         "train",

@@ -20,6 +20,7 @@ from variate.testing.findings import FALSE_ALARM
 
 NAMES = list(registry.entries("families"))
 OPTIONS = ["student-t(df=8)", "bernoulli(relaxed=0.5)", "bernoulli(relaxed=1)", "lowrank-normal(rank=3)"]
+OPTIONS += ["modes(count=1)", "modes(count=3, around=fixed)", "modes(count=3, probabilities=learned, apart=1)"]
 N = 2**17
 MEAN, SCALE = -0.7, 0.4
 

@@ -13,7 +13,7 @@ from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.schema import Example
 from variate.report import single
-from variate.report.headline import NO_VERDICT, headline
+from variate.report.headline import NO_VERDICT, headline, sentence_of
 from variate.report.page import page_text
 from variate.report.strips import difference_bound, difference_strip, rate_strip
 from variate.statistics.comparison import compare
@@ -72,7 +72,7 @@ def test_the_lines_name_the_networks_with_their_intervals_and_the_attack_with_it
     )
     assert basis == (
         "Under `pgd` (linf:0.1), one draw per query; paired with `mean network` under its own strongest attack, "
-        "on the same 60 examples."
+        f"on the same 60 examples. {sentence_of(headline(store).difference.power)}"
     )
 
 

@@ -137,6 +137,7 @@ def _trained_passes(cell, out, monkeypatch):
     [
         ("at", {"attack_steps": 4}),
         ("random-at", {"attack_steps": 4, "keep": "best", "validation_steps": 3, "validation_examples": 40}),
+        ("at", {"attack_steps": 4, "curve_examples": 300, "validation_steps": 2}),
         ("distillation", {}),
     ],
 )
@@ -144,7 +145,8 @@ def test_passes_of_a_training_are_those_that_it_then_makes(defense, options, tmp
     cell = Cell(data="digits", network="mlp", defense=defense, recipe=Recipe(epochs=2, **options))
     parts = [part for part in of_training(cell) if not part.what.startswith("teacher")]
     told = tuple(sum(part.batches * getattr(part, name) for part in parts) for name in ("forwards", "backwards"))
-    looks = 3 if defense == "at" else 0  # that find out, once, whether a network is random
+    attacks = 1 + 4 * ("curve_examples" in options)  # in training, and on two splits after each of two epochs
+    looks = 3 * attacks if defense == "at" else 0  # that find out whether a network is random
     forwards, backwards = _trained_passes(cell, tmp_path, monkeypatch)
     assert told == (forwards - looks, backwards)
 

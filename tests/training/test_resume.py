@@ -33,6 +33,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path, average, when):
     expected, found = (json.loads((tmp_path / f"{mode}.json").read_text()) for mode in ("whole", "resumed"))
     assert found == expected
     assert len(found["losses"]) == len(found["robust"]) > 3
+    assert len(found["curve"]) == 2 * len(found["losses"])
     whole, resumed = (load_file(tmp_path / f"{mode}.tensors") for mode in ("whole", "resumed"))
     assert whole.keys() == resumed.keys()
     for name, tensor in whole.items():

@@ -13,7 +13,8 @@ from variate.errors import CheckpointError, UsageError, VariateError
 from variate.hashing import fingerprint
 from variate.random.network import RandomNetwork
 from variate.random.randomize import randomize
-from variate.training.saved import Card, build, families_of, load, load_training, read_card, save, versions
+from variate.training.saved import Card, build, families_of, load, read_card, save, versions
+from variate.training.state import load_training
 
 SHAPE, MEAN, STD = (1, 8, 8), [0.3], [0.4]
 FACTS = About("image", SHAPE, 10, tuple(MEAN), tuple(STD))

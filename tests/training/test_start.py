@@ -33,6 +33,17 @@ def test_the_parameters_become_the_means_and_the_scales_are_relative_to_them(pla
     assert card.training["start"] == json.loads((plain / "card.json").read_text())["fingerprint"]
 
 
+def test_a_random_network_starts_from_its_adversarially_trained_twin(tmp_path):
+    recipe = Recipe(epochs=1, attack_steps=1, budget="linf:0.05")
+    twin = replace(PLAIN, defense="at", train_examples=200, recipe=recipe)
+    train_cell(twin, tmp_path / "at")
+    still = replace(recipe, lr=0.0, optimizer="sgd", schedule="linear")
+    train_cell(replace(twin, defense="random-at", start=tmp_path / "at", recipe=still), tmp_path / "random-at")
+    begun, network = load(tmp_path / "at"), load(tmp_path / "random-at")
+    assert all(torch.equal(network.get_parameter(name), parameter) for name, parameter in begun.named_parameters())
+    assert set(network.stds()) == dict(begun.named_parameters()).keys()
+
+
 def test_a_fine_tuned_network_begins_better(plain, tmp_path):
     fresh = train_cell(replace(PLAIN, recipe=Recipe(epochs=1, seed=5)), tmp_path / "fresh")
     tuned = train_cell(replace(PLAIN, recipe=Recipe(epochs=1, seed=5), start=plain), tmp_path / "tuned")

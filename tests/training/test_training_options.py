@@ -1,10 +1,13 @@
 """What a training run can be told beside its objective: each against a plain loop, and every refusal."""
 
 import itertools
+import json
 import math
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from variate.datasets.batches import Batches
@@ -37,7 +40,9 @@ def weights(network: nn.Module) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
 
 
-def by_hand(*, epochs: int, lr: float, optimizer: str, warmup: float, weight_decay: float) -> nn.Module:
+def by_hand(
+    *, epochs: int, lr: float, optimizer: str, warmup: float, weight_decay: float, schedule: str, momentum: float
+) -> nn.Module:
     """The same training, step by step: the formulas of Nesterov's momentum, of AdamW, and of the learning rate."""
     network, step, state = made(), 0, {}
     warm, total = round(warmup * 4), epochs * 4
@@ -45,8 +50,9 @@ def by_hand(*, epochs: int, lr: float, optimizer: str, warmup: float, weight_dec
         loader = batches()
         loader.set_epoch(epoch)
         for x, y in loader:
-            cosine = 0.5 * (1 + math.cos(math.pi * (step - warm) / (total - warm)))
-            rate = lr * ((step + 1) / warm if step < warm else cosine)
+            done = (step - warm) / (total - warm)
+            decay = 0.5 * (1 + math.cos(math.pi * done)) if schedule == "cosine" else 1 - done
+            rate = lr * ((step + 1) / warm if step < warm else decay)
             network.zero_grad()
             nn.functional.cross_entropy(network(x), y).backward()
             step += 1
@@ -55,8 +61,8 @@ def by_hand(*, epochs: int, lr: float, optimizer: str, warmup: float, weight_dec
                 first, second = state.get(parameter, (torch.zeros_like(w), torch.zeros_like(w)))
                 if optimizer == "sgd":
                     gradient = gradient + weight_decay * w
-                    first = 0.9 * first + gradient
-                    w -= rate * (gradient + 0.9 * first)
+                    first = momentum * first + gradient
+                    w -= rate * (gradient + momentum * first)
                 else:
                     first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
                     w -= rate * weight_decay * w
@@ -66,9 +72,11 @@ def by_hand(*, epochs: int, lr: float, optimizer: str, warmup: float, weight_dec
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-@pytest.mark.parametrize("warmup", [0.0, 1.5])
-def test_the_steps_are_those_of_the_formulas(optimizer, warmup):
+@pytest.mark.parametrize(("warmup", "schedule", "momentum"), [(0.0, "cosine", 0.9), (1.5, "cosine", 0.5),
+                                                              (1.5, "linear", 0.9), (0.0, "linear", 0.0)])  # fmt: skip
+def test_the_steps_are_those_of_the_formulas(optimizer, warmup, schedule, momentum):
     options = {"epochs": 3, "lr": 0.02, "optimizer": optimizer, "warmup": warmup, "weight_decay": 0.01}
+    options |= {"schedule": schedule, "momentum": momentum}
     network = made()
     train(network, batches(), **options)
     torch.testing.assert_close(weights(network), weights(by_hand(**options)), rtol=1e-4, atol=1e-5)
@@ -220,6 +228,8 @@ def test_a_random_network_is_attacked_and_judged_under_different_draws(monkeypat
     ("options", "message"),
     [
         ({"optimizer": "adam"}, "did you mean 'adamw'"),
+        ({"schedule": "linaer"}, "did you mean 'linear'"),
+        ({"momentum": 1.0}, "momentum is 1"),
         ({"warmup": 2}, "2 of 2 epochs"),
         ({"warmup": -0.1}, "warmup is -0.1"),
         ({"accumulate": 0}, "accumulate is 0"),
@@ -249,6 +259,21 @@ def test_the_state_of_another_network_or_of_other_data_is_refused(tmp_path):
     with pytest.raises(CheckpointError) as error:  # as an earlier version, without the option, would have left it
         train(made(), batches(), epochs=1, checkpoint=state, origin={"data": "a", "batch_size": 32, "shuffle": True})
     assert error.value.findings == ("shuffle: nothing there, True now",)
+
+
+def test_a_state_from_before_an_option_resumes_with_its_default(tmp_path):
+    state, networks = tmp_path / "state.safetensors", [made(), made()]
+    options = {"checkpoint": state, "optimizer": "sgd"}
+    train(networks[0], batches(), epochs=1, **options)
+    with safe_open(state, "pt") as file:
+        facts = json.loads(file.metadata()["facts"])
+    del facts["recipe"]["schedule"], facts["recipe"]["momentum"], facts["history"]["curve"]
+    save_file(load_file(state), state, {"facts": json.dumps(facts)})
+    assert len(train(networks[1], batches(), epochs=1, **options).losses) == 1
+    assert torch.equal(weights(networks[0]), weights(networks[1]))
+    with pytest.raises(CheckpointError) as error:
+        train(made(), batches(), epochs=1, schedule="linear", **options)
+    assert error.value.findings == ("schedule: 'cosine' there, 'linear' now",)
 
 
 def test_the_accuracy_of_a_card_is_that_of_the_epoch_that_was_kept():

@@ -12,9 +12,11 @@ from variate.limits import Count
 from variate.oracle.error_score import Score
 from variate.oracle.white_box import GradientOracle
 from variate.registry import attack
+from variate.statistics.accepted import certified_radius
 from variate.statistics.rates import Deployment, Rule
 
 MOMENTUM = 0.8
+RIVALS = 2  # wrong labels, the most probable ones, that are tried in turn where one of them must be accepted
 SELECTIONS = 4  # queries in which results are compared
 FIRST, LAST = 0.5, 0.0005  # the first and the last step, as a share of eps; they fall geometrically
 
@@ -47,13 +49,18 @@ def error_rate(
     steps follows the smoothed share of wrong draws; the result with more errors on fresh draws is returned. On a
     deterministic network it climbs the margin.
 
+    ``certified-R`` answers only if one label has nearly all draws (``variate.judge_certified``). A wrong answer must be
+    accepted, so draws that are wrong in different ways are of no use: the attack raises the probability of one wrong
+    label, the two most probable ones in turn, and returns the input at which one of them has the most draws.
+
     Args:
         oracle: returns the gradient of the score over its draws; its ``average`` plays no part.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         budget: the norm and the size eps.
         target: target labels, shape (B,); None for an untargeted attack.
-        deployment: how the network will be used: ``single``, ``mean-S``, ``majority-S`` or ``survive-N``.
+        deployment: how the network will be used: ``single``, ``mean-S``, ``majority-S``, ``survive-N`` or
+            ``certified-R``.
         steps: number of gradient steps, at least 1.
         restarts: number of random starts, at least 1.
 
@@ -63,21 +70,35 @@ def error_rate(
     Raises:
         UsageError: if ``steps`` or ``restarts`` is below 1, or the deployment is unknown.
     """
-    rule = Deployment.parse(deployment).rule
-    sign, labels = (1, y) if target is None else (-1, target)
+    certified = certified_radius(deployment) is not None
+    rule: Rule = "single" if certified else Deployment.parse(deployment).rule
     ascents: dict[Score, int] = {"normal": steps} if rule == "mean" else {"normal": steps, "smoothed": -(-steps // 2)}
+    if target is not None:
+        sign, aims = -1, [target]
+    elif certified:
+        sign, aims = -1, _rivals(oracle, x, y)
+    else:
+        sign, aims = 1, [y]
     coins, results = oracle.coins(x), []
-    for restart in range(restarts):
-        start = budget.project(x + in_ball(coins, x, budget, f"start {restart}"), x)
-        for score, count in ascents.items():
-            point, memory = start, torch.zeros_like(x)
-            for step in range(count):
-                _, gradient = oracle.error_gradient(point, labels, rule, score)
-                memory = MOMENTUM * memory + (1 - MOMENTUM) * sign * _unit(gradient)
-                length = budget.eps * FIRST * (LAST / FIRST) ** (step / max(count - 1, 1))
-                point = stepped(point, memory, length, x, budget)
-            results.append(point)
-    return _best(oracle, torch.stack(results), y, target, rule)
+    for labels in aims:
+        for restart in range(restarts):
+            start = budget.project(x + in_ball(coins, x, budget, f"start {restart}"), x)
+            for score, count in ascents.items():
+                point, memory = start, torch.zeros_like(x)
+                for step in range(count):
+                    _, gradient = oracle.error_gradient(point, labels, rule, score)
+                    memory = MOMENTUM * memory + (1 - MOMENTUM) * sign * _unit(gradient)
+                    length = budget.eps * FIRST * (LAST / FIRST) ** (step / max(count - 1, 1))
+                    point = stepped(point, memory, length, x, budget)
+                results.append((point, labels))
+    points, labels_of = (torch.stack(list(parts)) for parts in zip(*results, strict=True))
+    return _best(oracle, points, labels_of, sign, rule)
+
+
+def _rivals(oracle: GradientOracle, x: Tensor, y: Tensor) -> list[Tensor]:
+    """The most probable wrong labels of every example, the first of all, then the second: (B,) each."""
+    scores = oracle.scores(x).scatter(1, y[:, None], -torch.inf)  # (B, K)
+    return list(scores.topk(min(RIVALS, scores.shape[1] - 1), dim=1).indices.T)
 
 
 def _unit(gradient: Tensor) -> Tensor:
@@ -86,14 +107,22 @@ def _unit(gradient: Tensor) -> Tensor:
     return gradient / size.where(size > 0, 1.0)
 
 
-def _best(oracle: GradientOracle, candidates: Tensor, y: Tensor, target: Tensor | None, rule: Rule) -> Tensor:
-    """The candidate that makes the most errors under draws that are the same for all: (R, B, ...) to (B, ...)."""
+def _best(oracle: GradientOracle, candidates: Tensor, labels: Tensor, sign: int, rule: Rule) -> Tensor:
+    """The candidate with the most errors under draws that are the same for all: (R, B, ...) to (B, ...).
+
+    Args:
+        oracle: counts the errors.
+        candidates: the candidates, shape (R, B, ...).
+        labels: the label that counts as right for each, shape (R, B).
+        sign: 1; -1 if the label is a goal, so that the fewest errors are the best.
+        rule: how the deployment answers.
+    """
     if len(candidates) == 1:
         return candidates[0]
-    rows = torch.arange(len(y), device=y.device).repeat(len(candidates))
-    inputs, labels = candidates.flatten(0, 1), y if target is None else target
-    errors = torch.zeros(len(rows), device=y.device)
+    examples = torch.arange(labels.shape[1], device=labels.device)
+    rows = examples.repeat(len(candidates))
+    inputs = candidates.flatten(0, 1)
+    errors = torch.zeros(len(rows), device=labels.device)
     for _ in range(SELECTIONS):
-        errors += oracle.errors(inputs, labels.repeat(len(candidates)), rule, rows=rows)
-    signed = errors.view(len(candidates), -1) * (1 if target is None else -1)
-    return candidates[signed.argmax(0), torch.arange(len(y), device=y.device)]
+        errors += oracle.errors(inputs, labels.flatten(), rule, rows=rows)
+    return candidates[(sign * errors.view(len(candidates), -1)).argmax(0), examples]

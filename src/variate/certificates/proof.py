@@ -10,16 +10,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from variate.certificates.acceptance import Acceptance
 from variate.certificates.mechanism import Floats, Mechanism
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.records.certified import Certificate, Proved, ProvedRow, Votes
 from variate.records.proofs import sentence_of
+from variate.statistics.accepted import certified_radius
 from variate.statistics.proved import lowest, majority
 from variate.statistics.rates import Crossed, Deployment, Rate, crossed_counts, interval
 
 VOTE, POPULATION = "vote", "single, by population"
 LEVEL = 0.95  # confidence level of the intervals over examples
+TINY = 1e-12  # probability that counts as 0
 CURVE = 24  # radii of a curve, from 0 to the largest that the draws can certify
 
 
@@ -99,7 +102,7 @@ def proof_of(
         row
         for mechanism, budgets, tally in tallied
         for budget in budgets
-        for row in _rows(mechanism, tally, budget, deployments, alpha)
+        for row in _rows(mechanism, tally, budget, deployments, certificate)
     ]
     mechanism, _, tally = tallied[0]  # whose labels are those of all
     curve = rows if mechanism.apart else _curve(mechanism, tally, certificate, norm, deployments)
@@ -128,17 +131,20 @@ def _curve(
     sizes = dict.fromkeys(_written(norm, most * i / CURVE) for i in range(CURVE + 1))
     uses = [deployment for deployment in deployments if deployment != POPULATION]
     budgets = [Budget.parse(f"{norm}:{size}") for size in sizes]
-    return [row for budget in budgets for row in _rows(mechanism, tally, budget, uses, certificate.alpha)]
+    return [row for budget in budgets for row in _rows(mechanism, tally, budget, uses, certificate)]
 
 
 def check_deployments(deployments: Sequence[str]) -> list[str]:
     """The deployments as they are written. Raises ``UsageError`` for one that has no certificate."""
     checked = []
     for text in deployments:
+        if certified_radius(text) is not None:
+            checked.append(text)
+            continue
         if text not in (VOTE, POPULATION) and Deployment.parse(text).rule == "mean":
             raise UsageError(
                 f"{text} has no certificate: a mean of probabilities is not a vote",
-                expected=f"{VOTE}, single, survive-N, majority-S",
+                expected=f"{VOTE}, single, survive-N, majority-S, certified-R",
                 todo=f"votes_of={Deployment.parse(text).size} lets the mean of so many draws cast each vote",
             )
         checked.append(text if text in (VOTE, POPULATION) else str(Deployment.parse(text)))
@@ -146,7 +152,7 @@ def check_deployments(deployments: Sequence[str]) -> list[str]:
 
 
 def _rows(
-    mechanism: Mechanism, tally: Tally, budget: Budget, deployments: Sequence[str], alpha: float
+    mechanism: Mechanism, tally: Tally, budget: Budget, deployments: Sequence[str], certificate: Certificate
 ) -> list[ProvedRow]:
     """The certified rate of every deployment within a budget."""
     rows = []
@@ -155,22 +161,54 @@ def _rows(
             ends = mechanism.remains(np.array([tally.clean.rate, tally.clean.low, tally.clean.high]), budget)
             rate, low, high = (float(end) for end in ends)
         else:
-            values = _values(mechanism, deployment, tally, budget)
-            found = interval(Crossed(values, values.mean(keepdims=True), 0.0), level=LEVEL)
-            rate, low, high = found.rate, max(found.low - alpha, 0.0), found.high
-        row = ProvedRow(deployment=deployment, norm=budget.norm, radius=budget.eps, rate=rate, low=low, high=high)
-        rows.append(row)
+            found = _mean(_values(mechanism, deployment, tally, budget, certificate))
+            rate, low, high = found.rate, max(found.low - certificate.alpha, 0.0), found.high
+        wrong = _wrong(mechanism, deployment, tally, budget, certificate)
+        rows.append(
+            ProvedRow(
+                deployment=deployment, norm=budget.norm, radius=budget.eps, rate=rate, low=low, high=high, wrong=wrong
+            )
+        )
     return rows
 
 
-def _values(mechanism: Mechanism, deployment: str, tally: Tally, budget: Budget) -> Floats:
+def _values(mechanism: Mechanism, deployment: str, tally: Tally, budget: Budget, certificate: Certificate) -> Floats:
     """The certified probability that each example is answered right: (B,)."""
     if deployment == VOTE:
         return (tally.found & (mechanism.remains(tally.elected, budget) > 0.5)).astype(np.float64)
-    usage, left = Deployment.parse(deployment), mechanism.remains(tally.right, budget)
+    left = mechanism.remains(tally.right, budget)
+    accepted = acceptance_of(mechanism, certificate, budget.norm, deployment)
+    if accepted is not None:
+        return accepted.right(left)
+    usage = Deployment.parse(deployment)
     if usage.rule == "survive":
         return np.asarray(left**usage.size)
     return left if usage.rule == "single" else majority(left, usage.size)
+
+
+def _wrong(
+    mechanism: Mechanism, deployment: str, tally: Tally, budget: Budget, certificate: Certificate
+) -> float | None:
+    """The largest rate of wrong answers of a deployment that may abstain, at the upper end; None for any other."""
+    accepted = acceptance_of(mechanism, certificate, budget.norm, deployment)
+    if accepted is None:
+        return None
+    return min(_mean(accepted.wrong(mechanism.remains(tally.right, budget))).high + certificate.alpha + TINY, 1.0)
+
+
+def _mean(values: Floats) -> Rate:
+    """The mean over the examples with its interval; what is too small to square is 0."""
+    values = np.where(values > TINY, values, 0.0)
+    return interval(Crossed(values, values.mean(keepdims=True), 0.0), level=LEVEL)
+
+
+def acceptance_of(mechanism: Mechanism, certificate: Certificate, norm: str, deployment: str) -> Acceptance | None:
+    """The rule of a deployment ``certified-R`` with so many votes; None for any other deployment."""
+    size = certified_radius(deployment)
+    if size is None:
+        return None
+    radius, votes = Budget.parse(f"{norm}:{size}"), (certificate.choosing, certificate.draws)
+    return Acceptance(mechanism, radius, *votes, certificate.alpha, certificate.votes_of)
 
 
 def _written(norm: str, size: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +40,17 @@ def certify(
     ] = 0.001,
     deployment: Annotated[
         list[str] | None,
-        typer.Option(help="vote, single, survive-N, majority-S or 'single, by population'. Repeatable; default: all."),
+        typer.Option(
+            help="vote, single, survive-N, majority-S, 'single, by population' (default: these five), or certified-R, "
+            "which answers only where its certificate at the received input reaches R. Repeatable."
+        ),
+    ] = None,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Attack under which certified-R is judged at every radius; none: only prove. Repeatable; default: "
+            "error-rate, once for accepted and wrong answers and once for abstentions."
+        ),
     ] = None,
     votes_of: Annotated[int, typer.Option(min=1, help="Draws of the weights whose mean casts one vote.")] = 1,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples per batch.")] = 500,
@@ -60,14 +70,19 @@ def certify(
 
     Examples:
       variate certify runs/c --examples 500 --draws 10000 --radii 0.25 0.5 0.75 1.0
+      variate certify runs/c --deployment certified-0.5 --radii 0.25 0.5 --examples 100
       variate certify mine.py:network --data mine.py:data --out runs/mine
     """
-    begin(f"{'planning' if shared.dry_run else 'certifying'} {target}: {draws} votes an example", quiet=shared.quiet)
-    from variate.certificates.certify import CHOOSING, DEPLOYMENTS, RADII
+    doing = "planning" if shared.dry_run else "certifying"
+    begin(f"{doing} {target}: {draws} votes an example", quiet=shared.quiet, json=shared.json)
+    from variate.certificates.acceptance import CHOOSING
+    from variate.certificates.certify import DEPLOYMENTS, RADII
     from variate.certificates.certify import certify as prove
+    from variate.certificates.judge_certified import judge_certified
     from variate.files.reading import check_folder
     from variate.records.file import RECORDS, Records
-    from variate.report.proved import LEGEND, print_proved
+    from variate.report.proved import ACCEPTED_LEGEND, LEGEND, print_accepted, print_proved
+    from variate.statistics.accepted import certified_radius
     from variate.training.run_folder import run_record
 
     setting = _setting(target, data, out, mode, shared, trust_code=trust_code)
@@ -100,12 +115,41 @@ def certify(
             modality=setting.modality,
             show_progress=not shared.quiet,
         )
+        accepted = [
+            row
+            for use in deployment or ()
+            if (size := certified_radius(use)) is not None and attack != ["none"]
+            for row in judge_certified(
+                setting.network,
+                setting.x,
+                setting.y,
+                radius=size,
+                budgets=[f"{proof.norm}:{radius}" for radius in radii or RADII],
+                attacks=attack,
+                norm=proof.norm,
+                mechanism=mechanism,
+                draws=draws,
+                alpha=alpha,
+                votes_of=votes_of,
+                batch_size=batch_size,
+                seed=seed,
+                records=records,
+                name=setting.name,
+                modality=setting.modality,
+                show_progress=not shared.quiet,
+            )
+        ]
     if shared.json:
         rows = [row.model_dump() for row in proof.rows]
-        print_json({"rows": rows, "abstained": int((proof.label < 0).sum()), "sentence": proof.sentence})
+        judged = [asdict(row) for row in accepted]
+        abstained = int((proof.label < 0).sum())
+        print_json({"rows": rows, "judged": judged, "abstained": abstained, "sentence": proof.sentence})
         return
     print_proved(proof.rows, setting.title)
     typer.echo(LEGEND)
+    if accepted:
+        print_accepted(accepted)
+        typer.echo(ACCEPTED_LEGEND)
     typer.echo(f"{proof.sentence} No certificate for {int((proof.label < 0).sum())} of {len(proof.label)} examples.")
     typer.echo(f"every vote: {setting.folder / RECORDS}")
 

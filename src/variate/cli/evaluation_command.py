@@ -82,7 +82,7 @@ def check_something_is_run(evaluation: Evaluation) -> None:
 
 def begin(text: str, shared: SharedOptions) -> None:
     """Say what the command begins, before it loads anything heavy."""
-    options.begin(f"{'planning' if shared.dry_run else 'attacking'} {text}", quiet=shared.quiet)
+    options.begin(f"{'planning' if shared.dry_run else 'attacking'} {text}", quiet=shared.quiet, json=shared.json)
 
 
 def named(evaluation: Evaluation) -> str:

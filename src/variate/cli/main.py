@@ -21,6 +21,7 @@ from variate.cli import (
     list_entries,
     report,
     settings,
+    spread,
     study,
     train,
 )
@@ -106,6 +107,7 @@ app.command("audit", cls=Command)(audit.audit)
 app.command("certify", cls=Several)(certify.certify)
 app.command("study", cls=Command)(study.study)
 app.command("report", cls=Command)(report.report)
+app.command("spread", cls=Command)(spread.spread)
 app.command("export", cls=Command)(export.export)
 app.command("data", cls=Command)(data.data)
 app.command("check", cls=Command)(check.check)

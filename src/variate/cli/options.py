@@ -52,11 +52,15 @@ DryRun = Annotated[
 ]
 
 
-def begin(text: str, *, quiet: bool) -> None:
-    """Say on standard error what a command begins, before it loads anything heavy; one of several processes does."""
+def begin(text: str, *, quiet: bool, json: bool) -> None:
+    """Say what a command begins, before it loads anything heavy; one of several processes does.
+
+    The line goes to standard output, so that an error is the first thing on standard error; JSON stays alone there.
+    """
     if not quiet and os.environ.get("LOCAL_RANK", "0") == "0":
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+        stream = sys.stderr if json else sys.stdout
+        stream.write(f"{text}\n")
+        stream.flush()
 
 
 def print_json(value: Any) -> None:

@@ -54,6 +54,7 @@ def report(
     """
     from variate.files.reading import replace_text
     from variate.records.file import Records
+    from variate.records.find import find_records
 
     form = ReportFormat.json if json else form
     if form is not ReportFormat.html and show:
@@ -70,21 +71,6 @@ def report(
         sys.stdout.write(text)
         return
     replace_text(out, text, RecordError, todo="free disk space, or choose another file with --out")
-
-
-def find_records(path: Path) -> Path:
-    """The records file at a path. Raises ``RecordError``."""
-    from variate.records.file import RECORDS
-
-    choices = [path] if path.is_file() else [path / RECORDS, path / f"{RECORDS}.gz"]
-    for choice in choices:
-        if choice.is_file():
-            return choice
-    raise RecordError(
-        f"there are no records at {path}",
-        expected="a folder with records.jsonl, or a records file",
-        todo="variate attack RUN --attack pgd writes them",
-    )
 
 
 def _page(read: Sequence[Records], path: Path, *, show: bool) -> None:

@@ -80,7 +80,7 @@ def study(
       variate study digits --out runs/digits --workers 2
       variate study mine.toml --out runs/mine --seed 1 --seed 2 --dry-run
     """
-    begin(f"{'planning' if dry_run else 'running'} the study {source}, into {out}", quiet=quiet)
+    begin(f"{'planning' if dry_run else 'running'} the study {source}, into {out}", quiet=quiet, json=json)
     from variate.files.reading import check_folder
     from variate.study.file import read_study
     from variate.study.grid import left_out

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,9 @@ from variate.cli.dry_run import print_plan
 from variate.cli.from_fields import from_fields
 from variate.cli.options import Config, DryRun, Json, Quiet, ShowConfig, begin, print_json
 from variate.training.cell import Cell
+
+if TYPE_CHECKING:
+    from variate.records.curve import EpochAccuracy
 
 BUDGETS = {"image": "linf:8/255", "text": "words:2", "audio": "snr:20dB"}  # for data without a usual budget
 
@@ -37,6 +41,7 @@ def train(
         f"{'planning' if dry_run else 'training'} {cell.defense} {cell.network} on {cell.data}, "
         f"{cell.recipe.epochs} epochs, into {out}",
         quiet=quiet,
+        json=json,
     )
     from variate.files.reading import check_folder
     from variate.training.history import History
@@ -67,12 +72,29 @@ def train(
         f"{cell.defense} {cell.network} on {cell.data}: validation accuracy {100 * accuracy:.1f} %, "
         f"one draw per query; in {out}"
     )
-    history = History(**card.history)
+    history = History.restored(card.history)
     if history.robust:
         rate = 100 * history.robust[history.best]
         best = f"best epoch {history.best + 1} of {len(history.robust)}"
         typer.echo(f"{best}: {rate:.1f} % right under the inner attack, which only ranks epochs")
+    _print_curve(card.curve)
     typer.echo(f"next: {shlex.join(_next(cell, out))}")
+
+
+def _print_curve(curve: Sequence[EpochAccuracy]) -> None:
+    """Print what the end of the curve says of the training; nothing without a curve."""
+    from variate.records.curve import CurveSplit, points_of, rise_of
+    from variate.statistics.notation import points
+
+    names: dict[CurveSplit, str] = {"train": "training", "validation": "validation"}
+    for split, name in names.items():
+        if shown := points_of(curve, split):
+            last, rise = shown[-1], rise_of(curve, split)
+            slope = f"; {points(rise.value)} ± {100 * rise.error:.1f} points in the last quarter" if rise else ""
+            typer.echo(
+                f"robust {name} accuracy after epoch {last.epoch}: {100 * last.robust_accuracy:.1f} % of "
+                f"{last.examples} examples{slope}"
+            )
 
 
 def _next(cell: Cell, out: Path) -> list[str]:

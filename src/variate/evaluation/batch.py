@@ -10,7 +10,7 @@ from torch import Tensor
 
 from variate.evaluation.cascade import cascade
 from variate.evaluation.clock import now
-from variate.evaluation.judge import confidences, right_by_source, verdict
+from variate.evaluation.judge import by_strata, confidences, right_by_source, verdict
 from variate.evaluation.plan import Plan, goal_of, perturb
 from variate.evaluation.suites import Suite
 from variate.evaluation.target import Target
@@ -131,26 +131,37 @@ def _judged(
     There are no confidences for targeted attacks.
     """
 
-    def judged(x: Tensor) -> Tensor:
+    def judged(x: Tensor, together: int) -> Tensor:
         stream = Stream("verdict", target.seed)
-        draws = claim.verdict_draws
-        return verdict(target.network, x, deployments=deployments, draws=draws, stream=stream, kind=target.kind)
+        return verdict(
+            target.network,
+            x,
+            deployments=deployments,
+            draws=claim.verdict_draws,
+            stream=stream,
+            kind=target.kind,
+            together=together,
+        )
 
     first, *_ = perturbed.values()
-    shared = judged(first)  # (n, B, K)
-    answered = shared.argmax(-1).mode(0).values.tolist()  # (B,)
+    answered: list[int] = []
     right: dict[str, Bits] = {}
     confidence: dict[str, list[float]] = {}
-    for deployment in {d.source: d for d in deployments}.values():
-        own, logits = perturbed.get(deployment.source, first), shared
-        moved = (own != first).flatten(1).any(1).nonzero()[:, 0]
-        if len(moved):
-            logits = shared.index_copy(1, moved, judged(own[moved]))
-        right |= right_by_source([deployment], logits, y, goal)
-        if goal is None:
-            highest = confidences([deployment], logits, indices)
-            confidence |= {name: values.tolist() for name, values in highest.items()}
-    return right, confidence, answered
+    different = list({d.source: d for d in deployments}.values())
+    for together, alike in by_strata(target.network, different).items():
+        shared = judged(first, together)  # (n, B, K)
+        answered = answered or shared.argmax(-1).mode(0).values.tolist()  # (B,)
+        for deployment in alike:
+            own, logits = perturbed.get(deployment.source, first), shared
+            moved = (own != first).flatten(1).any(1).nonzero()[:, 0]
+            if len(moved):
+                logits = shared.index_copy(1, moved, judged(own[moved], together))
+            right |= right_by_source([deployment], logits, y, goal)
+            if goal is None:
+                highest = confidences([deployment], logits, indices)
+                confidence |= {name: values.tolist() for name, values in highest.items()}
+    order = [deployment.source for deployment in different]
+    return {name: right[name] for name in order}, {n: confidence[n] for n in order if n in confidence}, answered
 
 
 def _attacked(

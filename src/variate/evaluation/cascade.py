@@ -26,6 +26,7 @@ from variate.oracle.losses import reached
 from variate.oracle.queries import Queries
 from variate.random.keys import Stream, hash_words
 from variate.random.seeding import outputs_under
+from variate.random.strata import stratified
 from variate.records.rows import CLEAN
 from variate.statistics.rates import Deployment
 
@@ -71,7 +72,7 @@ class CandidateScorer:
     ) -> None:
         stream = Stream("search", hash_words("comparison", target.seed))
         draws = max([DRAWS, *(deployment.size for deployment in deployments if deployment.source != "single")])
-        self.keys = stream.take(1 if target.kind == "deterministic" else draws)
+        self.keys = stratified(target.network, stream.take(1 if target.kind == "deterministic" else draws))
         self._target, self._y, self._goal, self._deployments = target, y, goal, deployments
 
     def scores(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

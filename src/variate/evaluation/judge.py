@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from variate.inputs.validation import check_classes, check_inputs, check_module,
 from variate.random.average import mean_log_probabilities
 from variate.random.keys import Stream
 from variate.random.seeding import Kind, generators_as_found, kind_of, left_as_found, outputs_under
+from variate.random.strata import count_of_modes, stratified
 from variate.statistics.rates import Bits, Deployment, rate_of
 from variate.statistics.sequential import Sequential, check_until, until
 
@@ -43,8 +45,29 @@ def judge(
     Returns:
         Correctness by ``Deployment.source``: (n, B) for single draws, (n // S, B) for groups, (1, B) if deterministic.
     """
-    logits = verdict(network, x, deployments=deployments, draws=draws, stream=stream, kind=kind)
-    return right_by_source(deployments, logits, y, target)
+    first = stream.index
+    right: dict[str, Bits] = {}
+    for together, alike in by_strata(network, deployments).items():
+        again = Stream(stream.name, stream.seed, first)
+        logits = verdict(network, x, deployments=alike, draws=draws, stream=again, kind=kind, together=together)
+        right |= right_by_source(alike, logits, y, target)
+        stream.index = again.index
+    return {deployment.source: right[deployment.source] for deployment in deployments}
+
+
+def by_strata(network: nn.Module, deployments: Sequence[Deployment]) -> dict[int, list[Deployment]]:
+    """The deployments by how many draws they take together, S, if that matters: draws of a network with modes.
+
+    ``mean-S`` and ``majority-S`` answer with S draws that use the modes evenly (``variate.random.strata``), as served.
+    The draws of ``single`` and ``survive-N`` answer different queries, and are independent: 1. For a network without
+    modes all draws are independent, and all deployments share them.
+    """
+    modes = count_of_modes(network) > 1
+    groups: dict[int, list[Deployment]] = {}
+    for deployment in deployments:
+        together = deployment.size if modes and deployment.rule in ("mean", "majority") else 1
+        groups.setdefault(together, []).append(deployment)
+    return groups
 
 
 def verdict(
@@ -55,15 +78,20 @@ def verdict(
     draws: int,
     stream: Stream,
     kind: Kind,
+    together: int = 1,
 ) -> Tensor:
-    """The logits under every fresh draw, (n, B, K); the arguments are those of ``judge``."""
+    """The logits under every fresh draw, (n, B, K); the arguments are those of ``judge``.
+
+    With ``together``, each run of that many draws uses the modes of the network evenly: see ``by_strata``.
+    """
     if stream.name != "verdict":
         raise UsageError(f"the {stream.name} stream cannot judge", expected="the verdict stream: fresh draws only")
     if kind != "deterministic":
         check_draws(deployments, draws)
     keys = stream.take(1 if kind == "deterministic" else draws)
+    runs = [stratified(network, keys[start : start + together]) for start in range(0, len(keys), together)]
     with left_as_found(network):
-        return outputs_under(network, x, keys)  # (n, B, K)
+        return outputs_under(network, x, list(chain.from_iterable(runs)))  # (n, B, K)
 
 
 def right_by_source(

@@ -111,6 +111,10 @@ def gather(parts: Sequence[Records], whole: Records) -> None:
         whole.add([claim, *_examples(holding, claim)])
     gradients = {key: line for part in parts for key, line in part.gradients.items()}
     whole.add([gradients[key] for key in sorted(gradients)])
+    for part in parts:
+        whole.add(part.certificates.values())
+        whole.add([batch for batches in part.votes.values() for _, batch in sorted(batches.items())])
+        whole.add(part.proofs.values())
 
 
 def _examples(parts: Sequence[Records], claim: Claim) -> list[Record]:

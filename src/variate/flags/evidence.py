@@ -42,7 +42,12 @@ class Difference:
     @property
     def noticed(self) -> bool:
         """Whether it is positive, significant and more than a point."""
-        return self.differing >= FEWEST and self.value > max(NOTICED, Z * self.error)
+        return self.large and self.differing >= FEWEST and self.value > Z * self.error
+
+    @property
+    def large(self) -> bool:
+        """Whether it is more than a point."""
+        return self.value > NOTICED
 
 
 class Evidence:

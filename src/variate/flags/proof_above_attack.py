@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from variate.flags.evidence import Evidence
-from variate.records.proofs import measured, proofs, strongest
+from variate.inputs.budget import Budget
+from variate.records.proofs import judged, measured, proofs, strongest
 from variate.registry import flag
 from variate.statistics.notation import percent
 
@@ -11,7 +12,7 @@ from variate.statistics.notation import percent
 @flag(
     level="warning",
     trigger="Within a certified budget, an attack leaves a deployment a rate whose interval ends below that of the "
-    "certified rate.",
+    "certified rate; or one that may abstain has more wrong answers than are certified.",
     explanation="A certificate is a lower bound on what any attack leaves. Where an attack goes below it, one of the "
     "two is wrong: the network may not draw fresh noise at every answer, its noise may not be that of the proof, or "
     "the two were measured on different inputs.",
@@ -31,5 +32,13 @@ def proof_above_attack(evidence: Evidence) -> list[str]:
                 found.append(
                     f"{deployment} within {row.budget}: {row.attack} leaves {percent(row.rate)} %, but "
                     f"{percent(proved.rate)} % are certified"
+                )
+        for answers in judged(evidence.records, proven):
+            proved = proven.row(answers.deployment, Budget.parse(str(answers.budget)).eps)
+            wrong = answers.outcomes.wrong
+            if proved is not None and proved.wrong is not None and wrong.low > proved.wrong:
+                found.append(
+                    f"{answers.deployment} within {answers.budget}: {answers.attack} has {percent(wrong.rate)} % "
+                    f"accepted and wrong, but {percent(proved.wrong)} % at most are certified"
                 )
     return found

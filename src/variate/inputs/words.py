@@ -47,6 +47,13 @@ def smooth(x: Tensor, width: int) -> Tensor:
     return torch.cat([x, x.new_full((*x.shape[:-1], width), 0.5)], -1)
 
 
+def hidden_word(x: Tensor, value: float) -> Tensor:
+    """What stands for a hidden word in inputs of either form, with ``value`` for its index: (C,), without an offset."""
+    hidden = x.new_full((x.shape[-1],), 0.5)
+    hidden[0] = value
+    return hidden
+
+
 class Tokens(nn.Module):
     """The first layer of a network for texts: embeds the words of inputs in either form.
 

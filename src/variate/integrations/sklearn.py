@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from variate.datasets.batches import Batches
 from variate.random.keys import Stream, fresh_keys
 from variate.random.seeding import outputs_under
+from variate.random.strata import stratified
 from variate.training.defense import defended
 from variate.training.train import train
 
@@ -111,7 +112,7 @@ class RandomNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[m
         """Mean probabilities over the draws, in the order of ``classes_``: (N, D) to (N, K)."""
         x = self.scaled(X)
         keys = fresh_keys(self.draws) if self._seed is None else Stream("user", self._seed).take(self.draws)
-        logits = outputs_under(self.network_, x, keys)  # (S, N, K)
+        logits = outputs_under(self.network_, x, stratified(self.network_, keys))  # (S, N, K)
         mean: NDArray[np.float64] = logits.double().softmax(-1).mean(0).numpy()
         return mean
 

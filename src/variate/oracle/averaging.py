@@ -16,7 +16,9 @@ from variate.oracle.input_pass import scores_at
 from variate.oracle.losses import Loss
 from variate.random.average import mean_log_probabilities
 from variate.random.keys import Stream
+from variate.random.noise import traced
 from variate.random.seeding import input_type, left_as_found, under
+from variate.random.strata import stratified
 
 Average = Literal["loss", "logits", "probability", "majority", "zero-one"]
 AVERAGES: tuple[Average, ...] = get_args(Average)
@@ -39,7 +41,8 @@ class FreshAverage(nn.Module):
         stream: source of the keys. With it, the network is not a submodule, so that a library given this module cannot
             change its mode, its parameters or their gradients; scores are differentiable with respect to the inputs
             only, inputs get the network's own type, and every call leaves the network as it was found. Without
-            it, the network draws as usual and is a submodule, so that the module can be exported.
+            it, the network draws as usual and is a submodule, so that the module can be exported; its graph uses the
+            modes of a network with modes evenly, as draws from a stream do.
     """
 
     def __init__(
@@ -57,7 +60,10 @@ class FreshAverage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Inputs of shape (B, ...) to scores of shape (B, K)."""
         if self.network is not None:  # unchecked: an exported graph cannot branch on values
-            logits = [cast(Tensor, logits_in(self.network(x))) for _ in range(self.draws)]
+            logits = []
+            for draw in range(self.draws):
+                with traced.stratum(draw, self.draws):
+                    logits.append(cast(Tensor, logits_in(self.network(x))))
             return scores_of(torch.stack(logits), self.average)
         return scores_at(x, self._scores, self.average, self.draws, lambda _inputs: None)
 
@@ -66,7 +72,7 @@ class FreshAverage(nn.Module):
         network, stream = self._hidden
         inputs, outputs = x.to(input_type(network, x)), []
         with left_as_found(network):
-            for key in stream.take(self.draws):
+            for key in stratified(network, stream.take(self.draws)):
                 with under(network, key):
                     outputs.append(asked(network, inputs))
         return scores_of(torch.stack(outputs), self.average)

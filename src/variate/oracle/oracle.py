@@ -24,6 +24,7 @@ from variate.oracle.randomness import Coins
 from variate.oracle.repeated_draws import Watch
 from variate.random.keys import Stream
 from variate.random.seeding import Kind, kind_of, outputs_under
+from variate.random.strata import stratified
 from variate.statistics.rates import Rule
 
 Reuse = Literal["fresh", "fixed", "one"]
@@ -34,7 +35,7 @@ class Oracle:
 
     Queries take ``rows``, the index in the batch of the example that each input belongs to, unless there is one input
     for each example in order: an attack may query only some examples, or many inputs for each. All inputs of one query
-    use the same draws.
+    use the same draws. The draws of one query use the modes of a network with modes evenly: ``stratified``.
 
     Args:
         network: any module, in the mode to attack.
@@ -95,7 +96,8 @@ class Oracle:
         if self._kind is None and len(x):
             self._kind = kind_of(self.network, x)
         if self._last_keys is None or self._reuse != "fixed":
-            self._last_keys = self.stream.take(1 if self._kind == "deterministic" else self._draws)
+            keys = self.stream.take(1 if self._kind == "deterministic" else self._draws)
+            self._last_keys = stratified(self.network, keys)
         return self._last_keys
 
     @property

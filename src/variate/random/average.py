@@ -54,14 +54,16 @@ def average(net: nn.Module, keys: Sequence[int], of: Averaged = "probabilities")
     return AverageNetwork(net, keys, of)
 
 
-def mean_log_probabilities(logits: Tensor) -> Tensor:
+def mean_log_probabilities(logits: Tensor, weights: Tensor | None = None) -> Tensor:
     """The log of the mean over draws of the softmax: (S, B, K) to (B, K).
 
-    A class that every draw rules out by a logit of minus infinity stays ruled out, and has a gradient of zero.
+    With ``weights``, (S,), which sum to 1, the mean is weighted; by default all draws count alike. A class that every
+    draw rules out by a logit of minus infinity stays ruled out, and has a gradient of zero.
     """
     logs = logits.log_softmax(-1)
     impossible = logs.isneginf().all(0)  # (B, K)
-    mean = logs.masked_fill(impossible, 0.0).logsumexp(0) - math.log(len(logits))
+    shares = -math.log(len(logits)) if weights is None else weights.to(logs).log()[:, None, None]
+    mean = (logs.masked_fill(impossible, 0.0) + shares).logsumexp(0)
     return mean.masked_fill(impossible, -torch.inf)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar, Literal, cast
@@ -20,7 +20,7 @@ from variate.random.noise import counter
 from variate.random.noise.kinds import Kind
 from variate.random.scale import SHARES, Scaling, Share
 
-Form = Literal["independent", "correlated", "discrete"]
+Form = Literal["independent", "correlated", "discrete", "modes"]
 HALF = (torch.float16, torch.bfloat16)
 NETWORK_RHO = "network_rho"
 
@@ -37,11 +37,18 @@ class Family(ABC):
         learned: names of the tensors learned in addition to mean and scale.
         shares: how the scale may be shared, the default first.
         relative: whether the noise multiplies the mean, so that the scale is a fraction of it.
-        form: ``independent`` elements, ``correlated`` elements (linear in Gaussian noise), or ``discrete``.
+        form: ``independent`` elements, ``correlated`` elements (linear in Gaussian noise), ``discrete``, or ``modes``:
+            one of a few centers for all elements of all tensors, and independent noise around it.
+        weights: those of ``learned`` that are values of weights, which train like the mean: without the learning rate
+            of the scales, and with weight decay.
+        whole: those of ``learned`` that the network has once, for all tensors.
         pathwise: whether ``sample`` has an exact pathwise gradient, rather than a straight-through estimate.
+        scaled: whether a draw depends on the scale.
     """
 
     learned: ClassVar[tuple[str, ...]] = ()
+    weights: ClassVar[tuple[str, ...]] = ()
+    whole: ClassVar[tuple[str, ...]] = ()
     shares: ClassVar[tuple[Share, ...]] = ("element", "channel", "tensor", "network")
     relative: ClassVar[bool] = False
     form: ClassVar[Form] = "independent"
@@ -51,9 +58,18 @@ class Family(ABC):
         """Whether ``sample`` has an exact pathwise gradient."""
         return True
 
+    @property
+    def scaled(self) -> bool:
+        """Whether a draw depends on the scale."""
+        return True
+
     def initialize(self, mean: Tensor) -> tuple[Tensor, ...]:
-        """Initial values of the tensors in ``learned``."""
+        """Initial values of the tensors in ``learned``, for a scale of 1."""
         return ()
+
+    def in_units(self, scale: Tensor, *learned: Tensor) -> tuple[Tensor, ...]:
+        """The tensors in ``learned``, from those for a scale of 1: what has the unit of the weights is multiplied."""
+        return learned
 
     @abstractmethod
     def noise(self, key: int | Tensor, uid: int, like: Tensor) -> tuple[Tensor, ...]:
@@ -63,9 +79,16 @@ class Family(ABC):
     def sample(self, noise: tuple[Tensor, ...], mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
         """The reparameterized draw, differentiable in ``mean``, ``scale`` and ``learned``."""
 
+    def samples(self, noises: Sequence[tuple[Tensor, ...]], mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
+        """``sample`` under the noise of several keys: shape (S, ...)."""
+        return torch.stack([self.sample(noise, mean, scale, *learned) for noise in noises])
+
     @abstractmethod
     def std(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
-        """The standard deviation of every element, in the shape of the mean; differentiable and linear in ``scale``."""
+        """The standard deviation of every element, in the shape of the mean, differentiable.
+
+        It is linear in ``scale`` where ``learned`` is ``in_units`` of it.
+        """
 
     @abstractmethod
     def entropy(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
@@ -141,7 +164,17 @@ class Site:
         """(path, attribute) of ``rho`` and every other learned tensor: on the first owner, next to the mean."""
         path, attribute = self.owners[0]
         rho = ("", NETWORK_RHO) if self.scaling.share == "network" else (path, f"{attribute}_rho")
-        return [rho, *((path, f"{attribute}_{name}") for name in self.distribution.learned)]
+        return [rho, *self._places(self.distribution.learned)]
+
+    def scale_places(self) -> list[tuple[str, str]]:
+        """Those of ``learned_places`` that shape the noise, rather than being values of weights."""
+        weights = self._places(self.distribution.weights)
+        return [place for place in self.learned_places() if place not in weights]
+
+    def _places(self, names: Sequence[str]) -> list[tuple[str, str]]:
+        path, attribute = self.owners[0]
+        whole = self.distribution.whole
+        return [("", f"network_{name}") if name in whole else (path, f"{attribute}_{name}") for name in names]
 
 
 @cache

@@ -200,6 +200,10 @@ class Handle:
         """(path, attribute) of every learned tensor other than the means, once each."""
         return list(dict.fromkeys(place for site in self.sites for place in site.learned_places()))
 
+    def scale_places(self) -> list[tuple[str, str]]:
+        """Those of ``learned_places`` that shape the noise, rather than being values of weights."""
+        return list(dict.fromkeys(place for site in self.sites for place in site.scale_places()))
+
 
 def handle_of(net: nn.Module) -> Handle:
     """The handle of a random network.
@@ -238,13 +242,13 @@ def attach(net: nn.Module, handle: Handle) -> None:
 
 
 def live_scales() -> set[int]:
-    """The ids of the learned tensors other than means, of all random networks of this process."""
+    """The ids of the learned tensors that shape the noise, of all random networks of this process."""
     ids = set()
     for handle in list(_handles):
         net = handle.network() if handle.network is not None else None
         if net is None:
             continue
-        for path, name in handle.learned_places():
+        for path, name in handle.scale_places():
             with suppress(AttributeError):  # of a module that was replaced
                 ids.add(id(net.get_submodule(path)._parameters.get(name)))
     return ids - {id(None)}

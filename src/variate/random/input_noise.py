@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from variate.errors import InputError, UsageError
+from variate.inputs.words import hidden_word
 
 
 class Shift(nn.Module):
@@ -65,7 +66,7 @@ class Mask(nn.Module):
 
     Args:
         shape: shape of the positions: trailing dimensions of an input, such as (28, 28) for images, where all channels
-            of a pixel are hidden together, (T, 1) for texts and (D,) for tables.
+            of a pixel are hidden together, (T, 1) for texts in either form, and (D,) for tables.
         keep: number of positions that stay, from 1 to all but one.
         hidden: value of hidden positions; in texts 0 is the padding.
 
@@ -85,14 +86,15 @@ class Mask(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Hide positions of inputs (B, ..., *shape); the same for all of a batch. Raises ``InputError``."""
         shape = self.order.shape
-        if x.dim() <= len(shape) or x.shape[-len(shape) :] != shape:
+        words = x.dim() > len(shape) and shape[-1] == 1 and x.shape[-len(shape) : -1] == shape[:-1]
+        if x.dim() <= len(shape) or not (words or x.shape[-len(shape) :] == shape):
             raise InputError(
                 f"Mask has the shape {tuple(shape)}, but inputs have {tuple(x.shape[1:])}",
                 expected=f"inputs that end in {tuple(shape)}",
             )
         kept = self.order.flatten().topk(self.keep).indices  # (keep,)
         shown = torch.zeros_like(self.order).flatten().scatter(0, kept, 1.0).reshape(shape)
-        return torch.where(shown > 0, x, self.hidden)
+        return torch.where(shown > 0, x, hidden_word(x, self.hidden) if words else self.hidden)
 
     def extra_repr(self) -> str:
         """Shape, number of kept positions and value of hidden ones."""

@@ -120,10 +120,13 @@ def legacy_seed(key: int) -> int:
 
 def sibling(key: int, index: int) -> int:
     """A key of the same stream for the ``index``-th of several networks drawn together; the first keeps ``key``."""
-    if index == 0:
-        return key
+    return key if index == 0 else derived(key, "sibling", index)
+
+
+def derived(key: int, purpose: str, index: int) -> int:
+    """A key of the same stream, a function of a key, what it is for and a number; it does not reveal the first key."""
     tag = (key >> COUNTER_BITS) << COUNTER_BITS
-    return tag | (hash_words("sibling", key, index) & ((1 << COUNTER_BITS) - 1))
+    return tag | (hash_words(purpose, key, index) & ((1 << COUNTER_BITS) - 1))
 
 
 def check_key(key: int) -> int:

@@ -151,20 +151,27 @@ def passes(
         yield Passes(logits.detach(), value.detach(), slope)
 
 
-def group_size(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> int:
+def group_size(net: RandomNetwork, x: Tensor, keys: Sequence[int], *, training: bool = False) -> int:
     """How many draws of ``net`` run at once on inputs ``x``, in the current grad mode; 1 means the loop.
 
     A function of the device, the shapes and the network: on a CPU, small batches of light networks are grouped; on
-    another device, as many draws as keep a group's inputs and weights within bounds.
+    another device, as many draws as keep a group's inputs and weights within bounds. A network in train mode has groups
+    only if asked, and only if no module draws or writes.
+
+    Args:
+        net: the random network.
+        x: inputs, shape (B, ...).
+        keys: keys of the draws.
+        training: whether a network in train mode may run in groups.
     """
-    size = _size_limit(net, x, len(keys))
+    size = _size_limit(net, x, len(keys), training)
     return size if size > 1 and _can_be_grouped(net, x, keys[:2]) else 1
 
 
-def _size_limit(net: RandomNetwork, x: Tensor, count: int) -> int:
+def _size_limit(net: RandomNetwork, x: Tensor, count: int, training: bool) -> int:
     if count < LEAST or not len(x) or net._forward_hooks or net._forward_pre_hooks:
         return 1  # hooks of the whole network run outside the batched forward
-    if any(module.training for module in net.modules()):
+    if not training and any(module.training for module in net.modules()):
         return 1  # its passes may depend on one another (batch norm, dropout)
     weights = max(1, sum(group[0].nbytes for group in handle_of(net).places_in(net).groups()))
     if x.is_cpu:
@@ -179,7 +186,8 @@ _checking = threading.Lock()  # catching warnings is not thread-safe
 def _can_be_grouped(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> bool:
     """Whether a group agrees with the loop: checked once per network, example shape and grad mode."""
     hooks = sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in net.modules())
-    case = (torch.is_grad_enabled(), x.shape[1:], x.dtype, x.device, hooks)
+    modes = tuple(module.training for module in net.modules())
+    case = (torch.is_grad_enabled(), x.shape[1:], x.dtype, x.device, hooks, modes)
     checked = _groupable.setdefault(handle_of(net).places_in(net), {})
     if case not in checked:
         with _checking:
@@ -216,11 +224,18 @@ def _agrees(net: RandomNetwork, x: Tensor, keys: Sequence[int]) -> bool:
     return torch.allclose(together[0].detach(), alone, rtol=TOLERANCE, atol=TOLERANCE * largest)
 
 
-def grouped(net: Any, x: Tensor, keys: Sequence[int]) -> Tensor:
-    """The outputs of a random network under several keys as one computation, in the caller's grad mode: (S, B, ...)."""
+def grouped(net: Any, x: Tensor, keys: Sequence[int], *, learn: bool = False) -> Tensor:
+    """The outputs of a random network under several keys as one computation, in the caller's grad mode: (S, B, ...).
+
+    Args:
+        net: the random network.
+        x: inputs, shape (B, ...).
+        keys: S keys.
+        learn: whether gradients reach the parameters.
+    """
     handle = handle_of(net)
     places = handle.places_in(net)
-    with torch.no_grad():
+    with torch.set_grad_enabled(learn and torch.is_grad_enabled()):
         weights = handle.draw_many(net, keys)  # of every site, shape (S, ...)
 
     def forward(weights: Sequence[Tensor], x: Tensor) -> Tensor:

@@ -62,10 +62,8 @@ def differs(net: nn.Module, key: int, other: int) -> bool:
 
 
 def scale_parameters(net: nn.Module) -> list[nn.Parameter]:
-    """The learned tensors other than the means."""
-    return [
-        parameter_at(part, place) for part in networks_in(net).values() for place in handle_of(part).learned_places()
-    ]
+    """The learned tensors that shape the noise: all but the means and the centers of modes."""
+    return [parameter_at(part, place) for part in networks_in(net).values() for place in handle_of(part).scale_places()]
 
 
 def deterministic_parameters(net: nn.Module) -> list[str]:

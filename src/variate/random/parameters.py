@@ -17,6 +17,7 @@ from variate.errors import RandomizeError, UsageError, unknown_name
 from variate.inputs.validation import without_values
 from variate.options import parse
 from variate.random.distribution import Site, family_named, with_defaults
+from variate.random.families.modes import Modes
 from variate.random.hidden import unregistered
 from variate.random.keys import hash_words
 from variate.random.noise import native
@@ -75,7 +76,7 @@ def find_sites(
         site = Site(name, text, owners, hash_words("parameter", name), _channel(module, owners[0]))
         findings += _parameter_findings(module, site, parameter)
         sites.append(site)
-    findings += _storage_findings(places)
+    findings += [*_storage_findings(places), *_mode_findings(sites)]
     for name, why in hidden.items():
         pattern = next((p for p in patterns if p != "*" and fnmatchcase(name, p)), None)
         matched.add(pattern)
@@ -236,10 +237,20 @@ def _parameter_findings(module: nn.Module, site: Site, parameter: nn.Parameter) 
         yield f"{site.name} is sparse: call .to_dense() first"
     if not parameter.is_floating_point():
         yield f"{site.name} is {parameter.dtype}, and only real floating-point parameters can be random"
-    owner = module.get_submodule(site.owners[0][0])
     for path, name in site.learned_places():
-        if hasattr(owner, name):
+        if hasattr(module.get_submodule(path), name):
             yield f"{qualified((path, name))} already exists, and the scale of {site.name} needs that name"
+
+
+def _mode_findings(sites: Sequence[Site]) -> Iterator[str]:
+    """One index chooses the mode of every parameter, so all must have as many modes, with the same probabilities."""
+    first: dict[tuple[object, ...], Site] = {}
+    for site in sites:
+        if isinstance(site.distribution, Modes):
+            first.setdefault((site.distribution.count, site.distribution.probabilities), site)
+    if len(first) > 1:
+        families = " and ".join(f"{site.name} is {site.family}" for site in first.values())
+        yield f"one mode index belongs to the whole network, but {families}: give all the same count and probabilities"
 
 
 def _storage_findings(places: list[tuple[nn.Parameter, tuple[tuple[str, str], ...]]]) -> Iterator[str]:

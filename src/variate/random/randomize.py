@@ -67,7 +67,7 @@ def randomize(
         for (path, name), tensor in zip(site.learned_places(), tensors, strict=True):
             owner = net.get_submodule(path)
             if name not in owner._parameters:  # a scale shared by the whole network is registered once
-                learns = mean.requires_grad and site.scaling.learn
+                learns = mean.requires_grad and _learns(site, (path, name))
                 owner.register_parameter(name, nn.Parameter(tensor, requires_grad=learns))
     taken, parts = taken_names(net), parts_of(module)
     original = type(net)  # an fx module has a class of its own, which its copy does not share
@@ -94,6 +94,13 @@ def _check_wrapper(module: nn.Module) -> None:
         )
 
 
+def _learns(site: Site, place: tuple[str, str]) -> bool:
+    """Whether training changes a tensor other than the mean: one that shapes the noise only if the scale is learned."""
+    if place == site.learned_places()[0]:
+        return site.scaling.learn and site.distribution.scaled
+    return site.scaling.learn or place not in site.scale_places()
+
+
 def _initial(site: Site, mean: Tensor, scale: float, size: Tensor) -> tuple[Tensor, ...]:
     """``rho`` and the other learned tensors such that the standard deviation is ``scale`` times the tensor's size.
 
@@ -102,8 +109,10 @@ def _initial(site: Site, mean: Tensor, scale: float, size: Tensor) -> tuple[Tens
     distribution, scaling = site.distribution, site.scaling
     scale = scaling.scale or scale
     size = size if scaling.learn else one(mean)
-    learned = distribution.initialize(mean)
     unit = one(mean) if distribution.relative else size.to(mean)
+    start = distribution.initialize(mean)
+    learned = distribution.in_units(unit, *start)
     spread = distribution.std(mean, unit.expand(()), *learned).square().mean().sqrt()  # standard deviation at scale 1
     factor = float(size / spread) if float(spread) > 0 else 1.0
-    return scaling.initial(mean, site.channel, scale * factor, unit), *learned
+    rho = scaling.initial(mean, site.channel, scale * factor, unit)
+    return rho, *distribution.in_units(unit * (scale * factor), *start)

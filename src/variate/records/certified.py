@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from variate.records.claim import Judged, Line
 
@@ -65,8 +66,51 @@ class Votes(Line):
     by_draw: list[int]
 
 
+class Answered(Line):
+    """The answers of a deployment that may abstain to one batch, clean or under an attack.
+
+    Attributes:
+        certificate: id of the certificate, whose votes each answer takes anew at the received input.
+        deployment: ``certified-R``.
+        radius: R, with its norm.
+        attack: name of the attack; ``clean`` for none.
+        options: the attack's options that differ from its defaults; shown.
+        settings: all settings of the attack, with the number of draws of its search.
+        budget: perturbation budget; None without attack.
+        first: number of the first example.
+        labels: true labels.
+        answers: labels that were answered, -1 for none: for each of several draws of all votes, one for each example.
+    """
+
+    kind: Literal["answered"] = "answered"
+    certificate: str
+    deployment: str
+    radius: str
+    attack: str
+    options: dict[str, Any]
+    settings: dict[str, Any]
+    budget: str | None = None
+    first: int
+    labels: list[int]
+    answers: list[list[int]]
+
+    @cached_property
+    def key(self) -> str:
+        """What tells its measurement from others."""
+        facts = self.certificate, self.radius, self.attack, self.settings, self.budget, len(self.answers)
+        return json.dumps(facts, sort_keys=True, default=str)
+
+
 class ProvedRow(Line):
-    """One certified rate, as in ``variate.statistics.proved.ProvedRate``."""
+    """One certified rate of right answers.
+
+    Attributes:
+        deployment: name of the deployment.
+        norm, radius: the budget.
+        rate: mean over the examples of the least probability of a right answer.
+        low, high: its interval.
+        wrong: for a deployment that may abstain, the largest rate of wrong answers, at the upper end of its interval.
+    """
 
     deployment: str
     norm: str
@@ -74,6 +118,7 @@ class ProvedRow(Line):
     rate: float
     low: float
     high: float
+    wrong: float | None = None
 
 
 class Proved(Line):

@@ -10,7 +10,7 @@ from typing import Any
 
 from variate.errors import RecordError
 from variate.records.claim import Claim
-from variate.records.schema import Example, Picture, Record
+from variate.records.schema import Example, NetworkLine, Picture, Record
 
 PACKED = re.compile(r"(\d{1,9}):((?:[0-9a-fA-F]{2})*)")
 LARGEST = 2**63
@@ -24,6 +24,9 @@ def check_line(record: Record, where: str) -> None:
     if isinstance(record, Example):
         findings += [f"answers.{name}: {text[:40]!r} are not packed bits" for name, text in record.answers.items()
                      if not _is_packed(text)]  # fmt: skip
+    if isinstance(record, NetworkLine):
+        findings += [f"curve: {point.robust[:40]!r} are not packed bits" for point in record.curve
+                     if not _is_packed(point.robust)]  # fmt: skip
     if isinstance(record, Picture):
         findings += _picture_findings(record)
     if findings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from variate.inputs.budget import Budget
+from variate.records.accepted import AcceptedRow, accepted_rows
 from variate.records.certified import Certificate, Proved, ProvedRow
 from variate.records.file import Records
 from variate.records.groups import shown
@@ -40,13 +41,30 @@ def measured(records: Records, proven: Proven) -> list[RateRow]:
 
 
 def _measured(records: Records, proven: Proven) -> list[RateRow]:
-    return [
+    abstaining = [_right(row) for row in judged(records, proven)]
+    return abstaining + [
         row
         for claim in shown(records)
         if claim.fingerprint == proven.certificate.fingerprint and claim.attack != CLEAN and claim.budget is not None
         if Budget.parse(claim.budget).norm == proven.proved.norm and "target" not in claim.options
         for row in rows_of(records, claim)
     ]
+
+
+def judged(records: Records, proven: Proven) -> list[AcceptedRow]:
+    """The rates of deployments that may abstain, under attacks within budgets of the proof's norm."""
+    return [
+        row
+        for row in accepted_rows(records)
+        if row.certificate == proven.certificate.id and row.budget is not None
+        if Budget.parse(row.budget).norm == proven.proved.norm
+    ]
+
+
+def _right(row: AcceptedRow) -> RateRow:
+    """The right answers of a deployment that may abstain."""
+    right, shown = row.outcomes.right, (row.network, row.attack, row.options, row.budget, 0, row.deployment)
+    return RateRow(*shown, right.rate, right.low, right.high, row.examples, "table")
 
 
 def strongest(rows: list[RateRow]) -> dict[tuple[str, float], RateRow]:

@@ -10,8 +10,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter
 
-from variate.records.certified import Certificate, Proved, Votes
+from variate.records.certified import Answered, Certificate, Proved, Votes
 from variate.records.claim import Claim, Judged, Line
+from variate.records.curve import EpochAccuracy
 
 FORMAT = 2  # version of the lines below, stored in the first line of a file
 
@@ -45,6 +46,7 @@ class NetworkLine(Line):
         seed: training seed.
         fingerprint: hash of the tensors alone, as in its run folder; that of a claim includes modes and settings.
         group: name shared by networks that differ in their seed alone.
+        curve: accuracies during training; empty if none were measured, and in records of older versions.
     """
 
     kind: Literal["network"] = "network"
@@ -61,6 +63,7 @@ class NetworkLine(Line):
     validation: float | None
     seconds: float
     group: str | None = None
+    curve: list[EpochAccuracy] = []
 
 
 class Scale(Line):
@@ -212,6 +215,7 @@ Lines = (
     | Certificate
     | Votes
     | Proved
+    | Answered
 )
 Record = Annotated[Lines, Field(discriminator="kind")]
 READ: TypeAdapter[Lines] = TypeAdapter(Record)

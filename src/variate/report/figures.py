@@ -15,6 +15,7 @@ from variate.report.plot import Curve, CurvePoint, draw_curves, nice_ticks
 from variate.report.reliability import Reliability, diagram, reliabilities
 from variate.report.scale_figure import learned_scales
 from variate.report.sheet import Head, ReportTable, TableCell, rate_cell
+from variate.report.training_figure import training_curves
 from variate.statistics.notation import percent
 from variate.statistics.rates import survive_curve
 
@@ -44,7 +45,7 @@ class Figure:
 def figures(records: Records) -> list[Figure]:
     """Every figure that the records allow, except those of calibration."""
     drawn = [*against_size(records), against_draws(records), against_steps(records), against_queries(records)]
-    drawn += [survival(records), scales(records)]
+    drawn += [survival(records), scales(records), *against_epochs(records)]
     return [figure for figure in drawn if figure is not None]
 
 
@@ -143,6 +144,26 @@ def scales(records: Records) -> Figure | None:
     )
     svg, numbers = learned_scales(records.scales, colors, name=title)
     return Figure("scales", title, text, svg, numbers)
+
+
+def against_epochs(records: Records) -> list[Figure]:
+    """Robust and clean accuracy during training, of the networks whose training was measured."""
+    networks = [line for line in records.networks.values() if line.curve]
+    if not networks:
+        return []
+    colors = {line.network: _color(records, line.network) for line in networks}
+    texts = {
+        "robust": "Under a short attack on the same examples at every epoch; it shows whether training was finished, "
+        "and is not a verdict. While the validation curve still rises, the network was not trained to the end. The "
+        "rise is that of the fitted line over the last quarter of the epochs, with its standard error.",
+        "clean": "Without attack, on the same examples.",
+    }
+    drawn = []
+    for rate, text in texts.items():
+        title = f"{rate.capitalize()} accuracy against epochs"
+        svg, numbers = training_curves(networks, colors, rate=rate, name=title)
+        drawn.append(Figure(f"training-{rate}", title, f"{text} Dashed: training examples.", svg, numbers))
+    return drawn
 
 
 def reliability(records: Records) -> list[Figure]:

@@ -14,6 +14,8 @@ from variate.records.file import Records
 from variate.records.groups import deployments_of, notes, shown
 from variate.records.rows import rows_of
 from variate.report.cost import attack_cost, spent
+from variate.report.gains import gains
+from variate.report.paired import twins
 from variate.report.proved import proved_markdown
 from variate.report.sheet import ReportTable, TableCell, grid_sheet, markdown_of
 from variate.report.table import LEGEND, markdown, study_grids
@@ -62,9 +64,23 @@ def as_csv(records: Sequence[Records]) -> str:
 
 
 def as_markdown(records: Sequence[Records]) -> str:
-    """The tables of each set of records, what is proved, and the cost of its attacks."""
-    parts = [part for one in records for part in (markdown(one), proved_markdown(one), *_costs(one))]
+    """The tables of each set of records, paired differences, what is proved, and the cost of its attacks."""
+    parts = [
+        part for one in records for part in (markdown(one), *_differences(one), proved_markdown(one), *_costs(one))
+    ]
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _differences(records: Records) -> list[str]:
+    sheets = {
+        "Differences from the twins, one draw per query": twins(records),
+        "Differences by deployment and over seeds": gains(records),
+    }
+    return [
+        f"{title}: paired on the same examples, with the 95 % interval.\n\n{markdown_of(sheet)}"
+        for title, sheet in sheets.items()
+        if sheet is not None
+    ]
 
 
 def _costs(records: Records) -> list[str]:

@@ -12,7 +12,7 @@ A red flag on one of the compared networks replaces the claim: a rate that a war
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -22,6 +22,7 @@ from variate.records.file import Records
 from variate.records.rows import RateRow
 from variate.report import single
 from variate.report.estimate import Estimate, doubts_of, estimate_of, repeated_row
+from variate.report.gains import over_seeds
 from variate.report.paired import compared, twin_claims
 from variate.statistics.comparison import Comparison
 from variate.statistics.notation import percent, quoted
@@ -29,6 +30,7 @@ from variate.statistics.rates import Deployment
 
 NO_VERDICT = "No verdict: no untargeted attack was evaluated with one draw per query"
 ERROR = 0.05  # of the intervals
+UNDER_TRAINED = "under-trained"  # the flag that speaks of the training, not of the attack
 NEGLIGIBLE = 0.02  # a gain whose whole interval lies below is nothing; above it, the question is open
 
 Tone = Literal["gain", "loss", "nothing", "open", "rate", "flagged", "none"]
@@ -89,7 +91,8 @@ def headline(records: Records, network: str | None = None) -> Headline:
     rival = max(peers, key=lambda one: single.share(records, one), default=None)
     difference = compared(records, claim, rival) if rival is not None else None
     estimates = [estimate_of(records, one, of=claim.network) for one in (claim, *peers)]
-    basis = " ".join(_basis(records, claim, rival, claims=len(claims), peers=len(peers)))
+    sentences = _basis(records, claim, rival, claims=len(claims), peers=len(peers))
+    basis = " ".join([*sentences, *_certainty(records, claim, rival, difference)])
     doubts = [flag for one in (claim, rival) if one is not None for flag in doubts_of(records, one)]
     if difference is None or rival is None:
         rate = _percent(single.row(records, claim))
@@ -137,7 +140,8 @@ def doubted(verdict: Headline, doubts: Sequence[Raised]) -> Headline:
     """The verdict, or if there are warnings, the warnings in its place with the remedy of the first."""
     if not doubts:
         return verdict
-    left = "" if verdict.difference is None else f"The difference of {verdict.number} may only show a weak attack. "
+    shown = "how long each was trained" if all(flag.flag == UNDER_TRAINED for flag in doubts) else "a weak attack"
+    left = "" if verdict.difference is None else f"The difference of {verdict.number} may only show {shown}. "
     basis = f"{left}First: {doubts[0].remedy} {verdict.basis}"
     return replace(verdict, tone="flagged", finding="Do not quote these rates", number=_flags(doubts), basis=basis)
 
@@ -215,6 +219,22 @@ def _basis(records: Records, claim: Claim, rival: Claim | None, *, claims: int, 
         kind = "random networks" if random else "networks"
         sentences.append(f"{quoted(claim.network)} is the best of {claims} {kind}, selected on these examples.")
     return sentences
+
+
+def _certainty(records: Records, claim: Claim, rival: Claim | None, difference: Comparison | None) -> Iterator[str]:
+    """What the comparison could have missed, and what it is over all seeds, in sentences."""
+    if rival is None or difference is None:
+        return
+    yield sentence_of(difference.power)
+    by_seed = over_seeds(records, claim, rival)
+    if by_seed is not None:
+        overall, seeds = by_seed
+        yield f"Over {seeds} seeds, the difference is {overall.points}; {overall.power}."
+
+
+def sentence_of(text: str) -> str:
+    """A text as a sentence."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _percent(row: RateRow) -> str:

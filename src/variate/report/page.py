@@ -13,6 +13,7 @@ from variate.errors import RecordError
 from variate.files.reading import replace_text
 from variate.flags.raise_flags import Raised, raised
 from variate.records import groups
+from variate.records.accepted import accepted_rows
 from variate.records.file import Records
 from variate.records.rows import CLEAN
 from variate.report.attacked import Gallery, galleries, not_shown
@@ -22,10 +23,11 @@ from variate.report.estimate import warnings
 from variate.report.facts import Facts, facts
 from variate.report.figures import Figure, figures, reliability
 from variate.report.formats import names
+from variate.report.gains import gains
 from variate.report.headline import Headline, Tone, headline
 from variate.report.paired import averaging, twins
+from variate.report.proved import ACCEPTED_LEGEND, accepted_table, proved_figures, proved_sentences, proved_table
 from variate.report.proved import LEGEND as PROVED_LEGEND
-from variate.report.proved import proved_figures, proved_sentences, proved_table
 from variate.report.reliability import calibration_sheet, reliabilities
 from variate.report.runs import compare_runs
 from variate.report.sentences import verdict
@@ -72,7 +74,9 @@ class Section:
     proved: ReportTable | None
     proved_sentences: list[str]
     proved_figures: list[Figure]
+    accepted: ReportTable | None
     twins: ReportTable | None
+    gains: ReportTable | None
     averaging: ReportTable | None
     figures: list[Figure]
     calibration: ReportTable | None
@@ -92,7 +96,9 @@ class Section:
             ("flags", "Red flags", self.warnings or self.notes),
             *((part, name, True) for part, name, _ in self.tables),
             ("proved", "Proved", self.proved),
+            ("accepted", "Right or abstain", self.accepted),
             ("twins-less", "Differences from the twins", self.twins),
+            ("gains", "Differences by deployment and over seeds", self.gains),
             *((figure.id, figure.title, True) for figure in self.figures),
             ("averaging", "Naive and averaged attacks", self.averaging),
             ("calibration", "Calibration", self.calibration),
@@ -133,6 +139,7 @@ def page_text(records: Sequence[Records]) -> str:
     return environment.get_template("page.html.j2").render(
         title=f"{len(sections)} runs compared" if several else sections[0].title,
         proved_legend=PROVED_LEGEND,
+        accepted_legend=ACCEPTED_LEGEND,
         sections=sections,
         runs=compare_runs(records) if several else None,
         style=style(sections),
@@ -172,7 +179,9 @@ def section(records: Records, title: str, *, prefix: str = "") -> Section:
         proved=proved_table(records),
         proved_sentences=proved_sentences(records),
         proved_figures=proved_figures(records),
+        accepted=accepted_table(accepted_rows(records)),
         twins=twins(records),
+        gains=gains(records),
         averaging=averaging(records),
         figures=figures(records),
         calibration=calibration_sheet(records),

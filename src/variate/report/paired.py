@@ -11,8 +11,9 @@ from variate.records.file import Records
 from variate.report import single
 from variate.report.sheet import Head, ReportTable, TableCell, count_cell, rate_cell, row_cell
 from variate.statistics.comparison import Comparison, compare
+from variate.statistics.notation import percent
 
-ENDS: list[Head] = [("difference", "points"), ("n", "examples")]
+ENDS: list[Head] = [("difference", "points"), ("could miss", "points, below"), ("n", "examples")]
 
 
 def twins(records: Records) -> ReportTable | None:
@@ -44,7 +45,7 @@ def averaging(records: Records) -> ReportTable | None:
         ]
         rates = [row_cell(single.row(records, claim)) for claim in (naive, averaged)]
         draws = TableCell(str(averaged.draws), value=averaged.draws)
-        lines.append([*words, draws, *rates, difference_cell(change), _examples(records, naive)])
+        lines.append([*words, draws, *rates, *_ends(records, naive, change)])
     heads: list[Head] = [("network",), ("attack",), ("budget",), ("draws",), ("naive", "1 draw"), ("averaged",), *ENDS]
     return ReportTable(heads, lines, words=3) if lines else None
 
@@ -63,8 +64,7 @@ def _twin_line(records: Records, claim: Claim, twin: Claim) -> list[TableCell]:
     return [
         *map(TableCell, (claim.network, twin.network, claim.budget or "none", *attacks)),
         *rates,
-        difference_cell(gain),
-        _examples(records, claim),
+        *_ends(records, claim, gain),
     ]
 
 
@@ -123,5 +123,11 @@ def difference_cell(comparison: Comparison) -> TableCell:
     return replace(rate_cell(comparison.difference, comparison.low, comparison.high, signed=True), tone=tone)
 
 
-def _examples(records: Records, claim: Claim) -> TableCell:
-    return count_cell(len(records.examples[claim.id]))
+def missed_cell(comparison: Comparison) -> TableCell:
+    """The difference in points below which the comparison could have missed it."""
+    return TableCell(percent(comparison.detectable), value=comparison.detectable)
+
+
+def _ends(records: Records, claim: Claim, comparison: Comparison) -> list[TableCell]:
+    examples = count_cell(len(records.examples[claim.id]))
+    return [difference_cell(comparison), missed_cell(comparison), examples]

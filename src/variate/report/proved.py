@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from variate.records.accepted import AcceptedRow, accepted_rows
 from variate.records.certified import ProvedRow
 from variate.records.file import Records
 from variate.records.proofs import Proven, measured, proofs, sentence_of, strongest
@@ -17,11 +19,19 @@ from variate.report.figures import ACCURACY, Figure
 from variate.report.plot import Curve, CurvePoint, draw_curves
 from variate.report.sheet import NOTHING, Head, ReportTable, TableCell, count_cell, markdown_of, rate_cell
 from variate.statistics.notation import percent
+from variate.statistics.rates import Rate
 
 LEGEND = (
     "Certified: whatever an attacker does within the budget, the deployment is right at least so often (the mean over "
     "the examples, with a 95 % interval). Attacked: what the strongest attack that was run has left. The truth is "
     "between the two."
+)
+
+OUTCOMES = ("right", "wrong", "abstained")
+ACCEPTED_LEGEND = (
+    "certified-R answers only where its certificate at the received input reaches R, and else abstains. Measured: what "
+    "each attack has left, in percent of all examples with 95 % intervals. Within R an attack can buy abstentions; a "
+    "wrong answer that the infinite vote does not give at the original input appears with probability alpha at most."
 )
 
 
@@ -65,7 +75,7 @@ def proved_figures(records: Records) -> list[Figure]:
 
 def print_proved(rows: Sequence[ProvedRow], title: str) -> None:
     """Print certified rates: one line for each deployment, one column for each radius."""
-    cells = {(row.deployment, row.radius): rate_cell(row.rate, row.low, row.high) for row in rows}
+    cells = {(row.deployment, row.radius): _printed(row) for row in rows}
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("certified", no_wrap=True)
     radii = dict.fromkeys((row.norm, row.radius) for row in rows)
@@ -78,11 +88,59 @@ def print_proved(rows: Sequence[ProvedRow], title: str) -> None:
 
 
 def proved_markdown(records: Records) -> str | None:
-    """The table of certified rates and its sentences in Markdown."""
-    sheet = proved_table(records)
-    if sheet is None:
+    """The tables of certified rates, and of right or abstain, with their sentences in Markdown."""
+    sheet, accepted = proved_table(records), accepted_table(accepted_rows(records))
+    parts = [] if sheet is None else [markdown_of(sheet), LEGEND, *proved_sentences(records)]
+    parts += [] if accepted is None else [markdown_of(accepted), ACCEPTED_LEGEND]
+    return "\n\n".join(parts) or None
+
+
+def _printed(row: ProvedRow) -> TableCell:
+    cell = rate_cell(row.rate, row.low, row.high)
+    return cell if row.wrong is None else replace(cell, small=f"{cell.small}\nwrong <= {percent(row.wrong)}")
+
+
+def accepted_table(rows: Sequence[AcceptedRow]) -> ReportTable | None:
+    """Right, wrong and abstained by network, deployment and attack."""
+    if not rows:
         return None
-    return "\n\n".join([markdown_of(sheet), LEGEND, *proved_sentences(records)])
+    heads: list[Head] = [("network",), ("deployment",), ("attack",), ("n", "examples")]
+    heads += [(name,) for name in OUTCOMES]
+    lines = [
+        [
+            TableCell(row.network),
+            TableCell(row.deployment),
+            _attack_cell(row),
+            count_cell(row.examples),
+            *(rate_cell(rate.rate, rate.low, rate.high) for rate in _three(row)),
+        ]
+        for row in rows
+    ]
+    return ReportTable(heads, lines, words=3)
+
+
+def print_accepted(rows: Sequence[AcceptedRow]) -> None:
+    """Print right, wrong and abstained: a table for each deployment, a line for each attack."""
+    for deployment in dict.fromkeys(row.deployment for row in rows):
+        own = [row for row in rows if row.deployment == deployment]
+        title = f"{deployment}, {own[0].examples} examples"
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        table.add_column("attack")
+        for name in OUTCOMES:
+            table.add_column(name, justify="right", no_wrap=True)
+        for row in own:
+            cells = [_attack_cell(row), *(rate_cell(rate.rate, rate.low, rate.high) for rate in _three(row))]
+            table.add_row(*("\n".join(filter(None, (cell.text, cell.small))) for cell in cells))
+        Console().print(table)
+
+
+def _attack_cell(row: AcceptedRow) -> TableCell:
+    words = ", ".join(f"{name}={value}" for name, value in row.options.items())
+    return TableCell(f"{row.attack} within {row.budget}" if row.budget else row.attack, words)
+
+
+def _three(row: AcceptedRow) -> tuple[Rate, Rate, Rate]:
+    return row.outcomes.right, row.outcomes.wrong, row.outcomes.abstained
 
 
 def _cell(proven: Proven, deployment: str, radius: float, attacked: Mapping[tuple[str, float], RateRow]) -> TableCell:
@@ -91,9 +149,12 @@ def _cell(proven: Proven, deployment: str, radius: float, attacked: Mapping[tupl
         return NOTHING
     cell = rate_cell(row.rate, row.low, row.high)
     found = attacked.get((deployment, radius))
-    if found is None:
-        return cell
-    return TableCell(cell.text, f"{cell.small}; attacked {percent(found.rate)}", cell.value)
+    remarks = [cell.small]
+    if row.wrong is not None:
+        remarks.append(f"wrong at most {percent(row.wrong)}")
+    if found is not None:
+        remarks.append(f"attacked {percent(found.rate)}")
+    return TableCell(cell.text, "; ".join(remarks), cell.value)
 
 
 def _figure(records: Records, proven: Proven, number: int) -> Figure:

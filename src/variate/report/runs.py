@@ -9,8 +9,8 @@ from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.report import single
 from variate.report.estimate import doubts_of, estimate_of
-from variate.report.headline import Headline, Tone, compared_headline, doubted, judged_claim, tone_of
-from variate.report.paired import difference_cell
+from variate.report.headline import Headline, Tone, compared_headline, doubted, judged_claim, sentence_of, tone_of
+from variate.report.paired import ENDS, difference_cell, missed_cell
 from variate.report.sheet import Head, ReportTable, TableCell, count_cell, grid_sheet, row_cell
 from variate.report.table import TABLES, study_grids
 from variate.statistics.comparison import Comparison, compare
@@ -94,7 +94,7 @@ def _headline(sides: Sequence[_Side]) -> Headline:
     row = single.row(best.records, best.claim)
     basis = (
         f"Each network under its own strongest attack ({row.budget}), paired on the same {row.examples} examples; "
-        f"{quoted(best.label)} is the best of {len(sides)}, selected on these examples."
+        f"{quoted(best.label)} is the best of {len(sides)}, selected on these examples. {sentence_of(difference.power)}"
     )
     doubts = [flag for side in (best, rival) for flag in doubts_of(side.records, side.claim)]
     finding = _finding(best.label, rival.label, tone)
@@ -111,11 +111,13 @@ def _differences(sides: Sequence[_Side]) -> ReportTable:
     """The most accurate run minus each other one."""
     best, *others = sides
     heads: list[Head] = [("run",), ("other run",), ("attack", "on the run"), ("attack", "on the other")]
-    heads += [("correct, %", "run"), ("correct, %", "other"), ("difference", "points"), ("n", "examples")]
+    heads += [("correct, %", "run"), ("correct, %", "other"), *ENDS]
     lines = []
     for other in others:
         words = [best.label, other.label, *(single.attack_words(side.claim) for side in (best, other))]
         rates = [row_cell(single.row(side.records, side.claim)) for side in (best, other)]
         examples = count_cell(len(other.records.examples[other.claim.id]))
-        lines.append([*map(TableCell, words), *rates, difference_cell(best.minus(other)), examples])
+        difference = best.minus(other)
+        ends = [difference_cell(difference), missed_cell(difference), examples]
+        lines.append([*map(TableCell, words), *rates, *ends])
     return ReportTable(heads, lines, words=4)

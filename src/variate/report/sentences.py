@@ -57,7 +57,7 @@ def _relation(records: Records, claim: Claim, best: Claim, row: RateRow, other: 
     if paired is not None:
         if paired.low > 0 or paired.high < 0:
             return f"the paired difference is {paired.points}."
-        return f"the paired difference is {paired.points}, which is not significant."
+        return f"the paired difference is {paired.points}, which is not significant; {paired.power}."
     if row.low > other.high:
         return "the interval lies above the other."
     if row.high < other.low:

@@ -19,6 +19,7 @@ from variate.random.keys import fresh_keys
 from variate.random.many import draws
 from variate.random.network import RandomNetwork
 from variate.random.seeding import draws_elsewhere, input_type, outputs_under
+from variate.random.strata import stratified
 
 
 class Served:
@@ -34,7 +35,7 @@ class Served:
 
     Args:
         network: a module from inputs to logits: a random network, one with another defense, or a deterministic one.
-        draws: S, number of draws averaged for every request.
+        draws: S, number of draws averaged for every request; they use the modes of a network with modes evenly.
     """
 
     _parallel: bool | None  # whether it draws from nothing but its keys; None: unknown
@@ -76,7 +77,8 @@ class Served:
         return self(x).argmax(-1)
 
     def _answer(self, x: Tensor) -> Tensor:
-        replica, keys = self._replica(), fresh_keys(self.draws)
+        replica = self._replica()
+        keys = stratified(replica, fresh_keys(self.draws))
         if self._parallel:
             x = x.to(input_type(replica, x))
             with torch.no_grad():

@@ -29,3 +29,15 @@ def majority(p: ArrayLike, votes: int) -> Floats:
 def draws_for(p: float, alpha: float) -> int:
     """The smallest number of draws that, all right, bound the probability by ``p`` or more from below: alpha^(1/n)."""
     return math.ceil(math.log(alpha) / math.log(p))
+
+
+def votes_for(p: float, draws: int, alpha: float) -> int:
+    """The smallest number of right votes of ``draws`` whose lower bound is above ``p``; more than all if none is."""
+    bounds = lowest(np.arange(draws + 1), draws, alpha) if alpha else np.arange(draws + 1) / draws
+    return int(np.searchsorted(bounds, p, side="right"))
+
+
+def at_least(p: ArrayLike, votes: int, draws: int) -> Floats:
+    """P(at least ``votes`` of ``draws`` independent votes are right), each right with probability ``p``."""
+    bound: Floats = stats.binom.sf(votes - 1, draws, np.asarray(p, dtype=np.float64))
+    return bound

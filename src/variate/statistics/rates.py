@@ -76,6 +76,8 @@ class Deployment:
         rule, _, size = str(text).partition("-")
         if text == "single":
             return cls("single", 1)
+        if rule == "certified":
+            raise UsageError(f"{text} takes a certificate at every answer", todo=f"variate certify --deployment {text}")
         if rule not in ("mean", "majority", "survive"):
             raise unknown_name("deployment", str(text), RULES)
         try:
@@ -156,8 +158,8 @@ class Crossed:
     @cached_property
     def freedom(self) -> float:
         """Satterthwaite's degrees of freedom of the variance."""
-        parts = self.by_example**2 / max(len(self.per_example) - 1, 1)
-        return self.variance**2 / (parts + self.by_draw**2 / max(len(self.per_draw) - 1, 1))
+        examples, draws = self.by_example / self.variance, self.by_draw / self.variance  # squares could underflow
+        return 1 / (examples**2 / max(len(self.per_example) - 1, 1) + draws**2 / max(len(self.per_draw) - 1, 1))
 
 
 def rate_of(deployment: Deployment, answers: Bits, *, level: float = 0.95) -> Rate:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from variate.certificates.acceptance import CHOOSING
 from variate.datasets.info import about
 from variate.evaluation.cascade import DRAWS as COMPARISON_DRAWS
 from variate.evaluation.diagnostics import EXAMPLES, measurements
@@ -33,8 +34,9 @@ from variate.random.network import RandomNetwork
 from variate.random.seeding import kind_of, left_as_found
 from variate.records.rows import CLEAN
 from variate.statistics.rates import Deployment
+from variate.study.certifying import mechanism_in
 from variate.study.dry_training import Workload, of_training
-from variate.study.file import EvaluationTable, Study
+from variate.study.file import Certification, EvaluationTable, Study
 from variate.study.grid import TWINS, Place, fits
 from variate.study.work import CLEAN_DRAWS
 from variate.training.cell import Cell
@@ -132,6 +134,16 @@ class Evaluated:
         each = {p.label: (f, b, (f - b) * forward + b * both) for p, (f, b) in zip(plans, passes, strict=True)}
         by_attack = each if isinstance(plan, Suite) else {}
         return Workload(how.get("prefix", "") + what, batches, forwards, backwards, judging, seconds, by_attack)
+
+    def certification(self, asked: Certification, sizes: int) -> Iterator[Workload]:
+        """The workload of a certification at several radii; none for a network without what it needs."""
+        mechanism = mechanism_in(asked, self.network, self.x)
+        if mechanism is None:
+            return
+        votes = (asked.draws * (sizes if mechanism.apart else 1) + CHOOSING) * asked.votes_of if mechanism.random else 1
+        examples = min(asked.examples or len(self.x), len(self.x))
+        batches = -(-examples // self.batch_size)
+        yield Workload(f"certify by {mechanism.name}", batches, 0, 0, votes, votes * self._seconds[0])
 
     def _passes_of(self, plan: Plan, budget: Budget, draws: int) -> tuple[int, int]:
         """Forward and backward passes of one attack per example."""
@@ -279,3 +291,6 @@ def _of_judging(study: Study, place: Place, counts: Counts) -> Iterator[Workload
     points += [(first, averaged) for averaged in curves.draws if isinstance(network, RandomNetwork)]
     for budget, averaged in points:
         yield whole.workload(Plan.of(pgd, averaged), budget, draws, examples=curves.examples, prefix="curve: ")
+    for certification in study.certify:
+        if sizes := certification.radii_for(cell.data):
+            yield from whole.certification(certification, len(sizes))

@@ -5,7 +5,7 @@ Nothing is written, and the networks trained for the estimate are discarded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from time import perf_counter
@@ -14,14 +14,18 @@ from typing import Any
 from torch import Tensor, nn
 
 from variate.datasets.batches import Batches
-from variate.datasets.info import about
+from variate.datasets.info import About, about
+from variate.random.keys import Stream
 from variate.training.cell import Cell
+from variate.training.clock import Clock
 from variate.training.defense import teacher_of
+from variate.training.learning_curve import CurvePlan, plan_of
 from variate.training.recipe import Recipe
 from variate.training.run_folder import untrained
 from variate.training.saved import build
 from variate.training.train import train
 from variate.training.validation import ATTACKED_AT_ONCE, CLEAN_AT_ONCE
+from variate.training.wiring import wire
 
 BACKWARD = 2  # forward passes that take as long as one backward pass
 
@@ -74,7 +78,12 @@ def of_training(cell: Cell) -> Iterator[Workload]:
     what = f"{cell.defense}: {recipe.epochs} epochs of {len(batches)} batches"
     yield Workload(what, recipe.epochs * len(batches), passes[0], passes[1], 0, seconds)
     one_pass = seconds / max(1, passes[0] + BACKWARD * passes[1]) / min(cell.batch_size, len(x))
-    yield from _of_validation(recipe, len(cell.split("validation")[1]), one_pass)
+    held_out = len(cell.split("validation")[1])
+    yield from _of_validation(recipe, held_out, one_pass)
+    batch = next(iter(batches))
+    inner_steps = _inner_steps(cell, facts, batch, teacher) if recipe.budget is not None else 0.0
+    plan = plan_of(recipe, examples=len(x), inner_steps=inner_steps)
+    yield from _of_curve(plan, recipe, [len(x), held_out], one_pass)
 
 
 class _OneBatch:
@@ -107,6 +116,32 @@ def _of_validation(recipe: Recipe, examples: int, one_pass: float) -> Iterator[W
     seconds = one_pass * (steps * (1 + BACKWARD) + 1) * min(attacked, ATTACKED_AT_ONCE)
     batches = recipe.epochs * -(-attacked // ATTACKED_AT_ONCE)
     yield Workload(f"validation under PGD, {steps} steps", batches, steps + 1, steps, 0, seconds)
+
+
+def _of_curve(plan: CurvePlan | None, recipe: Recipe, sizes: Sequence[int], one_pass: float) -> Iterator[Workload]:
+    """The points of the curve, on splits of these sizes."""
+    if plan is None:
+        return
+    counts = [min(plan.examples, size) for size in sizes]
+    points = sum(plan.is_due(epoch, recipe.epochs) for epoch in range(recipe.epochs))
+    attack = f"under PGD, {recipe.validation_steps} steps"
+    steps = recipe.validation_steps
+    for what, at_once, forwards, backwards in (
+        ("clean", CLEAN_AT_ONCE, 1, 0),
+        (attack, ATTACKED_AT_ONCE, steps + 1, steps),
+    ):
+        batches = points * sum(-(-count // at_once) for count in counts)
+        seconds = one_pass * (forwards + BACKWARD * backwards) * min(max(counts), at_once)
+        yield Workload(f"curve of {points} points, {what}", batches, forwards, backwards, 0, seconds)
+
+
+def _inner_steps(cell: Cell, facts: About, batch: tuple[Tensor, Tensor], teacher: nn.Module | None) -> float:
+    """Gradient steps of the inner attack on an example in an epoch, from one batch."""
+    network, recipe = untrained(cell, facts)
+    clock = Clock(examples=len(batch[0]))
+    stream = Stream("train", recipe.seed)
+    wire(recipe, network, stream, clock=clock, teacher=teacher, modality=facts.modality)(network, *batch)
+    return clock.inner_steps / len(batch[0])
 
 
 @contextmanager

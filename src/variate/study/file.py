@@ -19,6 +19,7 @@ from pydantic import (
     field_validator,
 )
 
+from variate.certificates.certify import DEPLOYMENTS
 from variate.errors import UsageError, unknown_name
 from variate.evaluation.evaluation import MEGABYTE, Draws, Evaluation
 from variate.fields import built, options_of, written_as
@@ -136,6 +137,30 @@ class Curves(_StudyTable):
         return entry_for(data, self.sizes) or [] if isinstance(self.sizes, dict) else self.sizes
 
 
+Size = float | str
+Sizes = Annotated[list[Size] | dict[str, list[Size]], BeforeValidator(_per_data)]
+
+
+class Certification(_StudyTable):
+    """A ``[[certify]]`` table: options of ``variate.certify``, for every network with what the certificate needs.
+
+    The radii may be given by data set; data sets that are left out are not certified.
+    """
+
+    mechanism: str
+    norm: str | None = None
+    radii: Sizes
+    draws: int = Field(1000, ge=1)
+    alpha: float = Field(0.001, gt=0, lt=1)
+    votes_of: int = Field(1, ge=1)
+    examples: int | None = Field(None, ge=1)
+    deployments: list[str] = list(DEPLOYMENTS)
+
+    def radii_for(self, data: str) -> list[Size]:
+        """The sizes to certify on a data set."""
+        return entry_for(data, self.radii) or [] if isinstance(self.radii, dict) else self.radii
+
+
 def _one_or_more(singular: str, plural: str) -> Any:
     """A field that may be written in the singular or the plural and needs at least one value."""
     return Field(min_length=1, validation_alias=AliasChoices(plural, singular))
@@ -164,6 +189,7 @@ class Study(_StudyTable):
     training_on: dict[str, Training] = {}  # type: ignore[valid-type]
     evaluation: EvaluationTable
     curves: Curves = Curves()  # type: ignore[call-arg]
+    certify: list[Certification] = []
 
     def networks_for(self, data: str) -> list[str]:
         """The architectures to train on a data set."""

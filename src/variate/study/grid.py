@@ -23,7 +23,7 @@ from variate.inputs.modality import Modality, modality_of
 from variate.options import entry_for
 from variate.records.file import RECORDS, Records
 from variate.records.schema import RunLine
-from variate.study.file import Curves, Defense, EvaluationTable, Study
+from variate.study.file import Certification, Curves, Defense, EvaluationTable, Study
 from variate.training.cell import Cell
 from variate.training.run_folder import train_cell
 from variate.training.saved import CARD, read_card
@@ -70,6 +70,7 @@ class JudgedWith(BaseModel):
     evaluation: EvaluationTable
     sizes: list[str]
     curves: Curves
+    certify: list[Certification] = []
 
 
 def folder_for(folders: Folders, data: str) -> Path | None:
@@ -156,6 +157,7 @@ def judged_with(study: Study, place: Place, fingerprint: str, sources: Mapping[s
         evaluation=study.evaluation,
         sizes=study.curves.sizes_for(place.cell.data),
         curves=study.curves,
+        certify=study.certify,
     )
 
 
@@ -217,6 +219,10 @@ def adopt(grid: Iterable[Place], whole: Records) -> None:
         part.timings = {claim.id: whole.timings.get(claim.id, {}) for claim in claims}
         part.pictures = [line for line in whole.pictures if line.claim in part.examples]
         part.gradients = {key: line for key, line in whole.gradients.items() if line.network in names}
+        part.certificates = {key: line for key, line in whole.certificates.items() if line.network in names}
+        certified = {line.id for line in part.certificates.values()}
+        part.votes = {key: batches for key, batches in whole.votes.items() if key[0] in certified}
+        part.proofs = {key: line for key, line in whole.proofs.items() if key[0] in certified}
         gather([part], own)
 
 

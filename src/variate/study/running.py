@@ -27,6 +27,7 @@ from variate.random.keys import Stream
 from variate.records.file import RECORDS, Records
 from variate.records.schema import RunLine
 from variate.statistics.rates import Deployment
+from variate.study.certifying import check_certifications
 from variate.study.engines.local import Outcome, run_here, run_in_processes
 from variate.study.file import Defense, Study
 from variate.study.grid import (
@@ -81,6 +82,7 @@ def check_study(study: Study, *, folders: Folders = None) -> None:
         if not study.networks_for(data):
             raise UsageError(f"the study has no network for {data}", todo=f'networks = {{ {data} = ["mlp"] }}')
         _check_budgets(study, data)
+    check_certifications(study)
     for attack in study.evaluation.attacks:
         plan = Plan.of(attack, study.evaluation.draws)
         if not any(fits(attack, budget, data) for data in study.data for budget in study.budgets_for(data)):

@@ -24,6 +24,7 @@ from variate.random import plain
 from variate.random.network import RandomNetwork
 from variate.records.claim import Part
 from variate.records.file import RECORDS, Records
+from variate.study.certifying import prove
 from variate.study.file import Study
 from variate.study.grid import JUDGED, TWINS, Folders, Place, fits, is_judged, is_trained, judged_with, places
 from variate.training.processes import device_of
@@ -127,7 +128,7 @@ def _judge_network(
     sources: Mapping[str, nn.Module],
     show_progress: bool,
 ) -> None:
-    """Judge one network: the whole split without attack, then the table, the twins, the red flags and the curves."""
+    """Judge one network: the whole split without attack, the table, the twins, red flags, curves and certificates."""
     plan, name, seed = study.evaluation, place.name, place.cell.recipe.seed
     modality = about(place.cell.data, folder=place.cell.data_folder).modality
     judge = partial(evaluate, modality=modality, records=records, group=place.group, show_progress=show_progress)
@@ -149,6 +150,8 @@ def _judge_network(
             judge_twin = partial(judge, evaluation=single, source=sources, part="twins", twin_of=owner, group=group)
             judge_twin(module, few, labels, name=place.twins[twin])
     _draw_curves(study, place, network, x, y, partial(judge, name=name))
+    for certification in study.certify:
+        prove(certification, place, network, x, y, records, show_progress=show_progress)
 
 
 def _twins(network: nn.Module) -> dict[str, nn.Module]:

@@ -15,6 +15,7 @@ from variate import registry
 from variate.options import parse, written
 from variate.random import measures
 from variate.random.distribution import Family, family_named
+from variate.random.families.modes import Modes
 from variate.random.fixing import fixed
 from variate.random.randomize import randomize
 from variate.random.scale import Share
@@ -26,6 +27,8 @@ MEAN, SCALE, PRIOR = 0.5, 0.3, 0.8
 KEY, UID = 11, 12
 SMALL = (4, 3)  # shape of a tensor whose full covariance is checked
 KEYS = 2**13
+DRAWS = 2**11  # of a family with modes
+_Normal: Any = torch.distributions.Normal
 SPACING_BIAS = 0.005  # nats; bias of the spacing estimate of entropy (Ebrahimi et al. 1994) at this sample size
 
 
@@ -46,11 +49,12 @@ def check_family(text: str) -> None:
     if not registry.get("families", parse(text, "a family")[0]).facts["random"]:
         checks += [_deterministic]
     else:
-        checks += [_linear, _independence]
+        checks += [_linear]
         checks += {
-            "independent": [_moments, _spacings, _divergence],
-            "correlated": [_covariance, _covariance_of_draws],
-            "discrete": [_moments, _frequencies],
+            "independent": [_independence, _moments, _spacings, _divergence],
+            "correlated": [_independence, _covariance, _covariance_of_draws],
+            "discrete": [_independence, _moments, _frequencies],
+            "modes": [_covariance_of_draws, _one_mode, _mixture],
         }[family.form]
     findings = [finding for check in checks for finding in check(family)]
     if registry.get("families", parse(text, "a family")[0]).facts["random"]:
@@ -66,6 +70,11 @@ def _scale(mean: Tensor, scale: float = SCALE) -> Tensor:
     return mean.new_full((), scale)
 
 
+def _start(family: Family, mean: Tensor, scale: float = SCALE) -> tuple[Tensor, ...]:
+    """The initial values of the learned tensors other than the scale, for a scale."""
+    return family.in_units(_scale(mean, scale), *family.initialize(mean))
+
+
 def _learned(family: Family, mean: Tensor) -> tuple[Tensor, ...]:
     """The learned tensors other than the scale, away from their initial values, some of which are 0."""
     start = family.initialize(mean)
@@ -75,7 +84,7 @@ def _learned(family: Family, mean: Tensor) -> tuple[Tensor, ...]:
 def _draw(family: Family, key: int = KEY, uid: int = UID, scale: float = SCALE) -> Tensor:
     """One draw of equal elements: shape (COUNT,)."""
     mean = _mean()
-    return family.sample(family.noise(key, uid, mean), mean, _scale(mean, scale), *family.initialize(mean))
+    return family.sample(family.noise(key, uid, mean), mean, _scale(mean, scale), *_start(family, mean, scale))
 
 
 def _forms(family: Family) -> Iterator[str]:
@@ -152,19 +161,19 @@ def _deterministic(family: Family) -> Iterator[str]:
 
 
 def _linear(family: Family) -> Iterator[str]:
-    """``std`` is linear in the scale, over many orders of magnitude."""
+    """``std`` is linear in the scale and what is in its units, over many orders of magnitude."""
     mean = torch.linspace(0.3, 1.5, 12, dtype=torch.float64).view(SMALL)
     learned = _learned(family, mean)
     unit_std = family.std(mean, _scale(mean, 1.0), *learned)
     for scale in (1e-6, 1e-2, 30.0):
-        std = family.std(mean, _scale(mean, scale), *learned)
+        std = family.std(mean, _scale(mean, scale), *family.in_units(_scale(mean, scale), *learned))
         if not torch.allclose(std, scale * unit_std, rtol=1e-6, atol=0):
             yield f"std is not linear in the scale: at {scale} it is {float((std / unit_std).mean())} times that at 1"
 
 
 def _moments(family: Family) -> Iterator[str]:
     """The mean and the variance of a draw agree with the ones the family states."""
-    std = family.std(_mean(), _scale(_mean()), *family.initialize(_mean()))
+    std = family.std(_mean(), _scale(_mean()), *_start(family, _mean()))
     units = (_draw(family) - MEAN) / std
     for what, values in (("mean", units), ("variance", units**2 - 1)):
         z = float(values.mean() / values.std() * math.sqrt(COUNT))
@@ -175,7 +184,7 @@ def _moments(family: Family) -> Iterator[str]:
 def _spacings(family: Family) -> Iterator[str]:
     """The entropy agrees with an estimate from the spacings of samples."""
     mean = _mean()
-    entropy = float(family.entropy(mean, _scale(mean), *family.initialize(mean))) / COUNT
+    entropy = float(family.entropy(mean, _scale(mean), *_start(family, mean))) / COUNT
     estimate = float(stats.differential_entropy(_draw(family).numpy(), method="ebrahimi"))
     if not abs(entropy - estimate) < Z / math.sqrt(COUNT) + SPACING_BIAS:  # log-densities vary by about one nat
         yield f"entropy is {entropy:.4f} nats per element, but its samples give {estimate:.4f}"
@@ -203,7 +212,7 @@ def _frequencies(family: Family) -> Iterator[str]:
     shares = counts.double() / COUNT
     estimate = float(-(shares * shares.log()).sum())
     spread = float((shares * (shares.log() + estimate) ** 2).sum().sqrt())
-    entropy = float(family.entropy(mean, _scale(mean), *family.initialize(mean))) / COUNT
+    entropy = float(family.entropy(mean, _scale(mean), *_start(family, mean))) / COUNT
     if not abs(entropy - estimate) < Z * spread / math.sqrt(COUNT) + 1 / COUNT:
         yield f"entropy is {entropy:.4f} nats per element, but its samples give {estimate:.4f}"
 
@@ -239,7 +248,8 @@ def _covariance_of_draws(family: Family) -> Iterator[str]:
     """The mean and the variance of every element over keys agree with the ones the family states."""
     mean, scale, *learned = _small(family)
     std = family.std(mean, scale, *learned)
-    draws = torch.stack([family.sample(family.noise(key, UID, mean), mean, scale, *learned) for key in range(KEYS)])
+    noises = [family.noise(key, UID, mean) for key in range(KEYS)]
+    draws = family.samples(noises, mean, scale, *learned)  # (S, ...)
     units = (draws - mean) / std  # (S, ...)
     for what, values in (("mean", units), ("variance", units**2 - 1)):
         z = float((values.mean(0) / values.std(0) * math.sqrt(KEYS)).abs().max())
@@ -260,6 +270,61 @@ def _independence(family: Family) -> Iterator[str]:
             yield f"noise under {what} has a different distribution"
 
 
+def _apart(family: Modes, by: float) -> tuple[Tensor, ...]:
+    """Mean, scale and learned tensors of a small tensor whose centers are ``by`` times as far apart as usual."""
+    mean, scale, offsets, *others = _small(family)
+    return mean, scale, offsets * by, *others
+
+
+def _one_mode(family: Family) -> Iterator[str]:
+    """The mode belongs to the draw: the same for every tensor, as often as its probability, with noise of their own."""
+    assert isinstance(family, Modes)  # noqa: S101  # the form says so
+    mean, scale, *learned = _apart(family, 1e3)
+    centers = family.centers(mean, *learned)  # (K, ...)
+    chosen, rests = [], []
+    for uid in (UID, UID + 1):
+        noises = [family.noise(key, uid, mean) for key in range(DRAWS)]
+        drawn = family.samples(noises, mean, scale, *learned)  # (S, ...)
+        away = drawn[:, None] - centers  # (S, K, ...)
+        chosen.append(away.flatten(2).square().sum(2).argmin(1))
+        rests.append(away[torch.arange(DRAWS), chosen[-1]].flatten())
+    if not torch.equal(*chosen):
+        yield f"{int((chosen[0] != chosen[1]).sum())} of {DRAWS} draws are at different modes in two tensors"
+    counts = chosen[0].bincount(minlength=len(centers)).numpy()
+    chances = family.chances(*learned)
+    if len(counts) > 1 and not stats.chisquare(counts, DRAWS * chances.numpy()).pvalue > FALSE_ALARM:
+        yield f"the modes are drawn {counts.tolist()} times, against probabilities {chances.tolist()}"
+    if family.scaled and not abs(float(torch.corrcoef(torch.stack(rests))[0, 1])) * math.sqrt(len(rests[0])) < Z:
+        yield "the noise around the modes of two tensors is correlated"
+
+
+def _mixture(family: Family) -> Iterator[str]:
+    """The entropy bounds that of the mixture from below, closely where centers coincide or are far apart."""
+    assert isinstance(family, Modes)  # noqa: S101  # the form says so
+    mean = _small(family)[0]
+    noises = [family.noise(key, UID, mean) for key in range(DRAWS)]
+    for by in (0.0, 0.05, 0.2, 1e3):
+        mean, scale, *learned = _apart(family, by)
+        centers, chances = family.centers(mean, *learned).flatten(1), family.chances(*learned)  # (K, D), (K,)
+        drawn = family.samples(noises, mean, scale, *learned).flatten(1)  # (S, D)
+        index = -(chances * chances.log()).sum()
+        if family.scaled:
+            normal = _Normal(centers, scale)
+            nats = -(normal.log_prob(drawn[:, None]).sum(2) + chances.log()).logsumexp(1)  # (S,)
+            slack = float(index) if 0 < by < 1 else 0.0
+            prior = _Normal(0, PRIOR).log_prob(drawn).sum(1)
+        else:
+            nats, slack = index.expand(DRAWS), 0.0
+            prior = -drawn.square().sum(1) / (2 * PRIOR**2) - math.log(len(chances))
+        entropy = float(family.entropy(mean, scale, *learned))
+        error = Z * float(nats.std()) / math.sqrt(DRAWS) + 1e-9
+        if not -error - slack < entropy - float(nats.mean()) < error:
+            yield f"with centers {by:g} times as far apart, entropy is {entropy:.4f}, but draws give {nats.mean():.4f}"
+        cross = float(family.kl(mean, scale, *learned, prior_std=PRIOR)) + entropy + float(prior.mean())
+        if not abs(cross) < Z * float(prior.std()) / math.sqrt(DRAWS) + 1e-9:
+            yield f"with centers {by:g} times as far apart, kl is {cross:.4f} nats from its Monte Carlo estimate"
+
+
 def _network(text: str, share: Share) -> Iterator[str]:
     """Draws of a network agree with the slow twin, survive saving and loading, and share scales as declared."""
     with torch.random.fork_rng(devices=[]):
@@ -275,7 +340,8 @@ def _network(text: str, share: Share) -> Iterator[str]:
     expected = slow_forward(net, KEY, x)
     if not torch.allclose(fast, expected, atol=1e-4) or not torch.allclose(fast_no_grad, expected, atol=1e-4):
         yield f"shared per {share}, the draw of a network differs from that of the slow twin"
-    gradients = zip(*(torch.autograd.grad(o.sum(), list(net.parameters())) for o in (fast, expected)), strict=True)
+    learning = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    gradients = zip(*(torch.autograd.grad(o.sum(), learning) for o in (fast, expected)), strict=True)
     if not all(
         torch.allclose(fast_gradient, slow_gradient, rtol=1e-3, atol=1e-3) for fast_gradient, slow_gradient in gradients
     ):

@@ -13,11 +13,13 @@ class Clock:
         examples: size of the training split, N.
         total: optimizer steps of the whole run.
         step: optimizer steps done.
+        inner_steps: gradient steps of the inner attack in this epoch, summed over examples and draws.
     """
 
     examples: int = 1
     total: int = 1
     step: int = 0
+    inner_steps: int = 0
 
     @property
     def share(self) -> float:

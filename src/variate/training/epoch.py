@@ -18,23 +18,27 @@ from variate.errors import UsageError
 from variate.inputs.modality import Modality
 from variate.progress import Report
 from variate.random.keys import Stream, hash_words
+from variate.records.curve import CurveSplit
 from variate.training.augmentation import augmented
 from variate.training.batch import pair_of, size_of
 from variate.training.batch_loss import BatchLoss
 from variate.training.clock import Clock
+from variate.training.deployed import DeployedMean
 from variate.training.history import History
 from variate.training.keys import apart, drawing
+from variate.training.learning_curve import CurvePlan, curve_points, plan_of
+from variate.training.loader import sample_of
 from variate.training.modes import set_train_mode
 from variate.training.processes import Loader, agree, total
 from variate.training.recipe import Recipe
-from variate.training.saved import load_training, save_training
-from variate.training.validation import accuracy, robust_accuracy
+from variate.training.state import load_training, save_training
+from variate.training.validation import accuracy, chosen, robust_accuracy
 from variate.training.weight_averaging import WeightAverage, recompute_statistics
 
 
 @dataclass
 class Run:
-    """A training run: its constant parts and its state."""
+    """A training run: its constant parts and its state; ``draws`` is the number of draws whose mean is trained."""
 
     recipe: Recipe
     fabric: Any
@@ -53,13 +57,16 @@ class Run:
     origin: Mapping[str, object]
     modality: Modality
     kept_in_eval: frozenset[str]
+    draws: int = 1
     best: dict[str, Tensor] | None = None
+    plan: CurvePlan | None = None
 
 
 def train_epoch(run: Run, epoch: int, report: Report) -> None:
     """Train for one pass over the data, and record the mean loss."""
     recipe, fabric = run.recipe, run.fabric
     set_train_mode(run.wrapped, run.kept_in_eval)
+    run.clock.inner_steps = 0
     loss_sum, seen, index = 0.0, 0, 0
     with _seeded(recipe, epoch, fabric.global_rank), drawing(run.network, run.stream):
         for step, group in enumerate(_groups(_pass(run.batches, epoch), recipe.accumulate)):
@@ -90,6 +97,7 @@ def train_epoch(run: Run, epoch: int, report: Report) -> None:
     if not mean < float("inf"):
         raise UsageError(f"the loss is {mean} in epoch {epoch + 1}", todo="lower the learning rate")
     run.history.losses.append(mean)
+    run.plan = plan_of(recipe, examples=run.clock.examples, inner_steps=run.clock.inner_steps / max(1, seen))
 
 
 def settle(run: Run, epoch: int) -> nn.Module:
@@ -112,12 +120,13 @@ def settle(run: Run, epoch: int) -> nn.Module:
 def validate(run: Run, network: nn.Module, x: Tensor, y: Tensor, epoch: int) -> None:
     """Note the accuracies of the first process, and the network, if it is the best so far."""
     recipe, history = run.recipe, run.history
-    clean = accuracy(network, x, y, seed=recipe.seed, epoch=epoch)
+    answering = network if run.draws == 1 else DeployedMean(network, run.draws, plain=network)
+    clean = accuracy(answering, x, y, seed=recipe.seed, epoch=epoch)
     history.validation.append(run.fabric.broadcast(clean))
     if not recipe.selects or recipe.budget is None:
         return
     robust = robust_accuracy(
-        network,
+        answering,
         x,
         y,
         budget=recipe.budget,
@@ -130,6 +139,19 @@ def validate(run: Run, network: nn.Module, x: Tensor, y: Tensor, epoch: int) -> 
     history.robust.append(run.fabric.broadcast(robust))
     if recipe.keep == "best" and history.waited == 0:
         run.best = copy.deepcopy(network.state_dict())
+
+
+def note_curve(run: Run, network: nn.Module, validation: tuple[Tensor, Tensor] | None, epoch: int) -> None:
+    """Note the accuracies of the first process on the same examples of each split, if this epoch is to have a point."""
+    if run.plan is None or not run.plan.is_due(epoch, run.recipe.epochs):
+        return
+    sample = sample_of(run.loader, run.plan.examples)
+    splits: dict[CurveSplit, tuple[Tensor, Tensor]] = {} if sample is None else {"train": sample}
+    if validation is not None:
+        rows = chosen(len(validation[0]), run.plan.examples)
+        splits["validation"] = validation[0][rows], validation[1][rows]
+    points = curve_points(network, splits, recipe=run.recipe, epoch=epoch, modality=run.modality)
+    run.history.curve += run.fabric.broadcast(points)
 
 
 def finish(run: Run) -> None:
@@ -165,7 +187,7 @@ def resume(run: Run, checkpoint: str | Path | None) -> int:
         return 0
     recipe = {**run.recipe.numbers(), **run.origin}
     facts, states = load_training(Path(checkpoint), run.network, run.optimizer.optimizer, recipe)
-    run.history = History(**facts["history"])
+    run.history = History.restored(facts["history"])
     run.stream.index = facts["stream"]
     run.schedule.load_state_dict(facts["schedule"])
     run.fabric.strategy.precision.load_state_dict(facts["loss_scale"])

@@ -18,6 +18,7 @@ from variate.random.fixing import fixed
 from variate.random.inside import drawn_in
 from variate.random.keys import Stream, hash_words
 from variate.random.seeding import Kind, kind_of, left_as_found
+from variate.training.clock import Clock
 
 INNER = {"pgd": "steps", "hotflip": "beam"}  # attack and the name of its number of steps
 
@@ -38,6 +39,7 @@ class InnerAttack:
         steps: number of steps, unless the objective sets its own.
         seed: seed of the random starts, which differ from batch to batch.
         modality: modality of the inputs, images by default.
+        clock: counts the steps.
 
     Attributes:
         budget: the budget.
@@ -52,6 +54,7 @@ class InnerAttack:
         steps: int,
         seed: int,
         modality: Modality | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._network = network
         self._stream = stream
@@ -59,6 +62,7 @@ class InnerAttack:
         self._steps = steps
         self._seed = seed
         self._modality = modality
+        self._clock = clock or Clock()
         self._kind: Kind | None = None
         self._shared_index: int | None = None
         self._cache: dict[tuple[object, ...], tuple[Tensor, Tensor, Tensor]] = {}
@@ -114,6 +118,7 @@ class InnerAttack:
             self._kind = kind_of(self._network, x[:2])
         norm = self.budget.norm if self._modality is None else self._modality.norm(self.budget)
         attack, options = _attack_within(norm, steps)
+        self._clock.inner_steps += len(x) * steps * (1 if self._shared_index is not None else draws)
         seed = hash_words("start", self._seed, self._stream.index)
         x = x if self._modality is None else self._modality.prepared(x, self.budget, self._network)
         reach = Reach(x, self.budget) if self._modality is None else self._modality.reach(x, self.budget)

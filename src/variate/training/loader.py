@@ -1,18 +1,21 @@
-"""What a loader tells about an epoch before it starts: that there are batches, and how many examples they hold."""
+"""What a loader tells beside its batches: that there are any, how many examples they hold, and some of these."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from torch.utils.data import BatchSampler, DataLoader, IterableDataset
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, SequentialSampler
 from torch.utils.data.distributed import DistributedSampler
 
 from variate.datasets.batches import Batches
 from variate.errors import UsageError
-from variate.training.batch import size_of
+from variate.training.batch import pair_of, size_of
+from variate.training.validation import chosen
 
 EXPECTED = "a DataLoader, or a list of (x, y) batches"
+WHOLE = (RandomSampler, SequentialSampler, DistributedSampler)  # samplers of all examples of a data set
 
 
 def check_loader(loader: Any) -> None:
@@ -31,6 +34,18 @@ def check_loader(loader: Any) -> None:
             expected=EXPECTED,
             todo="look at the length of the data set, the sampler and drop_last",
         )
+
+
+def sample_of(loader: Any, count: int) -> tuple[Tensor, Tensor] | None:
+    """Some examples of a loader, the same ones at every call; None if it has no data set to pick single ones from."""
+    if isinstance(loader, Batches):
+        rows = chosen(len(loader.x), count)
+        return loader.x[rows], loader.y[rows]
+    if type(getattr(loader, "sampler", None)) not in WHOLE or isinstance(loader.dataset, IterableDataset):
+        return None
+    with torch.random.fork_rng(devices=[]):
+        rows = chosen(len(loader.dataset), count)
+        return pair_of(loader.collate_fn([loader.dataset[int(row)] for row in rows]))
 
 
 def examples_of(loader: Any) -> int:

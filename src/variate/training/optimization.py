@@ -13,9 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from variate.errors import UsageError
 from variate.random.inside import contains_random
 from variate.random.measures import scale_parameters
-from variate.training.recipe import Recipe
-
-MOMENTUM = 0.9
+from variate.training.recipe import Recipe, Schedule
 
 
 def parameter_groups(
@@ -65,7 +63,7 @@ def optimizer_of(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """AdamW or SGD with Nesterov momentum, on ``parameter_groups``."""
     groups = parameter_groups(network, lr=recipe.lr, scale_lr=recipe.scale_lr, weight_decay=recipe.weight_decay)
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, momentum=MOMENTUM, nesterov=True)
+        return torch.optim.SGD(groups, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
     return torch.optim.AdamW(groups)
 
 
@@ -74,21 +72,25 @@ def schedule_of(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) ->
 
     Args:
         optimizer: optimizer at its highest learning rates.
-        recipe: recipe with the epochs and the warmup.
+        recipe: recipe with the epochs, the warmup and the schedule.
         steps: optimizer steps per epoch.
     """
-    return LambdaLR(optimizer, rate(warm=round(recipe.warmup * steps), total=recipe.epochs * steps))
+    warm, total = round(recipe.warmup * steps), recipe.epochs * steps
+    return LambdaLR(optimizer, rate(warm=warm, total=total, schedule=recipe.schedule))
 
 
-def rate(*, warm: int, total: int) -> Callable[[int], float]:
+def rate(*, warm: int, total: int, schedule: Schedule) -> Callable[[int], float]:
     """The fraction of the highest learning rate at every step.
 
-    It is (step + 1) / warm for the first ``warm`` steps, then 0.5 * (1 + cos(pi * (step - warm) / (total - warm))).
+    It is (step + 1) / warm for the first ``warm`` steps. Then, with s = (step - warm) / (total - warm), it is
+    0.5 * (1 + cos(pi * s)) with ``cosine``, and 1 - s with ``linear``: two straight lines together, as in Wong, Rice &
+    Kolter (2020), arXiv:2001.03994.
     """
 
     def fraction(step: int) -> float:
         if step < warm:
             return (step + 1) / warm
-        return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
+        done = (step - warm) / max(1, total - warm)
+        return 1 - done if schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
 
     return fraction

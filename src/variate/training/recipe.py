@@ -11,9 +11,10 @@ from variate.inputs.budget import BEGINNINGS
 Keep = Literal["last", "best"]
 Log = Literal["tensorboard"]
 OptimizerName = Literal["adamw", "sgd"]
+Schedule = Literal["cosine", "linear"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
 USUAL = "cross-entropy"  # default objective
-PLACES = ("devices", "accelerator", "log")  # options that do not affect the result
+NEUTRAL = ("devices", "accelerator", "log", "curve_examples")  # options that do not affect the result
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,13 @@ class Recipe:
         entries="objectives",
     )
     epochs: int = option(10, "passes over the training split", at_least=1)
-    lr: float = option(2e-3, "peak learning rate, decayed to zero along a cosine over all steps", at_least=0)
+    lr: float = option(2e-3, "peak learning rate, from which it falls to zero over all steps", at_least=0)
     scale_lr: float = option(5.0, "learning rate of the scales, as a multiple of that of the means", at_least=0)
     weight_decay: float = option(1e-4, "weight decay of the means; scales have none", at_least=0)
-    optimizer: OptimizerName = option("adamw", "adamw, or sgd with Nesterov momentum of 0.9")
-    warmup: float = option(0.0, "epochs, possibly fractional, of linear warmup before the cosine decay", at_least=0)
+    optimizer: OptimizerName = option("adamw", "adamw, or sgd with Nesterov momentum")
+    momentum: float = option(0.9, "Nesterov momentum of sgd", at_least=0)
+    schedule: Schedule = option("cosine", "cosine or linear: how the learning rate falls to zero")
+    warmup: float = option(0.0, "epochs, possibly fractional, of linear warmup before the decay", at_least=0)
     accumulate: int = option(
         1, "batches per optimizer step; the gradient is that of one batch with all their examples", at_least=1
     )
@@ -56,6 +59,15 @@ class Recipe:
     attack_steps: int = option(
         10, "steps of the inner attack; for texts, replacements it tries in each round", at_least=1
     )
+    deployed: str | None = option(
+        None,
+        "what is trained and validated: single draws, or mean-S, the mean of S draws as one network, in the inner "
+        "attack too; by default mean-K for a network of K modes",
+        choices=("single", "mean-"),
+    )
+    each_draw: float = option(
+        1.0, "with deployed mean-S, weight of the mean objective of its S draws beside that of their mean", at_least=0
+    )
     patience: int | None = option(
         None,
         "stop after this many epochs without a better robust validation accuracy (Rice et al. 2020, arXiv:2002.11569)",
@@ -67,6 +79,12 @@ class Recipe:
     )
     validation_examples: int = option(
         512, "number of examples for the robust validation accuracy, the same at every epoch", at_least=1
+    )
+    curve_examples: int | None = option(
+        None,
+        "training and validation examples whose clean and robust accuracy is measured after every epoch; 0 for none; "
+        "by default up to 512 in adversarial training, as far as it takes 2 % longer",
+        at_least=0,
     )
     precision: Precision = option("32-true", "32-true, bf16-mixed, 16-mixed or 64-true")
     seed: int = option(0, "seed of all randomness in the training; the same seed gives the same network")
@@ -90,4 +108,4 @@ class Recipe:
 
     def numbers(self) -> dict[str, Any]:
         """The options that affect the result; devices and logging do not."""
-        return {item.name: getattr(self, item.name) for item in fields(self) if item.name not in PLACES}
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name not in NEUTRAL}

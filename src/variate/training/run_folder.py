@@ -93,7 +93,8 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
         data=cell.data,
         seed=recipe.seed,
         training=cell.training(),
-        history={name: points for name, points in asdict(history).items() if points},
+        history={name: points for name, points in asdict(history).items() if points and name != "curve"},
+        curve=history.curve,
         seconds=round(time.monotonic() - started, 1),
         versions=versions(),
         fingerprint=fingerprint(network.state_dict()),
@@ -136,7 +137,7 @@ def check_same_data(card: Card, facts: About, run: Path) -> None:
 
 def validation_accuracy(card: Card) -> float | None:
     """Validation accuracy after the epoch that was kept; None without a validation split."""
-    history = History(**card.history)
+    history = History.restored(card.history)
     if not history.validation:
         return None
     return history.validation[history.best if card.training.get("keep") == "best" else -1]
@@ -165,6 +166,7 @@ def describe(card: Card, network: nn.Module, name: str, *, group: str | None = N
             training=card.training,
             validation=validation_accuracy(card),
             seconds=card.seconds,
+            curve=card.curve,
             group=group,
         )
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -25,13 +24,13 @@ from variate.options import import_callable, names_code, parse, whole
 from variate.random.measures import sites
 from variate.random.network import RandomNetwork
 from variate.random.randomize import randomize
+from variate.records.curve import EpochAccuracy
 from variate.training.defense import defended
 from variate.training.tensors import FREE, count, load_into, read_tensors, write_tensors
 
 CARD, WEIGHTS = "card.json", "network.safetensors"
 SEAL = "card"  # key of the card's hash in the metadata of the tensors
 SEALED = ("architecture", "shape", "classes", "mean", "std", "families", "defense", "kind", "labels", "details")
-DELETE = "delete the file to train from the start"
 SLACK = 2**24  # numbers that a network may have beyond those of its file, before they are compared
 MOST = 2**31 - 1  # length of a side of an input, and number of classes
 
@@ -57,6 +56,7 @@ class Card(BaseModel):
     seconds: float
     versions: dict[str, str]
     fingerprint: str
+    curve: list[EpochAccuracy] = []
     kind: str = "image"
     labels: list[str] = []
     details: dict[str, Any] = {}
@@ -232,63 +232,6 @@ def load_start(network: nn.Module, folder: str | Path, architecture: str) -> Non
 def families_of(network: nn.Module) -> dict[str, str]:
     """The family of every random parameter, by name; empty for a deterministic network."""
     return {site.name: site.family for site in sites(network)} if isinstance(network, RandomNetwork) else {}
-
-
-def save_training(
-    path: Path,
-    networks: Mapping[str, Mapping[str, Tensor]],
-    optimizer: torch.optim.Optimizer,
-    facts: Mapping[str, Any],
-) -> None:
-    """Save everything that training needs to resume, in one file that is written atomically.
-
-    Args:
-        path: file to write.
-        networks: state dicts by name: ``network``, the one in training, and any others to keep.
-        optimizer: optimizer whose state is saved too.
-        facts: any JSON data, including the ``recipe`` that determines the result.
-    """
-    tensors = {f"{name}.{key}": tensor for name, state in networks.items() for key, tensor in state.items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
-    write_tensors(path, tensors, {"facts": json.dumps(facts)})
-
-
-def load_training(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, recipe: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
-    """Restore the network in training and its optimizer from ``save_training``.
-
-    Returns:
-        The facts, and the state dicts of the other networks by name.
-
-    Raises:
-        CheckpointError: if it is the state of another recipe or network.
-    """
-    tensors, metadata = read_tensors(path)
-    with reading(path, CheckpointError, todo=DELETE):
-        facts: dict[str, Any] = json.loads(metadata.get("facts", "{}"))
-        saved = dict(facts.get("recipe", {}))
-    changed = [f"{k}: {old!r} there, {recipe.get(k)!r} now" for k, old in saved.items() if recipe.get(k) != old]
-    changed += [f"{k}: nothing there, {now!r} now" for k, now in recipe.items() if k not in saved]
-    if changed:
-        raise CheckpointError(
-            f"{path} is the state of another training run",
-            findings=changed,
-            todo="finish that run with its own command, delete the file, or train into another folder",
-        )
-    states: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        owner, _, key = name.partition(".")
-        states.setdefault(owner, {})[key] = tensor
-    with reading(path, CheckpointError, todo=DELETE):
-        load_into(network, states.pop("network", {}), path)
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in states.pop("optimizer", {}).items():
-            index, _, key = name.partition(".")
-            moments.setdefault(int(index), {})[key] = tensor
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
-    return facts, states
 
 
 def _check_fingerprint(network: nn.Module, card: Card, folder: str | Path) -> None:

@@ -17,7 +17,8 @@ from variate.random.keys import Stream
 from variate.training.batch_loss import Loss, batch_loss, name_of_code
 from variate.training.clock import Clock
 from variate.training.curves import curves
-from variate.training.epoch import Run, finish, resume, save, settle, train_epoch, validate
+from variate.training.deployed import trained_draws
+from variate.training.epoch import Run, finish, note_curve, resume, save, settle, train_epoch, validate
 from variate.training.extra_state import check_extra_state
 from variate.training.history import History
 from variate.training.loader import check_loader, examples_of
@@ -74,7 +75,8 @@ def train(
         overrides: fields of ``Recipe`` by name, which replace those of ``recipe``: ``epochs=20, lr=1e-3``.
 
     Returns:
-        Losses and validation accuracies by epoch; robust accuracies only with ``patience`` or ``keep="best"``.
+        Losses and validation accuracies by epoch, and the curve of adversarial training; robust accuracies of all
+        epochs only with ``patience`` or ``keep="best"``.
 
     Raises:
         UsageError: for impossible options, such as an adversarial objective without a budget.
@@ -94,8 +96,9 @@ def train(
     fabric = fabric_of(recipe.accelerator, devices=recipe.devices, precision=recipe.precision)
     stream = Stream("train", recipe.seed)
     clock = Clock(examples=examples_of(loader))
-    wired = None
+    wired, draws = None, 1
     if recipe.objective is not None:
+        draws = trained_draws(recipe, network)
         wired = wire(recipe, network, stream, clock=clock, teacher=teacher, modality=input_kind)
     if recipe.devices > 1:
         fabric.launch()
@@ -123,6 +126,7 @@ def train(
         origin={**(origin or {}), **({"loss": name_of_code(loss)} if loss is not None else {})},
         modality=input_kind,
         kept_in_eval=kept_in_eval(network),
+        draws=draws,
     )
     if checkpoint is not None:
         check_extra_state(network)
@@ -139,6 +143,7 @@ def train(
             final = settle(run, epoch)
             if validation is not None:
                 validate(run, final, *validation, epoch)
+            note_curve(run, final, validation, epoch)
             if checkpoint is not None and fabric.is_global_zero:
                 save(run, Path(checkpoint))
             write(run.history, final)

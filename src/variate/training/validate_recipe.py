@@ -9,7 +9,7 @@ from variate.fields import check_limits
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, name_of
 from variate.training.augmentation import check_augment
-from variate.training.recipe import Keep, Log, OptimizerName, Precision, Recipe
+from variate.training.recipe import Keep, Log, OptimizerName, Precision, Recipe, Schedule
 
 
 def check_recipe(recipe: Recipe, modality: Modality) -> None:
@@ -19,6 +19,10 @@ def check_recipe(recipe: Recipe, modality: Modality) -> None:
         raise unknown_name("precision", recipe.precision, get_args(Precision))
     if recipe.optimizer not in get_args(OptimizerName):
         raise unknown_name("optimizer", recipe.optimizer, get_args(OptimizerName))
+    if recipe.schedule not in get_args(Schedule):
+        raise unknown_name("schedule", recipe.schedule, get_args(Schedule))
+    if not recipe.momentum < 1:
+        raise UsageError(f"momentum is {recipe.momentum:g}", expected="from 0 to less than 1")
     if recipe.keep not in get_args(Keep):
         raise unknown_name("epoch to keep", recipe.keep, get_args(Keep))
     if not recipe.warmup < recipe.epochs:
@@ -36,6 +40,11 @@ def check_recipe(recipe: Recipe, modality: Modality) -> None:
         raise unknown_name("log", recipe.log, get_args(Log))
     if recipe.clip is not None and not recipe.clip > 0:
         raise UsageError(f"clip is {recipe.clip:g}", expected="a norm above 0, such as 1")
+    if recipe.curve_examples and recipe.budget is None:
+        raise UsageError(
+            f"curve_examples={recipe.curve_examples} measures robust accuracy, which needs a budget",
+            todo="pass budget='linf:8/255', for example",
+        )
     _check_averages(recipe)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +17,7 @@ CLEAN_AT_ONCE, ATTACKED_AT_ONCE = 1000, 250  # examples per batch
 
 
 def accuracy(network: nn.Module, x: Tensor, y: Tensor, *, seed: int, epoch: int) -> float:
-    """Clean accuracy, with one fresh draw per thousand examples.
+    """Clean accuracy, with one fresh draw per thousand examples, or the mean of several where that is the network.
 
     Args:
         network: in eval mode.
@@ -45,9 +47,31 @@ def robust_accuracy(
     epoch: int,
     modality: Modality | None = None,
 ) -> float:
-    """Accuracy on inputs perturbed by PGD, under draws that the attack did not use.
+    """Accuracy on ``examples`` of the inputs, perturbed as in ``robust_answers``; it serves to rank epochs."""
+    rows = chosen(len(x), examples)
+    options: dict[str, Any] = {"budget": budget, "steps": steps, "seed": seed, "epoch": epoch, "modality": modality}
+    return float(robust_answers(network, x[rows], y[rows], **options).double().mean())
 
-    It serves to rank epochs and is not a verdict: the attack is short, and the examples are few.
+
+def chosen(count: int, examples: int) -> Tensor:
+    """Indices of ``examples`` of ``count`` examples, the same ones at every call; all if there are fewer."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:examples]
+
+
+def robust_answers(
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    budget: str,
+    steps: int,
+    seed: int,
+    epoch: int,
+    modality: Modality | None = None,
+) -> Tensor:
+    """Whether inputs perturbed by PGD are answered correctly, under draws that the attack did not use, shape (N,).
+
+    It is not a verdict: the attack is short, and the examples are few.
 
     Args:
         network: in eval mode.
@@ -55,20 +79,18 @@ def robust_accuracy(
         y: labels, shape (N,).
         budget: budget of the perturbation.
         steps: steps of PGD, each with a fresh draw.
-        examples: number of attacked examples, the same ones at every call; all if there are fewer.
         seed: seed of the training.
         epoch: index of the epoch; every epoch has its own draws.
         modality: modality of the inputs, images by default.
     """
-    selected = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:examples]
     device = next(network.parameters()).device
     search, judging = apart("robust search", seed, epoch), apart("robust verdict", seed, epoch)
     attack = InnerAttack(network, search, Budget.parse(budget), steps=steps, seed=seed, modality=modality)
-    correct = 0
-    for batch in torch.split(selected, ATTACKED_AT_ONCE):
-        inputs, labels = x[batch].to(device), y[batch].to(device)
+    correct = []
+    for batch, answers in zip(torch.split(x, ATTACKED_AT_ONCE), torch.split(y, ATTACKED_AT_ONCE), strict=True):
+        inputs, labels = batch.to(device), answers.to(device)
         perturbed = attack(inputs, labels)
         attack.forget()
         with torch.no_grad(), drawing(network, judging):
-            correct += int((asked(network, perturbed).argmax(1) == labels).sum())
-    return correct / len(selected)
+            correct.append((asked(network, perturbed).argmax(1) == labels).cpu())
+    return torch.cat(correct)

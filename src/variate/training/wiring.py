@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from variate.options import Value, parse
 from variate.random.inside import contains_random
 from variate.random.keys import Stream
 from variate.training.clock import Clock
+from variate.training.deployed import DeployedMean, OneOf, trained_draws
 from variate.training.inner_attack import InnerAttack
 from variate.training.recipe import Recipe
 
@@ -50,20 +51,52 @@ def wire(
         UsageError: for an unknown part or option, or a part whose needs are not met.
     """
     supplied = Supplied(clock=clock or Clock(step=1), teacher=teacher)
+    draws = trained_draws(recipe, network)
     if recipe.budget is not None:
         budget = Budget.parse(recipe.budget)
+        attacked = network if draws == 1 else DeployedMean(network, draws, plain=network)
         supplied.perturb = InnerAttack(
-            network, stream, budget, steps=recipe.attack_steps, seed=recipe.seed, modality=modality
+            attacked,
+            stream,
+            budget,
+            steps=recipe.attack_steps,
+            seed=recipe.seed,
+            modality=modality,
+            clock=supplied.clock,
         )
     parts = [_part(text.strip(), network, supplied) for text in SUM.split(recipe.objective_or_default)]
 
     def total(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         if supplied.perturb is not None:
             supplied.perturb.forget()
-        first, *others = (weight * part(net, x, y) for weight, part in parts)
-        return sum(others, first)
+        if draws == 1:
+            return _sum([part.weight * part.of(net, x, y) for part in parts])
+        mean = DeployedMean(net, draws, plain=network if alone else None, record=recipe.each_draw > 0)
+        terms = [part.weight * part.of(mean, x, y) for part in parts]
+        if recipe.each_draw > 0:
+            again = [part for part in parts if part.of_outputs]
+            for draw in range(draws):
+                share = 1 / draws if mean.shares is None else mean.shares[draw]
+                terms += [
+                    recipe.each_draw * share * part.weight * part.of(OneOf(mean.outputs, draw), x, y) for part in again
+                ]
+        return _sum(terms)
 
+    alone = recipe.devices == 1 and recipe.precision in ("32-true", "64-true")  # a wrapper does nothing of its own
     return total
+
+
+def _sum(terms: Sequence[Tensor]) -> Tensor:
+    return sum(terms[1:], terms[0])
+
+
+@dataclass(frozen=True)
+class Part:
+    """One term of an objective: its weight, its function, and whether that is one of the outputs of the network."""
+
+    weight: float
+    of: Objective
+    of_outputs: bool
 
 
 @dataclass
@@ -82,8 +115,8 @@ MISSING = {
 }
 
 
-def _part(text: str, network: nn.Module, supplied: Supplied) -> tuple[float, Objective]:
-    """Parse one part, ``name``, ``name:weight`` or ``name(option=number):weight``, into its weight and its function."""
+def _part(text: str, network: nn.Module, supplied: Supplied) -> Part:
+    """Parse one part: ``name``, ``name:weight`` or ``name(option=number):weight``."""
     match = PART.fullmatch(text)
     if match is None:
         raise UsageError(f"{text!r} is not an objective", expected="name, name:0.5 or name(option=2):0.5, joined by +")
@@ -102,8 +135,8 @@ def _part(text: str, network: nn.Module, supplied: Supplied) -> tuple[float, Obj
     if entry.facts["needs"] == "distribution" and not contains_random(network):
         raise UsageError(f"{name} needs scales, and this network has none", todo="variate.randomize(network) first")
     if entry.facts["needs"] in ("distribution", "layers"):
-        return factor, lambda net, x, y: function(network, x, y, **options)
-    return factor, partial(function, **options)
+        return Part(factor, lambda net, x, y: function(network, x, y, **options), of_outputs=False)
+    return Part(factor, partial(function, **options), of_outputs=True)
 
 
 def _keywords(function: Objective) -> list[str]:

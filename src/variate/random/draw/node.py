@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, chain, pairwise
 from typing import Any, TypeVar
 
@@ -82,10 +82,12 @@ class Draws:
 
     def many(self, keys: Sequence[int], groups: Sequence[Group], units: Units, indices: Sequence[int]) -> list[Tensor]:
         """The draws of many keys, stacked, for the sites at ``indices``: (S, ...) each."""
+        all_levels = self._levels(groups, units)
         if torch.is_grad_enabled():
+            if all(self.distributions[n].form == "modes" for n in indices):
+                return [self._composites(n, keys, all_levels[n]) for n in indices]
             drawn = [self.draw(key, groups, units) for key in keys]
             return [torch.stack([draw[n] for draw in drawn]) for n in indices]
-        all_levels = self._levels(groups, units)
         levels = [all_levels[n] for n in indices]
         fused, table, passed = self._fusion.of(levels, tuple(indices))
         means, scales = [levels[i][0] for i in fused], [levels[i][1] for i in fused]
@@ -95,7 +97,7 @@ class Draws:
                 table.run("draw", key, means, scales, [stack[s] for stack in stacks.values()], passed)
         for i, index in enumerate(indices):
             if i not in stacks:
-                stacks[i] = torch.stack([self._composite(index, key, levels[i]) for key in keys])
+                stacks[i] = self._composites(index, keys, levels[i])
         return [stacks[i] for i in range(len(indices))]
 
     def backward(
@@ -163,18 +165,28 @@ class Draws:
         """One site, by the plain torch operations of its family."""
         mean, level, *learned = group
         site, distribution, scaling = self.sites[i], self.distributions[i], self.scalings[i]
-        scaling.check_shapes(site.name, mean, site.channel, level)
         if isinstance(key, Tensor):  # in a graph
+            scaling.check_shapes(site.name, mean, site.channel, level)
             noise = distribution.noise(key, site.uid, mean)
             scale = torch.nn.functional.softplus(level) if scaling.plain else level
             return distribution.sample(noise, mean, scale, *learned)
+        return self._sampled(i, [key], group, lambda noises, *tensors: distribution.sample(noises[0], *tensors))
+
+    def _composites(self, i: int, keys: Sequence[int], group: Group) -> Tensor:
+        """One site under several keys: (S, ...)."""
+        return self._sampled(i, keys, group, self.distributions[i].samples)
+
+    def _sampled(self, i: int, keys: Sequence[int], group: Group, sample: Callable[..., Tensor]) -> Tensor:
+        mean, level, *learned = group
+        site, distribution, scaling = self.sites[i], self.distributions[i], self.scalings[i]
+        scaling.check_shapes(site.name, mean, site.channel, level)
         if not all(map(native.is_allocated, group)):
             raise RandomizeError(f"the memory of {site.name} has been freed", todo="load its values again")
         try:
             with torch.no_grad():
-                noise = distribution.noise(key, site.uid, mean)
+                noises = [distribution.noise(key, site.uid, mean) for key in keys]
             scale = torch.nn.functional.softplus(level) if scaling.plain else level
-            return distribution.sample(noise, mean, scale, *learned)
+            return sample(noises, mean, scale, *learned)
         except RuntimeError as error:
             if all(map(native.is_plain, group)):
                 raise

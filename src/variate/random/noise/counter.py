@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from variate.random.noise import eager, traced
+from variate.random.noise import eager, threefry, traced
 from variate.random.noise.kinds import Kind
 
 
@@ -30,6 +30,17 @@ def noise(
     if isinstance(key, Tensor):
         return traced.noise(kind, key, uid, torch.Size(shape), torch.device(device))
     return eager.noise(kind, key, uid, shape, torch.device(device))
+
+
+def unit(key: int | Tensor) -> Tensor:
+    """The number in (0, 1) that all tensors of a draw share, a function of the key: a float32 scalar on the CPU.
+
+    Args:
+        key: an integer, or a tensor of one int64 in graphs whose key is data.
+    """
+    if isinstance(key, Tensor):
+        return traced.unit(key)
+    return torch.tensor(threefry.unit(key), dtype=torch.float32, device="cpu")
 
 
 def rows(kind: Kind, keys: Sequence[int], uid: int, count: int, *, device: torch.device | str = "cpu") -> Tensor:

@@ -19,6 +19,7 @@ BLOCK, HALF = 32, 16
 AT_ONCE = 2**16  # elements made at a time: temporaries stay in the cache, twice as fast for large tensors
 MASK64 = 2**64 - 1
 GOLDEN, MIX1, MIX2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+SHARED = 0x6D6F646573206F66  # keeps the number of a key apart from the words that noise is made of
 ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 ROUNDS = 13
 PARITY = 0x1BD11BDA
@@ -55,6 +56,17 @@ def words_of(key: int | Tensor, uid: int) -> tuple[int, int, int] | tuple[Tensor
     low = _mix((_mix(key) + uid) & MASK64)
     high = _mix((low ^ GOLDEN) + key & MASK64)
     return _signed32(low), _signed32(low >> 32), _signed32(high)
+
+
+def unit(key: int) -> float:
+    """The number in (0, 1) that belongs to a key alone, the same bits as ``unit_tensor``."""
+    return ((_mix(_mix(key) ^ SHARED) >> 41) + 0.5) * 2.0**-23
+
+
+def unit_tensor(key: Tensor) -> Tensor:
+    """``unit`` for a key that is data: a float32 scalar."""
+    mixed = _mix_tensor(_mix_tensor(key) ^ signed64(SHARED))
+    return ((mixed >> 41 & 2**23 - 1).to(torch.float32) + 0.5) * 2.0**-23
 
 
 def _bits(

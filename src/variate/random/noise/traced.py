@@ -34,6 +34,7 @@ class KeyHolder(Protocol):
 
 LEAST = 2.0**-24  # smallest uniform number: the logarithm of 0, and of 1 - 1, would be infinite
 _random_operations: ContextVar[bool] = ContextVar("random_operations", default=False)
+_stratum: ContextVar[tuple[int, int]] = ContextVar("stratum", default=(0, 1))
 _holders: weakref.WeakValueDictionary[int, KeyHolder] = weakref.WeakValueDictionary()
 _holder_ids = itertools.count()
 
@@ -43,6 +44,16 @@ def enlist(holder: KeyHolder) -> int:
     holder_id = next(_holder_ids)
     _holders[holder_id] = holder
     return holder_id
+
+
+@contextmanager
+def stratum(index: int, count: int) -> Iterator[None]:
+    """Context in which the shared number of an exported draw lies in one of ``count`` equal parts of (0, 1)."""
+    token = _stratum.set((index, count))
+    try:
+        yield
+    finally:
+        _stratum.reset(token)
 
 
 @contextmanager
@@ -56,7 +67,7 @@ def random_operations() -> Iterator[None]:
 
 
 def key_of(ticket: Tensor, holder: int, fixed: int | None) -> Tensor:
-    """The key of this run of the graph: a tensor of one int64.
+    """The key of this run of the graph: a tensor of one int64; a uniform number where random operations draw.
 
     Args:
         ticket: tensor of one int64 that belongs to the holder.
@@ -67,10 +78,19 @@ def key_of(ticket: Tensor, holder: int, fixed: int | None) -> Tensor:
         key: Tensor = torch.ops.variate.next_key(ticket, holder)
         return key
     if _random_operations.get():
-        return torch.zeros((), dtype=torch.int64, device="cpu")  # unused
+        return torch.rand((), device="cpu")  # only ``unit`` uses it
     if fixed is not None:
         return torch.full((), fixed, dtype=torch.int64, device="cpu")
     return torch.randint(0, 2**62, (), device="cpu")
+
+
+def unit(key: Tensor) -> Tensor:
+    """The number in (0, 1) that every tensor of one draw shares: a float32 scalar."""
+    if not _recorded():
+        return threefry.unit_tensor(key)
+    shared = key.clamp(LEAST, 1 - LEAST) if _random_operations.get() else threefry.unit_tensor(key)
+    index, count = _stratum.get()
+    return (shared + index) / count if count > 1 else shared
 
 
 def noise(kind: Kind, key: Tensor, uid: int, shape: torch.Size, device: torch.device) -> Tensor:

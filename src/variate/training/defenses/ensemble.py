@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import Tensor, nn
 
 from variate.random.reseeding import reseed_after_fork
 from variate.registry import defense
+from variate.training.defenses.parts.members import permuted_copy
 from variate.training.defenses.parts.ranges import check_at_least
 from variate.training.defenses.parts.surgery import seeded_by
 
@@ -38,7 +37,7 @@ def ensemble(network: nn.Module, *, members: int = 4) -> tuple[nn.Module, str]:
     """
     check_at_least("members", members, 2)
     with seeded_by(network):
-        others = [_permuted_copy(network) for _ in range(members - 1)]
+        others = [permuted_copy(network) for _ in range(members - 1)]
     return Ensemble([network, *others]), "cross-entropy"
 
 
@@ -65,13 +64,3 @@ class Ensemble(nn.Module):
         shares = [(turns == i).nonzero()[:, 0].to(x.device) for i in range(len(self.members))]
         answers = [member(x[share]) for member, share in zip(self.members, shares, strict=True)]
         return torch.cat(answers)[torch.cat(shares).argsort()]  # (B, K), in the order of the batch
-
-
-def _permuted_copy(network: nn.Module) -> nn.Module:
-    """A copy with the values of every parameter randomly permuted."""
-    copied = copy.deepcopy(network)
-    with torch.no_grad():
-        for parameter in copied.parameters():
-            order = torch.randperm(parameter.numel()).to(parameter.device)
-            parameter.copy_(parameter.flatten()[order].view_as(parameter))
-    return copied

@@ -1,0 +1,160 @@
+"""What is certified: a network, its checked inputs, and the mechanism that its certificate rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from variate import registry
+from variate.certificates.acceptance import CHOOSING
+from variate.certificates.front import EXAMPLE
+from variate.certificates.mechanism import Mechanism
+from variate.errors import UsageError
+from variate.evaluation.claims import Look, judged, look_at
+from variate.evaluation.probes import check_mode
+from variate.hashing import fingerprint
+from variate.inputs.columns import columns_of
+from variate.inputs.modality import Modality, modality_of
+from variate.inputs.validation import check_classes, check_inputs, check_module, precise
+from variate.records.certified import Certificate
+
+INTERVAL = "interval"  # the last to be tried: it needs no noise
+
+
+@dataclass(frozen=True)
+class Casting:
+    """How votes are cast.
+
+    Attributes:
+        draws: number of votes that bound the probability of a label.
+        alpha: probability with which the certificate of an example may be wrong, in (0, 1).
+        votes_of: number of draws of the weights whose mean probability casts a vote.
+        batch_size: examples in a batch.
+        seed: seed of the draws.
+        mechanism: name of the certificate; None for any.
+    """
+
+    draws: int
+    alpha: float
+    votes_of: int
+    batch_size: int
+    seed: int
+    mechanism: str | None
+
+    def __post_init__(self) -> None:
+        for option in ("draws", "votes_of", "batch_size"):
+            value = getattr(self, option)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise UsageError(f"{option} is {value!r}", expected="a whole number from 1")
+        if not 0 < self.alpha < 1:
+            raise UsageError(f"alpha is {self.alpha!r}", expected="a probability between 0 and 1, such as 0.001")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network with labelled inputs, and what its certificate rests on.
+
+    Attributes:
+        network: the network.
+        x: inputs, shape (B, ...).
+        y: labels, shape (B,).
+        mechanism: what the certificate rests on.
+        certificate: its record.
+        modality: modality of the inputs.
+        look: what one forward pass reveals.
+    """
+
+    network: nn.Module
+    x: Tensor
+    y: Tensor
+    mechanism: Mechanism
+    certificate: Certificate
+    modality: Modality
+    look: Look
+
+
+def checked(network: nn.Module, x: Tensor, y: Tensor, modality: str | Modality) -> Modality:
+    """The modality of inputs that can be certified.
+
+    Raises:
+        InputError: for inputs or labels that cannot be judged.
+        UsageError: for a network that is not a module, and inputs that have no certificate.
+    """
+    check_module(network)
+    check_inputs(x, y)
+    kind = modality_of(modality)
+    _check_columns(kind)
+    return kind
+
+
+def subject_of(
+    network: nn.Module, x: Tensor, y: Tensor, kind: Modality, casting: Casting, *, name: str, group: str | None
+) -> Subject:
+    """The subject of a certificate, to be used inside ``left_as_found(network)``.
+
+    Args:
+        network: the network.
+        x: inputs, shape (B, ...).
+        y: labels, shape (B,).
+        kind: result of ``checked``.
+        casting: how votes are cast.
+        name: name of the network in the records.
+        group: name shared by networks that differ only in their training seed.
+
+    Raises:
+        InputError: for labels that the network has no class for.
+        UsageError: for a network of which nothing can be proved.
+    """
+    inputs, x, y = fingerprint([x, y]), precise(x.detach()), y.long()
+    look = look_at(network, x)
+    check_classes(y, look.classes)
+    found = mechanism_of(network, x, look, casting.mechanism)
+    facts = judged(look, inputs, kind, name=name, seed=casting.seed, batch_size=casting.batch_size, memory=None)
+    certificate = Certificate(
+        **facts,
+        mechanism=found.name,
+        noise=found.sentence(),
+        choosing=CHOOSING if found.random else 1,
+        draws=casting.draws if found.random else 1,
+        alpha=casting.alpha if found.random else 0.0,
+        votes_of=casting.votes_of,
+        group=group,
+        asked=len(x),
+    )
+    return Subject(network, x, y, found, certificate, kind, look)
+
+
+def mechanism_of(network: nn.Module, x: Tensor, look: Look | None = None, name: str | None = None) -> Mechanism:
+    """What can be proved of a network, by one certificate or any. Raises ``UsageError`` if nothing can."""
+    look = look_at(network, x) if look is None else look
+    check_mode(network, look.kind)
+    entries = registry.entries("certificates")
+    chosen: Sequence[str] = sorted(entries, key=lambda entry: entry == INTERVAL) if name is None else [name]
+    for one in chosen:
+        mechanism: Mechanism | None = registry.get("certificates", one).load().find(network, x)
+        if mechanism is None:
+            continue
+        if look.coupled is not None:
+            raise UsageError(
+                f"nothing is proved where answers depend on the batch: {look.coupled}", todo="call eval() first"
+            )
+        return mechanism
+    needs = {one: registry.get("certificates", one).facts["needs"] for one in chosen}
+    raise UsageError(
+        "nothing can be proved of this network: it is not what certificates need",
+        expected="; or ".join(f"{need} ({one})" for one, need in needs.items()),
+        todo=EXAMPLE,
+    )
+
+
+def _check_columns(modality: Modality) -> None:
+    """Raise ``UsageError`` for categories: changing one changes two columns, and its size is its declared cost."""
+    columns = columns_of(getattr(modality, "features", ()))
+    if any(column.group is not None and column.mutable for column in columns):
+        raise UsageError(
+            "tables with categories have no certificate: the budget counts a change of category as one, by its cost, "
+            "but it changes two columns",
+            expected="columns of numbers",
+        )

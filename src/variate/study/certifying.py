@@ -1,0 +1,73 @@
+"""Certify the networks of a study, as its ``[[certify]]`` tables ask."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from variate import registry
+from variate.certificates.certify import certify
+from variate.certificates.mechanism import Mechanism
+from variate.certificates.proof import check_deployments
+from variate.datasets.info import about
+from variate.errors import UsageError
+from variate.inputs.budget import Budget
+from variate.records.file import Records
+from variate.study.file import Certification, Study
+from variate.study.grid import Place, kind_of_data
+
+
+def prove(
+    certification: Certification,
+    place: Place,
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    records: Records,
+    *,
+    show_progress: bool,
+) -> None:
+    """Certify a trained network, if it has what the certificate needs; votes in its records are not cast again."""
+    radii = certification.radii_for(place.cell.data)
+    if not radii or mechanism_in(certification, network, x) is None:
+        return
+    certify(
+        network,
+        x[: certification.examples],
+        y[: certification.examples],
+        radii=radii,
+        norm=certification.norm,
+        mechanism=certification.mechanism,
+        draws=certification.draws,
+        alpha=certification.alpha,
+        deployments=certification.deployments,
+        votes_of=certification.votes_of,
+        seed=place.cell.recipe.seed,
+        records=records,
+        name=place.name,
+        group=place.group,
+        modality=about(place.cell.data, folder=place.cell.data_folder).modality,
+        show_progress=show_progress,
+    )
+
+
+def mechanism_in(certification: Certification, network: nn.Module, x: Tensor) -> Mechanism | None:
+    """What proves something of a network, such as noise on its input; None for a network without it."""
+    mechanism: Mechanism | None = registry.get("certificates", certification.mechanism).load().find(network, x)
+    return mechanism
+
+
+def check_certifications(study: Study) -> None:
+    """Check that the certificates of a study exist and serve their norms. Raises ``UsageError``."""
+    for certification in study.certify:
+        facts = registry.get("certificates", certification.mechanism).facts
+        norm = facts["norms"][0] if certification.norm is None else certification.norm
+        if norm not in facts["norms"]:
+            raise UsageError(
+                f"{certification.mechanism} certifies nothing in {norm}", expected=f"one of {', '.join(facts['norms'])}"
+            )
+        check_deployments(certification.deployments)
+        sizes = [(data, size) for data in study.data for size in certification.radii_for(data)]
+        if not sizes:
+            raise UsageError(f"the study has no radius for {certification.mechanism}", todo="radii = [0.25, 0.5]")
+        for data, size in sizes:
+            kind_of_data(data).check_norm(Budget.parse(f"{norm}:{size}"))
