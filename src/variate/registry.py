@@ -45,8 +45,6 @@ SINGULAR = {
     "networks": "network",
     "objectives": "objective",
 }
-
-
 FOLDERS = {
     "defenses": "training/defenses",
     "families": "random/families",
