@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from variate.certificates.acceptance import check_acceptance, check_draws
-from variate.certificates.mechanism import Mechanism
+from variate.certificates.mechanism import Mechanism, usual_norm
 from variate.certificates.proof import VOTE, Proof, check_deployments, proof_of
 from variate.certificates.subject import Casting, checked, subject_of
 from variate.certificates.voting import cast_votes
@@ -92,7 +92,7 @@ def certify(
     with left_as_found(network), store.held():
         subject = subject_of(network, x, y, kind, casting, name=name, group=group)
         found, certificate = subject.mechanism, subject.certificate
-        budgets = budgets_of(found, found.usual_norm(kind.norms) if norm is None else norm, radii)
+        budgets = budgets_of(found, usual_norm(found.norms, kind.norms) if norm is None else norm, radii)
         check_draws(found, budgets, certificate.draws, alpha, early_stop=certificate.early_stop)
         check_acceptance(found, budgets[0].norm, uses, certificate.draws, alpha)
         kind.check_norm(budgets[0])

@@ -56,11 +56,17 @@ def show(setting: Setting, records: Records, result: Result, *, json: bool) -> N
 
 
 def costs(records: Records, result: Result) -> Sequence[str]:
-    """For each suite of a result, the passes per example and the seconds, and the attacks that took most of them."""
-    from variate.report.cost import by_attack, spent
+    """For each suite of a result its passes per example and seconds, by attack, and the price of a query of scores."""
+    from variate.report.cost import by_attack, price, spent
 
     lines = []
     for claim in result.claims:
+        priced = None if lines else price(records, claim)
+        if priced is not None:
+            lines.append(
+                f"the price of a query is {priced[0]:.3g}: random scores cost an attacker "
+                f"that many times the queries (median of {priced[1]} examples, at the best step)"
+            )
         parts = by_attack(records, claim)
         total = spent(records, claim) if parts else None
         if total is None or not total.attack_seconds:

@@ -70,7 +70,7 @@ def query_prices(
     y: Tensor,
     *,
     steps: Sequence[float],
-    samples: int = 16,
+    samples: int = 8,
     directions: int = 8,
     repeats: Sequence[int] = REPEATS,
 ) -> Prices:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from dataclasses import dataclass
 
+from variate import registry
 from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.groups import shown
@@ -49,6 +52,25 @@ def spent(records: Records, claim: Claim) -> Spent:
     )
 
 
+def price(records: Records, claim: Claim) -> tuple[float, int, int] | None:
+    """The price of a query (``variate.oracle.query_price``) of a claim's network, for an attack that sees scores.
+
+    Returns:
+        The median over the examples on which it was measured, infinite where no slope stood out from its noise, their
+        number, and the number of those that are infinite; None for other attacks and where it was not measured.
+    """
+    names = [plan["name"] for plan in claim.options.get("attacks", [])] or [claim.attack]
+    known = registry.entries("attacks")
+    if not any(name in known and known[name].facts["access"] == "scores" for name in names):
+        return None
+    lines = [line for line in records.gradients.values() if line.fingerprint == claim.fingerprint]
+    measured = [line for line in lines if line.price is not None or line.price_by_step]
+    prices = sorted(math.inf if line.price is None else line.price for line in measured)
+    if not prices:
+        return None
+    return statistics.median(prices), len(prices), sum(map(math.isinf, prices))
+
+
 def by_attack(records: Records, claim: Claim) -> dict[str, tuple[float, float, float]]:
     """For a suite, the mean forward and backward passes per example of each attack, and its total seconds.
 
@@ -87,7 +109,7 @@ def training(records: Records) -> ReportTable | None:
 def _attack_cells(records: Records, claim: Claim) -> list[TableCell]:
     cost = spent(records, claim)
     words = [claim.network, single.attack_words(claim, draws=False), claim.budget or ""]
-    counts = [count_cell(len(records.examples[claim.id])), count_cell(claim.draws), _count(cost.queries)]
+    counts = [count_cell(len(records.examples[claim.id])), count_cell(claim.draws), _queries(records, claim, cost)]
     counts += [count_cell(cost.forward_passes), count_cell(cost.backward_passes), _seconds(cost.attack_seconds)]
     seconds = "" if cost.verdict_seconds is None else f"{_seconds(cost.verdict_seconds).text} s"
     return [*map(TableCell, words), *counts, count_cell(claim.verdict_draws, seconds)]
@@ -106,8 +128,12 @@ def _suite_cells(records: Records, claim: Claim) -> list[list[TableCell]]:
     return rows
 
 
-def _count(value: float | None) -> TableCell:
-    return NOTHING if value is None else count_cell(value)
+def _queries(records: Records, claim: Claim, cost: Spent) -> TableCell:
+    """The queries, and what each of them costs because answers are random."""
+    if cost.queries is None:
+        return NOTHING
+    priced = price(records, claim)
+    return count_cell(cost.queries, "" if priced is None else f"price {priced[0]:.3g}")
 
 
 def _seconds(value: float | None) -> TableCell:
