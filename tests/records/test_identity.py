@@ -179,7 +179,8 @@ def test_a_counter_of_calls_does_not_tell_networks_apart():
 @pytest.mark.parametrize("line", [Claim, Gradient, Convergence])
 def test_every_line_says_what_it_was_measured_on_and_hides_only_what_is_shown(line):
     assert set(Judged.model_fields) <= set(line.model_fields)
-    answers = {"zero", "snr", "cosine", "accuracy", "chosen", "flat"} | ({"draws"} if line is Convergence else set())
+    answers = {"zero", "snr", "cosine", "price", "price_by_step", "accuracy", "chosen", "flat"}
+    answers |= {"draws"} if line is Convergence else set()
     told = {"options", "settings"}  # a claim's are hashed as they are resolved
     assert line.shown <= {"kind", "network", "date", "twin_of", "group", "coupled", "asked"} | answers | told
 
