@@ -12,13 +12,16 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
+from statistics import mean, stdev
 
 import honesty
 import tools
 
 from variate.records.file import Records
+from variate.records.proofs import Proven, proofs
 from variate.records.rows import CLEAN
 from variate.report.scale_table import scale_table
 from variate.report.summary import summary
@@ -56,6 +59,49 @@ def grid(folder: Path) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def certified(folder: Path) -> str:
+    """Certified rates in percent by group of networks, deployment and radius: the mean over seeds, and their spread.
+
+    The last column is the area under the curve of certified rates against the radius, in units of the radius.
+    """
+    found: dict[tuple[str, str, str], list[Proven]] = {}
+    for proven in proofs(answers(folder)):
+        name = proven.certificate.group or proven.certificate.network
+        for deployment in dict.fromkeys(row.deployment for row in proven.proved.rows):
+            found.setdefault((proven.proved.norm, name, deployment), []).append(proven)
+    lines: list[list[str]] = []
+    for norm in dict.fromkeys(key[0] for key in found):
+        radii = sorted({row.radius for (own, *_), all_ in found.items() if own == norm for row in all_[0].proved.rows})
+        lines += [[], ["network", "deployment", "seeds", *(f"{norm}:{radius:g}" for radius in radii), "area"]]
+        lines += [[":--", ":--", *["--:"] * (len(radii) + 2)]]
+        for (own, name, deployment), seeds in found.items():
+            if own == norm:
+                rates = [[100 * _rate(proven, deployment, radius) for proven in seeds] for radius in radii]
+                areas = [area for proven in seeds if (area := _area(proven, deployment)) is not None]
+                cells = [*(spread(own_rates, 1) for own_rates in rates), spread(areas, 3) if areas else "-"]
+                lines += [[name, deployment, str(len(seeds)), *cells]]
+    return "\n".join("| " + " | ".join(line) + " |" if line else "" for line in lines)
+
+
+def spread(values: Sequence[float], digits: int) -> str:
+    """The mean, and the standard deviation where there are several."""
+    deviation = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{mean(values):.{digits}f}{deviation}"
+
+
+def _rate(proven: Proven, deployment: str, radius: float) -> float:
+    row = proven.row(deployment, radius)
+    return row.rate if row is not None else float("nan")
+
+
+def _area(proven: Proven, deployment: str) -> float | None:
+    """None without a curve."""
+    curve = [row for row in proven.proved.curve if row.deployment == deployment]
+    if not curve:
+        return None
+    return sum((one.rate + two.rate) / 2 * (two.radius - one.radius) for one, two in pairwise(curve))
+
+
 TABLES: dict[str, Callable[[Path], str]] = {
     "table": lambda folder: markdown(answers(folder)),
     "sound": lambda folder: markdown(Records(folder / "sound.jsonl.gz")),
@@ -63,6 +109,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "highlights": highlights,
     "scales": lambda folder: scale_table(answers(folder)),
     "grid": grid,
+    "certified": certified,
     "tools": lambda folder: tools.table(json.loads((folder / "tools.json").read_text())["tools"]),
     "honesty": lambda folder: honesty.table(Records(folder / "answers.jsonl.gz")),
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from variate import registry
-from variate.evaluation.suites import SUITES
+from variate.evaluation.suites import ONLY_RANDOM, SUITES
 
 PAGE = Path(__file__).parent.parent / "evaluate.md"
 BEGIN, END = "<!-- begin suites -->\n", "<!-- end -->"
@@ -36,7 +36,10 @@ def suite_table() -> str:
 
 def _in_words(given: dict[str, Any]) -> str:
     """``pgd (20 steps)``; transfer runs from every network that the attacker may hold, error-rate on every rule."""
-    name, options = given["name"], [f"{value} {option}" for option, value in given.items() if option != "name"]
+    name = given["name"]
+    options = [f"{value} {option}" for option, value in given.items() if option not in ("name", ONLY_RANDOM)]
+    if ONLY_RANDOM in given:
+        options.append("on random networks")
     if name == "error-rate":
         return f"{name} (of each deployment of a random network)"
     if name == "transfer":

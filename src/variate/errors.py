@@ -101,6 +101,10 @@ class BatchWarning(UserWarning):
     """The answers of a network depend on the rest of the batch."""
 
 
+class CertificateWarning(UserWarning):
+    """A deployment fixes the noise that certifies a network."""
+
+
 def unknown_name(what: str, name: str, choices: Sequence[str]) -> UsageError:
     """The error for a name that does not exist; it lists the choices and suggests the nearest one."""
     near = nearest(name, choices)

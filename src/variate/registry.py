@@ -30,7 +30,7 @@ Needs = Literal["nothing", "distribution", "layers", "perturb", "teacher"]
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "attacks": {"targeted": False, "minimal": False, "quick": {}, "variants": {}},
-    "datasets": {"shape": (), "classes": 0, "mean": (0.0,), "std": (1.0,)},
+    "datasets": {"shape": (), "classes": 0, "mean": (0.0,), "std": (1.0,), "labels": ()},
     "defenses": {"differs": "", "teacher": None},
     "flags": {"deterministic": None},
 }
@@ -138,6 +138,7 @@ def dataset(
     classes: int = 0,
     mean: tuple[float, ...] = (0.0,),
     std: tuple[float, ...] = (1.0,),
+    labels: tuple[str, ...] = (),
 ) -> Callable[[T], T]:
     """Register a data set.
 
@@ -152,9 +153,10 @@ def dataset(
         classes: number of classes.
         mean: channel means of the training split.
         std: channel standard deviations of the training split.
+        labels: names of the classes, if they are more than numbers.
     """
     facts = {"modality": modality, "shape": shape, "classes": classes, "mean": mean, "std": std}
-    return _mark("datasets", {**facts, "budget": budget, "cite": cite})
+    return _mark("datasets", {**facts, "budget": budget, "labels": labels, "cite": cite})
 
 
 def defense(

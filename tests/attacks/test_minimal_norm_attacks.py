@@ -19,6 +19,8 @@ from variate.inputs.budget import Budget
 from variate.oracle.losses import margin as raised
 from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream
+from variate.random.randomize import randomize
+from variate.random.strata import mode_of
 from variate.testing.linear import LinearModel, margin, smallest_distance, worst_margin
 
 WIDE = {"linf": "linf:0.3", "l2": "l2:1.2"}
@@ -79,6 +81,38 @@ def test_the_nearest_point(attack, options):
     assert bool((margin(model(found), y) < 0).all())
     assert bool((ratio > 1).all())
     assert bool((ratio < 1.05).all())
+
+
+class Noisy(nn.Module):
+    """Logits with noise for each example, and the sizes of the batches that it has seen."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.sizes = inner, set()
+
+    def forward(self, x):
+        self.sizes.add(len(x))
+        logits = self.inner(x)
+        return logits + torch.randn(len(x), 1) * torch.eye(1, logits.shape[1])
+
+
+def test_arc_asks_a_network_with_noise_for_each_example_about_the_same_batch_only(net, x, y):
+    """Under a key such a network repeats its noise only at the same place of a batch of the same size."""
+    noisy = Noisy(net.mean())
+    oracle = GradientOracle(noisy, draws=3, stream=Stream("search", 0), examples=len(x), kind="unkeyed")
+    arc(oracle, x, y, budget=Budget.parse("linf:0.1"), steps=2)
+    assert noisy.sizes == {len(x)}
+
+
+def test_the_set_of_arc_holds_every_mode(x, y):
+    torch.manual_seed(0)
+    network = randomize(nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), "modes(count=4)", scale=0.1)
+    used = []
+    with pytest.MonkeyPatch.context() as patch:
+        each = GradientOracle.each
+        patch.setattr(GradientOracle, "each", lambda self, *a, **k: used.extend(a[3]) or each(self, *a, **k))
+        arc(oracle_of(network, 4), x, y, budget=Budget.parse("linf:0.1"), steps=1)
+    assert {mode_of(network, key) for key in used} == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -234,7 +268,8 @@ def test_counts(draws, net, x, y):
     assert oracle.queries.backwards.tolist() == [5 * draws] * len(x)
     oracle = oracle_of(net, draws)
     arc(oracle, x, y, budget=budget, steps=2)
-    assert oracle.queries.backwards.tolist() == [draws + 2 * draws * (draws + 2)] * len(x)  # three classes: two others
+    assert oracle.queries.backwards.tolist() == [2 * draws * 2] * len(x)  # comparisons take no gradient
+    assert oracle.queries.forwards.tolist() == [draws + 2 * draws * (draws + 2)] * len(x)  # three classes: two others
 
 
 def test_deepfool_asks_for_the_gaps_of_a_step_under_the_same_draws(net, x, y):

@@ -77,6 +77,14 @@ def test_right_or_abstain_is_proved_and_judged(own, tmp_path):
     assert "abstained" not in done.stdout
 
 
+def test_votes_end_early_where_that_is_asked_for(own):
+    done = run(*own, "--draws", 200, "--radii", "0.05", "--early-stop", "--quiet", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert [row["deployment"] for row in found["rows"]] == ["vote"]
+    assert "up to 200 votes" in found["sentence"]
+
+
 def test_a_trained_network(tmp_path):
     words = [
         "train",

@@ -6,6 +6,7 @@ import torch
 from claims import JUDGED
 from torch import nn
 
+from variate.cli.shown_result import costs
 from variate.errors import UsageError
 from variate.evaluation import cascade as cascades
 from variate.evaluation.cascade import DRAWS, CandidateScorer, cascade
@@ -23,6 +24,8 @@ from variate.random.randomize import randomize
 from variate.random.seeding import kind_of
 from variate.records.file import Records
 from variate.records.schema import Convergence
+from variate.report.cost import attack_cost, by_attack, spent
+from variate.statistics.rates import Deployment
 from variate.testing.coin import Coin, shared_coin
 
 BUDGET = Budget.parse("linf:0.2")
@@ -60,6 +63,18 @@ def test_every_suite_names_attacks_that_exist(name, norm):
         plan.check_fit(Budget.parse(norm), Image())
     if name == "standard":
         assert [plan.source for plan in suite.plans if plan.attack == "transfer"] == ["mean", "twin"]
+
+
+@pytest.mark.parametrize("norm", ["linf:0.1", "l2:1"])
+def test_arc_is_in_the_standard_suite_of_random_networks_only(norm):
+    uses = [Deployment.parse("single")]
+    options = {"draws": 20, "transfers": []}
+    random = suite_of("standard", Budget.parse(norm), deployments=uses, **options)
+    (found,) = [plan for plan in random.plans if plan.attack == "arc"]
+    assert (found.draws, found.options) == (16, {"steps": 5, "classes": 4})
+    plain = suite_of("standard", Budget.parse(norm), **options)
+    assert [plan for plan in random.plans if plan.attack not in ("arc", "error-rate")] == list(plain.plans)
+    assert "arc" in [plan.attack for plan in suite_of("full", Budget.parse(norm), **options).plans]
 
 
 def test_the_full_suite_is_every_attack_of_ours():
@@ -123,6 +138,26 @@ def test_queries_of_all_attacks_and_comparisons_are_counted(labelled):
     assert rows
     assert set(outcome.queries.forwards[rows]) == {3 * (1 + 2) + 3 * DRAWS}
     assert set(outcome.queries.backwards[rows]) == {3 * (1 + 2)}
+
+
+def test_the_cost_of_each_attack_is_recorded_and_shown(labelled, tiny):
+    net, x, y = labelled
+    result = evaluate(net, x, y, budget="linf:0.01", attacks=[], suite="tiny", draws=3, verdict_draws=32, batch_size=2)
+    claim = result.claims[-1]
+    each = by_attack(result.records, claim)
+    assert list(each) == ["fgsm", "pgd", "transfer from mean"]
+    attacked = [line.shares for line in result.records.examples[claim.id].values()]
+    for name, passes in (("fgsm", 3 * 1), ("pgd", 2 * 3), ("transfer from mean", 0)):
+        ran = sum(name in shares for shares in attacked) / len(attacked)
+        assert each[name][:2] == pytest.approx((passes * ran, passes * ran)), name
+    total = spent(result.records, claim)
+    assert sum(backwards for _, backwards, _ in each.values()) == pytest.approx(total.backward_passes)
+    assert sum(seconds for *_, seconds in each.values()) < total.attack_seconds + 0.01
+    (line,) = costs(result.records, result)
+    assert line.startswith(f"tiny: {total.forward_passes:,.0f} forward")
+    assert "pgd" in line
+    rows = [cell.text for cells in attack_cost(result.records).lines for cell in cells]
+    assert [text for text in rows if text.startswith("tiny")][1:] == [f"tiny: {name}" for name in each]
 
 
 @pytest.mark.parametrize("size", [1, 3])

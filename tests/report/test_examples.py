@@ -15,6 +15,7 @@ from variate.records.schema import Example, Picture
 from variate.report.attacked import displays, galleries, not_shown
 from variate.report.page import TEMPLATES, page_text
 from variate.report.shown.image import image_pair
+from variate.training.run_folder import run_record
 
 
 @pytest.mark.parametrize("name", registry.entries("modalities"))
@@ -106,3 +107,15 @@ def test_misread_examples_stand_first_and_others_say_that_they_still_hold():
     (gallery,) = galleries(records)
     shown = [(one.example, one.read) for one in gallery.networks["n"]]
     assert shown == [(1, "3 read as 5"), (3, "3 read as 1"), (0, "3 still read as 3"), (2, "3 still read as 3")]
+
+
+def test_labels_are_named_where_all_runs_name_their_classes_alike():
+    records = records_of("image", examples=2, **KEPT["image"])
+    records.pictures[:] = [picture.model_copy(update={"answer": 1}) for picture in records.pictures]
+    run = records.runs[0] if records.runs else run_record(command="c", title="t", data="d", seed=0, x=torch.rand(2, 1))
+    records.runs[:] = [run.model_copy(update={"labels": ["bag", "coat", "shirt", "dress"]})]
+    (gallery,) = galleries(records)
+    assert {one.read for one in gallery.networks["n"]} == {"dress read as coat"}
+    records.runs.append(run.model_copy(update={"labels": ["ham", "spam"]}))
+    (gallery,) = galleries(records)
+    assert {one.read for one in gallery.networks["n"]} == {"3 read as 1"}

@@ -1,12 +1,15 @@
 """Several runs on one page: the paired difference between them comes first, where their examples are the same."""
 
-from claims import EXAMPLES, answers, claim
+import numpy as np
+import pytest
+from claims import EXAMPLES, answers, claim, network
 
 from variate.records.file import Records
 from variate.report import single
 from variate.report.page import page_text
 from variate.report.runs import compare_runs
 from variate.statistics.comparison import compare
+from variate.statistics.seeds import compare_seeds
 
 
 def run(share, *, name="net", **changed):
@@ -58,3 +61,31 @@ def test_a_flagged_run_is_not_compared_calmly():
     headline = compare_runs(runs).headline
     assert headline.tone == "flagged"
     assert "black-box-stronger" in headline.claim
+
+
+def seeded(share, seed, *, defense, **training):
+    store = Records()
+    facts = {"data": "digits", "seed": seed, **training}
+    store.add(
+        [network("net", defense=defense, random=False, seed=seed, training=facts, fingerprint=f"{defense}{seed}")]
+    )
+    right = np.random.default_rng(seed).random((1, EXAMPLES)) < share
+    claim(store, "net", right, fingerprint=f"{defense}{seed}")
+    return store
+
+
+def test_runs_that_differ_in_their_seed_alone_are_compared_over_seeds():
+    at = [seeded(0.4, seed, defense="at") for seed in range(3)]
+    ours = [seeded(0.7, seed, defense="random-at", start=f"at{seed}") for seed in (2, 1, 0)]
+    both = compare_runs([*at, *ours])
+    (line,) = both.seeds.lines
+    assert [cell.text for cell in line[:3]] == ["6, 5, 4: random-at", "1, 2, 3: at", "3"]
+    pairs = [(bits(ours[2 - seed]), bits(at[seed])) for seed in range(3)]
+    assert line[5].value == pytest.approx(compare_seeds(pairs).difference)
+    assert "paired differences over seeds" in page_text([*at, *ours])
+
+
+def test_runs_of_other_trainings_are_no_seeds_of_one():
+    at = [seeded(0.4, seed, defense="at", epochs=1 + seed) for seed in range(2)]
+    ours = [seeded(0.7, seed, defense="random-at") for seed in range(2)]
+    assert compare_runs([*at, *ours]).seeds is None

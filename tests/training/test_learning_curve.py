@@ -129,3 +129,9 @@ def test_the_curve_is_in_the_card_and_in_the_records(tmp_path):
     assert [(p.epoch, p.split) for p in card.curve] == [(e, s) for e in (1, 2) for s in ("train", "validation")]
     (line,) = describe(card, load(tmp_path), "at")
     assert line.curve == card.curve
+
+
+def test_the_curve_is_that_of_the_deployed_mean():
+    options = {"deployed": "mean-3", "keep": "best", "validation_examples": 40, "curve_examples": 40}
+    history = train(made(random=True), batches(), epochs=2, validation=data(60), **options, **AT)
+    assert [point.robust_accuracy for point in points_of(history.curve, "validation")] == history.robust

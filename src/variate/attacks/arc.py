@@ -58,7 +58,8 @@ def arc(
         y: labels, shape (B,).
         budget: the norm and the size eps.
         target: target labels, shape (B,); None for an untargeted attack.
-        steps: number of rounds over the S draws of the oracle, at least 1; each takes S * (S + classes) queries.
+        steps: number of rounds over the S draws of the oracle, at least 1; each takes S * (S + classes) forward passes
+            and S * classes backward passes.
         classes: number of other classes to consider, the most likely for the member, at least 1; capped at the number
             of other classes.
         step_size: initial length of a step in the budget's norm, above 0; default eps.
@@ -113,7 +114,8 @@ class _Evaluated:
 
 
 def _evaluate(oracle: GradientOracle, x: Tensor, y: Tensor, loss: Loss, keys: list[int]) -> _Evaluated:
-    values, _, logits = oracle.each(x, y, loss, keys)  # (S, B), (S, B, K)
+    logits = oracle.logits_of(x, keys)  # (S, B, K)
+    values = torch.stack([loss(of_draw, y) for of_draw in logits])  # (S, B)
     return _Evaluated(x, logits, (values > 0).sum(0), values.mean(0))
 
 
@@ -123,9 +125,9 @@ def _nearest_slope(
     """Gradient of the gap at the nearest linearized boundary of one draw with logits (B, K): (B, ...)."""
     num_classes = logits.shape[1]
     others = logits.scatter(1, y[:, None], -torch.inf).topk(min(classes, num_classes - 1), dim=1).indices  # (B, C)
-    count = others.shape[1]
-    pairs = (y[:, None] * num_classes + others).T.flatten()  # (C * B,)
-    rows = torch.arange(len(y)).repeat(count)
-    points = x.repeat(count, *[1] * (x.dim() - 1))  # (C * B, ...)
-    values, slopes, _ = oracle.each(points, pairs, gap, [key], rows=rows)  # (1, C * B), (1, C * B, ...)
-    return nearest(values.view(count, -1), slopes.view(count, *x.shape), budget)[1]
+    values, slopes = [], []
+    for other in others.T:  # one at a time: a network with noise for each example repeats it at the same place only
+        value, slope, _ = oracle.each(x, y * num_classes + other, gap, [key])  # (1, B), (1, B, ...)
+        values.append(value[0])
+        slopes.append(slope[0])
+    return nearest(torch.stack(values), torch.stack(slopes), budget)[1]

@@ -14,6 +14,7 @@ from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.statistics.accepted import ABSTAINS, certified_radius
 from variate.statistics.proved import at_least, draws_for, lowest, majority, votes_for
+from variate.statistics.sequential import draws_always, lowest_always
 
 CHOOSING = 100  # votes that choose a label
 
@@ -73,13 +74,16 @@ class Acceptance:
         return at_least(1 - p, self.least, self.draws)
 
 
-def check_draws(mechanism: Mechanism, budgets: Sequence[Budget], draws: int, alpha: float) -> None:
+def check_draws(
+    mechanism: Mechanism, budgets: Sequence[Budget], draws: int, alpha: float, *, early_stop: bool = False
+) -> None:
     """Raise ``UsageError`` if even draws that are all right could not certify the vote within any budget."""
-    best = float(lowest(draws, draws, alpha)) if mechanism.random else 1.0
+    bound, needed_for = (lowest_always, draws_always) if early_stop else (lowest, draws_for)
+    best = float(bound(draws, draws, alpha)) if mechanism.random else 1.0
     if best <= 0.5:
         raise UsageError(
             f"{draws} draws can certify nothing at alpha = {alpha:g}",
-            expected=f"at least {draws_for(0.5, alpha) + 1} draws",
+            expected=f"at least {needed_for(0.5, alpha) + 1} draws",
         )
     if any(best > mechanism.probability(budget) for budget in budgets):
         return
@@ -89,7 +93,7 @@ def check_draws(mechanism: Mechanism, budgets: Sequence[Budget], draws: int, alp
         raise UsageError(f"no number of draws can certify {nearest}", expected="a smaller radius, or more noise")
     raise UsageError(
         f"{draws} draws cannot certify the vote within {nearest}, even if all are right",
-        expected=f"at least {draws_for(needed, alpha) + 1} draws, or a radius below "
+        expected=f"at least {needed_for(needed, alpha) + 1} draws, or a radius below "
         f"{float(mechanism.radius(np.array(best), nearest.norm)):.4g}",
     )
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from variate.certificates.acceptance import CHOOSING, Acceptance, check_draws
-from variate.certificates.mechanism import Mechanism
+from variate.certificates.mechanism import Mechanism, usual_norm
 from variate.certificates.subject import Casting, mechanism_of
 from variate.errors import InputError, UsageError
 from variate.evaluation.probes import device_of
@@ -65,7 +65,7 @@ class Certified:
         certified_radius(f"{CERTIFIED}{radius}")
         with left_as_found(network):
             found = mechanism_of(network, example, None, mechanism)
-        norm = found.usual_norm(("words",) if reads_words(network) else found.norms) if norm is None else norm
+        norm = usual_norm(found.norms, ("words",) if reads_words(network) else found.norms) if norm is None else norm
         found.check_norm(norm)
         self.network = network
         self.radius = Budget.parse(f"{norm}:{radius}")

@@ -7,18 +7,16 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from variate.certificates.acceptance import check_acceptance, check_draws
-from variate.certificates.mechanism import Mechanism
-from variate.certificates.proof import POPULATION, VOTE, Proof, check_deployments, proof_of
-from variate.certificates.subject import Casting, Subject, checked, subject_of
+from variate.certificates.mechanism import Mechanism, usual_norm
+from variate.certificates.proof import VOTE, Proof, check_deployments, proof_of
+from variate.certificates.subject import Casting, checked, subject_of
+from variate.certificates.voting import cast_votes
 from variate.errors import UsageError
-from variate.evaluation.probes import device_of
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality
-from variate.progress import progress
-from variate.random.keys import Stream
 from variate.random.seeding import generators_as_found, left_as_found
-from variate.records.certified import Votes
 from variate.records.file import Records
+from variate.records.population import POPULATION
 
 DEPLOYMENTS = (VOTE, "single", POPULATION, "survive-10", "majority-16")
 RADII = (0.25, 0.5, 1.0)
@@ -37,6 +35,7 @@ def certify(
     alpha: float = 0.001,
     deployments: Sequence[str] = DEPLOYMENTS,
     votes_of: int = 1,
+    early_stop: bool = False,
     batch_size: int = 500,
     seed: int = 0,
     records: Records | None = None,
@@ -65,6 +64,9 @@ def certify(
         deployments: ``vote``, ``single``, ``single, by population``, ``survive-N``, ``majority-S``; ``certified-R``
             answers only where its certificate at the received input reaches R, and else abstains.
         votes_of: number of draws of the weights, under one noise on the input, whose mean probability casts a vote.
+        early_stop: end the votes on an example as soon as they tell whether its label is certified at the radius, after
+            ``draws`` at most; each radius has votes of its own, and the vote is the only deployment. The bound holds
+            after every vote (``variate.statistics.sequential.lowest_always``), so alpha covers the whole procedure.
         batch_size: examples in a batch; memory grows with it.
         seed: seed of the draws, which are those of the verdict's stream.
         records: records that the votes are added to; votes that are there already are not cast again.
@@ -83,61 +85,38 @@ def certify(
 
     Source: Cohen, Rosenfeld & Kolter 2019, arXiv:1902.02918, for the vote under Gaussian noise.
     """
-    casting = Casting(draws, alpha, votes_of, batch_size, seed, mechanism)
-    kind, uses = checked(network, x, y, modality), check_deployments(deployments)
+    casting = Casting(draws, alpha, votes_of, batch_size, seed, mechanism, early_stop)
+    uses = check_deployments(_decided_early(deployments) if early_stop else deployments)
+    kind = checked(network, x, y, modality)
     store = Records() if records is None else records
     with left_as_found(network), store.held():
         subject = subject_of(network, x, y, kind, casting, name=name, group=group)
         found, certificate = subject.mechanism, subject.certificate
-        budgets = budgets_of(found, found.usual_norm(kind.norms) if norm is None else norm, radii)
-        check_draws(found, budgets, certificate.draws, alpha)
+        budgets = budgets_of(found, usual_norm(found.norms, kind.norms) if norm is None else norm, radii)
+        check_draws(found, budgets, certificate.draws, alpha, early_stop=certificate.early_stop)
         check_acceptance(found, budgets[0].norm, uses, certificate.draws, alpha)
         kind.check_norm(budgets[0])
         store.add([certificate])
-        parts = [(found.within(budget), [budget]) for budget in budgets] if found.apart else [(found, budgets)]
+        apart = found.apart or certificate.early_stop
+        parts = [(found.within(budget), [budget]) for budget in budgets] if apart else [(found, budgets)]
         votes = [
-            (part, within, _votes(subject, part, within, store, batch_size, show_progress)) for part, within in parts
+            (part, within, cast_votes(subject, part, within, store, batch_size, show_progress))
+            for part, within in parts
         ]
         proof, line = proof_of(certificate, votes, uses)
         store.add([line])
     return proof
 
 
-def _votes(
-    subject: Subject, mechanism: Mechanism, budgets: Sequence[Budget], store: Records, batch_size: int, show: bool
-) -> list[Votes]:
-    """The votes on all examples, batch by batch; those in the records are taken from there.
-
-    Labels are elected by the subject's own mechanism, which has no budget: by what the network answers.
-    """
-    network, x, y, certificate = subject.network, subject.x, subject.y, subject.certificate
-    stream, each = Stream("verdict", certificate.seed), certificate.votes_of
-    choosing, bounding = stream.take(certificate.choosing * each), stream.take(certificate.draws * each)
-    budget = budgets[0].text if mechanism.apart else None
-    done = store.votes.get((certificate.id, budget), {})
-    already = sum(len(batch.labels) for batch in done.values())
-    start = 0
-    with progress(f"{certificate.network}: certify", len(x), "examples", already=already, show=show) as report:
-        while start < len(x):
-            if start not in done:
-                part, labels = x[start : start + batch_size].to(device_of(network, x)), y[start : start + batch_size]
-                chosen = subject.mechanism.votes(network, part, choosing, each).mode(0).values.cpu()  # (b,)
-                votes = mechanism.votes(network, part, bounding, each).cpu()  # (n, b)
-                right = votes == labels.cpu()  # (n, b)
-                batch = Votes(
-                    certificate=certificate.id,
-                    budget=budget,
-                    first=start,
-                    labels=labels.tolist(),
-                    chosen=chosen.tolist(),
-                    agreed=(votes == chosen).sum(0).tolist(),
-                    right=right.sum(0).tolist(),
-                    by_draw=right.sum(1).tolist(),
-                )
-                store.add([batch])
-            start += len(store.votes[certificate.id, budget][start].labels)
-            report(start)
-    return [batch for _, batch in sorted(store.votes[certificate.id, budget].items())]
+def _decided_early(deployments: Sequence[str]) -> Sequence[str]:
+    """The vote, by default. Raises ``UsageError`` for others, whose rates take all votes on every example."""
+    if tuple(deployments) not in (DEPLOYMENTS, (VOTE,)):
+        raise UsageError(
+            f"early_stop decides the vote alone, not {', '.join(deployments)}",
+            expected="deployments=['vote']",
+            todo="leave out early_stop, so that every example gets all votes",
+        )
+    return (VOTE,)
 
 
 def budgets_of(mechanism: Mechanism, norm: str, radii: Sequence[float | str]) -> list[Budget]:

@@ -45,9 +45,13 @@ class Gaussian(OnInput):
         front = input_noise(network, x, "normal")
         return None if front is None else cls(front.std, front)
 
+    def distance(self, budget: Budget) -> float:
+        """The largest ||d / sigma||_2 within a budget."""
+        return budget.eps / self._unit(budget.norm)
+
     def remains(self, p: Floats, budget: Budget) -> Floats:
-        """Phi(Phi^-1(p) - t) with t the largest ||d / sigma||_2 within the budget."""
-        return np.asarray(ndtr(ndtri(p) - budget.eps / self._unit(budget.norm)))
+        """Phi(Phi^-1(p) - t) with t the ``distance`` of the budget."""
+        return np.asarray(ndtr(ndtri(p) - self.distance(budget)))
 
     def radius(self, p: Floats, norm: str) -> Floats:
         """The size at which ||d / sigma||_2 reaches Phi^-1(p)."""
@@ -55,7 +59,7 @@ class Gaussian(OnInput):
 
     def probability(self, budget: Budget) -> float:
         """Phi(t)."""
-        return float(ndtr(budget.eps / self._unit(budget.norm)))
+        return float(ndtr(self.distance(budget)))
 
     def sentence(self) -> str:
         """The noise and its size."""

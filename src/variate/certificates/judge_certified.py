@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from variate.certificates.acceptance import Acceptance, check_draws
+from variate.certificates.mechanism import usual_norm
 from variate.certificates.subject import Casting, Subject, checked, subject_of
 from variate.errors import UsageError
 from variate.evaluation.claims import plain_options
@@ -109,7 +110,7 @@ def judge_certified(
     with left_as_found(network), store.held():
         subject = subject_of(network, x, y, kind, casting, name=name, group=group)
         found, certificate = subject.mechanism, subject.certificate
-        norm = found.usual_norm(kind.norms) if norm is None else norm
+        norm = usual_norm(found.norms, kind.norms) if norm is None else norm
         found.check_norm(norm)
         reach = Budget.parse(f"{norm}:{radius}")
         check_draws(found, [reach], certificate.draws, certificate.alpha)

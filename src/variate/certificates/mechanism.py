@@ -71,10 +71,6 @@ class Mechanism(ABC):
     def votes(self, network: nn.Module, x: Tensor, keys: Sequence[int], votes_of: int) -> Tensor:
         """The label of every vote, (n // votes_of, B), from n keys: of a draw, or of the mean of several."""
 
-    def usual_norm(self, norms: Sequence[str]) -> str:
-        """The first of its norms that is among those of the inputs' budgets."""
-        return next((norm for norm in self.norms if norm in norms), self.norms[0])
-
     def check_norm(self, norm: str) -> None:
         """Raise ``UsageError`` unless something is proved within budgets of a norm."""
         if norm not in self.norms:
@@ -82,3 +78,8 @@ class Mechanism(ABC):
                 f"this network has no certificate in {norm}: {self.sentence()}",
                 expected=f"one of {', '.join(self.norms)}",
             )
+
+
+def usual_norm(certified: Sequence[str], norms: Sequence[str]) -> str:
+    """The first norm of a certificate that is among those of the inputs' budgets; the first of all if none is."""
+    return next((norm for norm in certified if norm in norms), certified[0])

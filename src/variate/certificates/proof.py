@@ -15,12 +15,14 @@ from variate.certificates.mechanism import Floats, Mechanism
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.records.certified import Certificate, Proved, ProvedRow, Votes
+from variate.records.population import POPULATION
 from variate.records.proofs import sentence_of
 from variate.statistics.accepted import certified_radius
 from variate.statistics.proved import lowest, majority
 from variate.statistics.rates import Crossed, Deployment, Rate, crossed_counts, interval
+from variate.statistics.sequential import lowest_always
 
-VOTE, POPULATION = "vote", "single, by population"
+VOTE = "vote"
 LEVEL = 0.95  # confidence level of the intervals over examples
 TINY = 1e-12  # probability that counts as 0
 CURVE = 24  # radii of a curve, from 0 to the largest that the draws can certify
@@ -34,6 +36,7 @@ class Proof:
         label: the label that is certified, chosen by draws of its own; -1: abstains. Shape (B,).
         radius: certified radius of the vote in ``norm``, 0 where it abstains. Shape (B,).
         low: lower bound on the probability of the chosen label. Shape (B,).
+        cast: number of votes that this bound comes from. Shape (B,).
         norm: norm of the radii.
         rows: certified rates: ``.deployment``, ``.norm``, ``.radius``, ``.rate`` (the mean over the examples), and
             ``.low``, ``.high`` (a 95 % interval for the population that the examples are from; ``low`` also covers
@@ -45,6 +48,7 @@ class Proof:
     label: Tensor
     radius: Tensor
     low: Tensor
+    cast: Tensor
     norm: str
     rows: list[ProvedRow]
     curve: list[ProvedRow]
@@ -60,14 +64,16 @@ class Tally:
         found: whether the elected label is the true one.
         elected: lower bound on the probability of the elected label.
         right: lower bound on the probability of the true label, which no draw has elected.
-        clean: the rate of single votes.
+        clean: the rate of single votes; None where votes ended early.
+        cast: number of votes that bound these probabilities.
     """
 
     chosen: NDArray[np.int64]
     found: NDArray[np.bool_]
     elected: Floats
     right: Floats
-    clean: Rate
+    clean: Rate | None
+    cast: NDArray[np.int64]
 
     @classmethod
     def of(cls, batches: Sequence[Votes], alpha: float) -> Tally:
@@ -76,11 +82,15 @@ class Tally:
             np.concatenate([np.array(getattr(batch, name)) for batch in batches])
             for name in ("labels", "chosen", "agreed", "right")
         )
+        if batches[0].cast is not None:
+            cast = np.concatenate([np.array(batch.cast) for batch in batches])
+            elected, true = (lowest_always(votes, cast, alpha) for votes in (agreed, right))
+            return cls(chosen, chosen == labels, elected, true, None, cast)
         by_draw = np.sum([batch.by_draw for batch in batches], axis=0)
         n = len(by_draw)
         elected, true = (lowest(votes, n, alpha) if alpha else votes / n for votes in (agreed, right))
         clean = interval(crossed_counts(right.astype(float), by_draw.astype(float)), level=LEVEL)
-        return cls(chosen, chosen == labels, elected, true, clean)
+        return cls(chosen, chosen == labels, elected, true, clean, np.full(len(labels), n))
 
 
 def proof_of(
@@ -105,13 +115,16 @@ def proof_of(
         for row in _rows(mechanism, tally, budget, deployments, certificate)
     ]
     mechanism, _, tally = tallied[0]  # whose labels are those of all
-    curve = rows if mechanism.apart else _curve(mechanism, tally, certificate, norm, deployments)
+    curve = (
+        rows if mechanism.apart or certificate.early_stop else _curve(mechanism, tally, certificate, norm, deployments)
+    )
     radius = np.max([part.radius(own.elected, norm) for part, _, own in tallied], axis=0)  # (B,)
     low = np.max([own.elected for _, _, own in tallied], axis=0)  # (B,)
     label = np.where(radius > 0, tally.chosen, -1)
     sentence = sentence_of(certificate, norm)
-    tensors = (torch.from_numpy(label), torch.from_numpy(radius), torch.from_numpy(low))
-    proof = Proof(*tensors, norm, rows, curve, sentence)
+    cast = np.max([own.cast for _, _, own in tallied], axis=0)  # (B,)
+    tensors = [torch.from_numpy(values) for values in (label, radius, low, cast)]
+    proof = Proof(tensors[0], tensors[1], tensors[2], tensors[3], norm, rows, curve, sentence)
     line = Proved(
         certificate=certificate.id,
         norm=norm,
@@ -157,7 +170,7 @@ def _rows(
     """The certified rate of every deployment within a budget."""
     rows = []
     for deployment in deployments:
-        if deployment == POPULATION:
+        if deployment == POPULATION and tally.clean is not None:
             ends = mechanism.remains(np.array([tally.clean.rate, tally.clean.low, tally.clean.high]), budget)
             rate, low, high = (float(end) for end in ends)
         else:

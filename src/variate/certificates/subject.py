@@ -13,9 +13,9 @@ from variate.certificates.front import EXAMPLE
 from variate.certificates.mechanism import Mechanism
 from variate.errors import UsageError
 from variate.evaluation.claims import Look, judged, look_at
-from variate.evaluation.probes import check_mode
+from variate.evaluation.probes import check_mode, device_of
 from variate.hashing import fingerprint
-from variate.inputs.columns import columns_of
+from variate.inputs.columns import changes_categories
 from variate.inputs.modality import Modality, modality_of
 from variate.inputs.validation import check_classes, check_inputs, check_module, precise
 from variate.records.certified import Certificate
@@ -34,6 +34,7 @@ class Casting:
         batch_size: examples in a batch.
         seed: seed of the draws.
         mechanism: name of the certificate; None for any.
+        early_stop: whether votes on an example end as soon as they tell whether it is certified.
     """
 
     draws: int
@@ -42,6 +43,7 @@ class Casting:
     batch_size: int
     seed: int
     mechanism: str | None
+    early_stop: bool = False
 
     def __post_init__(self) -> None:
         for option in ("draws", "votes_of", "batch_size"):
@@ -122,6 +124,7 @@ def subject_of(
         votes_of=casting.votes_of,
         group=group,
         asked=len(x),
+        early_stop=casting.early_stop and found.random,
     )
     return Subject(network, x, y, found, certificate, kind, look)
 
@@ -130,10 +133,11 @@ def mechanism_of(network: nn.Module, x: Tensor, look: Look | None = None, name: 
     """What can be proved of a network, by one certificate or any. Raises ``UsageError`` if nothing can."""
     look = look_at(network, x) if look is None else look
     check_mode(network, look.kind)
+    few = x[:2].to(device_of(network, x))
     entries = registry.entries("certificates")
     chosen: Sequence[str] = sorted(entries, key=lambda entry: entry == INTERVAL) if name is None else [name]
     for one in chosen:
-        mechanism: Mechanism | None = registry.get("certificates", one).load().find(network, x)
+        mechanism: Mechanism | None = registry.get("certificates", one).load().find(network, few)
         if mechanism is None:
             continue
         if look.coupled is not None:
@@ -151,8 +155,7 @@ def mechanism_of(network: nn.Module, x: Tensor, look: Look | None = None, name: 
 
 def _check_columns(modality: Modality) -> None:
     """Raise ``UsageError`` for categories: changing one changes two columns, and its size is its declared cost."""
-    columns = columns_of(getattr(modality, "features", ()))
-    if any(column.group is not None and column.mutable for column in columns):
+    if changes_categories(modality):
         raise UsageError(
             "tables with categories have no certificate: the budget counts a change of category as one, by its cost, "
             "but it changes two columns",

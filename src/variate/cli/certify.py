@@ -13,7 +13,7 @@ from variate.cli import evaluation_command as judging
 from variate.cli.audit import Mode
 from variate.cli.evaluation_command import Setting, SharedOptions
 from variate.cli.from_fields import from_fields
-from variate.cli.options import TrustCode, begin, print_json, this_command
+from variate.cli.options import TrustCode, begin, print_json
 from variate.errors import UsageError
 
 
@@ -53,6 +53,13 @@ def certify(
         ),
     ] = None,
     votes_of: Annotated[int, typer.Option(min=1, help="Draws of the weights whose mean casts one vote.")] = 1,
+    early_stop: Annotated[
+        bool,
+        typer.Option(
+            "--early-stop",
+            help="End the votes on an example as soon as they tell whether its label is certified: for the vote alone.",
+        ),
+    ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples per batch.")] = 500,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     data: Annotated[str | None, typer.Option(help="Data for a network of your own, as in `variate audit`.")] = None,
@@ -83,7 +90,6 @@ def certify(
     from variate.records.file import RECORDS, Records
     from variate.report.proved import ACCEPTED_LEGEND, LEGEND, print_accepted, print_proved
     from variate.statistics.accepted import certified_radius
-    from variate.training.run_folder import run_record
 
     setting = _setting(target, data, out, mode, shared, trust_code=trust_code)
     check_folder(setting.folder)
@@ -94,9 +100,7 @@ def certify(
         return
     records = Records(setting.folder / RECORDS)
     with records.held():
-        line = run_record(command=this_command(), title=setting.title, data=setting.data, seed=seed, x=setting.x)
-        records.add([line])
-        records.add(setting.lines)
+        records.add([setting.run_line(seed), *setting.lines])
         proof = prove(
             setting.network,
             setting.x,
@@ -108,6 +112,7 @@ def certify(
             alpha=alpha,
             deployments=deployment or DEPLOYMENTS,
             votes_of=votes_of,
+            early_stop=early_stop,
             batch_size=batch_size,
             seed=seed,
             records=records,

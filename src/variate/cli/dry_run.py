@@ -64,6 +64,9 @@ def print_plan(plan: Mapping[str, Any], parts: Iterable[Workload], *, devices: i
         passes = f"{part.forwards:,} forward and {part.backwards:,} backward passes"
         judging = f", {part.judging:,} forward for the verdict" if part.judging else ""
         typer.echo(f"{duration(part.seconds):>7}  {part.what}; {part.batches:,} batches, each {passes}{judging}")
+        for attack, (forwards, backwards, seconds) in part.by_attack.items():
+            share = f"{duration(part.batches * seconds):>9}, {100 * seconds / part.batch_seconds:.0f} %"
+            typer.echo(f"{share}: {attack}, {forwards:,} forward and {backwards:,} backward passes")
     typer.echo(f"at most {total(measured)} on this machine, from timing one batch of each kind")
     if devices > 1:
         typer.echo(f"in one process; {devices} processes share the work")

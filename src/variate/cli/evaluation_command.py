@@ -45,6 +45,15 @@ class Setting:
     lines: Sequence[Record] = ()
     sources: Mapping[str, nn.Module] = field(default_factory=dict)
     modality: str | Modality = "image"
+    labels: Sequence[str] = ()
+
+    def run_line(self, seed: int) -> Record:
+        """The record of this command."""
+        from variate.training.run_folder import run_record
+
+        return run_record(
+            command=this_command(), title=self.title, data=self.data, seed=seed, x=self.x, labels=self.labels
+        )
 
 
 @dataclass(frozen=True)
@@ -131,6 +140,7 @@ def of_run(
         describe(card, network, name),
         {source.name: load(source, trust_code=trust_code).to(device) for source in sources},
         modality_of(card.kind, card.details),
+        facts.labels,
     )
 
 
@@ -171,6 +181,7 @@ def of_module(
         folder,
         sources=loaded,
         modality=input_kind,
+        labels=facts.labels if facts else (),
     )
 
 
@@ -213,11 +224,8 @@ def _measured(
     """The table, the evidence for red flags, and the noise by layer, into records that this process holds."""
     from variate.evaluation.diagnostics import doubt
     from variate.evaluation.evaluate import evaluate
-    from variate.training.run_folder import run_record
 
-    command, seed = this_command(), evaluation.seed
-    records.add([run_record(command=command, title=setting.title, data=setting.data, seed=seed, x=setting.x)])
-    records.add(setting.lines)
+    records.add([setting.run_line(evaluation.seed), *setting.lines])
     evaluation = replace(evaluation, budget=setting.budget)
     judge = partial(evaluate, modality=setting.modality, records=records, shard=shard, show_progress=not shared.quiet)
     result = judge(
@@ -233,7 +241,7 @@ def _measured(
         attacks = [{"name": "pgd", "steps": 20}]
         by_layer = Evaluation(
             budget=setting.budget, attacks=attacks, deployments=("single",), verdict_draws=evaluation.verdict_draws,
-            batch_size=evaluation.batch_size, memory=evaluation.memory, seed=seed,
+            batch_size=evaluation.batch_size, memory=evaluation.memory, seed=evaluation.seed,
         )  # fmt: skip
         for name, network in _by_layer(setting).items():
             judge(network, setting.x, setting.y, evaluation=by_layer, name=f"{setting.name}, {name}", part="layers")

@@ -33,13 +33,15 @@ def show(setting: Setting, records: Records, result: Result, *, json: bool) -> N
     flags = raised(records)
     lines = headline(records, setting.name).lines
     if json:
-        print_json({"rates": result.as_json(), "flags": [flag.as_json() for flag in flags], "verdict": lines})
+        proved = [row.as_json() for row in result.proved]
+        flagged = [flag.as_json() for flag in flags]
+        print_json({"rates": result.as_json(), "proved": proved, "flags": flagged, "verdict": lines})
         return
     print_rows(shown_rows(records, result.claims), setting.title)
     rows = study_rows(records, "layers")
     if rows:
         print_rows(rows, "noise by layer")
-    for line in winners(records, result):
+    for line in (*winners(records, result), *costs(records, result), *(row.sentence for row in result.proved)):
         typer.echo(line)
     for flag in flags:
         typer.echo(f"{flag.level}: {flag.flag}, {flag.network}")
@@ -51,6 +53,34 @@ def show(setting: Setting, records: Records, result: Result, *, json: bool) -> N
     typer.echo(f"every answer: {setting.folder / RECORDS}; page: {command}\n")
     for line in lines:
         typer.echo(line)
+
+
+def costs(records: Records, result: Result) -> Sequence[str]:
+    """For each suite of a result its passes per example and seconds, by attack, and the price of a query of scores."""
+    from variate.report.cost import by_attack, price, spent
+
+    lines = []
+    for claim in result.claims:
+        priced = None if lines else price(records, claim)
+        if priced is not None:
+            lines.append(
+                f"the price of a query is {priced[0]:.3g}: random scores cost an attacker "
+                f"that many times the queries (median of {priced[1]} examples, at the best step)"
+            )
+        parts = by_attack(records, claim)
+        total = spent(records, claim) if parts else None
+        if total is None or not total.attack_seconds:
+            continue
+        most = sorted(parts.items(), key=lambda part: -part[1][2])
+        shares = [
+            f"{name} {forwards:,.0f} + {backwards:,.0f} ({100 * seconds / total.attack_seconds:.0f} % of the time)"
+            for name, (forwards, backwards, seconds) in most
+        ]
+        lines.append(
+            f"{claim.attack}: {total.forward_passes:,.0f} forward + {total.backward_passes:,.0f} backward passes an "
+            f"example, {total.attack_seconds:.3g} s for all: {', '.join(shares)}"
+        )
+    return lines
 
 
 def winners(records: Records, result: Result) -> Sequence[str]:

@@ -28,6 +28,7 @@ CLASSES = 10
     mean=(0.4914, 0.4822, 0.4465),
     std=(0.2470, 0.2435, 0.2616),
     budget="linf:8/255",
+    labels=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
     cite="Krizhevsky 2009, Learning multiple layers of features from tiny images",
 )
 def cifar10(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:

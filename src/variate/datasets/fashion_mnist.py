@@ -37,6 +37,18 @@ VALIDATION = 5_000
     mean=(0.2863,),
     std=(0.3532,),
     budget="linf:0.1",
+    labels=(
+        "T-shirt",
+        "trousers",
+        "pullover",
+        "dress",
+        "coat",
+        "sandal",
+        "shirt",
+        "sneaker",
+        "bag",
+        "ankle boot",
+    ),
     cite="Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747",
 )
 def fashion_mnist(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:

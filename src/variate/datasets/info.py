@@ -104,7 +104,7 @@ def about(data: str | PathLike[str], *, folder: str | PathLike[str] | None = Non
         about_data: About = read_about(place, **options)
         return about_data
     facts = entry.facts
-    return About(facts["modality"], *(facts[name] for name in ("shape", "classes", "mean", "std", "budget")))
+    return About(facts["modality"], *(facts[name] for name in ("shape", "classes", "mean", "std", "budget", "labels")))
 
 
 @cache

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from variate.evaluation.cascade import cascade
+from variate.evaluation.clock import now
 from variate.evaluation.judge import by_strata, confidences, right_by_source, verdict
 from variate.evaluation.plan import Plan, goal_of, perturb
 from variate.evaluation.suites import Suite
@@ -38,6 +37,7 @@ class Attacked:
         rising: how far the loss still rose, by example.
         chosen: for a suite, the attack that found the input of each source, by example.
         shares: for a suite, the accuracy left by each attack, by example.
+        by_attack: for a suite, forward passes, backward passes and seconds of each attack.
     """
 
     perturbed: dict[str, Tensor]
@@ -45,6 +45,7 @@ class Attacked:
     rising: list[float | None]
     chosen: list[dict[str, str]]
     shares: list[dict[str, float]]
+    by_attack: dict[str, tuple[int, int, float]] = field(default_factory=dict)
 
     @property
     def first(self) -> Tensor:
@@ -75,18 +76,19 @@ def answers(
         report: called before each attack of a suite.
     """
     budget = Budget.parse(claim.budget) if claim.budget else None
-    started = _now(x)
+    started = now(x)
     goal = goal_of(target, plan.target, x, y)
     deployments = [Deployment.parse(text) for text in claim.deployments]
     attacked = _attacked(target, plan, budget, x, y, goal, report, deployments)
-    judging = _now(x)
+    judging = now(x)
     right, confidence, answered = _judged(target, claim, deployments, indices, attacked.perturbed, y, goal)
     timing = Timing(
         claim=claim.id,
         first=indices[0],
         examples=len(indices),
         attack=round(judging - started, 3),
-        verdict=round(_now(x) - judging, 3),
+        verdict=round(now(x) - judging, 3),
+        by_attack=attacked.by_attack,
     )
     distance = x.new_zeros(len(x)) if budget is None else target.modality.reach(x, budget).distance(attacked.first)
     lines: list[Record] = []
@@ -162,13 +164,6 @@ def _judged(
     return {name: right[name] for name in order}, {n: confidence[n] for n in order if n in confidence}, answered
 
 
-def _now(x: Tensor) -> float:
-    """Wall-clock time after the device of ``x`` has finished its queued work."""
-    if x.device.type != "cpu":
-        torch.accelerator.synchronize(x.device)
-    return time.perf_counter()
-
-
 def _attacked(
     target: Target,
     plan: Plan | Suite,
@@ -187,7 +182,7 @@ def _attacked(
     if isinstance(plan, Suite):
         outcome = cascade(target, plan, budget, x, y, goal, report, deployments)
         chosen = [dict(zip(outcome.chosen, names, strict=True)) for names in zip(*outcome.chosen.values(), strict=True)]
-        return Attacked(outcome.perturbed, outcome.queries, [*missing], chosen, outcome.shares)
+        return Attacked(outcome.perturbed, outcome.queries, [*missing], chosen, outcome.shares, outcome.by_attack)
     perturbed, oracle = perturb(target, plan, budget, x, y, goal)
     rising = oracle.trace.rising() if isinstance(oracle, GradientOracle) else None
     shares_rising = [*missing] if rising is None else [round(value, 4) for value in rising.tolist()]

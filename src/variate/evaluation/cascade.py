@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from variate.errors import GradientError
+from variate.evaluation.clock import now
 from variate.evaluation.plan import perturb
 from variate.evaluation.suites import Suite
 from variate.evaluation.target import Target
@@ -42,12 +43,14 @@ class Outcome:
         chosen: attack that produced it, ``clean`` if none improved on the original; length B, by source.
         shares: per example, the share of correct answers of the first deployment after each attack that ran on it.
         queries: queries of all attacks and of the comparisons.
+        by_attack: forward passes, backward passes and seconds of each attack that ran, without the comparisons.
     """
 
     perturbed: dict[str, Tensor]
     chosen: dict[str, list[str]]
     shares: list[dict[str, float]]
     queries: Queries
+    by_attack: dict[str, tuple[int, int, float]]
 
 
 class CandidateScorer:
@@ -127,11 +130,13 @@ def cascade(
     share, score = scorer.scores(x, everyone)  # (D, B)
     queries.count(everyone, scorer.keys, forwards=1, backwards=0, again=True)
     shares: list[dict[str, float]] = [{} for _ in y]
+    by_attack: dict[str, tuple[int, int, float]] = {}
     for plan in suite.plans:
         rows = everyone[(share > 0).any(0)]
         report(plan.label, len(rows), int(queries.forwards.sum()))
         if not len(rows):
             continue
+        started = now(x)
         try:
             perturbed, oracle = perturb(target, plan, budget, x[rows], y[rows], None if goal is None else goal[rows])
         except GradientError:
@@ -140,6 +145,8 @@ def cascade(
                 raise  # nothing attacked the network
             continue
         queries.merge(oracle.queries, rows)
+        passes = int(oracle.queries.forwards.sum()), int(oracle.queries.backwards.sum())
+        by_attack[plan.label] = *passes, round(now(x) - started, 3)
         new_share, new_score = scorer.scores(perturbed, rows)
         queries.count(rows, scorer.keys, forwards=1, backwards=0, again=True)
         better = (new_share < share[:, rows]) | ((new_share == share[:, rows]) & (new_score > score[:, rows]))
@@ -155,4 +162,6 @@ def cascade(
             for row in at.tolist():
                 chosen[d][row] = plan.label
     sources = [deployment.source for deployment in different]
-    return Outcome(dict(zip(sources, worst, strict=True)), dict(zip(sources, chosen, strict=True)), shares, queries)
+    return Outcome(
+        dict(zip(sources, worst, strict=True)), dict(zip(sources, chosen, strict=True)), shares, queries, by_attack
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -26,6 +27,7 @@ from variate.inputs.budget import NORMS, Budget
 from variate.inputs.modality import Modality, modality_of
 from variate.inputs.validation import precise
 from variate.oracle.losses import cross_entropy
+from variate.oracle.query_price import query_prices
 from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream, hash_words
 from variate.random.network import RandomNetwork
@@ -41,6 +43,8 @@ BLACK_BOX: tuple[dict[str, Any], ...] = (
     {"name": "square", "queries": 300, "draws": 5},
     {"name": "greedy-words", "draws": 5},
 )
+PRICED = 8  # number of first examples on which the price of a query is measured
+STEPS = (0.1, 0.3, 1.0)  # lengths of a step of its differences, relative to the budget
 WHITE_BOX = ("pgd", "fmn", "hotflip")  # the first that fits is the attack that follows the gradient
 
 
@@ -66,7 +70,8 @@ def doubt(
     """Measure, on the first examples, the evidence that the red flags need; measurements in the records are reused.
 
     Measured are: one step and many, twice the steps, half and twice the budget, the whole range of inputs, random
-    search, a short black-box attack, transfer, and the quality of the gradients. A network without a gradient is
+    search, a short black-box attack, transfer, the quality of the gradients, and, for a random network, the price of a
+    query on the first 8 examples. A network without a gradient is
     attacked by black-box attacks only, and its gradient is recorded as zero. A text network without word vectors to
     perturb is attacked by black-box attacks too, and no gradient is recorded.
 
@@ -100,6 +105,8 @@ def doubt(
         size, memory = settings.batch_size, settings.memory
         facts = judged(look, inputs, input_kind, name=name, seed=settings.seed, batch_size=size, memory=memory)
         lines = [] if relaxed is None else _gradients(oracle, relaxed, y, facts, size)
+        if relaxed is not None and look.kind != "deterministic":
+            lines = _priced(lines, oracle, relaxed, y, budget)
         if shard[0] == 0:
             records.add(lines)
         has_gradient = any(line.zero < 1 for line in lines)
@@ -179,6 +186,26 @@ def _gradients(
             quality: dict[str, Any] = {"zero": zero, "snr": snr, "cosine": cosine, "draws": len(gradients)}
             lines.append(Gradient(**facts, example=i, **quality))
     return lines
+
+
+def _priced(lines: list[Gradient], oracle: GradientOracle, x: Tensor, y: Tensor, budget: Budget) -> list[Gradient]:
+    """The lines with the price of a query on the first examples, where the network has a gradient."""
+    if budget.norm not in ("linf", "l2") or any(line.zero == 1 for line in lines[:PRICED]):
+        return lines
+    few, labels = (tensor[:PRICED].to(device_of(oracle.network, x)) for tensor in (x, y))
+    size = budget.eps if budget.norm == "linf" else budget.eps / math.sqrt(few[0].numel())  # of one value
+    try:
+        found = query_prices(oracle, few, labels, steps=[size * step for step in STEPS])
+    except InputError:  # at a point that is not an input
+        return lines
+    best = found.best()[0].tolist()
+    priced = []
+    for i, (line, price) in enumerate(zip(lines, best, strict=False)):
+        by_step = {f"{step:g}": float(one.by_repeats[1][i]) for step, one in zip(STEPS, found.prices, strict=True)}
+        finite = {step: round(value, 3) for step, value in by_step.items() if math.isfinite(value)}
+        known = round(price, 3) if math.isfinite(price) else None
+        priced.append(line.model_copy(update={"price": known, "price_by_step": finite}))
+    return [*priced, *lines[len(priced) :]]
 
 
 def _quality(gradients: Tensor) -> tuple[float, float | None, float]:

@@ -20,6 +20,7 @@ from variate.evaluation.convergence import EXAMPLES, converge
 from variate.evaluation.evaluation import Evaluation
 from variate.evaluation.judge import check_draws
 from variate.evaluation.plan import Plan, bounds
+from variate.evaluation.population import population_bound
 from variate.evaluation.probes import check_mode, device_of
 from variate.evaluation.suites import Suite, suite_of
 from variate.evaluation.target import ENSEMBLE, MEAN, Target
@@ -160,6 +161,8 @@ def evaluate(
         uses = deployments if look.kind != "deterministic" else []
         plans = _plans(attacks, suite, budget, draws, _transfer_sources(target), goal, input_kind, uses)
         facts |= {"verdict_draws": verdict_draws, "part": part, "twin_of": twin_of, "group": group, "asked": len(x)}
+        bound = population_bound(network, x, look, input_kind, budget, name) if part == "table" else None
+        store.add([] if bound is None else [bound])
         claims = [claim_of(facts, target, plan, budget, deployments, x) for plan in plans]
         for plan, claim in zip(plans, claims, strict=True):
             store.add([claim])

@@ -17,15 +17,19 @@ from variate.statistics.rates import Deployment
 AttackSpec = str | Mapping[str, Any]
 LIBRARIES = ("foolbox", "art")  # entries that stand for all attacks of another library
 
+ONLY_RANDOM = "only random"  # mark of an attack that a suite runs on random networks only
+
 SUITES: dict[str, Sequence[AttackSpec]] = {
     "quick": ("fgsm", {"name": "pgd", "steps": 20}, "noise", "hotflip"),
     # the idea of AutoAttack (Croce & Hein 2020, arXiv:2003.01690), averaged throughout; error-rate climbs what averaged
-    # losses miss, the probability of an error of each deployment, and adds nothing on a deterministic network
+    # losses miss, the probability of an error of each deployment, and arc breaks draws one by one where their gradients
+    # cancel (Dbouk & Shanbhag 2022, arXiv:2206.06737); on a deterministic network both add nothing
     "standard": (
         "apgd-ce",
         "apgd-dlr",
         "apgd-targeted",
         "error-rate",
+        {"name": "arc", "draws": 16, "steps": 5, "classes": 4, ONLY_RANDOM: True},
         {"name": "square", "draws": 5},
         "fmn",
         "transfer",
@@ -99,6 +103,8 @@ def suite_of(
     plans = []
     for spec in SUITES[name] or full():
         options = {"name": spec} if isinstance(spec, str) else dict(spec)
+        if options.pop(ONLY_RANDOM, False) and not deployments:
+            continue
         facts = registry.get("attacks", options["name"]).facts
         suits_target = target is None or facts["targeted"]
         if not suits_target or not bounds(options["name"], budget, modality or Image()):

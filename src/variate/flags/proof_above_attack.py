@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from variate.flags.evidence import Evidence
 from variate.inputs.budget import Budget
+from variate.records.population import population_rows
 from variate.records.proofs import judged, measured, proofs, strongest
 from variate.registry import flag
 from variate.statistics.notation import percent
@@ -41,4 +42,11 @@ def proof_above_attack(evidence: Evidence) -> list[str]:
                     f"{answers.deployment} within {answers.budget}: {answers.attack} has {percent(wrong.rate)} % "
                     f"accepted and wrong, but {percent(proved.wrong)} % at most are certified"
                 )
+    for free in population_rows(evidence.records):
+        attacked = free.measured
+        if free.bound.network == evidence.network and attacked is not None and attacked.high < free.proved.low:
+            found.append(
+                f"single within {free.bound.budget}: {attacked.attack} leaves {percent(attacked.rate)} %, but "
+                f"{percent(free.proved.low)} % at least follow from the clean rate"
+            )
     return found

@@ -21,7 +21,8 @@ SPLITS: tuple[CurveSplit, ...] = ("validation", "train")
     explanation=(
         "Longer training would give a more robust network. A network that gains on one that was not trained to the end "
         "may gain by its training alone, and a random network that was not trained to the end shows nothing about "
-        "randomness."
+        "randomness. Part of the rise may come from the learning rate falling to zero; whether more epochs gain "
+        "anything, a longer training shows."
     ),
     remedy=(
         "Train for more epochs, until the curve is flat, and give every network that is compared the same training; or "

@@ -91,6 +91,12 @@ def columns_of(declared: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
     return tuple(columns)
 
 
+def changes_categories(details: object) -> bool:
+    """Whether a modality has categories that may change: such a change moves two columns, by its declared cost."""
+    columns = columns_of(getattr(details, "features", ()))
+    return any(column.group is not None and column.mutable for column in columns)
+
+
 def groups_of(columns: Sequence[Column]) -> dict[str, list[int]]:
     """Indices of the columns of every feature, by its name, in order."""
     groups: dict[str, list[int]] = {}

@@ -101,6 +101,11 @@ class Oracle:
         return self._last_keys
 
     @property
+    def draws(self) -> int:
+        """Number of draws that a query averages over."""
+        return self._draws
+
+    @property
     def random(self) -> bool:
         """Whether queries may have different draws; True until the first query of a network of unknown kind."""
         return self._kind != "deterministic"

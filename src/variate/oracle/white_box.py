@@ -113,6 +113,12 @@ class GradientOracle(ScoreOracle):
         self._count(x, rows, keys, forwards=2, backwards=1, gradient=gradient)
         return slope_at(self.reach, gradient, rows)
 
+    def logits_of(self, x: Tensor, keys: list[int], *, rows: Tensor | None = None) -> Tensor:
+        """The logits of each draw, not averaged and without gradients: (B, ...) and S keys to (S, B, K)."""
+        logits = self._logits(inputs_at(self.reach, x, rows), keys)
+        self._count(x, rows, keys, forwards=1)
+        return logits
+
     def each(
         self, x: Tensor, y: Tensor, loss: Loss, keys: list[int], *, rows: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:

@@ -51,7 +51,9 @@ class Stream:
         if name not in STREAMS:
             raise UsageError(f"there is no stream named {name!r}", expected=f"one of {', '.join(STREAMS)}")
         if name == "serve" and seed is not None:
-            warnings.warn("a network that serves from a fixed seed has predictable draws", stacklevel=2)
+            warnings.warn(
+                "a network that serves from a fixed seed has predictable draws: no certificate holds", stacklevel=2
+            )
         self.name: StreamName = name
         self.seed = seed
         self.index = index

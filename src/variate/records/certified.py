@@ -21,9 +21,10 @@ class Certificate(Judged):
         votes_of: number of draws of the weights whose mean casts a vote.
         group: name shared by networks that differ in their training seed alone.
         asked: number of examples.
+        early_stop: whether votes on an example end as soon as they tell whether it is certified; ``draws`` at most.
     """
 
-    shown: ClassVar[frozenset[str]] = Judged.shown | {"noise", "group", "asked"}
+    shown: ClassVar[frozenset[str]] = Judged.shown | {"noise", "group", "asked", "early_stop"}
 
     kind: Literal["certificate"] = "certificate"
     mechanism: str
@@ -34,6 +35,10 @@ class Certificate(Judged):
     votes_of: int
     group: str | None = None
     asked: int
+    early_stop: bool = False
+
+    def _hash(self, more: object = None) -> str:
+        return super()._hash("early stop" if self.early_stop else more)
 
     @cached_property
     def key(self) -> tuple[str, str]:
@@ -52,7 +57,8 @@ class Votes(Line):
         chosen: labels that the choosing votes elected.
         agreed: number of bounding votes for the chosen label.
         right: number of bounding votes for the true label.
-        by_draw: number of right answers in the batch, for each bounding vote.
+        by_draw: number of right answers in the batch, for each bounding vote; empty where they ended early.
+        cast: number of bounding votes on each example, where they ended early.
     """
 
     kind: Literal["votes"] = "votes"
@@ -64,6 +70,7 @@ class Votes(Line):
     agreed: list[int]
     right: list[int]
     by_draw: list[int]
+    cast: list[int] | None = None
 
 
 class Answered(Line):
@@ -140,3 +147,27 @@ class Proved(Line):
     abstained: int
     rows: list[ProvedRow]
     curve: list[ProvedRow]
+
+
+class PopulationBound(Line):
+    """What the noise on the input of an evaluated network proves of its rate of single draws.
+
+    Attributes:
+        network: name of the network.
+        fingerprint: hash of the network, as in its claims.
+        budget: the budget of the evaluation.
+        distance: how far an attacker within it can move the noisy input, in standard deviations of the noise.
+        noise: the noise, in words.
+    """
+
+    kind: Literal["population"] = "population"
+    network: str
+    fingerprint: str
+    budget: str
+    distance: float
+    noise: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Key of the bound in a file."""
+        return (self.network, self.fingerprint, self.budget)

@@ -19,7 +19,7 @@ from variate.files.reading import reading, ungzipped
 from variate.files.wording import sentence
 from variate.records.appending import append, cut_incomplete_line, held
 from variate.records.bits import unpack_all
-from variate.records.certified import Answered, Certificate, Proved, Votes
+from variate.records.certified import Answered, Certificate, PopulationBound, Proved, Votes
 from variate.records.claim import Claim
 from variate.records.consistency import check_line, check_records
 from variate.records.schema import (
@@ -54,10 +54,10 @@ class Records:
 
     Attributes:
         runs, networks, scales, claims, examples, timings, pictures, gradients, convergences, certificates, votes,
-            proofs, answered: the records so far. ``claims`` and ``certificates`` by (network name, id), ``examples`` by
-            claim id and example number, ``timings`` by claim id and first example, ``gradients`` by (id, example),
-            ``votes`` by (certificate id, budget) and first example, ``proofs`` by certificate id and norm, ``answered``
-            by measurement (``Answered.key``) and first example.
+            proofs, answered, bounds: the records so far. ``claims`` and ``certificates`` by (network name, id),
+            ``examples`` by claim id and example number, ``timings`` by claim id and first example, ``gradients`` by
+            (id, example), ``votes`` by (certificate id, budget) and first example, ``proofs`` by certificate id and
+            norm, ``answered`` by measurement and first example, ``bounds`` by network name, fingerprint and budget.
 
     Raises:
         RecordError: if the file cannot be read or has another version.
@@ -83,6 +83,7 @@ class Records:
         self.votes: dict[tuple[str, str | None], dict[int, Votes]] = {}
         self.proofs: dict[tuple[str, str], Proved] = {}
         self.answered: dict[str, dict[int, Answered]] = {}
+        self.bounds: dict[tuple[str, str, str], PopulationBound] = {}
         for file in dict.fromkeys((main, self.path)):
             if file is not None and file.exists():
                 size = self._read(file)
@@ -145,6 +146,8 @@ class Records:
                 return self.proofs.get((record.certificate, record.norm)) == record
             case Answered():
                 return record.first in self.answered.get(record.key, {})
+            case PopulationBound():
+                return self.bounds.get(record.key) == record
             case RunLine():
                 return record in self.runs
 
@@ -177,6 +180,8 @@ class Records:
                 self.proofs[record.certificate, record.norm] = record
             case Answered():
                 self.answered.setdefault(record.key, {})[record.first] = record
+            case PopulationBound():
+                self.bounds[record.key] = record
             case RunLine():
                 self.runs.append(record)
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from scipy import stats
@@ -15,6 +15,9 @@ from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.statistics.notation import percent, percent_interval
 from variate.statistics.rates import Deployment, rate_of
+
+if TYPE_CHECKING:
+    from variate.records.population import PopulationRow
 
 CLEAN = "clean"  # the name of no attack
 
@@ -131,6 +134,16 @@ class Result:
         """What the rows do not say: what is unfinished, and the attacks of a suite that were left out."""
         return [*unfinished(self.records, self.claims), *left_out(self.records, self.claims)]
 
+    @property
+    def proved(self) -> list[PopulationRow]:
+        """What the clean rates prove of networks with Gaussian noise on their input, beside the measured rates."""
+        from variate.records.population import population_rows  # which reads rows
+
+        names = {claim.network for claim in self.claims}
+        budgets = {claim.budget for claim in self.claims if claim.budget is not None}
+        rows = [row for row in population_rows(self.records) if row.bound.network in names]
+        return [row for row in rows if row.bound.budget in budgets or not budgets]
+
     def as_json(self) -> list[dict[str, Any]]:
         """The rows as plain objects."""
         return [asdict(row) for row in self.rows]
@@ -142,7 +155,7 @@ class Result:
         ]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in cells]
-        lines += self.notes
+        lines += [*self.notes, *(row.sentence for row in self.proved)]
         for flag in self.flags:
             lines += [f"{flag.level}: {flag.flag}", *(f"  {finding}" for finding in flag.findings)]
         return "\n".join(line.rstrip() for line in lines)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter
 
-from variate.records.certified import Answered, Certificate, Proved, Votes
+from variate.records.certified import Answered, Certificate, PopulationBound, Proved, Votes
 from variate.records.claim import Claim, Judged, Line
 from variate.records.curve import EpochAccuracy
 
@@ -25,7 +25,7 @@ class Header(Line):
 
 
 class RunLine(Line):
-    """How the records were produced."""
+    """How the records were produced; ``labels`` are the names of the classes, if they have any."""
 
     kind: Literal["run"] = "run"
     command: str
@@ -37,6 +37,7 @@ class RunLine(Line):
     shape: list[int]
     examples: int
     title: str
+    labels: list[str] = []
 
 
 class NetworkLine(Line):
@@ -122,6 +123,8 @@ class Timing(Line):
         first: number of its first example.
         examples: number of examples.
         attack, verdict: seconds that the attack and the verdict took.
+        by_attack: for a suite, the forward and backward passes of each attack over all examples of the batch, and its
+            seconds; the rest of a suite's cost is that of comparing candidates. Empty in records of older versions.
     """
 
     kind: Literal["timing"] = "timing"
@@ -130,6 +133,7 @@ class Timing(Line):
     examples: int
     attack: float
     verdict: float
+    by_attack: dict[str, tuple[int, int, float]] = {}
 
 
 class Picture(Line):
@@ -162,9 +166,12 @@ class Gradient(Judged):
         snr: norm of the mean gradient / root mean square norm of a draw's deviation from it; None if no draw deviates.
         cosine: cosine between the mean gradients of two halves of the draws.
         draws: number of draws.
+        price: factor on the queries of an attacker who sees scores, because answers are random, with the best step and
+            number of repeats (``variate.oracle.query_price``); None where it was not measured.
+        price_by_step: the factor for one query of each point, by the length of a step relative to the budget.
     """
 
-    shown: ClassVar[frozenset[str]] = Judged.shown | {"zero", "snr", "cosine"}
+    shown: ClassVar[frozenset[str]] = Judged.shown | {"zero", "snr", "cosine", "price", "price_by_step"}
 
     kind: Literal["gradient"] = "gradient"
     example: int
@@ -172,6 +179,8 @@ class Gradient(Judged):
     snr: float | None
     cosine: float
     draws: int
+    price: float | None = None
+    price_by_step: dict[str, float] = {}
 
 
 class Convergence(Judged):
@@ -213,6 +222,7 @@ Lines = (
     | Votes
     | Proved
     | Answered
+    | PopulationBound
 )
 Record = Annotated[Lines, Field(discriminator="kind")]
 READ: TypeAdapter[Lines] = TypeAdapter(Record)

@@ -8,7 +8,7 @@ is added to the page. ``Modality.kept`` decides what an evaluation stores of an 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -105,9 +105,14 @@ def displays() -> dict[str, Display]:
 def _shown_example(records: Records, claim: Claim, picture: Picture) -> ShownExample:
     shown = displays()[picture.modality].show(picture)
     attack = f"{claim.attack}, {claim.budget}"
-    return ShownExample(
-        claim.network, attack, picture.example, _read(picture), _outcome(records, claim, picture), shown
-    )
+    read = _read(picture, class_names(records))
+    return ShownExample(claim.network, attack, picture.example, read, _outcome(records, claim, picture), shown)
+
+
+def class_names(records: Records) -> list[str]:
+    """The names of the classes; none where the runs are on data with different ones."""
+    names = {tuple(run.labels) for run in records.runs}
+    return list(names.pop()) if len(names) == 1 else []
 
 
 def _pictures(records: Records, claim: Claim) -> list[Picture]:
@@ -123,10 +128,15 @@ def _strongest_claims(records: Records) -> Iterator[Claim]:
         yield min(claims, key=lambda c: single.share(records, c), default=claim)
 
 
-def _read(picture: Picture) -> str:
+def _read(picture: Picture, names: Sequence[str]) -> str:
+    label, answer = (_name(index, names) for index in (picture.label, picture.answer))
     if picture.answer is None:
-        return f"label {picture.label}"
-    return f"{picture.label} {'still ' * (not _misread(picture))}read as {picture.answer}"
+        return f"label {label}"
+    return f"{label} {'still ' * (not _misread(picture))}read as {answer}"
+
+
+def _name(index: int | None, names: Sequence[str]) -> str:
+    return names[index] if index is not None and 0 <= index < len(names) else str(index)
 
 
 def _misread(picture: Picture) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from dataclasses import dataclass
 
+from variate import registry
 from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.groups import shown
@@ -49,9 +52,45 @@ def spent(records: Records, claim: Claim) -> Spent:
     )
 
 
+def price(records: Records, claim: Claim) -> tuple[float, int, int] | None:
+    """The price of a query (``variate.oracle.query_price``) of a claim's network, for an attack that sees scores.
+
+    Returns:
+        The median over the examples on which it was measured, infinite where no slope stood out from its noise, their
+        number, and the number of those that are infinite; None for other attacks and where it was not measured.
+    """
+    names = [plan["name"] for plan in claim.options.get("attacks", [])] or [claim.attack]
+    known = registry.entries("attacks")
+    if not any(name in known and known[name].facts["access"] == "scores" for name in names):
+        return None
+    lines = [line for line in records.gradients.values() if line.fingerprint == claim.fingerprint]
+    measured = [line for line in lines if line.price is not None or line.price_by_step]
+    prices = sorted(math.inf if line.price is None else line.price for line in measured)
+    if not prices:
+        return None
+    return statistics.median(prices), len(prices), sum(map(math.isinf, prices))
+
+
+def by_attack(records: Records, claim: Claim) -> dict[str, tuple[float, float, float]]:
+    """For a suite, the mean forward and backward passes per example of each attack, and its total seconds.
+
+    In the order in which the attacks ran; an attack that ran on few examples has few passes per example. Empty for a
+    single attack, and in records that did not keep it.
+    """
+    timings = list(records.timings.get(claim.id, {}).values())
+    examples = sum(timing.examples for timing in timings)
+    totals: dict[str, tuple[float, float, float]] = {}
+    for timing in timings:
+        for attack, cost in timing.by_attack.items():
+            before = totals.get(attack, (0.0, 0.0, 0.0))
+            totals[attack] = before[0] + cost[0], before[1] + cost[1], before[2] + cost[2]
+    return {attack: (forward / examples, backward / examples, s) for attack, (forward, backward, s) in totals.items()}
+
+
 def attack_cost(records: Records) -> ReportTable | None:
-    """Passes, queries and seconds of every attack in the main tables; None without attacks."""
-    lines = [_attack_cells(records, claim) for claim in shown(records, *PARTS) if claim.attack != CLEAN]
+    """Passes, queries and seconds of every attack in the main tables, and of each of a suite; None without attacks."""
+    attacked = [claim for claim in shown(records, *PARTS) if claim.attack != CLEAN]
+    lines = [cells for claim in attacked for cells in (_attack_cells(records, claim), *_suite_cells(records, claim))]
     heads: list[Head] = [("network",), ("attack",), ("budget",), ("examples",), ("draws", "per query")]
     heads += [("queries", "inputs"), ("forward", "passes"), ("backward", "passes")]
     heads += [("attack", "seconds"), ("verdict", "draws, seconds")]
@@ -70,14 +109,31 @@ def training(records: Records) -> ReportTable | None:
 def _attack_cells(records: Records, claim: Claim) -> list[TableCell]:
     cost = spent(records, claim)
     words = [claim.network, single.attack_words(claim, draws=False), claim.budget or ""]
-    counts = [count_cell(len(records.examples[claim.id])), count_cell(claim.draws), _count(cost.queries)]
+    counts = [count_cell(len(records.examples[claim.id])), count_cell(claim.draws), _queries(records, claim, cost)]
     counts += [count_cell(cost.forward_passes), count_cell(cost.backward_passes), _seconds(cost.attack_seconds)]
     seconds = "" if cost.verdict_seconds is None else f"{_seconds(cost.verdict_seconds).text} s"
     return [*map(TableCell, words), *counts, count_cell(claim.verdict_draws, seconds)]
 
 
-def _count(value: float | None) -> TableCell:
-    return NOTHING if value is None else count_cell(value)
+def _suite_cells(records: Records, claim: Claim) -> list[list[TableCell]]:
+    """One row for each attack of a suite, below that of the suite."""
+    rows = []
+    draws = {plan["name"]: plan["draws"] for plan in claim.options.get("attacks", [])}
+    for attack, (forwards, backwards, seconds) in by_attack(records, claim).items():
+        words = [TableCell(word) for word in (claim.network, f"{claim.attack}: {attack}", claim.budget or "")]
+        own = draws.get(next((name for name in draws if attack.startswith(name)), ""))
+        counts = [NOTHING, NOTHING if own is None else count_cell(own), NOTHING]
+        counts += [count_cell(forwards), count_cell(backwards), _seconds(round(seconds, 3)), NOTHING]
+        rows.append([*words, *counts])
+    return rows
+
+
+def _queries(records: Records, claim: Claim, cost: Spent) -> TableCell:
+    """The queries, and what each of them costs because answers are random."""
+    if cost.queries is None:
+        return NOTHING
+    priced = price(records, claim)
+    return count_cell(cost.queries, "" if priced is None else f"price {priced[0]:.3g}")
 
 
 def _seconds(value: float | None) -> TableCell:

@@ -11,6 +11,7 @@ from variate.inputs.budget import Budget
 from variate.records.certified import ProvedRow
 from variate.records.claim import Claim
 from variate.records.file import Records
+from variate.records.population import population_rows
 from variate.records.proofs import proofs
 from variate.records.rows import RateRow, rows_of
 from variate.report import single
@@ -84,7 +85,10 @@ def repeated_row(records: Records, claim: Claim) -> RateRow | None:
 
 
 def _proved(records: Records, claim: Claim) -> ProvedRow | None:
-    """The certified rate of one draw of the claim's network, on the same inputs within the same budget."""
+    """The certified rate of one draw of the claim's network, on the same inputs within the same budget.
+
+    Without a certificate, what the clean rate proves of it.
+    """
     budget = Budget.parse(claim.budget or "")
     rows = [
         proven.row("single", budget.eps)
@@ -92,4 +96,10 @@ def _proved(records: Records, claim: Claim) -> ProvedRow | None:
         if (proven.certificate.fingerprint, proven.certificate.inputs) == (claim.fingerprint, claim.inputs)
         and proven.proved.norm == budget.norm
     ]
-    return next((row for row in rows if row is not None), None)
+    free = [
+        row.proved
+        for row in population_rows(records)
+        if (row.bound.network, row.bound.fingerprint) == (claim.network, claim.fingerprint)
+        and (row.proved.norm, row.proved.radius) == (budget.norm, budget.eps)
+    ]
+    return next((row for row in (*rows, *free) if row is not None), None)

@@ -13,6 +13,7 @@ from rich.table import Table
 from variate.records.accepted import AcceptedRow, accepted_rows
 from variate.records.certified import ProvedRow
 from variate.records.file import Records
+from variate.records.population import PopulationRow, population_rows
 from variate.records.proofs import Proven, measured, proofs, sentence_of, strongest
 from variate.records.rows import RateRow
 from variate.report.figures import ACCURACY, Figure
@@ -37,13 +38,15 @@ ACCEPTED_LEGEND = (
 
 def proved_table(records: Records) -> ReportTable | None:
     """Certified rates by network, deployment and radius; beside each the measured one, if there is one."""
-    found = proofs(records)
-    if not found:
+    found, free = proofs(records), _uncertified(records)
+    if not found and not free:
         return None
-    sizes = sorted({(p.proved.norm, row.radius) for p in found for row in p.proved.rows})
+    asked = {(p.proved.norm, row.radius) for p in found for row in p.proved.rows}
+    sizes = sorted(asked | {(row.proved.norm, row.proved.radius) for row in free})
     heads: list[Head] = [
         ("network",),
         ("deployment",),
+        ("n", "examples"),
         *((f"{norm}:{radius:g}", "certified") for norm, radius in sizes),
     ]
     lines = []
@@ -54,9 +57,20 @@ def proved_table(records: Records) -> ReportTable | None:
                 _cell(proven, deployment, radius, attacked) if norm == proven.proved.norm else NOTHING
                 for norm, radius in sizes
             ]
-            name, asked = TableCell(proven.certificate.network), proven.certificate.asked
-            lines.append([name, TableCell(deployment), count_cell(asked), *cells])
+            name, asked_of = TableCell(proven.certificate.network), proven.certificate.asked
+            lines.append([name, TableCell(deployment), count_cell(asked_of), *cells])
+    for row in free:
+        size = row.proved.norm, row.proved.radius
+        cells = [_remarked(row.proved, row.measured) if size == column else NOTHING for column in sizes]
+        lines.append([TableCell(row.bound.network), TableCell(row.proved.deployment), count_cell(row.examples), *cells])
     return ReportTable(heads, lines, words=2)
+
+
+def _uncertified(records: Records) -> list[PopulationRow]:
+    """What clean rates prove of networks and budgets for which there is no certificate."""
+    certified = {(p.certificate.network, row.norm, row.radius) for p in proofs(records) for row in p.proved.rows}
+    rows = population_rows(records)
+    return [row for row in rows if (row.bound.network, row.proved.norm, row.proved.radius) not in certified]
 
 
 def proved_sentences(records: Records) -> list[str]:
@@ -65,7 +79,7 @@ def proved_sentences(records: Records) -> list[str]:
         f"{proven.certificate.network}: {sentence_of(proven.certificate, proven.proved.norm)} The vote has no "
         f"certificate on {proven.proved.abstained} of {proven.certificate.asked} examples."
         for proven in proofs(records)
-    ]
+    ] + [row.sentence for row in _uncertified(records)]
 
 
 def proved_figures(records: Records) -> list[Figure]:
@@ -147,13 +161,17 @@ def _cell(proven: Proven, deployment: str, radius: float, attacked: Mapping[tupl
     row = proven.row(deployment, radius)
     if row is None:
         return NOTHING
+    return _remarked(row, attacked.get((deployment, radius)))
+
+
+def _remarked(row: ProvedRow, attacked: RateRow | None) -> TableCell:
+    """A certified rate, and in small print the largest rate of wrong answers and what an attack has left."""
     cell = rate_cell(row.rate, row.low, row.high)
-    found = attacked.get((deployment, radius))
     remarks = [cell.small]
     if row.wrong is not None:
         remarks.append(f"wrong at most {percent(row.wrong)}")
-    if found is not None:
-        remarks.append(f"attacked {percent(found.rate)}")
+    if attacked is not None:
+        remarks.append(f"attacked {percent(attacked.rate)}")
     return TableCell(cell.text, "; ".join(remarks), cell.value)
 
 

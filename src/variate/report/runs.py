@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from variate.records.claim import Claim
 from variate.records.file import Records
+from variate.records.schema import NetworkLine
 from variate.report import single
 from variate.report.estimate import doubts_of, estimate_of
 from variate.report.headline import Headline, Tone, compared_headline, doubted, judged_claim, sentence_of, tone_of
@@ -14,7 +17,11 @@ from variate.report.paired import ENDS, difference_cell, missed_cell
 from variate.report.sheet import Head, ReportTable, TableCell, count_cell, grid_sheet, row_cell
 from variate.report.table import TABLES, study_grids
 from variate.statistics.comparison import Comparison, compare
-from variate.statistics.notation import quoted
+from variate.statistics.notation import percent, quoted
+from variate.statistics.rates import Bits
+from variate.statistics.seeds import compare_seeds
+
+OWN = ("seed", "start")  # settings of a training that belong to its seed; a start is the network of that seed
 
 
 @dataclass(frozen=True)
@@ -24,11 +31,14 @@ class Runs:
     Attributes:
         headline: the verdict on the most accurate of those that share examples and budget; None if no two do.
         differences: the most accurate one minus each other one; None if fewer than three share their examples.
+        seeds: the same over networks that differ in their training seed alone; None without two such groups that share
+            two seeds.
         tables: the tables of all runs, merged; the first column holds the number of the run, from 1.
     """
 
     headline: Headline | None
     differences: ReportTable | None
+    seeds: ReportTable | None
     tables: list[tuple[str, ReportTable]]
 
 
@@ -48,15 +58,23 @@ class _Side:
     def share(self) -> float:
         return single.share(self.records, self.claim)
 
+    @property
+    def right(self) -> Bits:
+        return single.bits(self.records, self.claim)
+
+    @property
+    def described(self) -> NetworkLine | None:
+        return self.records.networks.get(self.claim.network)
+
     def minus(self, other: _Side) -> Comparison:
-        return compare(single.bits(self.records, self.claim), single.bits(other.records, other.claim))
+        return compare(self.right, other.right)
 
 
 def compare_runs(runs: Sequence[Records]) -> Runs:
     """What two or more sets of records show together."""
     sides = _comparable(runs)
     verdict = _headline(sides) if len(sides) > 1 else None
-    return Runs(verdict, _differences(sides) if len(sides) > 2 else None, merged(runs))
+    return Runs(verdict, _differences(sides) if len(sides) > 2 else None, _over_seeds(sides), merged(runs))
 
 
 def merged(runs: Sequence[Records]) -> list[tuple[str, ReportTable]]:
@@ -121,3 +139,42 @@ def _differences(sides: Sequence[_Side]) -> ReportTable:
         ends = [difference_cell(difference), missed_cell(difference), examples]
         lines.append([*map(TableCell, words), *rates, *ends])
     return ReportTable(heads, lines, words=4)
+
+
+def _over_seeds(sides: Sequence[_Side]) -> ReportTable | None:
+    """The most accurate training minus each other one, over the seeds that both have."""
+    groups: dict[str, dict[int, _Side]] = {}
+    for side in sides:
+        line = side.described
+        if line is not None:
+            training = {name: value for name, value in line.training.items() if name not in OWN}
+            facts = [line.architecture, line.defense, line.objective, sorted(training.items())]
+            groups.setdefault(json.dumps(facts, default=str), {}).setdefault(line.seed, side)
+    several = [by_seed for by_seed in groups.values() if len(by_seed) > 1]
+    if len(several) < 2:
+        return None
+    best, *others = sorted(several, key=lambda by_seed: -fmean(side.share for side in by_seed.values()))
+    lines = [_seed_cells(best, other) for other in others if len(best.keys() & other.keys()) > 1]
+    heads: list[Head] = [
+        ("runs",),
+        ("other runs",),
+        ("seeds",),
+        ("correct, %", "runs"),
+        ("correct, %", "others"),
+        *ENDS,
+    ]
+    return ReportTable(heads, lines, words=2) if lines else None
+
+
+def _seed_cells(best: dict[int, _Side], other: dict[int, _Side]) -> list[TableCell]:
+    """One line of the table over seeds."""
+    pairs = [(best[seed], other[seed]) for seed in sorted(best.keys() & other.keys())]
+    difference = compare_seeds([(one.right, another.right) for one, another in pairs])
+    words, rates = [], []
+    for sides in zip(*pairs, strict=True):
+        defenses = dict.fromkeys(side.described.defense for side in sides if side.described is not None)
+        words.append(TableCell(f"{', '.join(str(side.number) for side in sides)}: {', '.join(defenses)}"))
+        share = fmean(side.share for side in sides)
+        rates.append(TableCell(percent(share), value=share, share=share))
+    examples = count_cell(pairs[0][0].right.shape[1])
+    return [*words, count_cell(len(pairs)), *rates, difference_cell(difference), missed_cell(difference), examples]

@@ -32,6 +32,7 @@ from variate.random.keys import check_key, sibling
 from variate.random.network import RandomNetwork
 from variate.random.noise import traced
 from variate.random.seeding import draws_elsewhere, input_type, kind_of
+from variate.serving.fixed_noise import warn_of_fixed_noise
 from variate.serving.onnx_graph import onnx_program
 from variate.serving.opening import PROGRAM, open_exported
 
@@ -73,6 +74,9 @@ def export(
 ) -> Exported:
     """Write a network in eval mode as a graph that runs without Variate, and verify the file.
 
+    Noise on the input (``Shift``, ``Mask``) stays random in the graph and fresh at every call. With ``mean`` or ``key``
+    it is fixed, which voids every certificate of the network and raises a ``CertificateWarning``.
+
     Args:
         net: a module from inputs to logits: a random network, one with another defense, or a deterministic one. It is
             not modified.
@@ -104,6 +108,7 @@ def export(
         )
     if mean or key is not None:
         network = _deterministic(network, key)
+    warn_of_fixed_noise(network, levels=2)
     kind = kind_of(network, x)
     if kind == "unkeyed" or draws_elsewhere(network, x):
         raise ExportError(

@@ -20,6 +20,7 @@ from variate.random.many import draws
 from variate.random.network import RandomNetwork
 from variate.random.seeding import draws_elsewhere, input_type, outputs_under
 from variate.random.strata import stratified
+from variate.serving.fixed_noise import warn_of_fixed_noise
 
 
 class Served:
@@ -33,6 +34,10 @@ class Served:
     keys. Otherwise requests run one at a time. A process forked after this file was imported computes with one thread:
     those of the OpenMP library end with the fork, and waiting for them would never end.
 
+    Noise on the input (``Shift``, ``Mask``) is fresh at every answer, as certificates require, whatever seed the
+    network's own stream has. A frozen or averaged network has fixed noise there, which voids every certificate: that
+    raises a ``CertificateWarning``. ``variate.Certified`` answers only where its certificate is large enough.
+
     Args:
         network: a module from inputs to logits: a random network, one with another defense, or a deterministic one.
         draws: S, number of draws averaged for every request; they use the modes of a network with modes evenly.
@@ -44,6 +49,7 @@ class Served:
         check_module(network)
         if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
             raise UsageError(f"draws is {draws!r}", expected="a whole number from 1")
+        warn_of_fixed_noise(network, levels=2)
         self.network = network
         self.draws = draws
         self._prepare()

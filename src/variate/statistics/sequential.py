@@ -1,4 +1,8 @@
-"""Sequential estimation: draw until the interval is narrow enough, with the error shared among all looks."""
+"""Sequential estimation: draw until the interval is narrow enough, or until a probability is known to pass a threshold.
+
+Intervals of rates share their error among a few looks (``until``). For the probability of a single kind of vote there
+is a bound that holds at all numbers of votes at once, so that one may look after every vote (``lowest_always``).
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from numpy.typing import ArrayLike, NDArray
+from scipy import special, stats
 
 from variate.errors import UsageError
+from variate.statistics.proved import Floats
 from variate.statistics.rates import Bits, Crossed, Deployment, Rate, crossed, interval
 
 GROWTH = 2  # every look has twice as many draws as the one before
+PRIOR = (1.0, 0.25)  # parameters of the beta distribution: most votes of what can be certified are right
+HALVINGS = 60  # of an interval, down to the precision of a float
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,54 @@ def check_until(*, width: float, deployment: str, first: int = 32, most: int, le
     if not 0 < level < 1:
         raise UsageError(f"cannot give an interval at the level {level}", expected="a level between 0 and 1")
     return parsed
+
+
+def evidence(right: ArrayLike, draws: ArrayLike, p: ArrayLike) -> Floats:
+    """The logarithm of the evidence against a probability ``p`` of independent trials, ``right`` of ``draws`` of them.
+
+    It is the likelihood under a beta distribution of the probability, divided by that under ``p``. If p is the truth,
+    the ratio is a nonnegative martingale with mean 1: with probability 1 - alpha it stays below 1 / alpha for ever
+    (Ville 1939; Robbins 1970, "Statistical methods related to the law of the iterated logarithm").
+    """
+    k, n, q = (np.asarray(values, dtype=np.float64) for values in (right, draws, p))
+    one, other = PRIOR
+    mixture = special.betaln(k + one, n - k + other) - special.betaln(one, other)
+    return np.asarray(mixture - special.xlogy(k, q) - special.xlog1py(n - k, -q))
+
+
+def lowest_always(right: ArrayLike, draws: ArrayLike, alpha: float) -> Floats:
+    """A lower bound on a probability that holds after every trial: with probability 1 - ``alpha``, after all of them.
+
+    So trials may end whenever the bound is high enough. It is the lower end of the probabilities against which there is
+    no ``evidence`` of 1 / alpha; up to a quarter more trials, all right, reach
+    what a fixed number of them would (``proved.lowest``).
+
+    Args:
+        right: number of right trials so far.
+        draws: number of trials so far, at least 1; broadcast with ``right``.
+        alpha: probability that the bound is ever above the truth.
+    """
+    k, n = (np.asarray(values, dtype=np.float64) for values in np.broadcast_arrays(right, draws))
+    low, high = np.zeros_like(k), k / n  # evidence falls between them
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        against = evidence(k, n, middle) >= -np.log(alpha)
+        low, high = np.where(against, middle, low), np.where(against, high, middle)
+    return low
+
+
+def decided(right: ArrayLike, draws: ArrayLike, p: float, alpha: float) -> NDArray[np.bool_]:
+    """Whether the trials so far tell on which side of ``p`` their probability is, however often one asks."""
+    return np.asarray(evidence(right, draws, p) >= -np.log(alpha))
+
+
+def draws_always(p: float, alpha: float) -> int:
+    """The smallest number of trials that, all right, have ``lowest_always`` at ``p`` or more."""
+    most = 1
+    while not decided(most, most, p, alpha):
+        most *= 2
+    counts = np.arange(most // 2, most + 1)
+    return int(counts[decided(counts, counts, p, alpha)][0])
 
 
 def _by_examples(mean: Crossed, level: float) -> float:

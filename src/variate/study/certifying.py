@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.certificates.certify import certify
-from variate.certificates.mechanism import Mechanism
+from variate.certificates.mechanism import Mechanism, usual_norm
 from variate.certificates.proof import check_deployments
 from variate.datasets.info import about
 from variate.errors import UsageError
@@ -59,15 +59,16 @@ def mechanism_in(certification: Certification, network: nn.Module, x: Tensor) ->
 def check_certifications(study: Study) -> None:
     """Check that the certificates of a study exist and serve their norms. Raises ``UsageError``."""
     for certification in study.certify:
-        facts = registry.get("certificates", certification.mechanism).facts
-        norm = facts["norms"][0] if certification.norm is None else certification.norm
-        if norm not in facts["norms"]:
+        norms = registry.get("certificates", certification.mechanism).facts["norms"]
+        if certification.norm not in (None, *norms):
             raise UsageError(
-                f"{certification.mechanism} certifies nothing in {norm}", expected=f"one of {', '.join(facts['norms'])}"
+                f"{certification.mechanism} certifies nothing in {certification.norm}",
+                expected=f"one of {', '.join(norms)}",
             )
         check_deployments(certification.deployments)
         sizes = [(data, size) for data in study.data for size in certification.radii_for(data)]
         if not sizes:
             raise UsageError(f"the study has no radius for {certification.mechanism}", todo="radii = [0.25, 0.5]")
         for data, size in sizes:
-            kind_of_data(data).check_norm(Budget.parse(f"{norm}:{size}"))
+            kind = kind_of_data(data)
+            kind.check_norm(Budget.parse(f"{certification.norm or usual_norm(norms, kind.norms)}:{size}"))

@@ -131,7 +131,9 @@ class Evaluated:
         what = CLEAN if plan.attack == CLEAN else f"{plan.attack}, {plan.draws if random else 1} draws, {budget}"
         batches = how.get("times", 1) * -(-examples // self.batch_size)
         seconds = (forwards - backwards + judging) * forward + backwards * both
-        return Workload(how.get("prefix", "") + what, batches, forwards, backwards, judging, seconds)
+        each = {p.label: (f, b, (f - b) * forward + b * both) for p, (f, b) in zip(plans, passes, strict=True)}
+        by_attack = each if isinstance(plan, Suite) else {}
+        return Workload(how.get("prefix", "") + what, batches, forwards, backwards, judging, seconds, by_attack)
 
     def certification(self, asked: Certification, sizes: int) -> Iterator[Workload]:
         """The workload of a certification at several radii; none for a network without what it needs."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
 
@@ -40,6 +40,7 @@ class Workload:
         forwards, backwards: passes of the network per batch, counted as in the records.
         judging: forward passes of the verdict per batch.
         batch_seconds: time of one batch, in seconds.
+        by_attack: for a suite, forward and backward passes of each attack per batch, and their seconds.
     """
 
     what: str
@@ -48,6 +49,7 @@ class Workload:
     backwards: int
     judging: int
     batch_seconds: float
+    by_attack: dict[str, tuple[int, int, float]] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -78,8 +80,7 @@ def of_training(cell: Cell) -> Iterator[Workload]:
     one_pass = seconds / max(1, passes[0] + BACKWARD * passes[1]) / min(cell.batch_size, len(x))
     held_out = len(cell.split("validation")[1])
     yield from _of_validation(recipe, held_out, one_pass)
-    batch = next(iter(batches))
-    inner_steps = _inner_steps(cell, facts, batch, teacher) if recipe.budget is not None else 0.0
+    inner_steps = _inner_steps(cell, facts, (x[:2], y[:2]), teacher) if recipe.budget is not None else 0.0
     plan = plan_of(recipe, examples=len(x), inner_steps=inner_steps)
     yield from _of_curve(plan, recipe, [len(x), held_out], one_pass)
 
@@ -134,7 +135,7 @@ def _of_curve(plan: CurvePlan | None, recipe: Recipe, sizes: Sequence[int], one_
 
 
 def _inner_steps(cell: Cell, facts: About, batch: tuple[Tensor, Tensor], teacher: nn.Module | None) -> float:
-    """Gradient steps of the inner attack on an example in an epoch, from one batch."""
+    """Gradient steps of the inner attack on an example in an epoch, from a batch of a few."""
     network, recipe = untrained(cell, facts)
     clock = Clock(examples=len(batch[0]))
     stream = Stream("train", recipe.seed)

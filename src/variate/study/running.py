@@ -225,8 +225,11 @@ def _runs(study: Study, grid: Sequence[Place], command: str, whole: Records) -> 
     evaluation = study.evaluation
     title = study.title if evaluation.split == "test" else f"{study.title} ({evaluation.split} split)"
     existing = {(run.data, run.seed): run for run in whole.runs}
-    inputs = {place.cell.data: place.cell.split(evaluation.split)[0][: evaluation.examples] for place in grid}
+    cells = {place.cell.data: place.cell for place in grid}
+    inputs = {data: cell.split(evaluation.split)[0][: evaluation.examples] for data, cell in cells.items()}
+    names = {data: about(data, folder=cell.data_folder).labels for data, cell in cells.items()}
     return [
-        existing.get((data, seed)) or run_record(command=command, title=title, data=data, seed=seed, x=inputs[data])
+        existing.get((data, seed))
+        or run_record(command=command, title=title, data=data, seed=seed, x=inputs[data], labels=names[data])
         for data, seed in product(study.data, study.seeds)
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,7 @@ class Run:
     draws: int = 1
     best: dict[str, Tensor] | None = None
     plan: CurvePlan | None = None
+    curve_splits: dict[CurveSplit, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def as_deployed(self, network: nn.Module) -> nn.Module:
         """The network whose accuracy counts: ``network`` itself, or the mean of its draws."""
@@ -149,13 +150,26 @@ def note_curve(run: Run, network: nn.Module, validation: tuple[Tensor, Tensor] |
     """Note the accuracies of the first process on the same examples of each split, if this epoch is to have a point."""
     if run.plan is None or not run.plan.is_due(epoch, run.recipe.epochs):
         return
-    sample = sample_of(run.loader, run.plan.examples)
-    splits: dict[CurveSplit, tuple[Tensor, Tensor]] = {} if sample is None else {"train": sample}
-    if validation is not None:
-        rows = chosen(len(validation[0]), run.plan.examples)
-        splits["validation"] = validation[0][rows], validation[1][rows]
-    points = curve_points(run.as_deployed(network), splits, recipe=run.recipe, epoch=epoch, modality=run.modality)
+    if not run.curve_splits:
+        run.curve_splits = _picked(run.loader, validation, run.plan.examples)
+    shown = run.as_deployed(network)
+    points = curve_points(shown, run.curve_splits, recipe=run.recipe, epoch=epoch, modality=run.modality)
     run.history.curve += run.fabric.broadcast(points)
+
+
+def _picked(
+    loader: Loader, validation: tuple[Tensor, Tensor] | None, examples: int
+) -> dict[CurveSplit, tuple[Tensor, Tensor]]:
+    """Some examples of each split, always the same ones; a loader without single examples gives none."""
+    splits: dict[CurveSplit, tuple[Tensor, Tensor]] = {}
+    sample = sample_of(loader, examples)
+    if sample is not None:
+        splits["train"] = sample
+    if validation is not None:
+        x, y = validation
+        rows = chosen(len(x), examples)
+        splits["validation"] = x[rows], y[rows]
+    return splits
 
 
 def finish(run: Run) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,7 +126,7 @@ def untrained(cell: Cell, facts: About) -> tuple[nn.Module, Recipe]:
 
 def check_same_data(card: Card, facts: About, run: Path) -> None:
     """Raise ``UsageError`` if inputs mean something else than in training: other words, features or classes."""
-    then = {"classes": list(card.labels), "features or words": card.details}
+    then = {"classes": card.labels or list(facts.labels), "features or words": card.details}  # older cards lack names
     now = {"classes": list(facts.labels), "features or words": json.loads(json.dumps(dict(facts.details)))}
     changed = [name for name in then if then[name] != now[name]]
     if changed:
@@ -188,8 +189,8 @@ def describe(card: Card, network: nn.Module, name: str, *, group: str | None = N
     return lines
 
 
-def run_record(*, command: str, title: str, data: str, seed: int, x: Tensor) -> RunLine:
-    """The record of a run: command, date, machine and versions."""
+def run_record(*, command: str, title: str, data: str, seed: int, x: Tensor, labels: Sequence[str] = ()) -> RunLine:
+    """The record of a run: command, date, machine and versions, and the names of the classes of its inputs."""
     return RunLine(
         command=command,
         title=title,
@@ -200,4 +201,5 @@ def run_record(*, command: str, title: str, data: str, seed: int, x: Tensor) -> 
         data=data,
         shape=list(x.shape[1:]),
         examples=len(x),
+        labels=list(labels),
     )

@@ -1,0 +1,109 @@
+"""Cast the votes of a certificate: some choose the label of an example, others bound its probability."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from variate.certificates.mechanism import Mechanism
+from variate.certificates.subject import Subject
+from variate.evaluation.probes import device_of
+from variate.inputs.budget import Budget
+from variate.progress import progress
+from variate.random.keys import Stream
+from variate.records.certified import Votes
+from variate.records.file import Records
+from variate.statistics.sequential import decided
+
+FIRST = 16  # bounding votes before the first look, where they may end early; twice as many before the next
+
+
+def cast_votes(
+    subject: Subject, mechanism: Mechanism, budgets: Sequence[Budget], store: Records, batch_size: int, show: bool
+) -> list[Votes]:
+    """The votes on all examples, batch by batch; those in the records are taken from there.
+
+    Labels are elected by the subject's own mechanism, which has no budget: by what the network answers.
+
+    Args:
+        subject: the network, its inputs and the certificate.
+        mechanism: what the proof rests on.
+        budgets: the budgets that the votes are for; one only, if each has votes of its own.
+        store: records that the votes are added to.
+        batch_size: examples in a batch.
+        show: show a progress bar.
+    """
+    network, x, y, certificate = subject.network, subject.x, subject.y, subject.certificate
+    stream, each = Stream("verdict", certificate.seed), certificate.votes_of
+    choosing, bounding = stream.take(certificate.choosing * each), stream.take(certificate.draws * each)
+    budget = budgets[0].text if mechanism.apart or certificate.early_stop else None
+    done = store.votes.get((certificate.id, budget), {})
+    already = sum(len(batch.labels) for batch in done.values())
+    start = 0
+    with progress(f"{certificate.network}: certify", len(x), "examples", already=already, show=show) as report:
+        while start < len(x):
+            if start not in done:
+                part, labels = x[start : start + batch_size].to(device_of(network, x)), y[start : start + batch_size]
+                chosen = subject.mechanism.votes(network, part, choosing, each).mode(0).values.cpu()  # (b,)
+                facts = certificate.id, budget, start
+                if certificate.early_stop:
+                    batch = _ended_early(subject, mechanism, budgets[0], facts, part, labels.cpu(), chosen, bounding)
+                else:
+                    votes = mechanism.votes(network, part, bounding, each).cpu()  # (n, b)
+                    batch = _counted(facts, labels.cpu(), chosen, votes)
+                store.add([batch])
+            start += len(store.votes[certificate.id, budget][start].labels)
+            report(start)
+    return [batch for _, batch in sorted(store.votes[certificate.id, budget].items())]
+
+
+def _counted(facts: tuple[str, str | None, int], labels: Tensor, chosen: Tensor, votes: Tensor) -> Votes:
+    right = votes == labels  # (n, b)
+    return Votes(
+        certificate=facts[0],
+        budget=facts[1],
+        first=facts[2],
+        labels=labels.tolist(),
+        chosen=chosen.tolist(),
+        agreed=(votes == chosen).sum(0).tolist(),
+        right=right.sum(0).tolist(),
+        by_draw=right.sum(1).tolist(),
+    )
+
+
+def _ended_early(
+    subject: Subject,
+    mechanism: Mechanism,
+    budget: Budget,
+    facts: tuple[str, str | None, int],
+    x: Tensor,
+    labels: Tensor,
+    chosen: Tensor,
+    keys: Sequence[int],
+) -> Votes:
+    """Votes on each example until they tell whether its label is certified within the budget, or all are cast."""
+    certificate, threshold = subject.certificate, mechanism.probability(budget)
+    agreed, right, cast = (np.zeros(len(x), dtype=np.int64) for _ in range(3))
+    undecided, start, stop = np.arange(len(x)), 0, FIRST
+    while len(undecided) and start < certificate.draws:
+        stop = min(stop, certificate.draws)
+        used = keys[start * certificate.votes_of : stop * certificate.votes_of]
+        votes = mechanism.votes(subject.network, x[undecided], used, certificate.votes_of).cpu()  # (n, u)
+        agreed[undecided] += (votes == chosen[undecided]).sum(0).numpy()
+        right[undecided] += (votes == labels[undecided]).sum(0).numpy()
+        cast[undecided] = stop
+        undecided = undecided[~decided(agreed[undecided], stop, threshold, certificate.alpha)]
+        start, stop = stop, 2 * stop
+    return Votes(
+        certificate=facts[0],
+        budget=facts[1],
+        first=facts[2],
+        labels=labels.tolist(),
+        chosen=chosen.tolist(),
+        agreed=agreed.tolist(),
+        right=right.tolist(),
+        by_draw=[],
+        cast=cast.tolist(),
+    )
