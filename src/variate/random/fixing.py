@@ -6,11 +6,11 @@ contains some: the first one in ``module.modules()`` uses the key itself, every 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from variate.errors import UsageError
 from variate.random.draw.recompute import THREAD
@@ -76,13 +76,28 @@ def drawn(net: nn.Module, key: int | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def _in_place(net: nn.Module) -> Iterator[None]:
-    """Context in which the draw of the fixed key stands in the modules, and no other thread's does."""
+def standing(net: nn.Module, key: int, draw: Sequence[Tensor], *, learn: bool = True) -> Iterator[None]:
+    """Context in which every call of ``net`` in this thread uses a draw that was made before.
+
+    Args:
+        net: a random network itself.
+        key: key of the draw.
+        draw: the drawn tensor of every site, in order.
+        learn: whether gradients reach the parameters.
+    """
+    with handle_of(net).holding(key, learn), _in_place(net, draw):
+        yield
+
+
+@contextmanager
+def _in_place(net: nn.Module, draw: Sequence[Tensor] | None = None) -> Iterator[None]:
+    """Context in which the draw of the fixed key, or one given, stands in the modules, and no other thread's does."""
     handle = handle_of(net)
     with handle.turn:
         key, learn = handle.held()
-        with torch.set_grad_enabled(torch.is_grad_enabled() and learn):
-            draw = handle.draw(net, handle.take_key())
+        if draw is None:
+            with torch.set_grad_enabled(torch.is_grad_enabled() and learn):
+                draw = handle.draw(net, handle.take_key())
         places, outer = handle.places_in(net), THREAD.draws
         before = places.put(draw, key, block=True)
         THREAD.draws = places, places.held, outer  # type: ignore[assignment]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain
 
 from torch import Tensor, nn
@@ -80,6 +81,8 @@ def stratified(net: nn.Module, keys: Sequence[int]) -> list[int]:
 def enumerated(net: nn.Module, keys: Sequence[int]) -> tuple[list[int], Tensor | None]:
     """Keys of the same streams whose draws use every mode equally often, and the weight of each draw in the mean.
 
+    Where S is the number of modes, they are in the order of the modes, which makes their draws quickest.
+
     Unlike ``stratified``, which deploys S equal draws, it has no chance in the number of draws of a mode: the weights
     carry the probabilities, and their gradient.
 
@@ -94,8 +97,10 @@ def enumerated(net: nn.Module, keys: Sequence[int]) -> tuple[list[int], Tensor |
         UsageError: if the probabilities are learned and S is not a multiple of the number of modes.
     """
     found = modes_in(net)
-    if found is None or found[0].probabilities == "fixed":
-        return stratified(net, keys), None
+    if found is None:
+        return list(keys), None
+    if found[0].probabilities == "fixed":
+        return sorted(stratified(net, keys), key=partial(_mode, edges=_edges(found))), None
     family, learned = found
     if len(keys) % family.modes:
         raise UsageError(

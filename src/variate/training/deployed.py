@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import cast
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from variate.errors import UsageError
 from variate.inputs.validation import logits_in
 from variate.random.average import mean_log_probabilities
-from variate.random.fixing import fixed
+from variate.random.fixing import fixed, standing
 from variate.random.handle import handle_of
 from variate.random.inside import check_random, contains_random, is_random
 from variate.random.keys import derived
@@ -23,6 +24,7 @@ from variate.statistics.rates import Deployment
 from variate.training.recipe import Recipe
 
 INSIDE = ("awp", "elbo", "gradient-diversity", "interval")  # objectives of one draw, not of a network's outputs
+FEW = 8  # examples on a CPU: more are faster one draw at a time, as weights are made together (benchmarks/modes.py)
 
 
 def trained_draws(recipe: Recipe, network: nn.Module) -> int:
@@ -95,17 +97,30 @@ class DeployedMean(nn.Module):
 
     def _outputs(self, x: Tensor, keys: Sequence[int], *, learn: bool) -> Tensor:
         plain = self._hidden[0]
-        if plain is not None and is_random(plain):
+        if plain is not None and is_random(plain) and (len(x) <= FEW or not x.is_cpu):
             network = cast(RandomNetwork, plain)
             size = group_size(network, x, keys, training=True)
             if size > 1:
                 parts = [keys[start : start + size] for start in range(0, len(keys), size)]
                 return torch.cat([grouped(network, x, part, learn=learn) for part in parts])
         outputs = []
-        for key in keys:
-            with fixed(self.network, key, learn=learn):
+        for drawing in self._draws(keys, learn=learn):
+            with drawing:
                 outputs.append(cast(Tensor, logits_in(self.network(x.clone()))))  # it may work in place
         return torch.stack(outputs)
+
+    def _draws(self, keys: Sequence[int], *, learn: bool) -> list[AbstractContextManager[None]]:
+        """A context for every key; the weights of all modes are made together, which takes half as long."""
+        parts = list(check_random(self.network).values())
+        handle = handle_of(parts[0])
+        if len(parts) > 1 or any(distribution.form != "modes" for distribution in handle.draws.distributions):
+            return [fixed(self.network, key, learn=learn) for key in keys]
+        with torch.set_grad_enabled(learn and torch.is_grad_enabled()):
+            weights = [stack.unbind(0) for stack in handle.draw_many(parts[0], keys)]
+        return [
+            standing(parts[0], key, draw, learn=learn)
+            for key, draw in zip(keys, zip(*weights, strict=True), strict=True)
+        ]
 
 
 class OneOf(nn.Module):
