@@ -59,7 +59,7 @@ def costs(records: Records, result: Result) -> Sequence[str]:
     """For each suite of a result its passes per example and seconds, by attack, and the price of a query of scores."""
     from variate.report.cost import by_attack, price, spent
 
-    lines = []
+    lines: list[str] = []
     for claim in result.claims:
         priced = None if lines else price(records, claim)
         if priced is not None:

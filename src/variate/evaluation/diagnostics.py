@@ -27,7 +27,7 @@ from variate.inputs.budget import NORMS, Budget
 from variate.inputs.modality import Modality, modality_of
 from variate.inputs.validation import precise
 from variate.oracle.losses import cross_entropy
-from variate.oracle.query_price import query_prices
+from variate.oracle.query_price import Prices, query_prices
 from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream, hash_words
 from variate.random.network import RandomNetwork
@@ -44,6 +44,7 @@ BLACK_BOX: tuple[dict[str, Any], ...] = (
     {"name": "greedy-words", "draws": 5},
 )
 PRICED = 8  # number of first examples on which the price of a query is measured
+SAMPLES = 8  # draws of each half of that measurement
 STEPS = (0.1, 0.3, 1.0)  # lengths of a step of its differences, relative to the budget
 WHITE_BOX = ("pgd", "fmn", "hotflip")  # the first that fits is the attack that follows the gradient
 
@@ -106,7 +107,7 @@ def doubt(
         facts = judged(look, inputs, input_kind, name=name, seed=settings.seed, batch_size=size, memory=memory)
         lines = [] if relaxed is None else _gradients(oracle, relaxed, y, facts, size)
         if relaxed is not None and look.kind != "deterministic":
-            lines = _priced(lines, oracle, relaxed, y, budget)
+            lines = _priced(lines, oracle, relaxed, y, budget, size)
         if shard[0] == 0:
             records.add(lines)
         has_gradient = any(line.zero < 1 for line in lines)
@@ -188,24 +189,32 @@ def _gradients(
     return lines
 
 
-def _priced(lines: list[Gradient], oracle: GradientOracle, x: Tensor, y: Tensor, budget: Budget) -> list[Gradient]:
+def _priced(
+    lines: list[Gradient], oracle: GradientOracle, x: Tensor, y: Tensor, budget: Budget, batch_size: int
+) -> list[Gradient]:
     """The lines with the price of a query on the first examples, where the network has a gradient."""
     if budget.norm not in ("linf", "l2") or any(line.zero == 1 for line in lines[:PRICED]):
         return lines
-    few, labels = (tensor[:PRICED].to(device_of(oracle.network, x)) for tensor in (x, y))
-    size = budget.eps if budget.norm == "linf" else budget.eps / math.sqrt(few[0].numel())  # of one value
-    try:
-        found = query_prices(oracle, few, labels, steps=[size * step for step in STEPS])
-    except InputError:  # at a point that is not an input
-        return lines
-    best = found.best()[0].tolist()
-    priced = []
-    for i, (line, price) in enumerate(zip(lines, best, strict=False)):
-        by_step = {f"{step:g}": float(one.by_repeats[1][i]) for step, one in zip(STEPS, found.prices, strict=True)}
-        finite = {step: round(value, 3) for step, value in by_step.items() if math.isfinite(value)}
-        known = round(price, 3) if math.isfinite(price) else None
-        priced.append(line.model_copy(update={"price": known, "price_by_step": finite}))
+    size = budget.eps if budget.norm == "linf" else budget.eps / math.sqrt(x[0].numel())  # of one value
+    keys, priced, device = oracle.stream.take(2 * SAMPLES), [], device_of(oracle.network, x)
+    for start in range(0, min(PRICED, len(x)), batch_size):
+        few, labels = (tensor[start : min(start + batch_size, PRICED)].to(device) for tensor in (x, y))
+        try:
+            steps = [size * step for step in STEPS]
+            found = query_prices(oracle, few, labels, steps=steps, samples=SAMPLES, keys=keys)
+        except InputError:  # at a point that is not an input
+            return lines
+        priced += [_with_price(line, found, i) for i, line in enumerate(lines[start : start + len(few)])]
     return [*priced, *lines[len(priced) :]]
+
+
+def _with_price(line: Gradient, found: Prices, i: int) -> Gradient:
+    """A line with the price of a query of the i-th example that was measured."""
+    by_step = {f"{step:g}": float(one.by_repeats[1][i]) for step, one in zip(STEPS, found.prices, strict=True)}
+    finite = {step: round(value, 3) for step, value in by_step.items() if math.isfinite(value)}
+    best = float(found.best()[0][i])
+    known = round(best, 3) if math.isfinite(best) else None
+    return line.model_copy(update={"price": known, "price_by_step": finite})
 
 
 def _quality(gradients: Tensor) -> tuple[float, float | None, float]:

@@ -73,6 +73,7 @@ def query_prices(
     samples: int = 8,
     directions: int = 8,
     repeats: Sequence[int] = REPEATS,
+    keys: Sequence[int] | None = None,
 ) -> Prices:
     """Measure the price of a query, for the margin as the score, by an observer who sees gradients.
 
@@ -87,6 +88,7 @@ def query_prices(
         samples: number of draws in each half, at least 2.
         directions: number of directions u.
         repeats: numbers of times that each point is asked.
+        keys: keys of the draws of both halves, so that several batches share them; None: the next ones.
 
     Returns:
         The prices; infinite where no slope was found above its noise.
@@ -100,7 +102,8 @@ def query_prices(
             f"cannot measure with {samples} draws, {directions} directions and steps {list(steps)}",
             expected="two draws, one direction and steps above 0, or more",
         )
-    halves = [oracle.stream.take(samples) for _ in range(2)]
+    taken = oracle.stream.take(2 * samples) if keys is None else list(keys)
+    halves = [taken[:samples], taken[samples : 2 * samples]]
     scores, slopes = zip(*(oracle.each(x, y, margin, keys)[:2] for keys in halves), strict=True)
     noise = torch.cat(scores).var(0).div(oracle.draws).sqrt()  # (B,)
     first, second = (gradients.mean(0).flatten(1) for gradients in slopes)  # (B, D)
