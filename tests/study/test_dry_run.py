@@ -208,7 +208,7 @@ def test_the_plan_of_a_study_comes_before_anything_is_measured(tmp_path, monkeyp
     monkeypatch.setattr(dry_evaluation, "of_training", interrupted)
     (tmp_path / "s.toml").write_text(STUDY)
     done = run("study", tmp_path / "s.toml", "--out", tmp_path / "o", "--dry-run")
-    assert done.stdout.splitlines()[:3] == [
+    assert done.stdout.splitlines()[1:4] == [  # after the line on what begins
         "deterministic  to do  1 epoch, 2 attacks, within linf:0.1",
         "random         to do  1 epoch, 2 attacks, within linf:0.1",
         "2 networks: 0 done, 2 left",

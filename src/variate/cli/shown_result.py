@@ -59,14 +59,14 @@ def costs(records: Records, result: Result) -> Sequence[str]:
     """For each suite of a result its passes per example and seconds, by attack, and the price of a query of scores."""
     from variate.report.cost import by_attack, price, spent
 
-    lines = []
+    lines: list[str] = []
+    priced = next(filter(None, (price(records, claim) for claim in result.claims)), None)
+    if priced is not None:
+        lines.append(
+            f"the price of a query is {priced[0]:.3g}: random scores cost an attacker that many times the queries "
+            f"(median of {priced[1]} examples, at the best step)"
+        )
     for claim in result.claims:
-        priced = None if lines else price(records, claim)
-        if priced is not None:
-            lines.append(
-                f"the price of a query is {priced[0]:.3g}: random scores cost an attacker "
-                f"that many times the queries (median of {priced[1]} examples, at the best step)"
-            )
         parts = by_attack(records, claim)
         total = spent(records, claim) if parts else None
         if total is None or not total.attack_seconds:

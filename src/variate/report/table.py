@@ -183,7 +183,8 @@ def _rich(content: Grid, title: str) -> Table:
     for attack, detail, budget in content.columns:
         parts = (attack, *detail.split(", "), "" if shared else budget)
         words = "\n".join(part for part in parts if part)
-        table.add_column(words, justify="right", overflow="fold", min_width=_width(content, (attack, detail, budget)))
+        width = max(_width(content, (attack, detail, budget)), *map(len, words.split()))
+        table.add_column(words, justify="right", min_width=width)
     previous = None
     for line in content.lines:
         network, deployment = line
@@ -198,7 +199,7 @@ def _rich(content: Grid, title: str) -> Table:
 
 
 def _width(content: Grid, column: Heading) -> int:
-    """The width that no number of a column is folded in."""
+    """The width in which no number of a column is folded."""
     cells = [_cell(row) for (_, own), row in content.cells.items() if own == column]
     below = [line for lines in content.seeds.values() for line in lines.values()]
     over = [_seeds_cell(line.get(column)) for line in below]
