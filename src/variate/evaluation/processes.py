@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from variate.errors import UsageError, VariateError
-from variate.records.claim import Claim
 from variate.records.file import Records, shard_of
-from variate.records.schema import Example, Picture, Record, Timing
+from variate.records.merging import gather
 
 Shard = tuple[int, int]  # index of a process, number of processes
 
@@ -95,41 +94,6 @@ def merge(path: Path, count: int) -> Records:
     for number in range(count):
         shard_of(path, number).unlink(missing_ok=True)
     return whole
-
-
-def gather(parts: Sequence[Records], whole: Records) -> None:
-    """Add the records of several files to one, in an order that does not depend on which was written first.
-
-    Args:
-        parts: records to merge; networks and claims keep this order, and a claim may be in several parts.
-        whole: records that all parts are added to.
-    """
-    for part in parts:
-        whole.add([*part.runs, *part.networks.values(), *part.scales, *part.convergences])
-    for claim in {claim.key: claim for part in parts for claim in part.claims.values()}.values():
-        holding = [part for part in parts if claim.id in part.examples]
-        whole.add([claim, *_examples(holding, claim)])
-    gradients = {key: line for part in parts for key, line in part.gradients.items()}
-    whole.add([gradients[key] for key in sorted(gradients)])
-    for part in parts:
-        whole.add(part.certificates.values())
-        whole.add([batch for batches in part.votes.values() for _, batch in sorted(batches.items())])
-        whole.add(part.proofs.values())
-
-
-def _examples(parts: Sequence[Records], claim: Claim) -> list[Record]:
-    """The answers of a claim in the order of its examples, each with its picture, then the timings."""
-    answers: dict[int, Example] = {}
-    pictures: dict[int, Picture] = {}
-    timings: dict[int, Timing] = {}
-    for part in parts:
-        timings |= part.timings.get(claim.id, {})
-        answers |= part.examples.get(claim.id, {})
-        pictures |= {picture.example: picture for picture in part.pictures if picture.claim == claim.id}
-    lines: list[Record] = []
-    for i in sorted(answers):
-        lines += [answers[i], *([pictures[i]] if i in pictures else [])]
-    return [*lines, *(timings[first] for first in sorted(timings))]
 
 
 def _threads(count: int) -> int:

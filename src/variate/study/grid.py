@@ -16,12 +16,12 @@ from variate.datasets.load import registered
 from variate.datasets.parts.own import is_own
 from variate.errors import UsageError
 from variate.evaluation.plan import Plan, bounds
-from variate.evaluation.processes import gather
 from variate.fields import built
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, modality_of
 from variate.options import entry_for
 from variate.records.file import RECORDS, Records
+from variate.records.merging import gather, of_networks
 from variate.records.schema import RunLine
 from variate.study.file import Certification, Curves, Defense, EvaluationTable, Study
 from variate.training.cell import Cell
@@ -210,20 +210,7 @@ def adopt(grid: Iterable[Place], whole: Records) -> None:
         claims = [claim for claim in whole.claims.values() if claim.network in names]
         if own.path is None or own.path.exists() or not claims:
             continue
-        part = Records()
-        part.networks = {name: line for name, line in whole.networks.items() if name in names}
-        part.scales = [line for line in whole.scales if line.network in names]
-        part.convergences = [line for line in whole.convergences if line.network in names]
-        part.claims = {claim.key: claim for claim in claims}
-        part.examples = {claim.id: whole.examples.get(claim.id, {}) for claim in claims}
-        part.timings = {claim.id: whole.timings.get(claim.id, {}) for claim in claims}
-        part.pictures = [line for line in whole.pictures if line.claim in part.examples]
-        part.gradients = {key: line for key, line in whole.gradients.items() if line.network in names}
-        part.certificates = {key: line for key, line in whole.certificates.items() if line.network in names}
-        certified = {line.id for line in part.certificates.values()}
-        part.votes = {key: batches for key, batches in whole.votes.items() if key[0] in certified}
-        part.proofs = {key: line for key, line in whole.proofs.items() if key[0] in certified}
-        gather([part], own)
+        gather([of_networks(whole, names)], own)
 
 
 def merge(grid: Iterable[Place], runs: Sequence[RunLine], out: Path) -> Records:
