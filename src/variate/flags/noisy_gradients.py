@@ -32,4 +32,5 @@ def noisy_gradients(evidence: Evidence) -> list[str]:
     if cosine >= MIN_COSINE:
         return []
     half = lines[0].draws // 2
-    return [f"the mean gradients of two sets of {half} draws have a cosine of {cosine:.2f} in the median over inputs"]
+    sets = f"two sets of {half} draw{'s' * (half != 1)}"
+    return [f"the mean gradients of {sets} have a cosine of {cosine:.2f} in the median over inputs"]
