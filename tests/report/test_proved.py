@@ -11,7 +11,7 @@ from variate.random.input_noise import Shift
 from variate.random.randomize import randomize
 from variate.records.certified import Proved
 from variate.records.file import Records
-from variate.records.proofs import proofs
+from variate.records.proofs import measured, proofs
 from variate.report.page import page_text
 from variate.report.proved import print_proved, proved_figures, proved_markdown, proved_table
 
@@ -19,7 +19,7 @@ FAMILIES = {"0.bias": "normal(scale=0.25, learn=no)", "*": "fixed"}
 
 
 @pytest.fixture
-def records():
+def all_of_it():
     torch.manual_seed(0)
     layer = nn.Linear(16, 2)
     net = randomize(nn.Sequential(Shift((1, 4, 4)), nn.Flatten(), layer), FAMILIES)
@@ -30,7 +30,21 @@ def records():
     options = {"attacks": ["fgsm"], "draws": 4, "verdict_draws": 64, "deployments": ["single", "survive-10"]}
     evaluate(net, x, y, budget="l2:0.2", records=found, name="net", **options)
     certify(net, x, y, radii=[0.1, 0.2], draws=200, records=found, name="net")
-    return found
+    return found, net, x, y
+
+
+@pytest.fixture
+def records(all_of_it):
+    return all_of_it[0]
+
+
+def test_attacks_far_beyond_the_proof_do_not_squeeze_its_figure(all_of_it):
+    records, net, x, y = all_of_it
+    before = proved_figures(records)[0].svg
+    options = {"attacks": ["fgsm"], "draws": 4, "verdict_draws": 64, "deployments": ["single"]}
+    evaluate(net, x, y, budget="l2:20", records=records, name="net", part="unbounded", **options)
+    assert any(row.budget == "l2:20" for row in measured(records, proofs(records)[0]))
+    assert proved_figures(records)[0].svg == before
 
 
 def test_proved_rates_stand_beside_attacked_ones(records):

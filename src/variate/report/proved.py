@@ -28,6 +28,7 @@ LEGEND = (
     "between the two."
 )
 
+BEYOND = 1.5  # attacks within larger budgets, as a multiple of the largest radius, are not in the figure
 OUTCOMES = ("right", "wrong", "abstained")
 ACCEPTED_LEGEND = (
     "certified-R answers only where its certificate at the received input reaches R, and else abstains. Measured: what "
@@ -179,6 +180,7 @@ def _figure(records: Records, proven: Proven, number: int) -> Figure:
     attacked = strongest(measured(records, proven))
     rows = proven.proved.curve
     deployments = list(dict.fromkeys(row.deployment for row in rows))
+    largest = max(row.radius for row in (*rows, *proven.proved.rows))
     curves = [
         Curve(f"{name}, certified", [_point(row) for row in rows if row.deployment == name], color)
         for color, name in enumerate(deployments)
@@ -187,7 +189,7 @@ def _figure(records: Records, proven: Proven, number: int) -> Figure:
         points = [
             CurvePoint(radius, 100 * row.rate, 100 * row.low, 100 * row.high)
             for (deployment, radius), row in sorted(attacked.items(), key=lambda item: item[0][1])
-            if deployment == name
+            if deployment == name and radius <= BEYOND * largest
         ]
         if points:
             curves.append(Curve(f"{name}, attacked", points, color, dashed=True))

@@ -17,7 +17,7 @@ class TableCell:
 
     Attributes:
         text: a word or number.
-        small: its interval or a remark, in small print.
+        small: its interval or a remark, in small print; parts separated by "; " stand below one another.
         value: its sort key.
         share: a rate in [0, 1], drawn as a bar behind the number.
         note: a second remark: the winning attack of a suite, or how many examples an unfinished attack has judged.
