@@ -28,9 +28,10 @@ def test_an_evaluation_ends_with_its_winners_and_the_verdict_in_three_lines(runs
     words = ["evaluate", runs / "random", "--suite", "quick", "--no-doubts", *BRIEF]
     done = run(*words)
     assert done.exit_code == 0, done.output
-    *_, winners, files, empty, claim, rates, basis = done.stdout.splitlines()
+    *_, winners, costs, files, empty, claim, rates, basis = done.stdout.splitlines()
     assert re.match(r"quick: the worst input is that of \S+ on \d+ %", winners)
     assert sum(map(int, re.findall(r"on (\d+) %", winners))) in range(98, 103)
+    assert re.match(r"quick: [\d,]+ forward \+ \d+ backward passes an example", costs)
     assert files.startswith("every answer: ")
     assert empty == ""
     assert json.loads(run(*words, "--json").stdout)["verdict"] == [claim, rates, basis]

@@ -63,7 +63,7 @@ def test_less_than_a_point_is_none_however_sure():
     assert "under-trained" not in flags(*curve("validation", [0.5 + 0.001 * e for e in EPOCHS], examples=20_000))[0]
 
 
-def test_the_finding_says_how_much_and_the_verdict_does_not_blame_the_attack():
+def test_the_finding_says_how_much_and_the_verdict_says_what_the_difference_may_be():
     found, store = flags(*curve("validation", RISING))
     (sentence,) = found["under-trained"].findings
     assert "after epoch 24, still rose by" in sentence
@@ -71,8 +71,8 @@ def test_the_finding_says_how_much_and_the_verdict_does_not_blame_the_attack():
     store.add([network("plain", defense="deterministic", random=False)])
     claim(store, "plain", answers(0.2, draws=1))
     verdict = headline(store)
-    assert verdict.tone == "flagged"
-    assert "may only show how long each was trained" in verdict.basis
+    assert verdict.tone == "gain"
+    assert "still gained when training ended: the difference may only show how long each was trained" in verdict.basis
     assert "weak attack" not in verdict.basis
 
 

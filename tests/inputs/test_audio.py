@@ -399,7 +399,7 @@ def test_training_evaluation_report_and_export_from_the_command_line(network, tm
         done("attack", run, "--attack", "pgd(steps=2)", "--budget", "snr:20dB", *few, "--quiet", "--json")
     )
     assert {row["attack"] for row in told["rates"]} == {"clean", "pgd"}
-    assert "standard, 5 draws, snr:20dB" in done("evaluate", run, "--suite", "standard", *few, "--dry-run")
+    assert "standard, 16 draws, snr:20dB" in done("evaluate", run, "--suite", "standard", *few, "--dry-run")
     page = (tmp_path / "r.html", done("report", run, "--out", tmp_path / "r.html"))[0].read_text()
     assert "Original and adversarial clips" in page
     assert page.count("<audio controls") == 6

@@ -136,7 +136,8 @@ def test_a_dry_run_says_what_is_left_and_does_nothing(slow, tmp_path):
     file, _ = slow
     out = tmp_path / "out"
     shown = CliRunner().invoke(app, ["study", str(file), "--out", str(out), "--dry-run"])
-    lines = shown.stdout.splitlines()
+    first, *lines = shown.stdout.splitlines()
+    assert first.startswith("planning the study")
     assert [line.split()[:3] for line in lines[:2]] == [["deterministic", "to", "do"], ["random", "to", "do"]]
     assert any(line.startswith("2 networks: 0 done, 2 left") for line in lines)
     assert not out.exists()

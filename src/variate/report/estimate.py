@@ -15,9 +15,11 @@ from variate.records.population import population_rows
 from variate.records.proofs import proofs
 from variate.records.rows import RateRow, rows_of
 from variate.report import single
+from variate.statistics.notation import quoted
 from variate.statistics.rates import Deployment
 
 UNFINISHED = "unfinished-attack"  # the flag that speaks of one attack alone
+UNDER_TRAINED = "under-trained"  # the note that doubts differences, not rates
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,14 @@ def estimate_of(records: Records, claim: Claim, *, of: str) -> Estimate:
     )
 
 
+def flags_of(records: Records) -> list[Raised]:
+    """The red flags and the notes."""
+    return records.once("raised", lambda: raised(records))
+
+
 def warnings(records: Records) -> list[Raised]:
     """The red flags that are warnings."""
-    return [flag for flag in records.once("raised", lambda: raised(records)) if flag.level == "warning"]
+    return [flag for flag in flags_of(records) if flag.level == "warning"]
 
 
 def doubts_of(records: Records, claim: Claim) -> list[Raised]:
@@ -75,6 +82,20 @@ def doubts_of(records: Records, claim: Claim) -> list[Raised]:
         for flag in warnings(records)
         if flag.network == claim.network and (flag.flag != UNFINISHED or any(map(word.search, flag.findings)))
     ]
+
+
+def still_gaining(*sides: tuple[Records, Claim]) -> str:
+    """A sentence on the networks of a comparison whose training was not at its end; empty if there are none."""
+    notes = [
+        flag.network
+        for records, claim in sides
+        for flag in flags_of(records)
+        if (flag.flag, flag.network) == (UNDER_TRAINED, claim.network)
+    ]
+    if not notes:
+        return ""
+    names = " and ".join(quoted(name) for name in dict.fromkeys(notes))
+    return f"{names} still gained when training ended: the difference may only show how long each was trained."
 
 
 def repeated_row(records: Records, claim: Claim) -> RateRow | None:

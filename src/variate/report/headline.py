@@ -21,7 +21,7 @@ from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.rows import RateRow
 from variate.report import single
-from variate.report.estimate import Estimate, doubts_of, estimate_of, repeated_row
+from variate.report.estimate import Estimate, doubts_of, estimate_of, repeated_row, still_gaining
 from variate.report.gains import over_seeds
 from variate.report.paired import compared, twin_claims
 from variate.statistics.comparison import Comparison
@@ -30,7 +30,6 @@ from variate.statistics.rates import Deployment
 
 NO_VERDICT = "No verdict: no untargeted attack was evaluated with one draw per query"
 ERROR = 0.05  # of the intervals
-UNDER_TRAINED = "under-trained"  # the flag that speaks of the training, not of the attack
 NEGLIGIBLE = 0.02  # a gain whose whole interval lies below is nothing; above it, the question is open
 
 Tone = Literal["gain", "loss", "nothing", "open", "rate", "flagged", "none"]
@@ -92,7 +91,7 @@ def headline(records: Records, network: str | None = None) -> Headline:
     difference = compared(records, claim, rival) if rival is not None else None
     estimates = [estimate_of(records, one, of=claim.network) for one in (claim, *peers)]
     sentences = _basis(records, claim, rival, claims=len(claims), peers=len(peers))
-    basis = " ".join([*sentences, *_certainty(records, claim, rival, difference)])
+    basis = " ".join(filter(None, [*sentences, *_certainty(records, claim, rival, difference)]))
     doubts = [flag for one in (claim, rival) if one is not None for flag in doubts_of(records, one)]
     if difference is None or rival is None:
         rate = _percent(single.row(records, claim))
@@ -140,8 +139,7 @@ def doubted(verdict: Headline, doubts: Sequence[Raised]) -> Headline:
     """The verdict, or if there are warnings, the warnings in its place with the remedy of the first."""
     if not doubts:
         return verdict
-    shown = "how long each was trained" if all(flag.flag == UNDER_TRAINED for flag in doubts) else "a weak attack"
-    left = "" if verdict.difference is None else f"The difference of {verdict.number} may only show {shown}. "
+    left = "" if verdict.difference is None else f"The difference of {verdict.number} may only show a weak attack. "
     basis = f"{left}First: {doubts[0].remedy} {verdict.basis}"
     return replace(verdict, tone="flagged", finding="Do not quote these rates", number=_flags(doubts), basis=basis)
 
@@ -230,6 +228,7 @@ def _certainty(records: Records, claim: Claim, rival: Claim | None, difference: 
     if by_seed is not None:
         overall, seeds = by_seed
         yield f"Over {seeds} seeds, the difference is {overall.points}; {overall.power}."
+    yield still_gaining((records, claim), (records, rival))
 
 
 def sentence_of(text: str) -> str:

@@ -11,7 +11,7 @@ from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.schema import NetworkLine
 from variate.report import single
-from variate.report.estimate import doubts_of, estimate_of
+from variate.report.estimate import doubts_of, estimate_of, still_gaining
 from variate.report.headline import Headline, Tone, compared_headline, doubted, judged_claim, sentence_of, tone_of
 from variate.report.paired import ENDS, difference_cell, missed_cell
 from variate.report.sheet import Head, ReportTable, TableCell, count_cell, grid_sheet, row_cell
@@ -114,6 +114,8 @@ def _headline(sides: Sequence[_Side]) -> Headline:
         f"Each network under its own strongest attack ({row.budget}), paired on the same {row.examples} examples; "
         f"{quoted(best.label)} is the best of {len(sides)}, selected on these examples. {sentence_of(difference.power)}"
     )
+    training = still_gaining(*((side.records, side.claim) for side in (best, rival)))
+    basis = " ".join(filter(None, [basis, training]))
     doubts = [flag for side in (best, rival) for flag in doubts_of(side.records, side.claim)]
     finding = _finding(best.label, rival.label, tone)
     verdict = compared_headline(tone, finding, difference, rival.label, estimates, basis, choices=len(sides))
