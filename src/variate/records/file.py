@@ -53,11 +53,13 @@ class Records:
             beside it; ``variate.evaluation.processes.merge`` merges the shards.
 
     Attributes:
-        runs, networks, scales, claims, examples, timings, pictures, gradients, convergences, certificates, votes,
-            proofs, answered, bounds: the records so far. ``claims`` and ``certificates`` by (network name, id),
-            ``examples`` by claim id and example number, ``timings`` by claim id and first example, ``gradients`` by
-            (id, example), ``votes`` by (certificate id, budget) and first example, ``proofs`` by certificate id and
-            norm, ``answered`` by measurement and first example, ``bounds`` by network name, fingerprint and budget.
+        runs, scales, pictures, convergences: lines of these kinds.
+        networks: by name.
+        claims, certificates: by (network name, id).
+        examples, timings: by claim id, then by example number, or that of the first example.
+        votes, answered: by (certificate id, budget), or by measurement, then by the number of the first example.
+        gradients, proofs: by (id, example), or by certificate id and norm.
+        bounds: by network name, fingerprint and budget.
 
     Raises:
         RecordError: if the file cannot be read or has another version.

@@ -40,8 +40,8 @@ def parameter_groups(
     Example:
         >>> net = variate.randomize(torch.nn.Linear(4, 2))
         >>> optimizer = torch.optim.AdamW(variate.parameter_groups(net, lr=1e-3))
-        >>> [group["lr"] for group in optimizer.param_groups]
-        [0.001, 0.005]
+        >>> {group["lr"] for group in optimizer.param_groups} == {0.001, 0.005}
+        True
     """
     scales = scale_parameters(net) if contains_random(net) else []
     scale_ids = {id(p) for p in scales}
