@@ -95,9 +95,9 @@ def _rate(proven: Proven, deployment: str, radius: float) -> float:
 
 
 def _area(proven: Proven, deployment: str) -> float | None:
-    """None without a curve."""
+    """None without a curve from radius 0."""
     curve = [row for row in proven.proved.curve if row.deployment == deployment]
-    if not curve:
+    if not curve or curve[0].radius > 0:
         return None
     return sum((one.rate + two.rate) / 2 * (two.radius - one.radius) for one, two in pairwise(curve))
 
