@@ -3,35 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from halfspaces import SIGMA, at, halfspace
 from scipy.special import ndtr
 from torch import nn
 
 from variate.certificates.certify import certify
 from variate.errors import UsageError
-from variate.random.input_noise import Shift
-from variate.random.randomize import randomize
 from variate.records.file import Records
 from variate.records.proofs import proofs
-
-SIGMA = 0.25
-
-
-class Halfspace(nn.Module):
-    """Label 1 above the middle of the first value: the boundary is at a known distance."""
-
-    def forward(self, x):
-        margin = 10 * (x[:, 0] - 0.5)
-        return torch.stack([-margin, margin], 1)
-
-
-def halfspace():
-    return randomize(nn.Sequential(Shift((3,)), Halfspace()), {"0.bias": f"normal(scale={SIGMA}, learn=no)"})
-
-
-def at(distances):
-    x = torch.full((len(distances), 3), 0.5)
-    x[:, 0] += torch.as_tensor(distances, dtype=torch.float32)
-    return x, torch.ones(len(distances), dtype=torch.long)
 
 
 def test_the_whole_procedure_fails_no_more_often_than_alpha():

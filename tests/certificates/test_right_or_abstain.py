@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from halfspaces import SIGMA, at, halfspace
 from scipy.special import ndtr
 from scipy.stats import binom
 from torch import nn
@@ -21,7 +22,6 @@ from variate.evaluation.plan import Plan, perturb
 from variate.evaluation.target import Target
 from variate.flags.raise_flags import raised
 from variate.inputs.budget import Budget
-from variate.random.input_noise import Shift
 from variate.random.keys import Stream
 from variate.random.randomize import randomize
 from variate.records.accepted import accepted_rows
@@ -34,26 +34,7 @@ from variate.statistics.accepted import certified_radius, outcomes_of
 from variate.statistics.proved import lowest, votes_for
 from variate.statistics.rates import Deployment
 
-SIGMA, RADIUS, DRAWS, ALPHA = 0.25, 0.1, 200, 0.05
-
-
-class Halfspace(nn.Module):
-    """Label 1 above the middle of the first value, label 0 below: the boundary is at a known distance."""
-
-    def forward(self, x):
-        margin = 10 * (x[:, 0] - 0.5)
-        return torch.stack([-margin, margin], 1)
-
-
-def halfspace():
-    return randomize(nn.Sequential(Shift((3,)), Halfspace()), {"0.bias": f"normal(scale={SIGMA}, learn=no)"})
-
-
-def at(distances):
-    """Inputs with label 1 at these distances from the boundary."""
-    x = torch.full((len(distances), 3), 0.5)
-    x[:, 0] += torch.as_tensor(distances, dtype=torch.float32)
-    return x, torch.ones(len(distances), dtype=torch.long)
+RADIUS, DRAWS, ALPHA = 0.1, 200, 0.05
 
 
 def rule(radius=RADIUS, draws=DRAWS, alpha=ALPHA):

@@ -47,43 +47,35 @@ def cast_votes(
             if start not in done:
                 part, labels = x[start : start + batch_size].to(device_of(network, x)), y[start : start + batch_size]
                 chosen = subject.mechanism.votes(network, part, choosing, each).mode(0).values.cpu()  # (b,)
-                facts = certificate.id, budget, start
                 if certificate.early_stop:
-                    batch = _ended_early(subject, mechanism, budgets[0], facts, part, labels.cpu(), chosen, bounding)
+                    counts = _ended_early(subject, mechanism, budgets[0], part, labels.cpu(), chosen, bounding)
                 else:
-                    votes = mechanism.votes(network, part, bounding, each).cpu()  # (n, b)
-                    batch = _counted(facts, labels.cpu(), chosen, votes)
-                store.add([batch])
+                    counts = _counted(labels.cpu(), chosen, mechanism.votes(network, part, bounding, each).cpu())
+                facts = {"certificate": certificate.id, "budget": budget, "first": start}
+                elected = {"labels": labels.tolist(), "chosen": chosen.tolist()}
+                store.add([Votes.model_validate({**facts, **elected, **counts})])
             start += len(store.votes[certificate.id, budget][start].labels)
             report(start)
     return [batch for _, batch in sorted(store.votes[certificate.id, budget].items())]
 
 
-def _counted(facts: tuple[str, str | None, int], labels: Tensor, chosen: Tensor, votes: Tensor) -> Votes:
+def _counted(labels: Tensor, chosen: Tensor, votes: Tensor) -> dict[str, list[int]]:
+    """The counts of votes (n, b), as ``Votes`` keeps them."""
     right = votes == labels  # (n, b)
-    return Votes(
-        certificate=facts[0],
-        budget=facts[1],
-        first=facts[2],
-        labels=labels.tolist(),
-        chosen=chosen.tolist(),
-        agreed=(votes == chosen).sum(0).tolist(),
-        right=right.sum(0).tolist(),
-        by_draw=right.sum(1).tolist(),
-    )
+    agreed = (votes == chosen).sum(0)
+    return {"agreed": agreed.tolist(), "right": right.sum(0).tolist(), "by_draw": right.sum(1).tolist()}
 
 
 def _ended_early(
     subject: Subject,
     mechanism: Mechanism,
     budget: Budget,
-    facts: tuple[str, str | None, int],
     x: Tensor,
     labels: Tensor,
     chosen: Tensor,
     keys: Sequence[int],
-) -> Votes:
-    """Votes on each example until they tell whether its label is certified within the budget, or all are cast."""
+) -> dict[str, list[int]]:
+    """The counts of votes: on each example until they tell whether its label is certified, or all are cast."""
     certificate, threshold = subject.certificate, mechanism.probability(budget)
     agreed, right, cast = (np.zeros(len(x), dtype=np.int64) for _ in range(3))
     undecided, start, stop = np.arange(len(x)), 0, FIRST
@@ -96,14 +88,4 @@ def _ended_early(
         cast[undecided] = stop
         undecided = undecided[~decided(agreed[undecided], stop, threshold, certificate.alpha)]
         start, stop = stop, 2 * stop
-    return Votes(
-        certificate=facts[0],
-        budget=facts[1],
-        first=facts[2],
-        labels=labels.tolist(),
-        chosen=chosen.tolist(),
-        agreed=agreed.tolist(),
-        right=right.tolist(),
-        by_draw=[],
-        cast=cast.tolist(),
-    )
+    return {"agreed": agreed.tolist(), "right": right.tolist(), "by_draw": [], "cast": cast.tolist()}
