@@ -46,6 +46,13 @@ def about_table(
     )
 
 
+def target_of(y: Tensor) -> dict[str, list[float]]:
+    """Mean and standard deviation of the numbers to predict, shape (N,) or (N, Q), for a network that returns them."""
+    numbers = y.reshape(len(y), -1).double()
+    mean, std = numbers.mean(0), numbers.std(0)
+    return {"mean": mean.tolist(), "std": std.where(std > 0, 1.0).tolist()}
+
+
 def table_of(sheet: Sheet, declared: Declaration) -> Loaded:
     """Encode the rows of a file as declared; anything not declared is inferred from the training split.
 
