@@ -84,4 +84,3 @@ def _corpus(source: Path, length: int, neighbors: str) -> Loaded:
             texts.append(parts[2])
             labels.append(NAMES[rating > 0])
     return corpus_of(texts, labels, length=length, budget="words:2", replaced=neighbors)
-

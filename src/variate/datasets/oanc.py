@@ -8,9 +8,10 @@ from torch import Tensor
 
 from variate.datasets.info import About
 from variate.datasets.parts.archived import archived_text
+from variate.datasets.parts.conll import Word
 from variate.datasets.parts.loaded import Loaded, read_once
 from variate.datasets.parts.neighbors import COOCCURRENCE
-from variate.datasets.parts.tagged import Word, tagged_corpus
+from variate.datasets.parts.tagged import tagged_corpus
 from variate.datasets.splits import check_split
 from variate.errors import DataError
 from variate.registry import dataset

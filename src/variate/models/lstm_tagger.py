@@ -11,9 +11,7 @@ from variate.models.lstm import LSTM
 from variate.registry import network
 
 
-@network(
-    modality=("text",), cite="Huang et al. 2015, arXiv:1508.01991, without the random field", tasks=("positions",)
-)
+@network(modality=("text",), cite="Huang et al. 2015, arXiv:1508.01991, without the random field", tasks=("positions",))
 class LSTMTagger(nn.Module):
     """The network ``lstm`` without pooling: its linear layer answers at every word.
 

@@ -48,8 +48,6 @@ def _member(content: bytes, file: str, inner: str, source: Path) -> str | None:
             if member.isfile() and name and name in (file, inner):
                 inside = extracted(archive, member, DataError)
                 return (
-                    inside.decode("utf-8", errors="replace")
-                    if name == file
-                    else _member(inside, file, inner, source)
+                    inside.decode("utf-8", errors="replace") if name == file else _member(inside, file, inner, source)
                 )
     return None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from variate.datasets.info import About
+from variate.datasets.parts.conll import Sentence
 from variate.datasets.parts.loaded import Loaded
 from variate.datasets.parts.neighbors import neighbors
 from variate.datasets.parts.repeats import warn_of_repeats
@@ -20,16 +20,6 @@ from variate.errors import DataError
 
 UNLABELED = -1  # of words without a label, and of padding
 LEAST = 30  # sentences
-
-
-class Word(NamedTuple):
-    """A word and its label; an empty label does not count."""
-
-    text: str
-    label: str
-
-
-Sentence = Sequence[Word]
 
 
 def tagged_corpus(
