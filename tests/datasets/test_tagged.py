@@ -70,10 +70,10 @@ def test_conll_u_is_read_without_comments_ranges_and_empty_nodes(tmp_path):
 @pytest.mark.parametrize(
     ("text", "column", "message"),
     [
-        ("a N\n\nb\n", "", "line 3 of .*t has 1 column, and 2 are needed"),
+        ("a N\n\nb\n", "auto", "line 3 of .*t has 1 column, and 2 are needed"),
         ("a N\nb N x\n", "3", "line 1 of .*t has 2 columns, and 3 are needed"),
-        (UNIVERSAL + "2\tx\tx\n", "", "line 10 of .*t has 3 columns, and 10 are needed"),
-        (UNIVERSAL.replace("2\t's", "two\t's"), "", "line 5 of .*t begins with 'two'"),
+        (UNIVERSAL + "2\tx\tx\n", "auto", "line 10 of .*t has 3 columns, and 10 are needed"),
+        (UNIVERSAL.replace("2\t's", "two\t's"), "auto", "line 5 of .*t begins with 'two'"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_named(tmp_path, text, column, message):

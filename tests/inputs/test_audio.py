@@ -39,7 +39,11 @@ from variate.training.saved import build
 
 AUDIO = Audio()
 ATTACKS = [n for n, e in registry.entries("attacks").items() if "audio" in e.facts["modality"]]
-NETWORKS = [n for n, e in registry.entries("networks").items() if "audio" in e.facts["modality"]]
+NETWORKS = [
+    name
+    for name, entry in registry.entries("networks").items()
+    if "audio" in entry.facts["modality"] and "classes" in entry.facts["tasks"]
+]
 REAL = os.environ.get("VARIATE_TEST_SPOKEN_DIGITS")
 T = 24
 
@@ -145,7 +149,7 @@ def test_networks_hear_clips_however_loud_they_are_and_gradients_reach_the_wavef
     module = randomize(network, scale=0.1).at(3) if random else network
     x = clips(4, 2000).requires_grad_()
     logits = module(x)
-    assert (logits.shape[0], logits.shape[-1]) == (4, 3)  # some answer in every frame
+    assert logits.shape == (4, 3)
     (slope,) = torch.autograd.grad(logits.sum(), x)
     assert (slope.flatten(1).norm(dim=1) > 0).all()
     louder = 0.5 + (x.detach() - 0.5) / 2

@@ -35,7 +35,7 @@ def conll(
     split: str,
     *,
     folder: Path | None = None,
-    column: str = "",
+    column: str = "auto",
     length: int = LENGTH,
     neighbors: str = COOCCURRENCE,
 ) -> tuple[Tensor, Tensor]:
@@ -72,7 +72,7 @@ def conll(
 
 
 def about(
-    folder: Path | None = None, *, column: str = "", length: int = LENGTH, neighbors: str = COOCCURRENCE
+    folder: Path | None = None, *, column: str = "auto", length: int = LENGTH, neighbors: str = COOCCURRENCE
 ) -> About:
     """The facts of the data set, including its vocabulary. Raises ``DataError``."""
     return _corpus(_existing(folder), column, length, neighbors).about

@@ -34,8 +34,8 @@ def digit_strings(
     """Strings of 2 to 4 spoken digits, 3 s at 8 kHz, joined from the recordings of ``spoken-digits``; a transcript.
 
     Every string is of one speaker, and no speaker is in two splits, which are those of ``spoken-digits``. A split has
-    as many strings as recordings, each of which is used equally often, up to once. Lengths and order are random, from
-    a seed. A digit that would end after the clip is left out of it and of its labels; silence fills the rest.
+    as many strings as recordings, and uses each equally often, give or take one. Lengths and order are random, from a
+    seed. A digit that would end after the clip is left out, of the labels too; silence fills the rest of a clip.
 
     Args:
         split: ``train``, ``validation`` or ``test``.

@@ -30,7 +30,7 @@ class Word(NamedTuple):
 Sentence = Sequence[Word]
 
 
-def sentences_of(path: Path, column: str = "") -> Iterator[Sentence]:
+def sentences_of(path: Path, column: str = "auto") -> Iterator[Sentence]:
     """The sentences of a file.
 
     Args:
@@ -70,7 +70,7 @@ def _is_universal(lines: list[str]) -> bool:
 
 def _place(column: str, is_universal: bool) -> int:
     """The index of a column. Raises ``UsageError``."""
-    if not column:
+    if column == "auto":
         return FIELDS.index("upos") if is_universal else -1
     if is_universal and column.lower() in FIELDS:
         return FIELDS.index(column.lower())
