@@ -37,10 +37,12 @@ class Interval(Mechanism):
     Attributes:
         random: whether the network is random; a deterministic one is verified once, without any chance of error.
         budget: the ball in which draws are verified.
+        unit: the size of a budget that a change of one value by 1 takes.
     """
 
     random: bool
     budget: Budget | None = None
+    unit: float = 1.0
     norms: ClassVar[tuple[str, ...]] = ("linf",)
     apart: ClassVar[bool] = True
 
@@ -60,6 +62,10 @@ class Interval(Mechanism):
         if not torch.allclose(bounds.center, logits.to(bounds.center), rtol=1e-3, atol=1e-4):
             return None
         return cls(random=any(changes))
+
+    def in_unit(self, unit: float) -> Interval:
+        """The same for budgets in another unit."""
+        return replace(self, unit=unit)
 
     def within(self, budget: Budget) -> Interval:
         """The same for draws that are verified within a budget."""
@@ -90,7 +96,7 @@ class Interval(Mechanism):
         if self.budget is None:
             return outputs_under(network, x, keys).argmax(-1)
         x = x.to(input_type(network, x))
-        inputs, labels = box(x, self.budget.eps), []
+        inputs, labels = box(x, self.budget.eps / self.unit), []
         with torch.no_grad():
             for key in keys:
                 with under(network, key):
