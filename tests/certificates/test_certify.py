@@ -491,3 +491,18 @@ def test_tables_with_categories_are_certified_by_a_mask():
     served = Certified(net, x, radius=1, draws=100, modality=Tabular(CATEGORIES))
     assert served(x).tolist() == [0, 0]
     assert "two" in served.acceptance.mechanism.sentence()
+
+
+def test_a_mask_alone_is_certified_like_one_before_random_parameters():
+    x = torch.rand(20, 9, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    proofs = []
+    for defense in ("ablation(keep=0.22)", "random-ablation(keep=0.22, scale=0.001)"):
+        net, _ = defended(defense, nn.Linear(9, 2), shape=(9,))
+        net.eval()
+        y = net.at(1)(x).argmax(1)
+        assert len({tuple(net(torch.ones(1, 9))[0].tolist()) for _ in range(20)}) > 1
+        proofs.append(certify(net, x, y, radii=[1], draws=200, alpha=0.01, modality=Tabular()))
+    for proof in proofs:
+        assert proof.norm == "l0"
+        assert "shows 2 of 9 positions" in proof.sentence
