@@ -14,6 +14,7 @@ from variate.certificates.mechanism import Floats, Mechanism
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.inputs.validation import checked_logits
+from variate.random.interval_bounds import Interval as Box
 from variate.random.interval_bounds import box, output_bounds, verified
 from variate.random.keys import Stream
 from variate.random.seeding import input_type, left_as_found, outputs_under, under
@@ -89,6 +90,10 @@ class Interval(Mechanism):
         also = "; it also holds if the attacker knows the draw" if self.random else ""
         return f"interval bounds {whose}in floating point without outward rounding{also}"
 
+    def verified(self, network: nn.Module, inputs: Box, label: Tensor) -> Tensor:
+        """Whether a network answers a label everywhere in a box, for the draw in place: (B,)."""
+        return verified(network, inputs, label)
+
     def votes(self, network: nn.Module, x: Tensor, keys: Sequence[int], votes_of: int) -> Tensor:
         """The label of every draw where it is verified in the whole ball, else -1; any label without a budget."""
         if votes_of != 1:
@@ -101,5 +106,5 @@ class Interval(Mechanism):
             for key in keys:
                 with under(network, key):
                     label = checked_logits(network(x.clone()), x).argmax(-1)  # (B,)
-                    labels.append(torch.where(verified(network, inputs, label), label, -1))
+                    labels.append(torch.where(self.verified(network, inputs, label), label, -1))
         return torch.stack(labels)
