@@ -38,7 +38,7 @@ NAMES := awk '/^ *Collecting / {print "  " $$2; fflush()} /^Installing/ {print "
 
 demo: $(VENV)/installed $(FETCHED_$(DATA))
 	@echo "Training four networks, attacking them, and judging every adversarial input on fresh draws: minutes on two cores."
-	$(BIN)/variate study $(DATA) --out runs/$(DATA) $(addprefix --data-folder ,$(FOLDER))
+	OMP_NUM_THREADS=1 $(BIN)/variate study $(DATA) --out runs/$(DATA) $(addprefix --data-folder ,$(FOLDER))
 	@printf '%s\n' '' 'Activate the environment, then try these three:' '' '  . $(BIN)/activate' \
 	  '  variate report runs/$(DATA) --open' \
 	  '  variate evaluate runs/$(DATA)/random --suite quick --examples 100$(FOLDER:%= --data-folder %)' \

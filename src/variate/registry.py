@@ -44,6 +44,7 @@ SINGULAR = {
     "modalities": "modality",
     "networks": "network",
     "objectives": "objective",
+    "tasks": "task",
 }
 FOLDERS = {
     "defenses": "training/defenses",
@@ -222,6 +223,17 @@ def objective(*, needs: Needs, cite: str) -> Callable[[T], T]:
         cite: its source.
     """
     return _mark("objectives", {"needs": needs, "cite": cite})
+
+
+def task(*, labels: str, answers: str, cite: str) -> Callable[[T], T]:
+    """Register a task.
+
+    Args:
+        labels: what its labels look like.
+        answers: what a network returns.
+        cite: its source.
+    """
+    return _mark("tasks", {"labels": labels, "answers": answers, "cite": cite})
 
 
 @cache
