@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from variate.evaluation.plan import Plan, bounds
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.image import Image
 from variate.inputs.modality import Modality
+from variate.options import parse, plain
 from variate.statistics.rates import Deployment
 
 AttackSpec = str | Mapping[str, Any]
@@ -38,6 +40,8 @@ SUITES: dict[str, Sequence[AttackSpec]] = {
     ),
     "full": (),  # every registered attack
 }
+
+PART = re.compile(r"(?:[^+(]|\([^)]*\))+")  # an attack of a suite of one's own, with its options
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def suite_of(
     """A suite of those attacks that support the budget's norm. Raises ``UsageError``.
 
     Args:
-        name: ``quick``, ``standard`` or ``full``.
+        name: ``quick``, ``standard`` or ``full``, or attacks joined by ``+``.
         budget: norm and size.
         draws: draws that each query of an attack averages over, unless the suite sets another number.
         transfers: names of the networks to transfer from; one transfer attack runs from each.
@@ -98,11 +102,8 @@ def suite_of(
         modality: modality of the inputs, images by default; attacks that do not support it are left out.
         deployments: ways to use a random network, each of which error-rate attacks; none for a deterministic one.
     """
-    if name not in SUITES:
-        raise unknown_name("suite", name, list(SUITES))
     plans = []
-    for spec in SUITES[name] or full():
-        options = {"name": spec} if isinstance(spec, str) else dict(spec)
+    for options in _specs(name):
         if options.pop(ONLY_RANDOM, False) and not deployments:
             continue
         facts = registry.get("attacks", options["name"]).facts
@@ -110,7 +111,7 @@ def suite_of(
         if not suits_target or not bounds(options["name"], budget, modality or Image()):
             continue
         options |= {"target": target} if target is not None else {}
-        plans += [Plan.of(options | more, draws) for more in _variants(options["name"], transfers, deployments)]
+        plans += [Plan.of(options | more, draws) for more in _variants(options, transfers, deployments)]
     if not plans:
         targeted = " targeted" if target else ""
         raise UsageError(
@@ -119,11 +120,29 @@ def suite_of(
     return Suite(name, tuple(plans))
 
 
-def _variants(name: str, transfers: Sequence[str], deployments: Sequence[Deployment]) -> list[dict[str, str]]:
-    """The options of each run of one attack of a suite."""
-    if name == "transfer":
+def _specs(name: str) -> list[dict[str, Any]]:
+    """The attacks of a suite with their options. Raises ``UsageError``."""
+    if name in SUITES:
+        return [{"name": spec} if isinstance(spec, str) else dict(spec) for spec in SUITES[name] or full()]
+    parts = PART.findall(name)
+    if "+".join(parts) != name or (len(parts) == 1 and plain(name) not in registry.entries("attacks")):
+        raise unknown_name("suite", name, list(SUITES))
+    names = [parse(part, "an attack")[0] for part in parts]
+    functions = [registry.get("attacks", attack).load() for attack in names]
+    return [
+        {"name": attack, **parse(part, "an attack", function)[1]}
+        for attack, part, function in zip(names, parts, functions, strict=True)
+    ]
+
+
+def _variants(
+    options: Mapping[str, Any], transfers: Sequence[str], deployments: Sequence[Deployment]
+) -> list[dict[str, str]]:
+    """The options of each run of one attack of a suite; those that are given stay."""
+    name = options["name"]
+    if name == "transfer" and "source" not in options:
         return [{"source": source} for source in transfers]
-    if name == "error-rate":
+    if name == "error-rate" and "deployment" not in options:
         rules = {deployment.source.partition("-")[0]: deployment.source for deployment in deployments}
         return [{"deployment": source} for source in rules.values()]
     return [{}]
