@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from variate.errors import UsageError
 from variate.models.m5 import M5
 from variate.models.parts.strided import StridedConv1d
 
@@ -38,3 +39,12 @@ def test_m5_pools_what_the_paper_rectifies_and_pools() -> None:
         usual = nn.functional.conv1d(y, convolution.weight, convolution.bias, convolution.stride, convolution.padding)
         y = nn.functional.max_pool1d(norm(usual).relu(), 4)
     torch.testing.assert_close(network(x), network.head(y.mean(2)))
+
+
+def test_group_norm_keeps_examples_apart_and_other_norms_are_refused() -> None:
+    network = M5((1, 1024), 3, width=4, norm="group")
+    x = torch.rand(3, 1, 1024)
+    torch.testing.assert_close(network(x)[:1], network(x[:1]))  # in train mode too
+    assert [*network.state_dict()] == [*dict(network.named_parameters())]
+    with pytest.raises(UsageError, match="the norm of an M5 is 'layer'"):
+        M5((1, 1024), 3, norm="layer")  # type: ignore[arg-type]
