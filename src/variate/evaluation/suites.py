@@ -135,6 +135,11 @@ def _specs(name: str) -> list[dict[str, Any]]:
     ]
 
 
+def suite_transfers(name: str) -> bool:
+    """Whether an attack of a suite transfers from other networks. Raises ``UsageError``."""
+    return any(options["name"] == "transfer" for options in _specs(name))
+
+
 def _variants(
     options: Mapping[str, Any], transfers: Sequence[str], deployments: Sequence[Deployment]
 ) -> list[dict[str, str]]:

@@ -108,7 +108,7 @@ def _absorb(norm: _BatchNorm) -> None:
     """Move the running statistics into the weight and the bias; they become 0 and 1."""
     mean, var = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
     with torch.no_grad():
-        norm.bias -= norm.weight * mean / (var + norm.eps).sqrt()
-        norm.weight *= ((1 + norm.eps) / (var + norm.eps)).sqrt()
+        norm.bias.sub_(norm.weight * mean / (var + norm.eps).sqrt())
+        norm.weight.mul_(((1 + norm.eps) / (var + norm.eps)).sqrt())
         mean.zero_()
         var.fill_(1)

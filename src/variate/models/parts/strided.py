@@ -33,4 +33,5 @@ class StridedConv1d(nn.Conv1d):
 
 def _framed(values: Tensor, stride: int) -> Tensor:
     """Runs of ``stride`` values as channels: (..., C, T) to (..., C * stride, T / stride)."""
-    return values.unflatten(-1, (-1, stride)).transpose(-1, -2).flatten(-3, -2)
+    runs = values.reshape(*values.shape[:-1], values.shape[-1] // stride, stride)  # (..., C, T / stride, stride)
+    return runs.transpose(-1, -2).flatten(-3, -2)
