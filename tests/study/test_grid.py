@@ -166,7 +166,9 @@ def test_networks_to_transfer_from_are_trained_first(tmp_path):
     assert grid["random, seed 0"].sources == ("deterministic, seed 0", "random, seed 1")
     assert "not trained" in work(Order(chosen, tmp_path), Task("random, seed 0", ("train", "judge")))
     records = run(chosen, tmp_path)
-    claims = [c for c in records.claims.values() if c.attack == "fgsm+transfer(steps=2)" and c.network == "random, seed 0"]
+    claims = [
+        c for c in records.claims.values() if c.attack == "fgsm+transfer(steps=2)" and c.network == "random, seed 0"
+    ]
     prints = {claim.network: f"{claim.fingerprint} {claim.answers}" for claim in records.claims.values()}
     assert [c.options["sources"] for c in claims] == [{n: prints[n] for n in grid["random, seed 0"].sources}]
     assert not any(c.options.get("sources") for c in run(study(), tmp_path / "none").claims.values())

@@ -11,11 +11,10 @@ from variate.errors import UsageError
 from variate.hashing import fingerprint
 from variate.options import parse
 from variate.random.as_modes import as_modes
+from variate.records.schema import AVERAGED
 from variate.study.file import Study
 from variate.study.grid import Place
 from variate.training.saved import CARD, Card, families_of, load, read_card, save
-
-AVERAGED = "average of"  # key of the averaged networks in the training of a card
 
 
 def join(members: Sequence[Place], place: Place) -> Card:
