@@ -61,6 +61,7 @@ class Card(BaseModel):
     kind: str = "image"
     labels: list[str] = []
     details: dict[str, Any] = {}
+    task: str = "classes"
 
 
 def versions() -> dict[str, str]:
