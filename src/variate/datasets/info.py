@@ -50,6 +50,10 @@ class Facts(Protocol):
     def details(self) -> Mapping[str, Any]:
         """Facts specific to the modality: the vocabulary, the features, the sampling rate."""
 
+    @property
+    def task(self) -> str:
+        """What the labels mean."""
+
 
 @dataclass(frozen=True)
 class About:
