@@ -30,10 +30,11 @@ Needs = Literal["nothing", "distribution", "layers", "perturb", "teacher"]
 VECTOR = ("classes", "binary", "labels", "regression")  # tasks of a network with one vector of outputs per example
 
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "attacks": {"targeted": False, "minimal": False, "quick": {}, "variants": {}},
+    "attacks": {"targeted": False, "minimal": False, "quick": {}, "variants": {}, "tasks": ()},
     "datasets": {"shape": (), "classes": 0, "mean": (0.0,), "std": (1.0,), "labels": ()},
     "defenses": {"differs": "", "teacher": None},
     "flags": {"deterministic": None},
+    "objectives": {"labels": True},
     "networks": {"tasks": VECTOR},
 }
 SINGULAR = {
@@ -95,6 +96,7 @@ def attack(
     minimal: bool = False,
     quick: Mapping[str, Any] | None = None,
     variants: Mapping[str, tuple[str, ...]] | None = None,
+    tasks: tuple[str, ...] = (),
 ) -> Callable[[F], F]:
     """Register an attack; its options are checked against its annotations (``variate.limits``).
 
@@ -107,9 +109,10 @@ def attack(
         minimal: whether it searches for the smallest perturbation instead of the worst one within a budget.
         quick: options with which it takes a second or two on a small batch, for tests and first looks.
         variants: for an adapter to another library, the values of its option ``attack``, by norm.
+        tasks: the tasks it works on; empty: all, as seen through ``variate.oracle.view``.
     """
     facts = {"access": access, "norms": norms, "modality": modality, "cite": cite}
-    more = {"targeted": targeted, "minimal": minimal, "quick": quick or {}, "variants": variants or {}}
+    more = {"targeted": targeted, "minimal": minimal, "quick": quick or {}, "variants": variants or {}, "tasks": tasks}
     mark: Callable[[F], F] = _mark("attacks", {**facts, **more})
     return lambda function: mark(limited(function))
 
@@ -215,7 +218,7 @@ def network(*, modality: tuple[str, ...], cite: str, tasks: tuple[str, ...] = VE
     return _mark("networks", {"modality": modality, "cite": cite, "tasks": tasks})
 
 
-def objective(*, needs: Needs, cite: str) -> Callable[[T], T]:
+def objective(*, needs: Needs, cite: str, labels: bool = True) -> Callable[[T], T]:
     """Register a training objective.
 
     Args:
@@ -223,8 +226,10 @@ def objective(*, needs: Needs, cite: str) -> Callable[[T], T]:
             defense added to the network, an inner attack (``perturb``) or a ``teacher``. The training passes it the
             keyword arguments ``perturb``, ``teacher`` and ``clock`` if it declares them (``variate.training.recipe``).
         cite: its source.
+        labels: whether it looks at labels; if so, it serves other tasks than classes only if it declares the keyword
+            argument ``task``, which the training passes too.
     """
-    return _mark("objectives", {"needs": needs, "cite": cite})
+    return _mark("objectives", {"needs": needs, "cite": cite, "labels": labels})
 
 
 def task(*, labels: str, answers: str, cite: str) -> Callable[[T], T]:
