@@ -99,14 +99,12 @@ class Transcript(Task):
         if holes:
             yield f"{len(holes)} examples have symbols after {NONE}; the first is number {holes[0]}"
 
-    def check(self, outputs: Tensor, y: Tensor) -> None:
+    def check(self, width: int, y: Tensor) -> None:
         """Frames of all classes, enough of them to spell every transcript."""
-        width = self.symbols + 1
-        if outputs.shape[-1] % width:
-            raise InputError(
-                f"the network returns {outputs.shape[-1]} numbers, which are not frames of {width} classes"
-            )
-        frames, needed = outputs.shape[-1] // width, frames_needed(y, _lengths(y))
+        classes = self.symbols + 1
+        if width % classes:
+            raise InputError(f"the network returns {width} numbers, which are not frames of {classes} classes")
+        frames, needed = width // classes, frames_needed(y, _lengths(y))
         short = (needed > frames).nonzero()[:, 0].tolist()
         if short:
             raise InputError(
