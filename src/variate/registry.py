@@ -41,6 +41,7 @@ SINGULAR = {
     "defenses": "defense",
     "families": "family",
     "flags": "flag",
+    "metrics": "metric",
     "modalities": "modality",
     "networks": "network",
     "objectives": "objective",
@@ -201,6 +202,20 @@ def flag(
     """
     texts = {"trigger": trigger, "explanation": explanation, "remedy": remedy, "cite": cite}
     return _mark("flags", {"level": level, "deterministic": deterministic, **texts})
+
+
+def metric(
+    *, tasks: tuple[str, ...], better: Literal["high", "low"], needs: Literal["answers", "probabilities"], cite: str
+) -> Callable[[T], T]:
+    """Register a metric.
+
+    Args:
+        tasks: the tasks that it measures.
+        better: whether high or low values are better.
+        needs: what it is computed from.
+        cite: its source.
+    """
+    return _mark("metrics", {"tasks": tasks, "better": better, "needs": needs, "cite": cite})
 
 
 def modality(*, norms: tuple[str, ...], cite: str) -> Callable[[T], T]:
