@@ -74,7 +74,7 @@ def _check(task: Task, outputs: Tensor, y: Tensor) -> None:
         shown = f"shape {tuple(outputs.shape)}, {outputs.dtype}" if isinstance(outputs, Tensor) else type(outputs)
         raise InputError(f"the outputs are {shown}", expected="floats of shape (draws, examples, outputs)")
     task.check_labels(y, outputs.shape[1])
-    task.check(outputs[0], y)
+    task.check(outputs.shape[-1], y)
     undefined = outputs.isnan().flatten(2).any(2)  # (n, N)
     if bool(undefined.any()):
         draw, example = undefined.nonzero()[0].tolist()
