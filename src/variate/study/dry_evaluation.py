@@ -34,6 +34,7 @@ from variate.random.network import RandomNetwork
 from variate.random.seeding import kind_of, left_as_found
 from variate.records.rows import CLEAN
 from variate.statistics.rates import Deployment
+from variate.study.averages import as_one
 from variate.study.certifying import mechanism_in
 from variate.study.dry_training import Workload, of_training
 from variate.study.file import Certification, EvaluationTable, Study
@@ -267,13 +268,15 @@ def _of_doubts(evaluated: Evaluated, budget: Budget, draws: int, verdict_draws: 
 
 def of_study(study: Study, places: Sequence[Place]) -> Iterator[tuple[str, list[Workload]]]:
     """The workloads of each network of a study, with its name; networks that differ only in their seed share them."""
-    measured: dict[tuple[Cell, int], list[Workload]] = {}
+    measured: dict[tuple[Cell, int, int], list[Workload]] = {}
     counts: dict[str, Counts] = {}
     for place in places:
-        kind = replace(place.cell, recipe=replace(place.cell.recipe, seed=0)), len(place.sources)
+        cell = replace(place.cell, recipe=replace(place.cell.recipe, seed=0))
+        kind = cell, len(place.sources), len(place.members)
         if kind not in measured:
             data_counts = counts.setdefault(place.cell.data, {})
-            measured[kind] = [*of_training(place.cell), *_of_judging(study, place, data_counts)]
+            training = () if place.members else of_training(place.cell)
+            measured[kind] = [*training, *_of_judging(study, place, data_counts)]
         yield place.name, measured[kind]
 
 
@@ -282,11 +285,11 @@ def _of_judging(study: Study, place: Place, counts: Counts) -> Iterator[Workload
     cell, plan, curves = place.cell, study.evaluation, study.curves
     facts = cell.about()
     network = untrained(cell, facts)[0].eval().to(device_of(cell.recipe.accelerator))
+    network = as_one([network] * len(place.members)).eval() if place.members else network
     x, y = cell.split(plan.split)
     whole = Evaluated(network, x, y, plan.batch_size, facts.modality, task_of(facts.task), place.sources, counts)
     examples: dict[str, Any] = {"examples": plan.examples}
-    draws = plan.verdict_draws
-    first = Budget.parse(place.budgets[0])
+    draws, first = plan.verdict_draws, Budget.parse(place.budgets[0])
     yield whole.workload(Plan.of(CLEAN, 1), first, CLEAN_DRAWS)
     for budget in map(Budget.parse, place.budgets):
         attacks = [attack for attack in plan.attacks if fits(attack, budget.text, cell.data)]
@@ -295,7 +298,7 @@ def _of_judging(study: Study, place: Place, counts: Counts) -> Iterator[Workload
             yield whole.workload(row, budget, draws, **examples)
         if plan.suite is not None:
             yield whole.workload(whole.suite(plan, budget, plan.draws), budget, draws, **examples)
-        for row in table if isinstance(network, RandomNetwork) else ():
+        for row in table if isinstance(network, RandomNetwork) and place.twins else ():
             yield whole.workload(row, budget, draws, **examples, mean=True, times=len(TWINS), prefix="twins: ")
     if plan.doubts:
         yield from _of_doubts(whole, first, plan.draws, draws)

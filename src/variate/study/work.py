@@ -23,6 +23,7 @@ from variate.random import plain
 from variate.random.network import RandomNetwork
 from variate.records.claim import Part
 from variate.records.file import RECORDS, Records
+from variate.study.averages import join
 from variate.study.certifying import prove
 from variate.study.file import Study
 from variate.study.grid import JUDGED, TWINS, Folders, Place, fits, is_judged, is_trained, judged_with, places
@@ -73,7 +74,9 @@ def work(order: Order, task: Task) -> str | None:
     note = place.folder / FAILURE
     try:
         with _locked(place.folder):
-            if "train" in task.steps:
+            if "train" in task.steps and place.members:
+                join([grid[name] for name in place.members], place)
+            elif "train" in task.steps:
                 train_cell(place.cell, place.folder, show_progress=order.show_progress)
             if "judge" in task.steps and not is_judged(order.study, place, grid):
                 _judge(order, place, grid)
@@ -148,7 +151,7 @@ def _judge_network(
             measure = partial(doubt, modality=modality, task=task, records=records, group=place.group)
             measure(network, few, labels, evaluation=table, source=sources, name=name, show_progress=show_progress)
         single = replace(table, deployments=("single",), suite=None, target=None)
-        for twin, module in _twins(network).items():
+        for twin, module in (_twins(network) if place.twins else {}).items():
             group = f"{place.group}, {twin}" if place.group is not None else None
             judge_twin = partial(judge, evaluation=single, source=sources, part="twins", twin_of=owner, group=group)
             judge_twin(module, few, labels, name=place.twins[twin])

@@ -74,6 +74,11 @@ class InnerAttack:
         self._shared_index: int | None = None
         self._cache: dict[tuple[object, ...], tuple[Tensor, Tensor, Tensor]] = {}
 
+    @property
+    def radius(self) -> float:
+        """The size of the budget in changes of the inputs, which differ in unit from the budgets of some modalities."""
+        return self.budget.eps / (1.0 if self._modality is None else self._modality.unit)
+
     def __call__(
         self,
         x: Tensor,

@@ -163,7 +163,8 @@ def describe(card: Card, network: nn.Module, name: str, *, group: str | None = N
             defense=card.defense,
             objective=card.objective,
             parameters=sum(p.numel() for p in network.parameters()),
-            random=bool(registry.get("defenses", parse(card.defense, "a defense")[0]).facts["random"]),
+            random=contains_random(network)
+            or bool(registry.get("defenses", parse(card.defense, "a defense")[0]).facts["random"]),
             epochs=len(card.history["losses"]),
             seed=card.seed,
             fingerprint=card.fingerprint,
