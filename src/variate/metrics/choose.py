@@ -76,7 +76,7 @@ def chosen(
         return list(_of_positions(y, small_structures))
     if isinstance(task, Regression):
         return _of_numbers(task, y)
-    return list(_OTHERS.get(name, ()))
+    return [Chosen("character-error-rate", "it counts the symbols that are wrong, left out or put in")]
 
 
 def _check_wishes(name: str, **wishes: object) -> None:
@@ -164,11 +164,3 @@ def _of_numbers(task: Regression, y: Tensor) -> list[Chosen]:
     if bool((y.double().reshape(len(y), -1).std(0) > 0).all()):
         metrics.append(Chosen("r2", "it compares the errors with always answering the mean"))
     return metrics
-
-
-_OTHERS: dict[str, tuple[Chosen, ...]] = {
-    "transcript": (
-        Chosen("word-error-rate", "it counts the words that are wrong, left out or put in"),
-        Chosen("character-error-rate", "it counts characters, so that a word may be right in part"),
-    ),
-}

@@ -13,14 +13,15 @@ from variate import registry
 from variate.errors import InputError, UsageError
 from variate.metrics.bootstrap import difference, resampled
 from variate.metrics.choose import Chosen, chosen
-from variate.metrics.metric import Floats, Mean, Metric, Prepared, metric_of, name_of, written
+from variate.metrics.metric import Mean, Metric, Prepared, metric_of, name_of, written
 from variate.metrics.responses import Responses, responses
-from variate.statistics.rates import Crossed, Deployment, interval
+from variate.statistics.rates import Deployment, rate_of
 from variate.tasks.classes import Classes
 from variate.tasks.task import Task, task_of
 from variate.tasks.task import name_of as task_name
 
 AUTO = "auto"
+EACH = Deployment("single", 1)  # the answers are those of the deployment already
 Names = str | Sequence[str | Metric | Chosen]
 
 
@@ -186,7 +187,7 @@ def _measured(metric: Metric, given: Responses, seed: int, level: float) -> tupl
     draws, examples = given.outputs.shape[:2]
     if isinstance(metric, Mean):
         largest = metric.largest(given)
-        rate = interval(crossed_of(metric.shares(given)), level=level)
+        rate = rate_of(EACH, metric.shares(given), level=level)
         return rate.rate * largest, rate.low * largest, rate.high * largest
     found = resampled(_prepared(metric, given), draws, examples, seed)
     _check_defined(metric, found.value)
@@ -205,12 +206,3 @@ def _check_defined(metric: Metric, value: float) -> None:
 def _prepared(metric: Metric, given: Responses) -> Prepared:
     with np.errstate(divide="ignore", invalid="ignore"):
         return metric.prepared(given)
-
-
-def crossed_of(values: Floats) -> Crossed:
-    """The mean of numbers in [0, 1], shape (G, N), with its variance components."""
-    draws, examples = values.shape
-    per_example, per_draw = values.mean(0), values.mean(1)
-    rest = values - per_example - per_draw[:, None] + values.mean()
-    freedom = max((draws - 1) * (examples - 1), 1) * draws * examples
-    return Crossed(per_example, per_draw, float(np.square(rest).sum()) / freedom if min(draws, examples) > 1 else 0.0)
