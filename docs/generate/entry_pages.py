@@ -17,12 +17,14 @@ TITLES = {
     "datasets": "Data sets",
     "defenses": "Defenses in full",
     "families": "Families of distributions",
+    "metrics": "Metrics in full",
     "modalities": "Modalities",
     "networks": "Networks",
     "objectives": "Objectives in full",
 }
 SHOWN = ("access", "norms", "modality", "tasks", "budget", "shape", "classes", "group", "needs", "deployments")
 SECTION = re.compile(r"^(Args|Returns|Raises|Example|Examples|Attributes|Note):\s*$")
+OPTIONS = ("Args", "Attributes")
 UNLISTED = ("source", "target", "budget")  # arguments of an attack that the evaluation sets
 
 
@@ -63,10 +65,10 @@ def _parts(docstring: str) -> tuple[str, dict[str, str]]:
             section = match.group(1)
         elif not section:
             text.append(line)
-        elif section == "Args" and line.startswith("    ") and not line.startswith("     ") and ":" in line:
+        elif section in OPTIONS and line.startswith("    ") and not line.startswith("     ") and ":" in line:
             last, _, description = line.strip().partition(":")
             arguments[last] = description.strip()
-        elif section == "Args" and last and line.strip():
+        elif section in OPTIONS and last and line.strip():
             arguments[last] += f" {line.strip()}"
     return marked("\n".join(text).strip()), {name: marked(description) for name, description in arguments.items()}
 
