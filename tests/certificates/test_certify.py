@@ -27,8 +27,8 @@ from variate.models.text_cnn import TextCNN
 from variate.random.input_noise import Mask, Shift
 from variate.random.randomize import randomize
 from variate.records.file import Records
+from variate.statistics.crossed import crossed, crossed_counts
 from variate.statistics.proved import draws_for, lowest, majority
-from variate.statistics.rates import crossed, crossed_counts
 from variate.training.defense import defended
 
 SIGMA, WORDS = 0.25, [str(i) for i in range(10)]

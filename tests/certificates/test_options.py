@@ -42,7 +42,15 @@ def test_an_argument_that_does_not_exist_is_named():
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("draws", 0), ("draws", 1.5), ("votes_of", True), ("batch_size", -1), ("alpha", 0), ("alpha", 1.0), ("alpha", "a")],
+    [
+        ("draws", 0),
+        ("draws", 1.5),
+        ("votes_of", True),
+        ("batch_size", -1),
+        ("alpha", 0),
+        ("alpha", 1.0),
+        ("alpha", "a"),
+    ],
 )
 def test_a_value_that_makes_no_sense_is_refused_in_both(option, value):
     net, x, y = nn.Linear(4, 2), torch.rand(2, 4), torch.zeros(2, dtype=torch.long)

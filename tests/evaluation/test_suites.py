@@ -86,6 +86,25 @@ def test_the_full_suite_is_every_attack_of_ours():
     assert order == sorted(order, key=["gradient", "scores", "labels", "none"].index)
 
 
+def test_a_suite_of_ones_own_is_attacks_joined_by_plus():
+    name = "apgd-ce(steps=4)+error-rate(deployment=mean-4, steps=3)+ pgd (loss='margin', draws=2)+transfer"
+    suite = suite_of(
+        name, BUDGET, draws=7, transfers=["mean", "twin"], deployments=[Deployment.parse("single")], modality=Image()
+    )
+    labels = [plan.label for plan in suite.plans]
+    assert labels == ["apgd-ce", "error-rate of mean-4", "pgd", "transfer from mean", "transfer from twin"]
+    assert [plan.draws for plan in suite.plans][:3] == [7, 7, 2]
+    assert suite.plans[0].options == {"steps": 4}
+    assert suite.name == name
+    assert [plan.attack for plan in suite_of("fgsm", BUDGET, draws=1, transfers=[]).plans] == ["fgsm"]
+
+
+@pytest.mark.parametrize("name", ["fgsm+pdg", "fgsm+", "+fgsm", "fgsm+pgd(stesp=3)", "fgsm(", ""])
+def test_a_suite_of_ones_own_names_its_mistakes(name):
+    with pytest.raises(UsageError):
+        suite_of(name, BUDGET, draws=1, transfers=[])
+
+
 def test_an_unknown_suite_and_an_impossible_norm_are_named():
     with pytest.raises(UsageError, match="did you mean 'standard'"):
         suite_of("standart", BUDGET, draws=1, transfers=[])

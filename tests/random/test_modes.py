@@ -61,6 +61,37 @@ def test_networks_with_other_parameters_cannot_be_joined():
         variate.as_modes([nn.Linear(2, 2)])
 
 
+def with_statistics(seed, **options):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = nn.Sequential(nn.Linear(3, 6), nn.BatchNorm1d(6, **options), nn.ReLU(), nn.Linear(6, 2))
+        for _ in range(5):
+            net(3 * torch.randn(20, 3) + seed)
+    return net.eval()
+
+
+def test_every_mode_has_the_batch_norm_statistics_of_its_network():
+    members = [with_statistics(seed, eps=0.1) for seed in range(3)]
+    before = [member(X).detach() for member in members]
+    net = variate.as_modes(members, around="fixed").eval()
+    for key in range(12):
+        with variate.fixed(net, key):
+            torch.testing.assert_close(net(X), before[variate.mode_of(net, key)], rtol=1e-4, atol=1e-5)
+    assert all(torch.equal(member(X), own) for member, own in zip(members, before, strict=True))
+
+
+def test_networks_whose_buffers_no_mode_can_hold_are_named():
+    with pytest.raises(UsageError, match=r"these differ.*\n.*1\.running_mean"):
+        variate.as_modes([with_statistics(seed, affine=False) for seed in range(2)])
+    others = [mlp(seed) for seed in range(2)]
+    for value, other in enumerate(others):
+        other.register_buffer("shift", torch.tensor(float(value)))
+    with pytest.raises(UsageError, match="shift"):
+        variate.as_modes(others)
+    others[1].shift.zero_()
+    assert variate.as_modes(others).shift == 0
+
+
 def test_the_number_of_a_key_is_the_same_in_a_graph_and_uniform():
     keys = [0, 1, 7, 2**40 + 3, *Stream("verdict", 1).take(2000)]
     values = torch.tensor([threefry.unit(key) for key in keys])

@@ -99,6 +99,30 @@ def test_other_examples_and_other_architectures_are_not_paired():
     assert ("at, seed 0", "mean-4") not in lines(store)
 
 
+def test_an_average_of_networks_is_compared_deployment_by_deployment():
+    store = study()
+    trained = {"data": "digits", "average of": {"at, seed 0": "a", "at, seed 1": "b"}}
+    for seed in range(3):
+        name = f"2 of at, seed {seed}"
+        store.add([network(name, defense="at", seed=seed, group="2 of at", training=trained)])
+        add_averaged(store, name, right(0.5, 60 + seed, draws=DRAWS), right(0.6, 70 + seed, draws=4), "2 of at")
+    found = lines(store)
+    pairs = [(right(0.65, 30 + seed, draws=4), right(0.6, 70 + seed, draws=4)) for seed in range(3)]
+    assert found["2 of at", "mean-4"] == (pytest.approx(compare_seeds(pairs).difference), 3, EXAMPLES)
+    assert 0 < found["2 of at", "mean-4"][0] < 0.1
+    table = gains(store)
+    assert [line[1].text for line in table.lines if line[0].text == "2 of at"] == ["at", "at"]
+
+
+def test_a_wider_deterministic_network_is_a_twin():
+    store = study()
+    for seed in range(3):
+        facts = {"defense": "at", "random": False, "architecture": "lenet(width=2)", "group": "at, wide"}
+        store.add([network(f"at, wide, seed {seed}", seed=seed, **facts)])
+        claim(store, f"at, wide, seed {seed}", right(0.55, 80 + seed), group="at, wide")
+    assert {twin for twin, _ in lines(store)} == {"mean network", "at, wide"}  # the better of two
+
+
 def test_the_verdict_and_the_page_say_what_could_be_missed_and_what_holds_over_seeds():
     store = study()
     basis = headline(store).basis

@@ -139,6 +139,7 @@ def _trained_passes(cell, out, monkeypatch):
         ("random-at", {"attack_steps": 4, "keep": "best", "validation_steps": 3, "validation_examples": 40}),
         ("at", {"attack_steps": 4, "curve_examples": 300, "validation_steps": 2}),
         ("distillation", {}),
+        ("modes-at(modes=3)", {"attack_steps": 2, "curve_examples": 300, "validation_steps": 2}),
     ],
 )
 def test_passes_of_a_training_are_those_that_it_then_makes(defense, options, tmp_path, monkeypatch):

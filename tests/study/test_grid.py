@@ -18,7 +18,7 @@ from variate.training.run_folder import train_cell
 
 
 def suite(**changes):
-    return study(**changes, evaluation={**GRID["evaluation"], "attacks": [], "suite": "quick"})
+    return study(**changes, evaluation={**GRID["evaluation"], "attacks": [], "suite": "fgsm+transfer(steps=2)"})
 
 
 @pytest.fixture(scope="module")
@@ -166,10 +166,27 @@ def test_networks_to_transfer_from_are_trained_first(tmp_path):
     assert grid["random, seed 0"].sources == ("deterministic, seed 0", "random, seed 1")
     assert "not trained" in work(Order(chosen, tmp_path), Task("random, seed 0", ("train", "judge")))
     records = run(chosen, tmp_path)
-    claims = [c for c in records.claims.values() if c.attack == "quick" and c.network == "random, seed 0"]
+    claims = [
+        c for c in records.claims.values() if c.attack == "fgsm+transfer(steps=2)" and c.network == "random, seed 0"
+    ]
     prints = {claim.network: f"{claim.fingerprint} {claim.answers}" for claim in records.claims.values()}
     assert [c.options["sources"] for c in claims] == [{n: prints[n] for n in grid["random, seed 0"].sources}]
     assert not any(c.options.get("sources") for c in run(study(), tmp_path / "none").claims.values())
+    quick = study(evaluation={**GRID["evaluation"], "suite": "quick"})  # which transfers from none
+    assert not any(place.sources for place in places(quick, tmp_path).values())
+
+
+def test_the_first_seed_of_every_network_comes_before_the_second_of_any(tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr("variate.study.engines.local.work", lambda order, task: done.append(task))
+    run(study(), tmp_path)
+    assert [task.name for task in done] == [
+        "deterministic, seed 0", "random, seed 0", "deterministic, seed 1", "random, seed 1",
+    ]  # fmt: skip
+    assert {task.steps for task in done} == {("train", "judge")}
+    done.clear()
+    run(suite(), tmp_path)
+    assert [task.steps for task in done] == [("train",)] * 4 + [("judge",)] * 4
 
 
 def test_another_training_or_evaluation_is_noticed(tmp_path):

@@ -51,8 +51,8 @@ class Certification(Casting):
     radii: Sequence[float | str] = option(RADII, "sizes of the budgets; on the command line, one after another")
     deployments: Sequence[str] = option(
         DEPLOYMENTS,
-        "what is certified: vote, single, survive-N, majority-S, 'single, by population'; or certified-R, which answers "
-        "only where its certificate at the received input reaches R, and else abstains",
+        "what is certified: vote, single, survive-N, majority-S, 'single, by population'; or certified-R, which "
+        "answers only where its certificate at the received input reaches R, and else abstains",
         singular="deployment",
     )
     early_stop: bool = option(

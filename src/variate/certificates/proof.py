@@ -17,9 +17,10 @@ from variate.inputs.budget import Budget
 from variate.records.certified import Certificate, Proved, ProvedRow, Votes
 from variate.records.proofs import sentence_of
 from variate.statistics.accepted import certified_radius
+from variate.statistics.crossed import Crossed, crossed_counts
 from variate.statistics.proved import lowest, majority
 from variate.statistics.proved_names import POPULATION, VOTE
-from variate.statistics.rates import Crossed, Deployment, Rate, crossed_counts, interval
+from variate.statistics.rates import Deployment, Rate, interval
 from variate.statistics.sequential import lowest_always
 
 LEVEL = 0.95  # confidence level of the intervals over examples

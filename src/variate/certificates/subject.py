@@ -92,7 +92,7 @@ def subject_of(
     """
     inputs, x, y = fingerprint([x, y]), precise(x.detach()), y.long()
     look = look_at(network, x)
-    check_classes(y, look.classes)
+    check_classes(y, look.width)
     found = mechanism_of(network, x, look, casting.mechanism).on(kind)
     facts = judged(look, inputs, kind, name=name, seed=casting.seed, batch_size=casting.batch_size, memory=None)
     certificate = Certificate(

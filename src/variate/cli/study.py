@@ -174,8 +174,9 @@ def _work_of(study: Study, place: Place) -> str:
     plan, curves, data = study.evaluation, study.curves, place.cell.data
     attacks = sum(fits(attack, budget, data) for attack in plan.attacks for budget in place.budgets)
     points = len(curves.sizes_for(data)) + len(curves.draws)
-    counts = {"epoch": place.cell.recipe.epochs, "attack": attacks}
+    counts = {"epoch": 0 if place.members else place.cell.recipe.epochs, "attack": attacks}
     parts = [f"{count} {unit}{'s' * (count != 1)}" for unit, count in counts.items()]
+    parts = [f"{len(place.members)} networks as one", *parts[1:]] if place.members else parts
     parts += [f"suite {plan.suite}"] if plan.suite is not None else []
     parts += ["red flags"] if plan.doubts else []
     parts += [f"curves of {points} points"] if points else []

@@ -43,7 +43,7 @@ class Evaluation:
     )
     suite: str | None = option(
         None,
-        "quick, standard or full, in addition to the attacks; none: only the attacks",
+        "quick, standard or full, or attacks joined by +, in addition to the attacks; none: only the attacks",
         choices=("quick", "standard", "full", "none"),
     )
     target: str | None = option(

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from variate import registry
 from variate.errors import UsageError, unknown_name
-from variate.evaluation.plan import Plan, bounds
+from variate.evaluation.plan import Plan, bounds, serves
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.image import Image
 from variate.inputs.modality import Modality
+from variate.options import parse, plain
 from variate.statistics.rates import Deployment
+from variate.tasks.classes import CLASSES, Classes
+from variate.tasks.task import Task
 
 AttackSpec = str | Mapping[str, Any]
+CLIMBERS = ("pgd", "apgd-ce")  # attacks that climb every margin of a task in turn
 LIBRARIES = ("foolbox", "art")  # entries that stand for all attacks of another library
 
 ONLY_RANDOM = "only random"  # mark of an attack that a suite runs on random networks only
@@ -38,6 +43,8 @@ SUITES: dict[str, Sequence[AttackSpec]] = {
     ),
     "full": (),  # every registered attack
 }
+
+PART = re.compile(r"(?:[^+(]|\([^)]*\))+")  # an attack of a suite of one's own, with its options
 
 
 @dataclass(frozen=True)
@@ -86,31 +93,31 @@ def suite_of(
     target: str | None = None,
     modality: Modality | None = None,
     deployments: Sequence[Deployment] = (),
+    task: Task = CLASSES,
 ) -> Suite:
     """A suite of those attacks that support the budget's norm. Raises ``UsageError``.
 
     Args:
-        name: ``quick``, ``standard`` or ``full``.
+        name: ``quick``, ``standard`` or ``full``, or attacks joined by ``+``.
         budget: norm and size.
         draws: draws that each query of an attack averages over, unless the suite sets another number.
         transfers: names of the networks to transfer from; one transfer attack runs from each.
         target: target label, as in ``variate.evaluation.plan``; attacks that cannot be targeted are left out.
         modality: modality of the inputs, images by default; attacks that do not support it are left out.
         deployments: ways to use a random network, each of which error-rate attacks; none for a deterministic one.
+        task: what the answers are; attacks that do not work on it are left out, and apgd-ce climbs each of its margins.
     """
-    if name not in SUITES:
-        raise unknown_name("suite", name, list(SUITES))
     plans = []
-    for spec in SUITES[name] or full():
-        options = {"name": spec} if isinstance(spec, str) else dict(spec)
+    for options in _specs(name):
         if options.pop(ONLY_RANDOM, False) and not deployments:
             continue
         facts = registry.get("attacks", options["name"]).facts
         suits_target = target is None or facts["targeted"]
-        if not suits_target or not bounds(options["name"], budget, modality or Image()):
+        fits = serves(options["name"], task) and bounds(options["name"], budget, modality or Image())
+        if not suits_target or not fits:
             continue
         options |= {"target": target} if target is not None else {}
-        plans += [Plan.of(options | more, draws) for more in _variants(options["name"], transfers, deployments)]
+        plans += [Plan.of(options | more, draws) for more in _variants(options, transfers, deployments, task)]
     if not plans:
         targeted = " targeted" if target else ""
         raise UsageError(
@@ -119,11 +126,36 @@ def suite_of(
     return Suite(name, tuple(plans))
 
 
-def _variants(name: str, transfers: Sequence[str], deployments: Sequence[Deployment]) -> list[dict[str, str]]:
-    """The options of each run of one attack of a suite."""
-    if name == "transfer":
+def _specs(name: str) -> list[dict[str, Any]]:
+    """The attacks of a suite with their options. Raises ``UsageError``."""
+    if name in SUITES:
+        return [{"name": spec} if isinstance(spec, str) else dict(spec) for spec in SUITES[name] or full()]
+    parts = PART.findall(name)
+    if "+".join(parts) != name or (len(parts) == 1 and plain(name) not in registry.entries("attacks")):
+        raise unknown_name("suite", name, list(SUITES))
+    names = [parse(part, "an attack")[0] for part in parts]
+    functions = [registry.get("attacks", attack).load() for attack in names]
+    return [
+        {"name": attack, **parse(part, "an attack", function)[1]}
+        for attack, part, function in zip(names, parts, functions, strict=True)
+    ]
+
+
+def suite_transfers(name: str) -> bool:
+    """Whether an attack of a suite transfers from other networks. Raises ``UsageError``."""
+    return any(options["name"] == "transfer" for options in _specs(name))
+
+
+def _variants(
+    options: Mapping[str, Any], transfers: Sequence[str], deployments: Sequence[Deployment], task: Task
+) -> list[dict[str, str]]:
+    """The options of each run of one attack of a suite; those that are given stay."""
+    name = options["name"]
+    if name in CLIMBERS and "climb" not in options and not isinstance(task, Classes):
+        return [{"climb": climb} for climb in task.climbs]
+    if name == "transfer" and "source" not in options:
         return [{"source": source} for source in transfers]
-    if name == "error-rate":
+    if name == "error-rate" and "deployment" not in options:
         rules = {deployment.source.partition("-")[0]: deployment.source for deployment in deployments}
         return [{"deployment": source} for source in rules.values()]
     return [{}]

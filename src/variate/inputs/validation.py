@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 
 import torch
@@ -20,13 +20,23 @@ TWO_LOGITS = (
 )
 
 
-def check_inputs(x: Tensor, y: Tensor) -> None:
-    """Check that ``x`` is finite and in [0, 1], and ``y`` integer labels. Raises ``InputError`` with every finding."""
+LabelFindings = Callable[[Tensor, int], Iterator[str]]  # what is wrong with the labels of so many examples
+
+
+def check_inputs(x: Tensor, y: Tensor, labels: LabelFindings | None = None) -> None:
+    """Check that ``x`` is finite and in [0, 1], and ``y`` fits. Raises ``InputError`` with every finding.
+
+    Args:
+        x: inputs, shape (B, ...).
+        y: labels, shape (B, ...).
+        labels: looks for what is wrong with the labels; by default they are one class per example.
+    """
     if not isinstance(x, Tensor) or not isinstance(y, Tensor):
         raise InputError(
             f"x is {type(x).__name__} and y is {type(y).__name__}", expected="two tensors (torch.as_tensor makes them)"
         )
-    findings = [*_input_findings(x), *label_findings(tuple(x.shape), y)]
+    of_labels = label_findings(tuple(x.shape), y) if labels is None else labels(y, len(x))
+    findings = [*_input_findings(x), *of_labels]
     if findings:
         raise InputError("these inputs cannot be judged", findings=findings)
 

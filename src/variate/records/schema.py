@@ -14,6 +14,7 @@ from variate.records.certified import Answered, Certificate, PopulationBound, Pr
 from variate.records.claim import Claim, Judged, Line
 from variate.records.curve import EpochAccuracy
 
+AVERAGED = "average of"  # in the training of a network made of several: their fingerprints, by name
 FORMAT = 2  # version of the lines below, stored in the first line of a file
 
 
@@ -101,7 +102,7 @@ class Example(Line):
     kind: Literal["example"] = "example"
     claim: str
     example: int
-    label: int
+    label: int | None = None
     answers: dict[str, str]
     distance: float
     forwards: int
@@ -149,7 +150,7 @@ class Picture(Line):
     kind: Literal["picture"] = "picture"
     claim: str
     example: int
-    label: int
+    label: int | None = None
     shape: list[int]
     original: str
     adversarial: str

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from variate.options import plain
 from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.groups import deployments_of, shown
 from variate.records.rows import CLEAN
+from variate.records.schema import AVERAGED, NetworkLine
 from variate.report import single
 from variate.report.paired import ENDS, difference_cell, missed_cell
 from variate.report.sheet import Head, ReportTable, TableCell, count_cell
@@ -46,10 +48,12 @@ class _Side:
 
 
 def gains(records: Records) -> ReportTable | None:
-    """Each random network minus its mean network and the best deterministic network trained alike.
+    """Each random network minus its mean network, the best deterministic network trained alike, and averages of such.
 
-    A network trained with several seeds is compared over all of them, in every deployment; one of a single seed in the
-    deployments that average draws, since ``paired.twins`` compares one draw per query. None without such pairs.
+    An average of several deterministic networks (a study's ``averages``) is a twin in the deployments of both: its
+    ``mean-K`` costs as much as that of the random network. A network trained with several seeds is compared over all
+    of them, in every deployment; one of a single seed in the deployments that average draws, since ``paired.twins``
+    compares one draw per query. None without such pairs.
     """
     lines = [line for group in _random_groups(records) for line in _lines(records, group)]
     heads: list[Head] = [("network",), ("twin",), ("deployment",), ("budget",), ("seeds",)]
@@ -74,7 +78,7 @@ def _lines(records: Records, group: str) -> Iterator[list[TableCell]]:
         for deployment in dict.fromkeys(deployments):
             if deployment.rule in COMPARED and (several or deployment != single.SINGLE):
                 ours = _side(records, group, budget, deployment)
-                for twin in _twins(records, ours, budget):
+                for twin in (*_twins(records, ours, budget), *_averages(records, ours, budget, deployment)):
                     pairs = _pairs(records, ours, twin)
                     if pairs:
                         yield _cells(ours, twin, pairs, deployment, budget)
@@ -108,10 +112,27 @@ def _twins(records: Records, ours: _Side, budget: str | None) -> list[_Side]:
     return [*mean, *sorted(alike, key=lambda twin: twin.share)[-1:]]
 
 
+def _averages(records: Records, ours: _Side, budget: str | None, deployment: Deployment) -> list[_Side]:
+    """Averages of several deterministic networks on the same data, used as the random network is."""
+    if any(AVERAGED in line.training for line in _described(records, ours)):
+        return []
+    sides = [_side(records, group, budget, deployment) for group in _random_groups(records)]
+    return [
+        side
+        for side in sides
+        if any(AVERAGED in line.training for line in _described(records, side))
+        and _facts(records, side) == _facts(records, ours)
+    ]
+
+
 def _facts(records: Records, side: _Side) -> set[tuple[object, ...]]:
-    """Architecture and data of the networks of a side."""
+    """Architecture, of any width, and data of the networks of a side."""
+    return {(plain(line.architecture), line.training.get("data")) for line in _described(records, side)}
+
+
+def _described(records: Records, side: _Side) -> list[NetworkLine]:
     lines = [records.networks.get(judged.claim.network) for judged in side.by_seed.values()]
-    return {(line.architecture, line.training.get("data")) for line in lines if line is not None}
+    return [line for line in lines if line is not None]
 
 
 def _pairs(records: Records, ours: _Side, theirs: _Side) -> list[tuple[Bits, Bits]]:

@@ -14,11 +14,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from variate.datasets.batches import Batches
-from variate.datasets.info import About, about
+from variate.datasets.info import About
 from variate.random.keys import Stream
+from variate.tasks.task import task_of
 from variate.training.cell import Cell
 from variate.training.clock import Clock
 from variate.training.defense import teacher_of
+from variate.training.deployed import trained_draws
 from variate.training.learning_curve import CurvePlan, plan_of
 from variate.training.recipe import Recipe
 from variate.training.run_folder import untrained
@@ -64,7 +66,7 @@ def of_training(cell: Cell) -> Iterator[Workload]:
         recipe = replace(cell.recipe, objective=teacher_objective)
         teacher_cell = replace(cell, defense="deterministic", recipe=recipe)
         yield from (replace(load, what=f"teacher, {load.what}") for load in of_training(teacher_cell))
-    facts = about(cell.data, folder=cell.data_folder)
+    facts = cell.about()
     network, recipe = untrained(cell, facts)
     x, y = (part[: cell.train_examples] for part in cell.split("train"))
     batches = Batches(x, y, batch_size=cell.batch_size, seed=recipe.seed)
@@ -73,16 +75,17 @@ def of_training(cell: Cell) -> Iterator[Workload]:
     trial = replace(plain, epochs=2)  # one batch each: the first epoch warms up, the second is timed
     with _passes(network) as passes:
         loader = _OneBatch(next(iter(batches)), passes)
-        train(network, loader, recipe=trial, teacher=teacher, modality=facts.modality)
+        train(network, loader, recipe=trial, teacher=teacher, modality=facts.modality, task=task_of(facts.task))
         seconds = perf_counter() - loader.started
     what = f"{cell.defense}: {recipe.epochs} epochs of {len(batches)} batches"
     yield Workload(what, recipe.epochs * len(batches), passes[0], passes[1], 0, seconds)
+    draws = trained_draws(recipe, network)  # whose mean is validated
     one_pass = seconds / max(1, passes[0] + BACKWARD * passes[1]) / min(cell.batch_size, len(x))
     held_out = len(cell.split("validation")[1])
-    yield from _of_validation(recipe, held_out, one_pass)
+    yield from _of_validation(recipe, held_out, one_pass, draws)
     inner_steps = _inner_steps(cell, facts, (x[:2], y[:2]), teacher) if recipe.budget is not None else 0.0
     plan = plan_of(recipe, examples=len(x), inner_steps=inner_steps)
-    yield from _of_curve(plan, recipe, [len(x), held_out], one_pass)
+    yield from _of_curve(plan, recipe, [len(x), held_out], one_pass, draws)
 
 
 class _OneBatch:
@@ -99,26 +102,31 @@ class _OneBatch:
         yield self.batch
 
 
-def _of_validation(recipe: Recipe, examples: int, one_pass: float) -> Iterator[Workload]:
+def _of_validation(recipe: Recipe, examples: int, one_pass: float, draws: int) -> Iterator[Workload]:
     """The accuracies measured after every epoch: clean, and under PGD if it selects the epoch.
 
     Args:
         recipe: options of the training.
         examples: size of the validation split.
         one_pass: seconds of a forward pass of one example, from the timed batch of the training.
+        draws: draws whose mean is validated.
     """
+    one_pass *= draws
     batches = recipe.epochs * -(-examples // CLEAN_AT_ONCE)
-    yield Workload("validation", batches, 1, 0, 0, one_pass * min(examples, CLEAN_AT_ONCE))
+    yield Workload("validation", batches, draws, 0, 0, one_pass * min(examples, CLEAN_AT_ONCE))
     if recipe.budget is None or not recipe.selects:
         return
     attacked, steps = min(recipe.validation_examples, examples), recipe.validation_steps
     seconds = one_pass * (steps * (1 + BACKWARD) + 1) * min(attacked, ATTACKED_AT_ONCE)
     batches = recipe.epochs * -(-attacked // ATTACKED_AT_ONCE)
-    yield Workload(f"validation under PGD, {steps} steps", batches, steps + 1, steps, 0, seconds)
+    what = f"validation under PGD, {steps} steps"
+    yield Workload(what, batches, draws * (steps + 1), draws * steps, 0, seconds)
 
 
-def _of_curve(plan: CurvePlan | None, recipe: Recipe, sizes: Sequence[int], one_pass: float) -> Iterator[Workload]:
-    """The points of the curve, on splits of these sizes."""
+def _of_curve(
+    plan: CurvePlan | None, recipe: Recipe, sizes: Sequence[int], one_pass: float, draws: int
+) -> Iterator[Workload]:
+    """The points of the curve, on splits of these sizes, of the mean of these draws."""
     if plan is None:
         return
     counts = [min(plan.examples, size) for size in sizes]
@@ -130,8 +138,9 @@ def _of_curve(plan: CurvePlan | None, recipe: Recipe, sizes: Sequence[int], one_
         (attack, ATTACKED_AT_ONCE, steps + 1, steps),
     ):
         batches = points * sum(-(-count // at_once) for count in counts)
-        seconds = one_pass * (forwards + BACKWARD * backwards) * min(max(counts), at_once)
-        yield Workload(f"curve of {points} points, {what}", batches, forwards, backwards, 0, seconds)
+        seconds = one_pass * draws * (forwards + BACKWARD * backwards) * min(max(counts), at_once)
+        name = f"curve of {points} points, {what}"
+        yield Workload(name, batches, draws * forwards, draws * backwards, 0, seconds)
 
 
 def _inner_steps(cell: Cell, facts: About, batch: tuple[Tensor, Tensor], teacher: nn.Module | None) -> float:
@@ -139,7 +148,9 @@ def _inner_steps(cell: Cell, facts: About, batch: tuple[Tensor, Tensor], teacher
     network, recipe = untrained(cell, facts)
     clock = Clock(examples=len(batch[0]))
     stream = Stream("train", recipe.seed)
-    wire(recipe, network, stream, clock=clock, teacher=teacher, modality=facts.modality)(network, *batch)
+    wire(recipe, network, stream, clock=clock, teacher=teacher, modality=facts.modality, task=task_of(facts.task))(
+        network, *batch
+    )
     return clock.inner_steps / len(batch[0])
 
 

@@ -75,10 +75,14 @@ Training.__doc__ = "The ``[training]`` table of a study: any option of a ``Cell`
 
 
 class Defense(Training):  # type: ignore[misc, valid-type]
-    """A defense of a study: its text, its display name, and training options that differ from the study's."""
+    """A defense of a study: its text, its display name, and training options that differ from the study's.
+
+    With ``network`` it is trained on that architecture only, in place of those of the study.
+    """
 
     name: str = ""
     defense: str
+    network: str | None = None
 
     @property
     def shown(self) -> str:
@@ -87,7 +91,23 @@ class Defense(Training):  # type: ignore[misc, valid-type]
 
     def settings(self) -> dict[str, Any]:
         """Training options that differ from the study's."""
-        return cast(dict[str, Any], self.model_dump(exclude_unset=True, exclude={"name", "defense"}))
+        return cast(dict[str, Any], self.model_dump(exclude_unset=True, exclude={"name", "defense", "network"}))
+
+
+class Average(_StudyTable):
+    """An ``[[averages]]`` table of a study: networks of K seeds as one network, whose ``mean-K`` costs K passes.
+
+    The row of a seed has the networks of that seed and of the next K - 1, in a circle; nothing is trained.
+    """
+
+    name: str = ""
+    of: str
+    networks: int = Field(ge=2)
+
+    @property
+    def shown(self) -> str:
+        """The name in records and reports."""
+        return str(self.name or f"{self.networks} of {self.of}")
 
 
 Judging = create_model(
@@ -176,6 +196,9 @@ class Certification(Certifying):  # type: ignore[misc, valid-type]
         return entry_for(data, self.radii) or [] if isinstance(self.radii, dict) else self.radii
 
 
+Point = tuple[str, str, Defense, int]  # data, architecture, defense and seed of a network
+
+
 def _one_or_more(singular: str, plural: str) -> Any:
     """A field that may be written in the singular or the plural and needs at least one value."""
     return Field(min_length=1, validation_alias=AliasChoices(plural, singular))
@@ -205,17 +228,19 @@ class Study(_StudyTable):
     evaluation: EvaluationTable
     curves: Curves = Curves()  # type: ignore[call-arg]
     certify: list[Certification] = []
+    averages: list[Average] = []
 
     def networks_for(self, data: str) -> list[str]:
         """The architectures to train on a data set."""
         return entry_for(data, self.networks) or [] if isinstance(self.networks, dict) else self.networks
 
-    def points(self) -> list[tuple[str, str, Defense, int]]:
-        """The grid: data, architecture, defense and seed of every network."""
+    def points(self) -> list[Point]:
+        """The grid: data, architecture, defense and seed of every network that is trained."""
         return [
-            (data, network, defense, seed)
+            (data, defense.network or network, defense, seed)
             for data in self.data
             for network, defense, seed in product(self.networks_for(data), self.defenses, self.seeds)
+            if defense.network is None or network == self.networks_for(data)[0]
         ]
 
     def budgets_for(self, data: str) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,6 +17,7 @@ from variate.datasets.load import registered
 from variate.datasets.parts.own import is_own
 from variate.errors import UsageError
 from variate.evaluation.plan import Plan, bounds
+from variate.evaluation.suites import suite_transfers
 from variate.fields import built
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, modality_of
@@ -23,7 +25,7 @@ from variate.options import entry_for
 from variate.records.file import RECORDS, Records
 from variate.records.merging import gather, of_networks
 from variate.records.schema import RunLine
-from variate.study.file import Certification, Curves, Defense, EvaluationTable, Study
+from variate.study.file import Average, Certification, Curves, Defense, EvaluationTable, Point, Study
 from variate.training.cell import Cell
 from variate.training.run_folder import train_cell
 from variate.training.saved import CARD, read_card
@@ -44,6 +46,7 @@ class Place:
         cell: how the network is trained.
         budgets: budgets to attack it within.
         sources: names of the places whose networks the attacker transfers from.
+        members: names of the places whose networks are averaged here; none for a network that is trained here.
     """
 
     name: str
@@ -52,11 +55,12 @@ class Place:
     cell: Cell
     budgets: tuple[str, ...]
     sources: tuple[str, ...]
+    members: tuple[str, ...] = ()
 
     @property
     def twins(self) -> dict[str, str]:
-        """Names of the deterministic twins of its network, if that is random."""
-        return {twin: f"{self.name}, {twin}" for twin in TWINS}
+        """Names of the deterministic twins of its network, if that is random; none for an average."""
+        return {} if self.members else {twin: f"{self.name}, {twin}" for twin in TWINS}
 
 
 class JudgedWith(BaseModel):
@@ -83,6 +87,7 @@ def places(study: Study, out: Path, *, folders: Folders = None, accelerator: str
     """The places of a study by name, ordered by data set, architecture, defense and seed."""
     points = study.points()
     grid = {}
+    transferring = transfers(study)
     for data, network, defense, seed in points:
         name = name_of(study, data, network, defense, seed)
         own = study.settings(defense, data)
@@ -90,15 +95,43 @@ def places(study: Study, out: Path, *, folders: Folders = None, accelerator: str
         own |= {"data": data, "network": network, "defense": defense.defense, "seed": seed}
         own |= {"data_folder": folder_for(folders, data), "accelerator": accelerator}
         cell = built(Cell, own)
-        candidates = points if study.evaluation.suite else ()
+        candidates = points if transferring else ()
         target = (data, network, defense, seed)
         sources = tuple(name_of(study, *point) for point in candidates if _is_source(study, target, point))
         group = name_of(study, data, network, defense) if len(study.seeds) > 1 else None
         grid[name] = Place(name, group, out / folder_of(name), cell, tuple(study.budgets_for(data)), sources)
-    return grid
+    return grid | _averages(study, points, grid, out)
 
 
-def _is_source(study: Study, target: tuple[str, str, Defense, int], other: tuple[str, str, Defense, int]) -> bool:
+def _averages(study: Study, points: Sequence[Point], grid: Mapping[str, Place], out: Path) -> dict[str, Place]:
+    """The places where networks of several seeds are averaged, by name."""
+    found = {}
+    for average, (data, network, defense, seed) in product(study.averages, points):
+        if defense.shown != average.of:
+            continue
+        start, several = study.seeds.index(seed), len(study.seeds)
+        seeds = [study.seeds[(start + i) % several] for i in range(average.networks)]
+        members = tuple(name_of(study, data, network, defense, own) for own in seeds)
+        alike = [point for point in points if transfers(study) and point[:2] == (data, network) and point[3] == seed]
+        name = name_of(study, data, network, average, seed)
+        found[name] = replace(
+            grid[members[0]],
+            name=name,
+            group=name_of(study, data, network, average) if several > 1 else None,
+            folder=out / folder_of(name),
+            sources=tuple(name_of(study, *point) for point in alike),
+            members=members,
+        )
+    return found
+
+
+def transfers(study: Study) -> bool:
+    """Whether networks of the study are attacked from others: by a suite that transfers, or for red flags."""
+    suite = study.evaluation.suite
+    return suite is not None and (study.evaluation.doubts or suite_transfers(suite))
+
+
+def _is_source(study: Study, target: Point, other: Point) -> bool:
     """Whether a network is a transfer source of the target: another defense, same seed; or same defense, next seed."""
     (data, network, defense, seed), (other_data, other_network, other_defense, other_seed) = target, other
     if (data, network) != (other_data, other_network):
@@ -109,7 +142,7 @@ def _is_source(study: Study, target: tuple[str, str, Defense, int], other: tuple
     return other_seed == following != seed
 
 
-def name_of(study: Study, data: str, network: str, defense: Defense, seed: int | None = None) -> str:
+def name_of(study: Study, data: str, network: str, defense: Defense | Average, seed: int | None = None) -> str:
     """The name of a network in the records: its defense and whatever else varies; without a seed, that of the group."""
     words = [(network, len(study.networks_for(data))), (data, len(study.data))]
     words += [(f"seed {seed}", len(study.seeds))] if seed is not None else []
@@ -165,7 +198,8 @@ def is_trained(place: Place) -> bool:
     """Whether its network is trained. Raises ``UsageError`` if it was trained with other settings."""
     if not (place.folder / CARD).exists():
         return False
-    train_cell(place.cell, place.folder)  # compares the settings; a network that exists is not trained again
+    if not place.members:
+        train_cell(place.cell, place.folder)  # compares the settings; a network that exists is not trained again
     return True
 
 

@@ -27,6 +27,7 @@ from variate.random.keys import Stream
 from variate.records.file import RECORDS, Records
 from variate.records.schema import RunLine
 from variate.statistics.rates import Deployment
+from variate.study.averages import check_averages, is_joined
 from variate.study.certifying import check_certifications
 from variate.study.engines.local import Outcome, run_here, run_in_processes
 from variate.study.file import Defense, Study
@@ -43,6 +44,7 @@ from variate.study.grid import (
     kind_of_data,
     merge,
     name_of,
+    transfers,
 )
 from variate.study.work import Order, Step, Task
 from variate.training.defense import defended, teacher_of
@@ -91,7 +93,10 @@ def check_study(study: Study, *, folders: Folders = None) -> None:
                 f"{plan.attack} supports the norm of no budget", expected=f"a budget in {', '.join(norms)}"
             )
     check_draws([Deployment.parse(text) for text in study.evaluation.deployments], study.evaluation.verdict_draws)
+    check_averages(study)
     names = [name_of(study, *point) for point in study.points()]
+    names += [name_of(study, data, network, average, seed) for average, (data, network, defense, seed)
+              in product(study.averages, study.points()) if defense.shown == average.of]  # fmt: skip
     names += [f"{name}, {twin}" for name in names for twin in TWINS]
     paths = [folder_of(name) for name in names]
     duplicates = sorted({name for name, path in zip(names, paths, strict=True) if paths.count(path) > 1})
@@ -179,12 +184,11 @@ def run_study(
     adopt(grid.values(), whole)
     merge(grid.values(), runs, out)
     failures: dict[str, str] = {}
-    rounds: list[tuple[Step, ...]] = [("train",), ("judge",)] if study.evaluation.suite else [("train", "judge")]
     done = sum(is_judged(study, place, grid) for place in grid.values())
     with board(study.title, len(grid), "networks", already=done, show=show_progress and not in_process) as shown:
-        for steps in rounds:
+        for names, steps in _rounds(study, grid):
             tasks = [
-                Task(name, steps) for name in grid if name not in failures and not _is_done(order, grid, name, steps)
+                Task(name, steps) for name in names if name not in failures and not _is_done(order, grid, name, steps)
             ]
             for task, failure in _run(order, tasks, where, shown):
                 failures |= {task.name: failure} if failure else {}
@@ -199,10 +203,23 @@ def run_study(
     return records
 
 
+def _rounds(study: Study, grid: dict[str, Place]) -> list[tuple[list[str], tuple[Step, ...]]]:
+    """The names and the steps of each round: the first seed of every network comes before the second of any.
+
+    A network is averaged, or attacked from, in a later round than it is trained in.
+    """
+    by_seed = sorted(grid, key=lambda name: study.seeds.index(grid[name].cell.recipe.seed))
+    trained = [name for name in by_seed if not grid[name].members]
+    averages = [name for name in by_seed if grid[name].members]
+    if transfers(study):
+        return [(trained, ("train",)), (averages, ("train",)), (by_seed, ("judge",))]
+    return [(trained, ("train", "judge")), (averages, ("train", "judge"))]
+
+
 def _is_done(order: Order, grid: dict[str, Place], name: str, steps: Sequence[Step]) -> bool:
     """Whether a task has nothing left to do; the task itself reports a network trained with other settings."""
     try:
-        trained = is_trained(grid[name])
+        trained = is_joined(grid[name], grid) if grid[name].members else is_trained(grid[name])
     except VariateError:
         return False
     return trained and ("judge" not in steps or is_judged(order.study, grid[name], grid))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from variate.errors import InputError
@@ -35,13 +35,21 @@ class Classes(Task):
         """Labels are whole numbers, one per example."""
         return label_findings((examples, 1), y)
 
-    def check(self, outputs: Tensor, y: Tensor) -> None:
+    def answers(self, network: nn.Module) -> nn.Module:
+        """Networks return rows of logits already, unless they are only a part of what one returns."""
+        return network if type(self) is Classes and self.key is None else super().answers(network)
+
+    def check(self, width: int, y: Tensor) -> None:
         """At least two classes, and every label is one of them."""
-        check_classes(y, outputs.shape[-1])
+        check_classes(y, width)
 
     def loss(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The cross-entropy."""
         return F.cross_entropy(outputs, y, reduction="none")
+
+    def mean_loss(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The mean cross-entropy."""
+        return F.cross_entropy(outputs, y)
 
     def margin(self, outputs: Tensor, y: Tensor, climb: str | None = None) -> Tensor:
         """The largest other logit minus the label's."""
@@ -59,6 +67,9 @@ class Classes(Task):
     def majority(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The number of draws that answer each class."""
         return votes(outputs, y)
+
+
+CLASSES = Classes()
 
 
 def votes(logits: Tensor, y: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from variate.errors import InputError, UsageError
 from variate.inputs.validation import whole_findings
 from variate.registry import task
-from variate.tasks.parts.margins import below, until_all
+from variate.tasks.parts.margins import below, smoothed, until_all
 from variate.tasks.task import Task
 
 
@@ -29,7 +29,7 @@ class Labels(Task):
         exact: count an answer as right only if every label is.
     """
 
-    climbs = ("margin", "cross-entropy")
+    climbs = ("smoothed", "margin", "cross-entropy")
 
     exact: bool = False
 
@@ -61,10 +61,10 @@ class Labels(Task):
         elif not bool(((y == 0) | (y == 1)).all()):
             yield "y has values other than 0 and 1"
 
-    def check(self, outputs: Tensor, y: Tensor) -> None:
+    def check(self, width: int, y: Tensor) -> None:
         """As many logits as labels."""
-        if outputs.shape[-1] != y.shape[1]:
-            raise InputError(f"the network has {outputs.shape[-1]} outputs, but y has {y.shape[1]} labels")
+        if width != y.shape[1]:
+            raise InputError(f"the network has {width} outputs, but y has {y.shape[1]} labels")
 
     def loss(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The mean binary cross-entropy."""
@@ -73,11 +73,14 @@ class Labels(Task):
     def margin(self, outputs: Tensor, y: Tensor, climb: str | None = None) -> Tensor:
         """How far the labels are from being wrong.
 
-        ``margin``: the mean over the labels that are still right; if all must be right, the one closest to an error.
+        ``smoothed``: the share of wrong labels, with a sigmoid for a step. ``margin``: the mean over the labels that
+        are still right. If all labels must be right, both are the one closest to an error.
         ``cross-entropy``: the mean cross-entropy of all labels; if all must be right, that of a wrong one.
         """
         wrongness = _wrongness(outputs, y)
-        if self.check_climb(climb) == "cross-entropy" and not self.exact:
+        if self.check_climb(climb) == "smoothed" and not self.exact:
+            return smoothed(wrongness)
+        if climb == "cross-entropy" and not self.exact:
             return torch.where((wrongness > 0).all(1), wrongness.amin(1), below(F.softplus(wrongness).mean(1)))
         return wrongness.amax(1) if self.exact else until_all(wrongness)
 

@@ -17,7 +17,7 @@ from variate.oracle.losses import bounded
 from variate.random.average import mean_log_probabilities
 from variate.registry import task
 from variate.tasks.classes import votes
-from variate.tasks.parts.margins import below, until_all
+from variate.tasks.parts.margins import below, smoothed, until_all
 from variate.tasks.task import Task
 
 IGNORED = -1  # the label of positions that do not count
@@ -42,7 +42,7 @@ class Positions(Task):
         classes: whether the classes are the ``first`` dimension of an answer after the batch, or the ``last``.
     """
 
-    climbs = ("masked", "cross-entropy", "balanced", "divergence", "cosine")
+    climbs = ("smoothed", "masked", "cross-entropy", "balanced", "divergence", "cosine")
 
     score_by: Score = "iou"
     classes: Order = "first"
@@ -85,15 +85,15 @@ class Positions(Task):
             if empty:
                 yield f"no position counts in {len(empty)} examples; the first is number {empty[0]}"
 
-    def check(self, outputs: Tensor, y: Tensor) -> None:
+    def check(self, width: int, y: Tensor) -> None:
         """Logits for every position, and every label among the classes."""
         count = y[0].numel()
-        if outputs.shape[-1] % count or outputs.shape[-1] < 2 * count:
+        if width % count or width < 2 * count:
             raise InputError(
-                f"the network returns {outputs.shape[-1]} numbers for {count} positions, y has shape {tuple(y.shape)}",
+                f"the network returns {width} numbers for {count} positions, y has shape {tuple(y.shape)}",
                 expected="at least two logits for every position",
             )
-        classes = outputs.shape[-1] // count
+        classes = width // count
         if int(y.max()) >= classes:
             raise InputError(
                 f"y has the label {int(y.max())}, but the network has {classes} classes",
@@ -107,15 +107,18 @@ class Positions(Task):
     def margin(self, outputs: Tensor, y: Tensor, climb: str | None = None) -> Tensor:
         """How far the positions are from being wrong; above 0 where all are.
 
-        ``masked``: the mean gap to the strongest other class over the positions that are still right. The others rise
-        with a mean over the positions: ``cross-entropy``; ``balanced``, that of wrong positions counting .3 and that of
-        right ones .7 (SegPGD halfway); ``divergence``, of Jensen and Shannon, between probabilities and label (SEA);
-        ``cosine``, the cross-entropy weighted by the likeness of probabilities and label (CosPGD).
+        ``smoothed``: the share of wrong positions, with a sigmoid for a step. ``masked``: the mean gap to the strongest
+        other class over the positions that are still right. The others rise with a mean over the positions:
+        ``cross-entropy``; ``balanced``, that of wrong positions counting .3 and that of right ones .7 (SegPGD halfway);
+        ``divergence``, of Jensen and Shannon, between probabilities and label (SEA); ``cosine``, the cross-entropy
+        weighted by the likeness of probabilities and label (CosPGD).
         """
         name = self.check_climb(climb)
         maps, labels = _maps(outputs, y)  # (B, K, P), (B, P)
         counted, gaps = labels != IGNORED, _gaps(maps, labels)  # (B, P)
         masked = until_all(gaps, counted)
+        if name == "smoothed":
+            return smoothed(gaps, counted)
         if name == "masked":
             return masked
         values = F.cross_entropy(maps, labels, ignore_index=IGNORED, reduction="none")

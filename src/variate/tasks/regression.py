@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from variate.errors import InputError, UsageError
+from variate.inputs.validation import precise
 from variate.registry import task
 from variate.tasks.parts.margins import until_all
 from variate.tasks.task import Task
@@ -75,12 +76,14 @@ class Regression(Task):
                 else f"y is {y.dtype}"
             )
 
-    def check(self, outputs: Tensor, y: Tensor) -> None:
+    def check(self, width: int, y: Tensor) -> None:
         """As many outputs as numbers."""
-        if outputs.shape[-1] != _numbers(y).shape[1]:
-            raise InputError(
-                f"the network returns {outputs.shape[-1]} numbers, but y has {_numbers(y).shape[1]} per example"
-            )
+        if width != _numbers(y).shape[1]:
+            raise InputError(f"the network returns {width} numbers, but y has {_numbers(y).shape[1]} per example")
+
+    def typed(self, y: Tensor) -> Tensor:
+        """Numbers in float32, or in float64 as they are."""
+        return precise(y)
 
     def loss(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The mean Huber loss in units of the tolerance."""

@@ -57,12 +57,16 @@ class Task(ABC):
         """What is wrong with the labels ``y`` of so many examples."""
 
     @abstractmethod
-    def check(self, outputs: Tensor, y: Tensor) -> None:
-        """Check that outputs (B, M) fit labels (N, ...). Raises ``InputError``."""
+    def check(self, width: int, y: Tensor) -> None:
+        """Check that ``width`` outputs per example, M, fit the labels (N, ...). Raises ``InputError``."""
 
     @abstractmethod
     def loss(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The loss to train on: (B, M) and (B, ...) to (B,)."""
+
+    def mean_loss(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The mean of the loss over a batch: (B, M) and (B, ...) to a scalar."""
+        return self.loss(outputs, y).mean()
 
     @abstractmethod
     def margin(self, outputs: Tensor, y: Tensor, climb: str | None = None) -> Tensor:
@@ -89,6 +93,14 @@ class Task(ABC):
     def majority(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The answer of S draws together, by vote or median: (S, B, M) to (B, M). A tie with ``y`` is wrong."""
 
+    def typed(self, y: Tensor) -> Tensor:
+        """Labels in the type that losses take."""
+        return y.long()
+
+    def answers(self, network: nn.Module) -> nn.Module:
+        """A network with one row of outputs per example: itself, or in ``Answers``."""
+        return network if isinstance(network, Answers) else Answers(network, self)
+
     def width(self, classes: int) -> int:
         """The number of outputs a network needs per position, for data with so many classes, labels or numbers."""
         return classes
@@ -103,7 +115,8 @@ class Task(ABC):
         """Check labels. Raises ``InputError`` with every finding."""
         found = [f"y is {type(y).__name__}"] if not isinstance(y, Tensor) else list(self.label_findings(y, examples))
         if found:
-            raise InputError(f"these labels cannot be judged as {name_of(self)}", findings=found)
+            of_task = "" if name_of(self) == "classes" else f" as {name_of(self)}"
+            raise InputError(f"these labels cannot be judged{of_task}", findings=found)
 
 
 class Answers(nn.Module):
@@ -136,6 +149,19 @@ def read_answer(task: Task, output: object, inputs: tuple[int, ...]) -> Tensor:
             todo=f"say which part of the output it is, as in {name_of(task)}(key=...)",
         )
     return task.read(answer, inputs)
+
+
+def reads(task: Task) -> bool:
+    """Whether the task reads outputs from what a network returns, which are rows of logits otherwise."""
+    return isinstance(task.answers(IDENTITY), Answers)
+
+
+def network_of(network: nn.Module) -> nn.Module:
+    """The network inside ``Answers``; any other one itself."""
+    return network.network if isinstance(network, Answers) else network
+
+
+IDENTITY = nn.Identity()
 
 
 def task_of(task: str | Task) -> Task:
