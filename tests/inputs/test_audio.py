@@ -39,7 +39,11 @@ from variate.training.saved import build
 
 AUDIO = Audio()
 ATTACKS = [n for n, e in registry.entries("attacks").items() if "audio" in e.facts["modality"]]
-NETWORKS = [n for n, e in registry.entries("networks").items() if "audio" in e.facts["modality"]]
+NETWORKS = [
+    name
+    for name, entry in registry.entries("networks").items()
+    if "audio" in entry.facts["modality"] and "classes" in entry.facts["tasks"]
+]
 REAL = os.environ.get("VARIATE_TEST_SPOKEN_DIGITS")
 T = 24
 

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 import torch
+from every_operation import many
 from torch import nn
-from torch.nn import functional as F
 
 from variate.errors import UsageError
 from variate.models.lenet import LeNet
@@ -14,29 +14,10 @@ from variate.random.interval_bounds import Interval, box, output_bounds, verifie
 from variate.random.randomize import randomize
 
 
-class Many(nn.Module):
-    """Operations of all kinds, as functions, methods and operators."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv, self.norm, self.fc = nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Linear(16, 3)
-
-    def forward(self, x):
-        x = (x - 0.3) / torch.tensor(0.7)
-        h = self.norm(self.conv(x))
-        h = F.leaky_relu(h, 0.1) + 0.5 * torch.tanh(h) - h.sigmoid()
-        h = torch.cat([F.max_pool2d(h, 2), F.avg_pool2d(h, 2)], 1)  # (B, 8, 1, 1) for 2x2 inputs
-        h = torch.cat([h, -h], dim=1).flatten(1)
-        return 2 - self.fc(F.dropout(h.relu(), training=False))
-
-
 def networks():
     torch.manual_seed(0)
-    many = Many()
-    many.norm.running_mean.uniform_(-1, 1)
-    many.norm.running_var.uniform_(0.5, 2)
     plain = nn.Sequential(nn.Flatten(), nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
-    return {"many": many.eval(), "plain": plain, "random": randomize(plain, scale=0.3)}
+    return {"many": many(), "plain": plain, "random": randomize(plain, scale=0.3)}
 
 
 @pytest.mark.parametrize("name", networks())

@@ -9,7 +9,8 @@ from numpy.polynomial.hermite_e import hermegauss
 from scipy import optimize
 
 from variate.errors import UsageError
-from variate.statistics.rates import SEEN, Deployment, Rate, clopper_pearson, crossed, rate_of, survive_curve
+from variate.statistics.crossed import crossed
+from variate.statistics.rates import SEEN, Deployment, Rate, clopper_pearson, rate_of, survive_curve
 from variate.statistics.survival import all_right
 
 ALL = ("single", "mean-16", "majority-16", "survive-10")

@@ -19,6 +19,7 @@ from variate.registry import attack
     cite="Croce & Hein 2020, arXiv:2003.01690, algorithm 1, equation 6; l1: Croce & Hein 2021, arXiv:2103.01208",
     targeted=True,
     quick={"steps": 50},
+    tasks=("classes", "binary"),
 )
 def apgd_dlr(
     oracle: GradientOracle,

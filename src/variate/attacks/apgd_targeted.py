@@ -23,6 +23,7 @@ CONFIRM = 8  # queries whose every draw must be wrong before an example is skipp
     cite="Croce & Hein 2020, arXiv:2003.01690, equation 7 and section 5; l1: Croce & Hein 2021, arXiv:2103.01208",
     targeted=True,
     quick={"steps": 40, "classes": 2},
+    tasks=("classes", "binary"),
 )
 def apgd_targeted(
     oracle: GradientOracle,

@@ -86,6 +86,7 @@ STEPS = 2.5  # length of a step is STEPS * eps / max_iter, as in pgd
             "PixelAttack",
         ),
     },
+    tasks=("classes", "binary"),
 )
 def art(
     oracle: GradientOracle,

@@ -112,6 +112,7 @@ NO_AIM = "unsupported criterion"  # its message for an attack that has no target
             "PointwiseAttack",
         ),
     },
+    tasks=("classes", "binary"),
 )
 def foolbox(
     oracle: GradientOracle,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -31,12 +31,14 @@ class Gaussian(OnInput):
     the smallest sigma decides it.
 
     Attributes:
-        sigma: standard deviation of every value of the input, of its shape.
+        sigma: standard deviation of every value of the input, of its shape, in the unit of the budgets.
         front: the layer that adds the noise.
+        unit: the size of a budget that a change of one value by 1 takes.
     """
 
     sigma: Floats
     front: InputNoise
+    unit: float = 1.0
     norms: ClassVar[tuple[str, ...]] = ("l2", "l1", "linf")
 
     @classmethod
@@ -44,6 +46,10 @@ class Gaussian(OnInput):
         """The Gaussian noise on the input of a network."""
         front = input_noise(network, x, "normal")
         return None if front is None else cls(front.std, front)
+
+    def in_unit(self, unit: float) -> Gaussian:
+        """The same noise, measured in another unit."""
+        return replace(self, sigma=self.sigma * (unit / self.unit), unit=unit)
 
     def distance(self, budget: Budget) -> float:
         """The largest ||d / sigma||_2 within a budget."""
@@ -65,7 +71,8 @@ class Gaussian(OnInput):
         """The noise and its size."""
         low, high = float(self.sigma.min()), float(self.sigma.max())
         size = f"{low:.3g}" if high - low < 1e-6 * high else f"{low:.3g} to {high:.3g}"
-        return f"Gaussian noise of standard deviation {size} on the input{self.front.exactness}"
+        also = "" if self.unit == 1 else " in the unit of the budgets"
+        return f"Gaussian noise of standard deviation {size} on the input{also}{self.front.exactness}"
 
     def _unit(self, norm: str) -> float:
         """The size of a budget within which ||d / sigma||_2 is at most 1."""

@@ -14,6 +14,7 @@ from variate.certificates.mechanism import Floats, Mechanism
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.inputs.validation import checked_logits
+from variate.random.interval_bounds import Interval as Box
 from variate.random.interval_bounds import box, output_bounds, verified
 from variate.random.keys import Stream
 from variate.random.seeding import input_type, left_as_found, outputs_under, under
@@ -37,10 +38,12 @@ class Interval(Mechanism):
     Attributes:
         random: whether the network is random; a deterministic one is verified once, without any chance of error.
         budget: the ball in which draws are verified.
+        unit: the size of a budget that a change of one value by 1 takes.
     """
 
     random: bool
     budget: Budget | None = None
+    unit: float = 1.0
     norms: ClassVar[tuple[str, ...]] = ("linf",)
     apart: ClassVar[bool] = True
 
@@ -60,6 +63,10 @@ class Interval(Mechanism):
         if not torch.allclose(bounds.center, logits.to(bounds.center), rtol=1e-3, atol=1e-4):
             return None
         return cls(random=any(changes))
+
+    def in_unit(self, unit: float) -> Interval:
+        """The same for budgets in another unit."""
+        return replace(self, unit=unit)
 
     def within(self, budget: Budget) -> Interval:
         """The same for draws that are verified within a budget."""
@@ -83,6 +90,10 @@ class Interval(Mechanism):
         also = "; it also holds if the attacker knows the draw" if self.random else ""
         return f"interval bounds {whose}in floating point without outward rounding{also}"
 
+    def verified(self, network: nn.Module, inputs: Box, label: Tensor) -> Tensor:
+        """Whether a network answers a label everywhere in a box, for the draw in place: (B,)."""
+        return verified(network, inputs, label)
+
     def votes(self, network: nn.Module, x: Tensor, keys: Sequence[int], votes_of: int) -> Tensor:
         """The label of every draw where it is verified in the whole ball, else -1; any label without a budget."""
         if votes_of != 1:
@@ -90,10 +101,10 @@ class Interval(Mechanism):
         if self.budget is None:
             return outputs_under(network, x, keys).argmax(-1)
         x = x.to(input_type(network, x))
-        inputs, labels = box(x, self.budget.eps), []
+        inputs, labels = box(x, self.budget.eps / self.unit), []
         with torch.no_grad():
             for key in keys:
                 with under(network, key):
                     label = checked_logits(network(x.clone()), x).argmax(-1)  # (B,)
-                    labels.append(torch.where(verified(network, inputs, label), label, -1))
+                    labels.append(torch.where(self.verified(network, inputs, label), label, -1))
         return torch.stack(labels)

@@ -50,7 +50,7 @@ class Mechanism(ABC):
         """
 
     def on(self, modality: Modality) -> Mechanism:
-        """The mechanism for inputs of a modality.
+        """The mechanism for inputs of a modality, with budgets in its unit.
 
         Raises:
             UsageError: for tables whose categories may change: such a change moves two columns, by its declared cost.
@@ -61,6 +61,13 @@ class Mechanism(ABC):
                 "one, by its cost, but it changes two columns",
                 expected="columns of numbers, or a random Mask in front (random-ablation), which counts changes",
             )
+        return self.in_unit(modality.unit)
+
+    def in_unit(self, unit: float) -> Mechanism:
+        """The mechanism for budgets in another unit than the inputs', of which a change of one value by 1 has so many.
+
+        Only budgets that measure changes have one; those that count them have none.
+        """
         return self
 
     def within(self, budget: Budget) -> Mechanism:

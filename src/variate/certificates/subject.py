@@ -19,7 +19,7 @@ from variate.inputs.modality import Modality, modality_of
 from variate.inputs.validation import check_classes, check_inputs, check_module, precise
 from variate.records.certified import Certificate
 
-INTERVAL = "interval"  # the last to be tried: it needs no noise
+WITHOUT_NOISE = ("interval", "crown-ibp")  # the last to be tried, in this order
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def subject_of(
     """
     inputs, x, y = fingerprint([x, y]), precise(x.detach()), y.long()
     look = look_at(network, x)
-    check_classes(y, look.classes)
+    check_classes(y, look.width)
     found = mechanism_of(network, x, look, casting.mechanism).on(kind)
     facts = judged(look, inputs, kind, name=name, seed=casting.seed, batch_size=casting.batch_size, memory=None)
     certificate = Certificate(
@@ -132,7 +132,8 @@ def mechanism_of(network: nn.Module, x: Tensor, look: Look | None = None, name: 
     check_mode(network, look.kind)
     few = x[:2].to(device_of(network, x))
     entries = registry.entries("certificates")
-    chosen: Sequence[str] = sorted(entries, key=lambda entry: entry == INTERVAL) if name is None else [name]
+    noisy = [entry for entry in entries if entry not in WITHOUT_NOISE]
+    chosen: Sequence[str] = [*noisy, *WITHOUT_NOISE] if name is None else [name]
     for one in chosen:
         mechanism: Mechanism | None = registry.get("certificates", one).load().find(network, few)
         if mechanism is None:

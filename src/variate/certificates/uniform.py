@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -29,12 +29,14 @@ class Uniform(OnInput):
     sum |d_i| / (2 lambda_i), by the union bound over values.
 
     Attributes:
-        half: lambda, half the width of every value's noise, of the shape of an input.
+        half: lambda, half the width of every value's noise, of the shape of an input, in the unit of the budgets.
         front: the layer that adds the noise.
+        unit: the size of a budget that a change of one value by 1 takes.
     """
 
     half: Floats
     front: InputNoise
+    unit: float = 1.0
     norms: ClassVar[tuple[str, ...]] = ("l1",)
 
     @classmethod
@@ -42,6 +44,10 @@ class Uniform(OnInput):
         """The uniform noise on the input of a network."""
         front = input_noise(network, x, "uniform")
         return None if front is None else cls(front.std * 3**0.5, front)
+
+    def in_unit(self, unit: float) -> Uniform:
+        """The same noise, measured in another unit."""
+        return replace(self, half=self.half * (unit / self.unit), unit=unit)
 
     def remains(self, p: Floats, budget: Budget) -> Floats:
         """P minus the total variation distance."""
@@ -60,7 +66,8 @@ class Uniform(OnInput):
 
     def sentence(self) -> str:
         """The noise and its width."""
-        return f"uniform noise of at least {self._width:.3g} in width on the input{self.front.exactness}"
+        also = "" if self.unit == 1 else " in the unit of the budgets"
+        return f"uniform noise of at least {self._width:.3g} in width on the input{also}{self.front.exactness}"
 
     @property
     def _width(self) -> float:

@@ -14,6 +14,7 @@ from variate.cli.options import Config, DataFolder, Json, ShowConfig, print_json
 if TYPE_CHECKING:
     from variate.datasets.look import Example, Look
     from variate.datasets.parts.column_look import ColumnLook
+    from variate.datasets.splits import SplitName
 
 MOST = 30  # classes and columns shown
 GAP = "   "
@@ -58,8 +59,8 @@ def _show(found: Look) -> None:
     shape = " x ".join(map(str, found.shape))
     budget = f", usual budget {found.budget}" if found.budget else ""
     typer.echo(f"{found.data}{as_what}" + (f": {found.kind}, {shape}{budget}" if found.kind else ""))
-    if found.splits and found.classes:
-        _show_counts(found.classes)
+    if found.splits:
+        _show_labels(found, {name: part.examples for name, part in found.splits.items()})
         typer.echo("\ninput values")
         rows = [
             [name, f"{part.low:.3g} to {part.high:.3g}", f"mean {part.mean:.3g}"] for name, part in found.splits.items()
@@ -78,15 +79,35 @@ def _show(found: Look) -> None:
             typer.echo(f"  {note}")
 
 
-def _show_counts(classes: Mapping[str, Mapping[str, int]]) -> None:
-    splits = list(next(iter(classes.values())))
-    typer.echo("\nexamples by class")
+def _show_labels(found: Look, examples: Mapping[SplitName, int]) -> None:
+    """Print counts by class, or quantiles of numbers, as the task has them."""
+    if found.task not in ("", "classes"):
+        typer.echo(f"  task {found.task}")
+    for name, quantiles in (found.numbers or {}).items():
+        typer.echo(f"\n{name}")
+        marks = list(next(iter(quantiles.values())))
+        rows = [["", *quantiles], *([mark, *(f"{part[mark]:.4g}" for part in quantiles.values())] for mark in marks)]
+        _print_columns([*rows, ["examples", *(f"{count:,}" for count in examples.values())]], right=True)
+    if found.classes:
+        _show_counts(found.classes, found.task, examples)
+
+
+def _show_counts(classes: Mapping[str, Mapping[SplitName, int]], task: str, examples: Mapping[SplitName, int]) -> None:
+    positions, splits = task.startswith("positions"), list(examples)
+    typer.echo(
+        "\npositions by class"
+        if positions
+        else "\nexamples by label"
+        if task.startswith("labels")
+        else "\nexamples by class"
+    )
     rows = [["", *splits]]
     rows += [[name, *(f"{counts[split]:,}" for split in splits)] for name, counts in list(classes.items())[:MOST]]
     if len(classes) > MOST:
         rows.append([f"and {len(classes) - MOST} more classes"])
-    rows.append(["all", *(f"{sum(counts[split] for counts in classes.values()):,}" for split in splits)])
-    _print_columns(rows, right=True)
+    _print_columns(
+        [*rows, ["examples" if positions else "all", *(f"{count:,}" for count in examples.values())]], right=True
+    )
 
 
 def _show_columns(columns: Sequence[ColumnLook]) -> None:

@@ -46,6 +46,7 @@ def judge_or_plan(
         doubts=extras.doubts,
         layers=extras.layers,
         modality=setting.modality,
+        task=setting.task,
         sources=list(setting.sources),
     )
     print_plan(plan, parts, devices=extras.devices, as_json=shared.json)

@@ -45,6 +45,7 @@ class Setting:
     lines: Sequence[Record] = ()
     sources: Mapping[str, nn.Module] = field(default_factory=dict)
     modality: str | Modality = "image"
+    task: str = "classes"
     labels: Sequence[str] = ()
 
     def run_line(self, seed: int) -> Record:
@@ -62,6 +63,7 @@ class SharedOptions:
 
     examples: options.Examples = 1000
     data_folder: options.DataFolder = Cell.data_folder
+    task: options.Task = Cell.task
     accelerator: options.Accelerator = Recipe.accelerator
     dry_run: options.DryRun = False
     config: options.Config = None
@@ -140,6 +142,7 @@ def of_run(
         describe(card, network, name),
         {source.name: load(source, trust_code=trust_code).to(device) for source in sources},
         modality_of(card.kind, card.details),
+        shared.task or card.task,
         facts.labels,
     )
 
@@ -181,6 +184,7 @@ def of_module(
         folder,
         sources=loaded,
         modality=input_kind,
+        task=shared.task or (facts.task if facts else "classes"),
         labels=facts.labels if facts else (),
     )
 
@@ -227,7 +231,10 @@ def _measured(
 
     records.add([setting.run_line(evaluation.seed), *setting.lines])
     evaluation = replace(evaluation, budget=setting.budget)
-    judge = partial(evaluate, modality=setting.modality, records=records, shard=shard, show_progress=not shared.quiet)
+    judge = partial(
+        evaluate, modality=setting.modality, task=setting.task, records=records, shard=shard,
+        show_progress=not shared.quiet,
+    )  # fmt: skip
     result = judge(
         setting.network, setting.x, setting.y, evaluation=evaluation, source=setting.sources, name=setting.name,
         pictures=True,
@@ -235,7 +242,8 @@ def _measured(
     if extras.doubts:
         doubt(
             setting.network, setting.x, setting.y, evaluation=evaluation, source=setting.sources, name=setting.name,
-            modality=setting.modality, records=records, shard=shard, show_progress=not shared.quiet,
+            modality=setting.modality, task=setting.task, records=records, shard=shard,
+            show_progress=not shared.quiet,
         )  # fmt: skip
     if extras.layers:
         attacks = [{"name": "pgd", "steps": 20}]

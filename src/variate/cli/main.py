@@ -25,7 +25,8 @@ from variate.cli import (
     study,
     train,
 )
-from variate.cli.mistakes import drawn
+from variate.cli.entry_options import misplaced
+from variate.cli.mistakes import PARSER, drawn
 from variate.cli.options import print_json
 from variate.errors import unknown_name
 
@@ -61,6 +62,20 @@ class Command(TyperCommand):
         super().__init__(name, **rest | {"help": text, "epilog": f"\b\nExamples:\n{examples}"})
         for parameter in settings.options_of(self).values():
             parameter.envvar, parameter.show_envvar = settings.variable_of(str(name), parameter), False
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words; an unknown option that belongs to a defense or an attack is told where to stand."""
+        words = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except PARSER as mistake:
+            unknown = getattr(mistake, "option_name", None)
+            if unknown is None or not hasattr(mistake, "possibilities"):
+                raise
+            error = misplaced(unknown, words, settings.options_of(self), ctx.command_path)
+            if error is None:
+                raise
+            raise error from mistake
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, or show its configuration."""

@@ -36,6 +36,7 @@ ShowConfig = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Do not show progress.")]
 DataFolder = Annotated[Path | None, typed(Cell, "data_folder")]
+Task = Annotated[str | None, typed(Cell, "task")]
 Accelerator = Annotated[str, typed(Recipe, "accelerator")]
 TrustCode = Annotated[
     bool, typer.Option("--trust-code", help="Allow a saved network to run code that it names (module:callable).")

@@ -99,10 +99,9 @@ def _print_curve(curve: Sequence[EpochAccuracy]) -> None:
 
 def _next(cell: Cell, out: Path) -> list[str]:
     """The command that evaluates the trained network."""
-    from variate.datasets.info import about
     from variate.options import names_code
 
-    facts = about(cell.data, folder=cell.data_folder)
+    facts = cell.about()
     words = ["variate", "evaluate", str(out), "--suite", "standard"]
     if cell.data_folder is not None:
         words += ["--data-folder", str(cell.data_folder)]

@@ -19,31 +19,35 @@ from variate.registry import dataset
 
 
 @dataset(modality="tabular", budget="linf:0.1", cite="Shafranovich 2005, RFC 4180")
-def csv(split: str, *, folder: Path | None = None) -> tuple[Tensor, Tensor]:
+def csv(split: str, *, folder: Path | None = None, task: str = "") -> tuple[Tensor, Tensor]:
     """Your own table: --data-folder FILE.csv, declared in FILE.toml; splits are fixed or given by a column.
 
     Numeric features are scaled by their range in the training split, and other splits are clipped to it; whole numbers
-    move in whole steps, and columns of words are categorical. The label is the last column. FILE.toml can override all
-    of this: see docs/tabular.md.
+    move in whole steps, and columns of words are categorical. The label is the last column, and a class unless a task
+    says otherwise. FILE.toml can override all of this: see docs/tabular.md.
 
     Args:
         split: ``train``, ``validation`` or ``test``: 60 %, 20 % and 20 % of one fixed permutation, or as given in the
             column that is declared as ``split``.
         folder: the file, plain or compressed (``.csv.gz``), or a folder with exactly one such file.
+        task: what the labels mean: ``classes``, ``binary``, ``labels`` (0 or 1 in several columns), or numbers as
+            ``regression(tolerance=0.5)``; quoted if it has a comma. By default the ``task`` of FILE.toml, or classes.
 
     Returns:
-        Inputs in [0, 1], shape (N, D), and labels, shape (N,).
+        Inputs in [0, 1], shape (N, D), and labels: classes or numbers, shape (N,), or several, shape (N, L).
 
     Raises:
-        DataError: for missing values, values outside a declared range, unknown categories or constant features.
+        DataError: for missing values, values outside a declared range, unknown categories, constant features, and cells
+            that are no labels of the task.
+        UsageError: for a task that does not exist.
     """
     name = check_split(split)
-    return _read(_file(folder)).splits[name]
+    return _read(_file(folder), task).splits[name]
 
 
-def about(folder: Path | None = None) -> About:
+def about(folder: Path | None = None, *, task: str = "") -> About:
     """The facts of the table. Raises ``DataError``."""
-    return _read(_file(folder)).about
+    return _read(_file(folder), task).about
 
 
 def sheet_of(folder: Path | None) -> tuple[Sheet, Declaration]:
@@ -54,8 +58,8 @@ def sheet_of(folder: Path | None) -> tuple[Sheet, Declaration]:
 
 
 @partial(read_once, beside=toml_of)
-def _read(path: Path) -> Loaded:
-    table = table_of(*sheet_of(path))
+def _read(path: Path, task: str) -> Loaded:
+    table = table_of(*sheet_of(path), task)
     warn_of_repeats(path, {split: digests(x) for split, (x, _) in table.splits.items()})
     return table
 

@@ -63,6 +63,8 @@ class About:
         budget: the budget usually used with it.
         labels: names of the classes, if they have any.
         details: facts specific to the modality, as JSON values: the vocabulary, the features, the sampling rate.
+        task: what its labels mean, as ``variate.tasks.task.task_of`` reads it; ``classes`` counts classes, labels or
+            numbers.
     """
 
     kind: str
@@ -73,6 +75,7 @@ class About:
     budget: str = ""
     labels: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    task: str = "classes"
 
     @property
     def modality(self) -> Modality:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Any, get_args
@@ -17,12 +18,14 @@ from variate.datasets.info import About, about
 from variate.datasets.load import labelled
 from variate.datasets.parts.column_look import ColumnLook, columns_of_features, columns_of_sheet
 from variate.datasets.parts.example_text import lines_of_example
+from variate.datasets.parts.label_look import counts_of, mask_lines, ordered, quantiles_of, told_label
 from variate.datasets.parts.located import located
 from variate.datasets.parts.own import is_own
 from variate.datasets.parts.repeats import digests
 from variate.datasets.splits import SplitName
 from variate.errors import DataError, VariateError
 from variate.inputs.validation import check_inputs
+from variate.tasks.task import Task, task_of
 
 EXAMPLES = 4
 
@@ -39,7 +42,10 @@ class SplitLook:
 
 @dataclass(frozen=True)
 class Example:
-    """One example: its place in the training split, the name of its class, and its input as lines of text."""
+    """One example: its place in the training split, its label in words, and its input as lines of text.
+
+    A mask of classes follows the lines of its picture.
+    """
 
     place: int
     label: str
@@ -57,7 +63,9 @@ class Look:
         shape: shape of one input.
         budget: the budget usually used with it, if there is one.
         splits: the splits that there are.
-        classes: number of examples by class and split.
+        task: what its labels mean.
+        classes: number of examples by class or label and split; for positions, number of these.
+        numbers: for numbers to predict, their quantiles by split.
         columns: of tables, what every column is taken for.
         duplicates: examples that occur more than once, by where.
         examples: a few examples of the training split, of different classes.
@@ -70,8 +78,10 @@ class Look:
     kind: str = ""
     shape: tuple[int, ...] = ()
     budget: str = ""
-    splits: Mapping[str, SplitLook] | None = None
-    classes: Mapping[str, Mapping[str, int]] | None = None
+    task: str = ""
+    splits: Mapping[SplitName, SplitLook] | None = None
+    classes: Mapping[str, Mapping[SplitName, int]] | None = None
+    numbers: Mapping[str, Mapping[SplitName, Mapping[str, float]]] | None = None
     columns: Sequence[ColumnLook] = ()
     duplicates: Mapping[str, int] | None = None
     examples: Sequence[Example] = ()
@@ -109,7 +119,7 @@ def look(data: str | PathLike[str], *, folder: str | PathLike[str] | None = None
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             facts = about(source, folder=folder)
-            parts, missing = _splits(source, folder)
+            parts, missing = _splits(source, folder, task_of(facts.task))
     except DataError as error:
         if not columns:
             raise
@@ -123,8 +133,10 @@ def look(data: str | PathLike[str], *, folder: str | PathLike[str] | None = None
         facts.kind,
         facts.shape,
         facts.budget,
+        facts.task,
         {name: _of_split(x) for name, (x, _) in parts.items()},
-        _counts(facts, parts),
+        counts_of(facts, parts),
+        quantiles_of(facts, parts),
         columns or columns_of_features(features),
         _duplicates(parts),
         _examples(facts, *next(iter(parts.values())), examples),
@@ -140,7 +152,7 @@ def _sheet_columns(read_as: str, place: Path | None) -> list[ColumnLook]:
 
 
 def _splits(
-    source: str, folder: str | PathLike[str] | None
+    source: str, folder: str | PathLike[str] | None, task: Task
 ) -> tuple[dict[SplitName, tuple[Tensor, Tensor]], list[str]]:
     """The splits that there are, and why others are missing. Raises what the training split raises."""
     parts: dict[SplitName, tuple[Tensor, Tensor]] = {}
@@ -148,7 +160,7 @@ def _splits(
     for name in get_args(SplitName):
         try:
             parts[name] = labelled(source, folder=folder, split=name, cut=True)
-            check_inputs(*parts[name])
+            check_inputs(*parts[name], task.label_findings)
         except VariateError as error:
             if name == "train":
                 raise
@@ -161,20 +173,6 @@ def _of_split(x: Tensor) -> SplitLook:
     return SplitLook(len(x), float(x.min()), float(x.max()), float(x.mean(dtype=torch.float64)))
 
 
-def _counts(facts: About, parts: Mapping[SplitName, tuple[Tensor, Tensor]]) -> dict[str, dict[str, int]]:
-    counts = {name: torch.bincount(y, minlength=facts.classes).tolist() for name, (_, y) in parts.items()}
-    most = max(len(numbers) for numbers in counts.values())
-    names = [_name(facts, i) for i in range(most)]
-    return {
-        name: {split: numbers[i] if i < len(numbers) else 0 for split, numbers in counts.items()}
-        for i, name in enumerate(names)
-    }
-
-
-def _name(facts: About, label: int) -> str:
-    return facts.labels[label] if label < len(facts.labels) else str(label)
-
-
 def _duplicates(parts: Mapping[SplitName, tuple[Tensor, Tensor]]) -> dict[str, int]:
     """How many examples of a split are in it before, or in an earlier split; and inputs that have several labels."""
     hashes = {name: digests(x) for name, (x, _) in parts.items()}
@@ -184,25 +182,26 @@ def _duplicates(parts: Mapping[SplitName, tuple[Tensor, Tensor]]) -> dict[str, i
         for other in names[:i]:
             known = set(hashes[other])
             found[f"in {name}, and in {other} too"] = sum(row in known for row in hashes[name])
-    labels: dict[bytes, set[int]] = {}
+    labels: dict[bytes, set[bytes]] = {}
     for name, (_, y) in parts.items():
-        for row, label in zip(hashes[name], y.tolist(), strict=True):
+        for row, label in zip(hashes[name], digests(y), strict=True):
             labels.setdefault(row, set()).add(label)
     found["inputs with several labels"] = sum(len(several) > 1 for several in labels.values())
     return found
 
 
 def _examples(facts: About, x: Tensor, y: Tensor, count: int) -> list[Example]:
-    """The first example of every class in turn, then the second of each."""
-    order: list[tuple[int, int, int]] = []
-    seen: dict[int, int] = {}
-    for place, label in enumerate(y.tolist()):
-        seen[label] = seen.get(label, 0) + 1
-        order.append((seen[label], label, place))
+    """The first examples, of different classes where each has one."""
     return [
-        Example(place, _name(facts, label), tuple(lines_of_example(x[place], facts.kind, facts.details)))
-        for _, label, place in sorted(order)[:count]
+        Example(place, told_label(y[place], facts), tuple(_lines(facts, x[place], y[place])))
+        for place in islice(ordered(y, facts), count)
     ]
+
+
+def _lines(facts: About, x: Tensor, y: Tensor) -> list[str]:
+    """An input as lines of text, and below it its mask, if it is a picture with one."""
+    lines = lines_of_example(x, facts.kind, facts.details)
+    return [*lines, "", *mask_lines(y, facts, len(lines), len(lines[0]))] if x.dim() == 3 and y.dim() == 2 else lines
 
 
 def _handled(facts: About) -> list[str]:

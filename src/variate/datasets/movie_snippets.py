@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from pathlib import Path
 
 from torch import Tensor
 
 from variate.datasets.info import About
+from variate.datasets.parts.archived import archived_text
 from variate.datasets.parts.loaded import Loaded, read_once
 from variate.datasets.parts.neighbors import COOCCURRENCE
 from variate.datasets.parts.text import corpus_of
 from variate.datasets.splits import check_split
 from variate.errors import DataError
-from variate.files.reading import extracted, reading
 from variate.registry import dataset
 
 FILE = "movieReviewSnippets_GroundTruth.txt"
 INNER = "hutto_ICWSM_2014.tar.gz"
+EXPECTED = f"the source distribution of vaderSentiment, or {INNER} from it"
 LENGTH = 40
 NAMES = ("against", "for")
 
@@ -63,7 +62,7 @@ def _existing(folder: Path | None) -> Path:
     if folder is None or not folder.exists():
         raise DataError(
             "the movie snippets are not on this machine" if folder is None else f"there is nothing at {folder}",
-            expected=f"the source distribution of vaderSentiment, or {INNER} from it",
+            expected=EXPECTED,
             todo="pip download vaderSentiment --no-binary :all: --no-deps, then --data-folder THE_FILE.tar.gz",
         )
     return folder
@@ -71,8 +70,9 @@ def _existing(folder: Path | None) -> Path:
 
 @read_once
 def _corpus(source: Path, length: int, neighbors: str) -> Loaded:
+    text = archived_text(source, FILE, inner=INNER, expected=EXPECTED)
     texts, labels = [], []
-    for line_number, line in enumerate(_text(source).split("\n"), 1):
+    for line_number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         parts = line.split("\t", 2)
@@ -84,35 +84,3 @@ def _corpus(source: Path, length: int, neighbors: str) -> Loaded:
             texts.append(parts[2])
             labels.append(NAMES[rating > 0])
     return corpus_of(texts, labels, length=length, budget="words:2", replaced=neighbors)
-
-
-def _text(source: Path) -> str:
-    """Read the file, wherever it is in folders or nested archives."""
-    if source.is_dir():
-        for name in (FILE, INNER):
-            match = next((path for path in sorted(source.rglob(name)) if path.is_file()), None)
-            if match is not None:
-                return _text(match)
-    elif source.name == FILE:
-        with reading(source, DataError):
-            return source.read_text(encoding="utf-8", errors="replace")
-    else:
-        with reading(source, DataError):
-            content = source.read_bytes()
-        text = _member(content, source)
-        if text is not None:
-            return text
-    raise DataError(
-        f"{source} does not contain {FILE}", expected=f"the source distribution of vaderSentiment, or {INNER} from it"
-    )
-
-
-def _member(content: bytes, source: Path) -> str | None:
-    """The text of the file in an archive or in the archive inside it; None if it is not there."""
-    with reading(source, DataError, expected="a tar archive"), tarfile.open(fileobj=io.BytesIO(content)) as archive:
-        for member in archive:
-            name = member.name.rpartition("/")[2]
-            if member.isfile() and name in (FILE, INNER):
-                inside = extracted(archive, member, DataError)
-                return inside.decode("utf-8", errors="replace") if name == FILE else _member(inside, source)
-    return None

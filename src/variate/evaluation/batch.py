@@ -10,7 +10,7 @@ from torch import Tensor
 
 from variate.evaluation.cascade import cascade
 from variate.evaluation.clock import now
-from variate.evaluation.judge import by_strata, confidences, right_by_source, verdict
+from variate.evaluation.judge import by_strata, confidences, scores_by_source, verdict
 from variate.evaluation.plan import Plan, goal_of, perturb
 from variate.evaluation.suites import Suite
 from variate.evaluation.target import Target
@@ -22,7 +22,7 @@ from variate.random.keys import Stream
 from variate.records.bits import pack
 from variate.records.claim import Claim
 from variate.records.schema import Example, Picture, Record, Timing
-from variate.statistics.rates import Bits, Deployment
+from variate.statistics.rates import Bits, Deployment, Floats
 
 PICTURES = 6
 
@@ -72,7 +72,7 @@ def answers(
         claim: record of the claim.
         indices: positions of the examples in the whole data set.
         x: inputs, shape (B, ...).
-        y: labels, shape (B,).
+        y: labels, shape (B, ...).
         report: called before each attack of a suite.
     """
     budget = Budget.parse(claim.budget) if claim.budget else None
@@ -96,8 +96,8 @@ def answers(
         line = Example(
             claim=claim.id,
             example=example,
-            label=int(y[j]),
-            answers={source: pack(bits[:, j]) for source, bits in right.items()},
+            label=int(y[j]) if target.classifies else None,
+            answers={source: pack(values[:, j]) for source, values in right.items()},
             distance=round(float(distance[j]), 7),
             forwards=int(attacked.queries.forwards[j]),
             backwards=int(attacked.queries.backwards[j]),
@@ -112,7 +112,7 @@ def answers(
         )
         lines.append(line)
         if target.pictures and budget is not None and example < PICTURES:
-            labels = int(y[j]), answered[j]
+            labels = line.label, answered[j]
             lines += _pictures(target.modality, claim, example, labels, x[j], attacked.first[j])
     return [*lines, timing]
 
@@ -125,10 +125,10 @@ def _judged(
     perturbed: Mapping[str, Tensor],
     y: Tensor,
     goal: Tensor | None,
-) -> tuple[dict[str, Bits], dict[str, list[float]], list[int]]:
-    """Correctness by deployment on fresh draws, the confidences, and the label that most draws gave each example.
+) -> tuple[dict[str, Bits | Floats], dict[str, list[float]], list[int | None]]:
+    """Scores by deployment on fresh draws, the confidences, and the label that most draws gave each example.
 
-    There are no confidences for targeted attacks.
+    There are no confidences for targeted attacks; other tasks than classes have neither confidences nor one label.
     """
 
     def judged(x: Tensor, together: int) -> Tensor:
@@ -144,20 +144,20 @@ def _judged(
         )
 
     first, *_ = perturbed.values()
-    answered: list[int] = []
-    right: dict[str, Bits] = {}
+    answered: list[int | None] = []  # (B,)
+    right: dict[str, Bits | Floats] = {}
     confidence: dict[str, list[float]] = {}
     different = list({d.source: d for d in deployments}.values())
     for together, alike in by_strata(target.network, different).items():
         shared = judged(first, together)  # (n, B, K)
-        answered = answered or shared.argmax(-1).mode(0).values.tolist()  # (B,)
+        answered = answered or (shared.argmax(-1).mode(0).values.tolist() if target.classifies else [None] * len(y))
         for deployment in alike:
             own, logits = perturbed.get(deployment.source, first), shared
             moved = (own != first).flatten(1).any(1).nonzero()[:, 0]
             if len(moved):
                 logits = shared.index_copy(1, moved, judged(own[moved], together))
-            right |= right_by_source([deployment], logits, y, goal)
-            if goal is None:
+            right |= scores_by_source([deployment], logits, y, target.task, goal)
+            if goal is None and target.classifies:
                 highest = confidences([deployment], logits, indices)
                 confidence |= {name: values.tolist() for name, values in highest.items()}
     order = [deployment.source for deployment in different]
@@ -194,7 +194,12 @@ def _first(chosen: Mapping[str, str]) -> str | None:
 
 
 def _pictures(
-    modality: Modality, claim: Claim, example: int, labels: tuple[int, int], original: Tensor, perturbed: Tensor
+    modality: Modality,
+    claim: Claim,
+    example: int,
+    labels: tuple[int | None, int | None],
+    original: Tensor,
+    perturbed: Tensor,
 ) -> Iterator[Picture]:
     """The picture that the report shows for one example; nothing if its modality has none.
 

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from variate.errors import GradientError
 from variate.evaluation.clock import now
+from variate.evaluation.judge import scores_of
 from variate.evaluation.plan import perturb
 from variate.evaluation.suites import Suite
 from variate.evaluation.target import Target
@@ -24,6 +25,7 @@ from variate.inputs.budget import Budget
 from variate.oracle.error_score import error_score
 from variate.oracle.losses import reached
 from variate.oracle.queries import Queries
+from variate.oracle.view import View
 from variate.random.keys import Stream, hash_words
 from variate.random.seeding import outputs_under
 from variate.random.strata import stratified
@@ -58,7 +60,7 @@ class CandidateScorer:
 
     Args:
         target: the network.
-        y: labels, shape (B,).
+        y: labels, shape (B, ...).
         goal: labels that targeted attacks aim at, shape (B,); None for untargeted attacks.
         deployments: D ways to use the network, with different sources. A deterministic network needs only one.
     """
@@ -76,15 +78,24 @@ class CandidateScorer:
         self._target, self._y, self._goal, self._deployments = target, y, goal, deployments
 
     def scores(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Share of correct answers and closeness to an error of candidates for the examples ``rows``: (D, B) each."""
+        """Mean score and closeness to an error of candidates for the examples ``rows``: (D, B) each."""
         y, goal = self._y[rows], None if self._goal is None else self._goal[rows]
         logits = outputs_under(self._target.network, x, self.keys)  # (S, B, K)
+        if not self._target.classifies:
+            return self._task_scores(logits, y)
         shares, scores = [], []
         for deployment in self._deployments:
             shares.append(1 - reached(_answers(logits, deployment), y, goal).to(x).mean(0))
             score = error_score(logits, y if goal is None else goal, deployment.rule)
             scores.append(score if goal is None else -score)
         return torch.stack(shares), torch.stack(scores)
+
+    def _task_scores(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The same for another task than classes, from outputs (S, B, M)."""
+        task = self._target.task
+        seen, label = View(task.margin, y).of(outputs), torch.zeros(len(y), dtype=torch.long, device=outputs.device)
+        shares = [scores_of(deployment, outputs, y, task).mean(0) for deployment in self._deployments]
+        return torch.stack(shares), torch.stack([error_score(seen, label, d.rule) for d in self._deployments])
 
 
 def _answers(logits: Tensor, deployment: Deployment) -> Tensor:

@@ -26,6 +26,8 @@ from variate.records.claim import Claim, Drawn, Part
 from variate.records.rows import CLEAN
 from variate.records.schema import Convergence
 from variate.statistics.rates import Deployment
+from variate.tasks.classes import CLASSES
+from variate.tasks.task import Task, written
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Look:
         answers: hash of its answers to the first inputs.
         drawn: source of the randomness.
         coupled: how the answer to an example depends on the rest of the batch; None if it does not.
-        classes: number of logits, K.
+        width: number of outputs per example, M; for classes, K.
     """
 
     kind: Kind
@@ -46,7 +48,7 @@ class Look:
     answers: str | None
     drawn: Drawn
     coupled: str | None
-    classes: int
+    width: int
 
     @property
     def alone(self) -> bool:
@@ -63,15 +65,23 @@ def look_at(network: nn.Module, x: Tensor) -> Look:
         generators = _generators(few)
         outputs = asked(network, few)
         consumed = not all(map(torch.equal, generators, _generators(few)))
-    classes = outputs.shape[1]
+    width = outputs.shape[1]
     kind = kind_of(network, few)
     drawn = _drawn(network, kind, consumed=consumed)
     coupled = coupling_of(network, x, kind, generator=drawn not in ("nothing", "keys"))
-    return Look(kind, identity(network, before), answers_of(network, x, kind), drawn, coupled, classes)
+    return Look(kind, identity(network, before), answers_of(network, x, kind), drawn, coupled, width)
 
 
 def judged(
-    look: Look, inputs: str, modality: Modality, *, name: str, seed: int, batch_size: int, memory: int | None
+    look: Look,
+    inputs: str,
+    modality: Modality,
+    task: Task = CLASSES,
+    *,
+    name: str,
+    seed: int,
+    batch_size: int,
+    memory: int | None,
 ) -> dict[str, Any]:
     """What a measurement is made on, as the fields of ``variate.records.schema.Judged``.
 
@@ -79,6 +89,7 @@ def judged(
         look: result of ``look_at`` on the network.
         inputs: fingerprint of inputs and labels.
         modality: modality of the inputs, with its details.
+        task: what the answers are.
         name: name of the network, for display only.
         seed: seed of the search and of the verdict.
         batch_size: examples per batch.
@@ -91,6 +102,7 @@ def judged(
         "inputs": inputs,
         "modality": name_of(modality),
         "allowed": fingerprint_of(modality),
+        "task": written(task),
         "drawn": look.drawn,
         "seed": seed,
         "batch_size": None if look.alone else batch_size,

@@ -28,6 +28,7 @@ from variate.inputs.modality import Modality, modality_of
 from variate.inputs.validation import precise
 from variate.oracle.losses import cross_entropy
 from variate.oracle.query_price import Prices, query_prices
+from variate.oracle.view import View
 from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream, hash_words
 from variate.random.network import RandomNetwork
@@ -35,6 +36,8 @@ from variate.random.seeding import generators_as_found, left_as_found
 from variate.records.claim import Part
 from variate.records.file import Records
 from variate.records.schema import Gradient
+from variate.tasks.classes import CLASSES, Classes
+from variate.tasks.task import Task, network_of, task_of
 
 EXAMPLES = 64  # number of first examples to measure on
 DRAWS = 20  # draws per query where the evaluation chooses them itself (``auto``)
@@ -64,6 +67,7 @@ def doubt(
     steps: int = 20,
     source: nn.Module | Mapping[str, nn.Module] | None = None,
     modality: str | Modality = "image",
+    task: str | Task = CLASSES,
     shard: tuple[int, int] = (0, 1),
     show_progress: bool = False,
     **overrides: Any,
@@ -79,7 +83,7 @@ def doubt(
     Args:
         network: any module, in the mode it will be used in.
         x: inputs in [0, 1], shape (B, ...).
-        y: labels, shape (B,).
+        y: labels, shape (B, ...).
         records: records that the answers are added to.
         name: name of the network in the records.
         group: name shared by networks that differ only in their training seed.
@@ -88,35 +92,40 @@ def doubt(
         steps: steps of the gradient attacks.
         source: networks to transfer from.
         modality: modality of the inputs.
+        task: what the answers are.
         shard: (index, count), as in ``evaluate``.
         show_progress: show a progress bar on standard error.
         overrides: fields of ``Evaluation`` by name, which replace those of ``evaluation``.
     """
     settings = overridden(evaluation, overrides, doubt)
     draws = DRAWS if settings.draws == "auto" else settings.draws
-    budget, input_kind = budget_of(settings), modality_of(modality)
-    x, y = x[:examples], y[:examples].long()
+    budget, input_kind, kind = budget_of(settings), modality_of(modality), task_of(task)
+    x, y, network = x[:examples], kind.typed(y[:examples]), kind.answers(network)
     inputs, relaxed = fingerprint([x, y]), _relaxed(input_kind, precise(x.detach()), network, budget)
     with left_as_found(network):
         look = look_at(network, x if relaxed is None else relaxed)
         stream = Stream("search", hash_words("gradients", settings.seed))
+        view = None if isinstance(kind, Classes) else View(kind.margin, y)
         oracle = GradientOracle(
-            network, draws=draws, stream=stream, examples=len(x), kind=look.kind, memory=settings.memory
+            network, draws=draws, stream=stream, examples=len(x), kind=look.kind, memory=settings.memory, view=view
         )
+        seen = y if view is None else torch.zeros(len(x), dtype=torch.long)
         size, memory = settings.batch_size, settings.memory
-        facts = judged(look, inputs, input_kind, name=name, seed=settings.seed, batch_size=size, memory=memory)
-        lines = [] if relaxed is None else _gradients(oracle, relaxed, y, facts, size)
+        facts = judged(look, inputs, input_kind, kind, name=name, seed=settings.seed, batch_size=size, memory=memory)
+        lines = [] if relaxed is None else _gradients(oracle, relaxed, seen, facts, size)
         if relaxed is not None and look.kind != "deterministic":
-            lines = _priced(lines, oracle, relaxed, y, budget, size)
+            lines = _priced(lines, oracle, relaxed, seen, budget, size)
         if shard[0] == 0:
             records.add(lines)
         has_gradient = any(line.zero < 1 for line in lines)
     single = replace(settings, draws=draws, deployments=("single",), suite=None, target=None, time_limit=None)
     measure = partial(
-        evaluate, network, x, y, source=source, modality=input_kind, records=records, name=name, group=group,
+        evaluate, network, x, y, source=source, modality=input_kind, task=kind, records=records, name=name, group=group,
         shard=shard, show_progress=show_progress,
     )  # fmt: skip
-    can_transfer = isinstance(network, RandomNetwork) or (look.kind == "deterministic" and source is not None)
+    can_transfer = isinstance(network_of(network), RandomNetwork) or (
+        look.kind == "deterministic" and source is not None
+    )
     can_transfer = can_transfer or bool(source)
     measured_for = measurements(x, budget, input_kind, has_gradient=has_gradient, transfers=can_transfer, steps=steps)
     with records.held():

@@ -29,14 +29,15 @@ from variate.flags.raise_flags import raised
 from variate.hashing import fingerprint
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, check_kind, modality_of
-from variate.inputs.validation import check_classes, check_inputs, check_module, precise
+from variate.inputs.validation import check_inputs, check_module, precise
 from variate.progress import Report, progress
-from variate.random.network import RandomNetwork
 from variate.random.seeding import generators_as_found, left_as_found
 from variate.records.claim import Claim, Part
 from variate.records.file import Records
 from variate.records.rows import CLEAN, Result, result_of
 from variate.statistics.rates import Deployment
+from variate.tasks.classes import CLASSES
+from variate.tasks.task import Task, task_of
 
 CALLER = 4  # frames from the caller of ``evaluate``, past its decorators
 PILOTS = ("apgd-ce", "fmn", "hotflip")  # the first that fits is used to find how many draws are enough
@@ -78,6 +79,7 @@ def evaluate(
     evaluation: Evaluation = Evaluation(),
     source: nn.Module | Mapping[str, nn.Module] | None = None,
     modality: str | Modality = "image",
+    task: str | Task = CLASSES,
     records: Records | str | Path | None = None,
     name: str = "network",
     part: Part = "table",
@@ -91,15 +93,17 @@ def evaluate(
     """Measure how often a network is right, on clean inputs and under each attack, for each way to deploy it.
 
     Args:
-        network: any module from inputs to logits, in the mode it will be used in. A ``RandomNetwork`` is judged over
-            its draws, a module that draws from torch's global generator over that generator.
+        network: any module from inputs to answers of the task, in the mode it will be used in. A ``RandomNetwork`` is
+            judged over its draws, a module that draws from torch's global generator over that generator.
         x: inputs in [0, 1], shape (B, ...).
-        y: integer labels, shape (B,).
+        y: labels, shape (B,) for classes.
         evaluation: all options of the evaluation; only the budget is required.
         source: networks to transfer from, by name, such as a deterministic twin or a copy trained independently. By
             default the mean network of a random network, and otherwise the network itself.
         modality: modality of the inputs, by name or as ``variate.about(data).modality``: which values may be changed,
             and the unit of the budget.
+        task: what answers mean and how they are scored, as ``variate.about(data).task``: ``classes``, ``binary``,
+            ``labels``, ``positions``, ``regression(tolerance=0.5)``, ... (``variate list tasks``).
         records: a path or ``Records`` that keeps every answer. Answers that are there already and would come out the
             same are not computed again. A network is recognized by its tensors, modes and settings
             (``variate.random.identity``) and by what it answers to the first inputs, so that changed code counts.
@@ -135,33 +139,36 @@ def evaluate(
     deployments = [Deployment.parse(text) for text in settings.deployments]
     check_limits(settings)
     check_draws(deployments, verdict_draws)
-    check_inputs(x, y)
+    kind = task_of(task)
+    check_inputs(x, y, kind.label_findings)
     input_kind = modality_of(modality)
     input_kind.check(budget)
     check_kind(input_kind, x)
     _plans(
-        attacks, suite, budget, 1 if draws == "auto" else draws, [], goal, input_kind, deployments
+        attacks, suite, budget, 1 if draws == "auto" else draws, [], goal, input_kind, deployments, kind
     )  # before any work
     check_part(part)
     sources = {"source": source} if isinstance(source, nn.Module) else dict(source or {})
+    network, sources = kind.answers(network), {name: kind.answers(held) for name, held in sources.items()}
     store = records if isinstance(records, Records) else Records(records)
     size, memory = settings.batch_size, settings.memory
     batches = _Batches(size, shard, time.monotonic() + (float("inf") if time_limit is None else time_limit))
     with generators_as_found(), left_as_found(network, *sources.values()), store.held():
-        inputs, x, y = fingerprint([x, y]), input_kind.prepared(precise(x.detach()), budget, network), y.long()
+        inputs, x, y = fingerprint([x, y]), input_kind.prepared(precise(x.detach()), budget, network), kind.typed(y)
         look = look_at(network, x)
-        check_classes(y, look.classes)
+        kind.check(look.width, y)
         check_mode(network, look.kind)
         if look.coupled is not None and part == "table":
             warnings.warn(f"answers depend on the batch: {look.coupled}", BatchWarning, stacklevel=CALLER)
-        facts = judged(look, inputs, input_kind, name=name, seed=seed, batch_size=size, memory=memory)
-        target = Target(network, look.kind, seed, name, sources, pictures, memory, input_kind)
+        facts = judged(look, inputs, input_kind, kind, name=name, seed=seed, batch_size=size, memory=memory)
+        target = Target(network, look.kind, seed, name, sources, pictures, memory, input_kind, kind)
         if draws == "auto":
             draws = _draws_needed(target, budget, x, y, facts, store, show_progress)
         uses = deployments if look.kind != "deterministic" else []
-        plans = _plans(attacks, suite, budget, draws, _transfer_sources(target), goal, input_kind, uses)
+        plans = _plans(attacks, suite, budget, draws, _transfer_sources(target), goal, input_kind, uses, kind)
         facts |= {"verdict_draws": verdict_draws, "part": part, "twin_of": twin_of, "group": group, "asked": len(x)}
-        bound = population_bound(network, x, look, input_kind, budget, name) if part == "table" else None
+        asks_bound = part == "table" and target.classifies
+        bound = population_bound(network, x, look, input_kind, budget, name) if asks_bound else None
         store.add([] if bound is None else [bound])
         claims = [claim_of(facts, target, plan, budget, deployments, x) for plan in plans]
         for plan, claim in zip(plans, claims, strict=True):
@@ -187,11 +194,12 @@ def _plans(
     target: str | None,
     modality: Modality,
     deployments: Sequence[Deployment],
+    task: Task,
 ) -> list[Plan | Suite]:
     """The plans to run: clean inputs, the attacks, and the suite."""
     plans = [Plan.of(attack, draws) for attack in (CLEAN, *attacks)]
     for plan in plans:
-        plan.check_fit(budget, modality)
+        plan.check_fit(budget, modality, task)
     if suite is None:
         if target is not None:
             raise UsageError("a target needs a suite", todo="give each attack its own option target")
@@ -204,6 +212,7 @@ def _plans(
         target=target,
         modality=modality,
         deployments=deployments,
+        task=task,
     )
     return [*plans, found]
 
@@ -273,6 +282,6 @@ def _draws_needed(
 
 def _transfer_sources(target: Target) -> list[str]:
     """Names of the networks to transfer from: the mean network, every source, and their ensemble."""
-    names = [MEAN] if isinstance(target.network, RandomNetwork) else []
+    names = [MEAN] if target.has_mean else []
     names += [*target.sources]
     return names + [ENSEMBLE] * (len(names) > 1)

@@ -15,8 +15,10 @@ from variate.random.average import mean_log_probabilities
 from variate.random.keys import Stream
 from variate.random.seeding import Kind, generators_as_found, kind_of, left_as_found, outputs_under
 from variate.random.strata import count_of_modes, stratified
-from variate.statistics.rates import Bits, Deployment, rate_of
+from variate.statistics.rates import Bits, Deployment, Floats, rate_of
 from variate.statistics.sequential import Sequential, check_until, until
+from variate.tasks.classes import Classes
+from variate.tasks.task import Task
 
 
 def judge(
@@ -92,6 +94,25 @@ def verdict(
     runs = [stratified(network, keys[start : start + together]) for start in range(0, len(keys), together)]
     with left_as_found(network):
         return outputs_under(network, x, list(chain.from_iterable(runs)))  # (n, B, K)
+
+
+def scores_by_source(
+    deployments: Sequence[Deployment], outputs: Tensor, y: Tensor, task: Task, target: Tensor | None = None
+) -> dict[str, Bits | Floats]:
+    """Scores by ``Deployment.source``, from (n, B, M) outputs: bits for classes, numbers in [0, 1] for other tasks."""
+    if isinstance(task, Classes):
+        return {**right_by_source(deployments, outputs, y, target)}
+    return {d.source: scores_of(d, outputs, y, task).double().cpu().numpy() for d in deployments}
+
+
+def scores_of(deployment: Deployment, outputs: Tensor, y: Tensor, task: Task) -> Tensor:
+    """Scores under each draw or group: (n, B, M) to (n, B) or (n // S, B)."""
+    if deployment.rule in ("single", "survive") or len(outputs) == 1:
+        return task.score(outputs, y)
+    size = deployment.size
+    groups = outputs[: len(outputs) // size * size].view(-1, size, *outputs.shape[1:])  # (G, S, B, M)
+    together = task.mean if deployment.rule == "mean" else task.majority
+    return torch.stack([task.score(together(group, y), y) for group in groups])
 
 
 def right_by_source(

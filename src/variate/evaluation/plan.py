@@ -20,10 +20,14 @@ from variate.inputs.modality import Modality, Reach, name_of
 from variate.limits import check_options
 from variate.oracle.averaging import Average, check_average
 from variate.oracle.oracle import Oracle, Reuse, ScoreOracle
+from variate.oracle.view import View
 from variate.oracle.white_box import ORACLES, GradientOracle
 from variate.random.keys import Stream
 from variate.random.seeding import kind_of
 from variate.records.rows import CLEAN, label_of
+from variate.tasks.classes import CLASSES, Classes
+from variate.tasks.task import Task
+from variate.tasks.task import name_of as task_name
 
 SOURCE_DRAWS = 10  # draws that a transfer averages over if its source is random
 TARGETS = ("next", "random", "least-likely")
@@ -42,6 +46,7 @@ class Plan:
         keys: reuse of draws, see ``variate.oracle.oracle``.
         target: target label: ``next``, ``random``, ``least-likely`` or a label; None for an untargeted attack.
         source: network to transfer from: ``mean``, ``ensemble``, or the name of a source of the evaluation.
+        climb: for other tasks than classes, the margin of the task that the attack climbs; None for the task's first.
     """
 
     attack: str
@@ -51,6 +56,7 @@ class Plan:
     keys: Reuse = "fresh"
     target: str | None = None
     source: str | None = None
+    climb: str | None = None
 
     @classmethod
     def of(cls, attack: str | Mapping[str, Any], draws: int) -> Plan:
@@ -80,6 +86,7 @@ class Plan:
             keys=cast(Reuse, options.pop("keys", "fresh")),
             target=None if target is None else _checked_target(name, facts, target),
             source=_checked_source(name, options.pop("source", None)),
+            climb=None if (climb := options.pop("climb", None)) is None else str(climb),
         )._with(options)
 
     def _with(self, options: Mapping[str, Any]) -> Plan:
@@ -91,11 +98,27 @@ class Plan:
         check_options(registry.get("attacks", self.attack).load(), chosen)
         return Plan(**{**vars(self), "options": chosen})
 
-    def check_fit(self, budget: Budget, modality: Modality) -> None:
-        """Raise ``UsageError`` unless the attack supports a modality and the budget's norm there."""
-        if self.attack == CLEAN or bounds(self.attack, budget, modality):
+    def check_fit(self, budget: Budget, modality: Modality, task: Task = CLASSES) -> None:
+        """Raise ``UsageError`` unless the attack supports a task, a modality and the budget's norm there."""
+        if self.attack == CLEAN:
             return
         facts, kind = registry.get("attacks", self.attack).facts, name_of(modality)
+        if not serves(self.attack, task):
+            raise UsageError(
+                f"{self.attack} does not work on the task {task_name(task)}", expected=" or ".join(facts["tasks"])
+            )
+        if isinstance(task, Classes):
+            if self.climb is not None:
+                raise UsageError(
+                    f"{self.attack} has no option climb for the task {task_name(task)}",
+                    todo="attacks on classes choose their loss themselves: pgd(loss=margin), for example",
+                )
+        else:
+            task.check_climb(self.climb)
+            if self.target is not None:
+                raise UsageError(f"the task {task_name(task)} has no target labels", todo="leave the target out")
+        if bounds(self.attack, budget, modality):
+            return
         if kind not in facts["modality"]:
             raise UsageError(f"{self.attack} does not work on {kind} inputs", todo=f"variate list --modality {kind}")
         norms = ", ".join(facts["norms"])
@@ -109,12 +132,12 @@ class Plan:
     @property
     def label(self) -> str:
         """Its name in a suite, where an attack may run from several sources and on several deployments."""
-        return label_of(self.attack, self.source, self.options.get("deployment"))
+        return label_of(self.attack, self.source, self.options.get("deployment"), self.climb)
 
     def choices(self) -> dict[str, Any]:
         """The options and all other fields that differ from their defaults, as the records keep them."""
         default = Plan(self.attack, self.draws, {})
-        others = ("average", "keys", "target", "source")
+        others = ("average", "keys", "target", "source", "climb")
         return self.options | {n: getattr(self, n) for n in others if getattr(self, n) != getattr(default, n)}
 
     def settings(self) -> dict[str, Any]:
@@ -124,13 +147,20 @@ class Plan:
         parameters = inspect.signature(registry.get("attacks", self.attack).load()).parameters
         defaults = {name: parameters[name].default for name in attack_options(self.attack)}
         declared = {name: value for name, value in defaults.items() if value is not inspect.Parameter.empty}
-        return {name: getattr(self, name) for name in ("average", "keys", "target", "source")} | declared | self.options
+        wired = {name: getattr(self, name) for name in ("average", "keys", "target", "source")}
+        climb = {} if self.climb is None else {"climb": self.climb}  # absent where there is no choice
+        return wired | climb | declared | self.options
 
 
 def bounds(attack: str, budget: Budget, modality: Modality) -> bool:
     """Whether an attack supports a modality and a budget's norm there."""
     facts = registry.get("attacks", attack).facts
     return name_of(modality) in facts["modality"] and modality.norm(budget) in facts["norms"]
+
+
+def serves(attack: str, task: Task) -> bool:
+    """Whether an attack works on a task."""
+    return task_name(task) in (registry.get("attacks", attack).facts["tasks"] or [task_name(task)])
 
 
 def attack_options(name: str) -> list[str]:
@@ -155,7 +185,7 @@ def perturb(
         plan: attack to run.
         budget: norm and size.
         x: inputs in [0, 1], shape (B, ...).
-        y: labels, shape (B,).
+        y: labels of the task, shape (B, ...).
         goal: target labels, shape (B,), if they have been computed already.
         checked: whether to check the result against the attack's contract.
 
@@ -175,11 +205,14 @@ def perturb(
         seed=target.seed,
         memory=target.memory,
         reach=reach,
+        view=view_of(target, plan, y),
     )
+    y = y if target.classifies else torch.zeros(len(x), dtype=torch.long, device=x.device)  # as the view numbers them
     function = entry.load()
     options = dict(plan.options)
     if plan.holds and (target.can_be_held or _required(function, "source")):
-        options["source"] = partial(registry.get("attacks", "pgd").load(), _source(target, plan.source, reach))
+        access = _source(target, plan.source, reach, oracle.view)
+        options["source"] = partial(registry.get("attacks", "pgd").load(), access)
     if plan.target is not None:
         options["target"] = goal_of(target, plan.target, x, y) if goal is None else goal
     function = inspect.unwrap(function)  # the plan has checked its options
@@ -232,11 +265,18 @@ def check_contract(attack: str, perturbed: Tensor, reach: Reach, budget: Budget)
         )
 
 
-def _source(target: Target, name: str | None, reach: Reach) -> GradientOracle:
+def view_of(target: Target, plan: Plan, y: Tensor) -> View | None:
+    """What an attack sees of the answers to examples with labels ``y``, (B, ...); None: logits of classes."""
+    return None if target.classifies else View(partial(target.task.margin, climb=plan.climb), y)
+
+
+def _source(target: Target, name: str | None, reach: Reach, view: View | None) -> GradientOracle:
     """White-box access to the network that an attack transfers from."""
     network, stream = target.held(name), Stream("search", target.seed)
     kind = kind_of(network, reach.x[:2])
-    return GradientOracle(network, draws=SOURCE_DRAWS, stream=stream, kind=kind, seed=target.seed, reach=reach)
+    return GradientOracle(
+        network, draws=SOURCE_DRAWS, stream=stream, kind=kind, seed=target.seed, reach=reach, view=view
+    )
 
 
 def _required(function: Any, name: str) -> bool:

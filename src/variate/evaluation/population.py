@@ -11,7 +11,6 @@ from variate.errors import VariateError
 from variate.evaluation.claims import Look
 from variate.evaluation.probes import device_of
 from variate.inputs.budget import Budget
-from variate.inputs.columns import changes_categories
 from variate.inputs.modality import Modality
 from variate.records.certified import PopulationBound
 
@@ -35,12 +34,13 @@ def population_bound(
     Returns:
         The bound; None for a network without Gaussian noise on its input, and where it proves nothing.
     """
-    if look.kind == "deterministic" or look.coupled is not None or changes_categories(modality):
+    if look.kind == "deterministic" or look.coupled is not None:
         return None
     try:
         mechanism: Any = registry.get("certificates", "gaussian").load().find(network, x[:2].to(device_of(network, x)))
         if mechanism is None:
             return None
+        mechanism = mechanism.on(modality)
         distance = mechanism.distance(budget)
     except VariateError:
         return None

@@ -9,14 +9,17 @@ from typing import Any
 
 from variate import registry
 from variate.errors import UsageError, unknown_name
-from variate.evaluation.plan import Plan, bounds
+from variate.evaluation.plan import Plan, bounds, serves
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.image import Image
 from variate.inputs.modality import Modality
 from variate.options import parse, plain
 from variate.statistics.rates import Deployment
+from variate.tasks.classes import CLASSES, Classes
+from variate.tasks.task import Task
 
 AttackSpec = str | Mapping[str, Any]
+CLIMBERS = ("pgd", "apgd-ce")  # attacks that climb every margin of a task in turn
 LIBRARIES = ("foolbox", "art")  # entries that stand for all attacks of another library
 
 ONLY_RANDOM = "only random"  # mark of an attack that a suite runs on random networks only
@@ -90,6 +93,7 @@ def suite_of(
     target: str | None = None,
     modality: Modality | None = None,
     deployments: Sequence[Deployment] = (),
+    task: Task = CLASSES,
 ) -> Suite:
     """A suite of those attacks that support the budget's norm. Raises ``UsageError``.
 
@@ -101,6 +105,7 @@ def suite_of(
         target: target label, as in ``variate.evaluation.plan``; attacks that cannot be targeted are left out.
         modality: modality of the inputs, images by default; attacks that do not support it are left out.
         deployments: ways to use a random network, each of which error-rate attacks; none for a deterministic one.
+        task: what the answers are; attacks that do not work on it are left out, and apgd-ce climbs each of its margins.
     """
     plans = []
     for options in _specs(name):
@@ -108,10 +113,11 @@ def suite_of(
             continue
         facts = registry.get("attacks", options["name"]).facts
         suits_target = target is None or facts["targeted"]
-        if not suits_target or not bounds(options["name"], budget, modality or Image()):
+        fits = serves(options["name"], task) and bounds(options["name"], budget, modality or Image())
+        if not suits_target or not fits:
             continue
         options |= {"target": target} if target is not None else {}
-        plans += [Plan.of(options | more, draws) for more in _variants(options, transfers, deployments)]
+        plans += [Plan.of(options | more, draws) for more in _variants(options, transfers, deployments, task)]
     if not plans:
         targeted = " targeted" if target else ""
         raise UsageError(
@@ -141,10 +147,12 @@ def suite_transfers(name: str) -> bool:
 
 
 def _variants(
-    options: Mapping[str, Any], transfers: Sequence[str], deployments: Sequence[Deployment]
+    options: Mapping[str, Any], transfers: Sequence[str], deployments: Sequence[Deployment], task: Task
 ) -> list[dict[str, str]]:
     """The options of each run of one attack of a suite; those that are given stay."""
     name = options["name"]
+    if name in CLIMBERS and "climb" not in options and not isinstance(task, Classes):
+        return [{"climb": climb} for climb in task.climbs]
     if name == "transfer" and "source" not in options:
         return [{"source": source} for source in transfers]
     if name == "error-rate" and "deployment" not in options:

@@ -14,13 +14,18 @@ from variate.random import plain
 from variate.random.average import EnsembleNetwork
 from variate.random.network import RandomNetwork
 from variate.random.seeding import Kind
+from variate.tasks.classes import CLASSES, Classes
+from variate.tasks.task import Task, network_of
 
 MEAN, ENSEMBLE = "mean", "ensemble"  # networks to transfer from besides the given sources
 
 
 @dataclass(frozen=True)
 class Target:
-    """The attacked network, its kind of randomness, name and modality, and the networks that the attacker holds."""
+    """The attacked network, its kind of randomness, name, modality and task, and the networks that the attacker holds.
+
+    Networks return one row of outputs per example (``Task.answers``).
+    """
 
     network: nn.Module
     kind: Kind
@@ -30,11 +35,22 @@ class Target:
     pictures: bool = False
     memory: int | None = None
     modality: Modality = field(default_factory=Image)
+    task: Task = CLASSES
+
+    @property
+    def classifies(self) -> bool:
+        """Whether its answers are logits of classes, rather than something an attack sees through a ``View``."""
+        return isinstance(self.task, Classes)
+
+    @property
+    def has_mean(self) -> bool:
+        """Whether there is a mean network."""
+        return isinstance(network_of(self.network), RandomNetwork)
 
     @property
     def can_be_held(self) -> bool:
         """Whether there is a network to transfer from, for attacks whose source is optional."""
-        return bool(self.sources) or isinstance(self.network, RandomNetwork) or self.kind == "deterministic"
+        return bool(self.sources) or self.has_mean or self.kind == "deterministic"
 
     def held(self, name: str | None) -> nn.Module:
         """The network to transfer from; without a name, the ensemble of all. Raises ``UsageError``."""
@@ -43,7 +59,7 @@ class Target:
         if name in self.sources:
             return self.sources[name]
         if name == ENSEMBLE:
-            means = [self._mean()] if isinstance(self.network, RandomNetwork) else []
+            means = [self._mean()] if self.has_mean else []
             return EnsembleNetwork([*means, *self.sources.values()])
         if name == MEAN:
             return self._mean()
@@ -51,4 +67,4 @@ class Target:
 
     def _mean(self) -> nn.Module:
         """The mean network of a ``RandomNetwork``; any other network itself, averaged over its draws."""
-        return plain.mean(self.network) if isinstance(self.network, RandomNetwork) else self.network
+        return plain.mean(self.network) if self.has_mean else self.network

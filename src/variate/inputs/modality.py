@@ -181,6 +181,11 @@ class Modality(ABC):
         """The norms in which budgets can be given."""
         return tuple(self.__variate__["norms"])
 
+    @property
+    def unit(self) -> float:
+        """The size, in linf, l2 and l1 budgets, of a change of one value by 1."""
+        return 1.0
+
     def findings(self, x: Tensor) -> Iterator[str]:
         """Problems specific to this modality of inputs in [0, 1], shape (B, ...)."""
         yield from ()

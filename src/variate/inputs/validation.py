@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 
 import torch
@@ -20,13 +20,23 @@ TWO_LOGITS = (
 )
 
 
-def check_inputs(x: Tensor, y: Tensor) -> None:
-    """Check that ``x`` is finite and in [0, 1], and ``y`` integer labels. Raises ``InputError`` with every finding."""
+LabelFindings = Callable[[Tensor, int], Iterator[str]]  # what is wrong with the labels of so many examples
+
+
+def check_inputs(x: Tensor, y: Tensor, labels: LabelFindings | None = None) -> None:
+    """Check that ``x`` is finite and in [0, 1], and ``y`` fits. Raises ``InputError`` with every finding.
+
+    Args:
+        x: inputs, shape (B, ...).
+        y: labels, shape (B, ...).
+        labels: looks for what is wrong with the labels; by default they are one class per example.
+    """
     if not isinstance(x, Tensor) or not isinstance(y, Tensor):
         raise InputError(
             f"x is {type(x).__name__} and y is {type(y).__name__}", expected="two tensors (torch.as_tensor makes them)"
         )
-    findings = [*_input_findings(x), *_label_findings(tuple(x.shape), y)]
+    of_labels = label_findings(tuple(x.shape), y) if labels is None else labels(y, len(x))
+    findings = [*_input_findings(x), *of_labels]
     if findings:
         raise InputError("these inputs cannot be judged", findings=findings)
 
@@ -69,7 +79,7 @@ def without_values(tensor: Tensor) -> str:
 
 def check_labels(y: Tensor, examples: int) -> None:
     """Check that ``y`` holds one integer label for each example. Raises ``InputError``."""
-    findings = list(_label_findings((examples, 1), y))
+    findings = list(label_findings((examples, 1), y))
     if findings:
         raise InputError("these labels cannot be judged", findings=findings)
 
@@ -107,7 +117,7 @@ def _input_findings(x: Tensor) -> Iterator[str]:
         yield f"x ranges from {limits}: inputs must be in [0, 1], with normalization inside the network"
 
 
-def _label_findings(shape: tuple[int, ...], y: Tensor) -> Iterator[str]:
+def label_findings(shape: tuple[int, ...], y: Tensor) -> Iterator[str]:
     """Problems of labels for inputs of a shape."""
     if y.dim() == 2 and y.shape[1] > 1 and y.shape[:1] == shape[:1] and bool(((y == 0) | (y == 1)).all()):
         if bool((y.sum(1) == 1).all()):
@@ -120,6 +130,12 @@ def _label_findings(shape: tuple[int, ...], y: Tensor) -> Iterator[str]:
         yield f"y has shape {tuple(y.shape)} for inputs of shape {shape}: one label per example is needed"
     elif y.numel() and int(y.long().min()) < 0:
         yield f"y has the negative label {int(y.long().min())}"
+
+
+def whole_findings(y: Tensor, shape: str) -> Iterator[str]:
+    """The finding that labels, of which ``shape`` is expected, are not whole numbers."""
+    if y.dtype not in INTEGERS and y.dtype != torch.bool:
+        yield f"y is {y.dtype}: labels are whole numbers of shape {shape}"
 
 
 def checked_output(output: object, x: Tensor) -> Tensor:

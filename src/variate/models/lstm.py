@@ -38,11 +38,15 @@ class LSTM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Inputs of shape (B, T, C), or clips of shape (B, 1, T), to logits of shape (B, K)."""
-        if self.is_audio:
-            states, _ = self.recurrent(self.log_mel(x))  # (B, N, 2 H)
+        states, mask = self.states(x)
+        if mask is None:
             return self.head(states.mean(1))  # type: ignore[no-any-return]
-        vectors, mask = self.tokens(x)
-        states, _ = self.recurrent(vectors)  # (B, T, 2 H)
         weights = mask.to(states).unsqueeze(-1)
         logits: Tensor = self.head((states * weights).sum(1) / weights.sum(1).clamp(min=1))
         return logits
+
+    def states(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """States at every word or frame, (B, N, 2 H), and the mask of words that are not padding, (B, N)."""
+        vectors, mask = (self.log_mel(x), None) if self.is_audio else self.tokens(x)
+        states, _ = self.recurrent(vectors)
+        return states, mask

@@ -46,9 +46,13 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Inputs of shape (B, T, C) to logits of shape (B, K)."""
-        vectors, mask = self.tokens(x)
-        hidden = self.encoder(vectors + self.positions, src_key_padding_mask=~mask)  # (B, T, E)
+        hidden, mask = self.states(x)
         weights = mask.to(hidden).unsqueeze(-1)
         mean = (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
         logits: Tensor = self.head(mean)
         return logits
+
+    def states(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors of every word in its context, (B, T, E), and the mask of words that are not padding, (B, T)."""
+        vectors, mask = self.tokens(x)
+        return self.encoder(vectors + self.positions, src_key_padding_mask=~mask), mask

@@ -19,6 +19,7 @@ from variate.oracle.averaging import Average, scores_of
 from variate.oracle.input_pass import scores_at
 from variate.oracle.queries import Queries
 from variate.oracle.repeated_draws import Watch
+from variate.oracle.view import View
 from variate.random.seeding import input_type, under
 
 
@@ -37,6 +38,7 @@ class LentNetwork(nn.Module):
         rows: indices of the examples it is lent for, in the batch of ``queries``, shape (B,).
         queries: counts the passes.
         watch: checks that the draws differ.
+        view: the two logits that stand for the answers of another task than classes.
     """
 
     def __init__(
@@ -48,19 +50,27 @@ class LentNetwork(nn.Module):
         rows: Tensor,
         queries: Queries,
         watch: Watch,
+        view: View | None = None,
     ) -> None:
         super().__init__()
         self.eval()  # the library changes only this module's own mode
         self.keys = list(keys)
         self.average = average
-        self._hidden = (network, like.new_zeros(0), rows.cpu(), queries, watch)  # in a tuple: no submodule, no buffer
+        self._hidden = (
+            network,
+            like.new_zeros(0),
+            rows.cpu(),
+            queries,
+            watch,
+            view,
+        )  # in a tuple: no submodule, no buffer
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores for inputs of shape (B, ...): (B, K), in the dtype and on the device of the inputs."""
         return scores_at(x, self._scores, self.average, len(self.keys), self._count_backward)
 
     def _scores(self, x: Tensor) -> Tensor:
-        network, like, rows, queries, watch = self._hidden
+        network, like, rows, queries, watch, view = self._hidden
         inputs, outputs = x.to(like), []
         dtype = input_type(network, inputs)
         for key in self.keys:
@@ -68,13 +78,14 @@ class LentNetwork(nn.Module):
                 output = network(inputs.to(dtype, copy=True))  # it may work in place
             # a library may pass NaN inputs along the way, and gets their outputs unchecked
             finite = bool(inputs.isfinite().all())
-            outputs.append(checked_logits(output, inputs) if finite else cast(Tensor, logits_in(output)))
+            logits = checked_logits(output, inputs) if finite else cast(Tensor, logits_in(output))
+            outputs.append(logits if view is None else view.of(logits, rows.repeat(self._times(x))[: len(x)]))
         watch.see(self.keys, [output.detach() for output in outputs])
         queries.count(rows.repeat(self._times(x)), self.keys, forwards=1, backwards=0, again=True)
         return outputs[0] if len(outputs) == 1 else scores_of(torch.stack(outputs), self.average)
 
     def _count_backward(self, x: Tensor) -> None:
-        _, _, rows, queries, _ = self._hidden
+        rows, queries = self._hidden[2:4]
         np.add.at(queries.backwards, rows.numpy(), self._times(x) * len(self.keys))  # an example may occur twice
 
     def _times(self, x: Tensor) -> int:

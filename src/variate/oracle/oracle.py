@@ -22,6 +22,7 @@ from variate.oracle.memory import room_for
 from variate.oracle.queries import Queries
 from variate.oracle.randomness import Coins
 from variate.oracle.repeated_draws import Watch
+from variate.oracle.view import View
 from variate.random.keys import Stream
 from variate.random.seeding import Kind, kind_of, outputs_under
 from variate.random.strata import stratified
@@ -50,6 +51,8 @@ class Oracle:
         seed: seed of the attacker's own randomness.
         memory: memory limit in bytes for inputs and draws in the network; larger queries are split.
         reach: maps each queried point to the input that the network sees; None: points are inputs.
+        view: the two logits that stand for the answers of another task than classes, whose labels are all 0; None:
+            the network's logits and labels themselves.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Oracle:
         seed: int = 0,
         memory: int | None = None,
         reach: Reach | None = None,
+        view: View | None = None,
     ) -> None:
         if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
             raise UsageError(f"cannot average over {draws!r} draws", expected="a whole number of draws from 1")
@@ -81,7 +85,7 @@ class Oracle:
         self._last_keys: list[int] | None = None
         self._reuse = keys
         self._seed = seed
-        self._memory, self.reach = memory, reach
+        self._memory, self.reach, self.view = memory, reach, view
         self._room: int | None = None
         self._watch = Watch(network)
         self.trace = Trace()
@@ -120,7 +124,11 @@ class Oracle:
         keys = self._keys(x)
         outputs = self._logits(inputs_at(self.reach, x, rows), keys)
         self._count(x, rows, keys, forwards=1)
-        return outputs
+        return self._seen(outputs, rows)
+
+    def _seen(self, outputs: Tensor, rows: Tensor | None) -> Tensor:
+        """What the attack sees of outputs, (..., B, M), for the examples ``rows``: logits (..., B, K)."""
+        return outputs if self.view is None or not outputs.shape[-2] else self.view.of(outputs, rows)
 
     def _logits(self, x: Tensor, keys: list[int]) -> Tensor:
         if not len(x):
@@ -134,7 +142,7 @@ class Oracle:
     def _in_units(self, logits: Tensor) -> Tensor:
         """Logits, (..., K), in the unit in which losses are taken: see ``unit_of``. The first query decides on it."""
         if self._unit is None:
-            self._unit = unit_of(logits)
+            self._unit = 1.0 if self.view is not None else unit_of(logits)
         return logits if self._unit in (None, 1.0) else logits * self._unit
 
     def _parts(self, x: Tensor, keys: Sequence[int]) -> tuple[list[slice], bool]:

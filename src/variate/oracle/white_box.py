@@ -35,7 +35,7 @@ class GradientOracle(ScoreOracle):
         """The network at fixed draws as a module, for a library that takes one; every pass is counted."""
         keys = self._keys(x) if keys is None else keys
         indices = torch.arange(len(x)) if rows is None else rows
-        return LentNetwork(self.network, keys, self.average, x, indices, self.queries, self._watch)
+        return LentNetwork(self.network, keys, self.average, x, indices, self.queries, self._watch, self.view)
 
     def gradient(
         self,
@@ -66,13 +66,14 @@ class GradientOracle(ScoreOracle):
             return x.new_zeros(0), torch.zeros_like(x)
         x = inputs_at(self.reach, x, rows)
         if self.average == "loss":
-            value, gradient = self._mean_loss(x, y, loss, keys)
+            value, gradient = self._mean_loss(x, y, loss, keys, rows)
             self._count(x, rows, keys, forwards=1, backwards=1, gradient=gradient)
             self.trace.note(value, loss, rows)
             return value, slope_at(self.reach, gradient, rows)
         check_differentiable(self.average)
         value, slopes = pull_back(
-            self._in_units(self._logits(x, keys)), lambda logits: loss_of(logits, y, loss, self.average)
+            self._in_units(self._logits(x, keys)),
+            lambda outputs: loss_of(self._seen(outputs, rows), y, loss, self.average),
         )
         self.trace.note(value, loss, rows)
         return value.to(x.dtype), self._gradient_along(x, y, slopes, rows, keys)
@@ -99,7 +100,8 @@ class GradientOracle(ScoreOracle):
             return x.new_zeros(0), torch.zeros_like(x)
         x = inputs_at(self.reach, x, rows)
         value, slopes = pull_back(
-            self._in_units(self._logits(x, keys)), lambda logits: error_score(logits, y, rule, score)
+            self._in_units(self._logits(x, keys)),
+            lambda outputs: error_score(self._seen(outputs, rows), y, rule, score),
         )
         self.trace.note(value, score, rows)
         return value.to(x.dtype), self._gradient_along(x, y, slopes, rows, keys)
@@ -109,15 +111,16 @@ class GradientOracle(ScoreOracle):
         gradient = torch.zeros_like(x)
         for part in self._parts(x, keys)[0]:
             for key, slope in zip(keys, slopes, strict=True):
-                gradient[part] += next(self._passes(x[part], y[part], partial(_along, slope[part]), [key])).gradient
+                passed = next(self._passes(x[part], y[part], partial(_along, slope[part]), [key], raw=True))
+                gradient[part] += passed.gradient
         self._count(x, rows, keys, forwards=2, backwards=1, gradient=gradient)
         return slope_at(self.reach, gradient, rows)
 
     def logits_of(self, x: Tensor, keys: list[int], *, rows: Tensor | None = None) -> Tensor:
         """The logits of each draw, not averaged and without gradients: (B, ...) and S keys to (S, B, K)."""
-        logits = self._logits(inputs_at(self.reach, x, rows), keys)
+        outputs = self._logits(inputs_at(self.reach, x, rows), keys)
         self._count(x, rows, keys, forwards=1)
-        return logits
+        return self._seen(outputs, rows)
 
     def each(
         self, x: Tensor, y: Tensor, loss: Loss, keys: list[int], *, rows: Tensor | None = None
@@ -138,18 +141,23 @@ class GradientOracle(ScoreOracle):
         logits: list[list[Tensor]] = [[] for _ in keys]
         x = inputs_at(self.reach, x, rows)
         for part in self._parts(x, keys)[0]:
-            for s, passed in enumerate(self._passes(x[part], y[part], loss, keys, alone=True)):
+            of = self._rows_of(rows, part, len(x))
+            for s, passed in enumerate(self._passes(x[part], y[part], loss, keys, alone=True, rows=of)):
                 losses[s, part], gradients[s, part] = passed.loss, passed.gradient
-                logits[s].append(passed.logits[0])
+                logits[s].append(self._seen(passed.logits[0], of))
         self._count(x, rows, keys, forwards=1, backwards=1, gradient=gradients.transpose(0, 1))
         return losses, slope_at(self.reach, gradients, rows), torch.stack([torch.cat(parts) for parts in logits])
 
-    def _mean_loss(self, x: Tensor, y: Tensor, loss: Loss, keys: list[int]) -> tuple[Tensor, Tensor]:
+    def _mean_loss(
+        self, x: Tensor, y: Tensor, loss: Loss, keys: list[int], rows: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         value, gradient = x.new_zeros(len(x)), torch.zeros_like(x)
         first: list[Tensor] = []  # the outputs of the first part under every key
         parts, alone = self._parts(x, keys)
         for part in parts:
-            for passed in self._passes(x[part], y[part], loss, keys, alone=alone):
+            for passed in self._passes(
+                x[part], y[part], loss, keys, alone=alone, rows=self._rows_of(rows, part, len(x))
+            ):
                 weight = len(passed.logits) / len(keys)
                 value[part] += weight * passed.loss
                 gradient[part] += weight * passed.gradient
@@ -157,13 +165,29 @@ class GradientOracle(ScoreOracle):
         self._watch.see(keys, first)
         return value, gradient
 
+    def _rows_of(self, rows: Tensor | None, part: slice, count: int) -> Tensor | None:
+        """The examples of a part of ``count`` inputs, if answers are viewed by example."""
+        if self.view is None:
+            return None
+        return (torch.arange(count) if rows is None else rows)[part]
+
     def _passes(
-        self, x: Tensor, y: Tensor, loss: Loss, keys: Sequence[int], *, alone: bool = False
+        self,
+        x: Tensor,
+        y: Tensor,
+        loss: Loss,
+        keys: Sequence[int],
+        *,
+        alone: bool = False,
+        raw: bool = False,
+        rows: Tensor | None = None,
     ) -> Iterator[Passes]:
-        def checked(logits: Tensor) -> Tensor:
-            logits = checked_logits(logits, x)
-            self._classes = logits.shape[1]
-            return loss(self._in_units(logits), y)
+        """The passes under each key; with ``raw``, the loss takes the outputs themselves, whatever the task."""
+
+        def checked(output: Tensor) -> Tensor:
+            outputs = checked_logits(output, x)
+            self._classes = outputs.shape[1]
+            return loss(self._in_units(outputs) if raw else self._in_units(self._seen(outputs, rows)), y)
 
         return passes_under(self.network, x, checked, keys, alone=alone)
 

@@ -60,7 +60,7 @@ class Interval:
         """Bounds of the results of an operation of torch. Raises ``UsageError`` for one without a rule."""
         name = getattr(function, "__name__", str(function))
         if name not in RULES:
-            raise _no_rule(name)
+            raise no_rule(name)
         return RULES[name](*args, **(kwargs or {}))
 
     def __getattr__(self, name: str) -> Any:
@@ -70,7 +70,7 @@ class Interval:
             return getattr(self.center, name)
         if name.startswith("__"):
             raise AttributeError(name)
-        raise _no_rule(name)
+        raise no_rule(name)
 
     def __len__(self) -> int:
         return len(self.center)
@@ -112,9 +112,13 @@ def output_bounds(network: nn.Module, inputs: Interval) -> Interval:
     Raises:
         UsageError: for an operation without a rule, or outputs that are not logits.
     """
-    output = network(inputs)
+    return checked_bounds(network(inputs), len(inputs.center))
+
+
+def checked_bounds(output: object, count: int) -> Interval:
+    """What a network has made of intervals, if it is logits of ``count`` examples. Raises ``UsageError``."""
     if not isinstance(output, Interval) or output.center.dim() != 2:
-        raise UsageError("interval bounds need logits", expected=f"an output of shape ({len(inputs.center)}, classes)")
+        raise UsageError("interval bounds need logits", expected=f"an output of shape ({count}, classes)")
     return output
 
 
@@ -134,12 +138,17 @@ def worst_margins(logits: Interval, y: Tensor) -> Tensor:
 
 def verified(network: nn.Module, inputs: Interval, y: Tensor) -> Tensor:
     """Whether the answer is ``y`` everywhere in the box, for the draw that is in place: (B,)."""
-    margins = worst_margins(output_bounds(network, inputs), y)
+    return all_positive(worst_margins(output_bounds(network, inputs), y), y)
+
+
+def all_positive(margins: Tensor, y: Tensor) -> Tensor:
+    """Whether lower bounds of margins, (B, K), say that the answer is ``y``: (B,)."""
     others = torch.ones_like(margins, dtype=torch.bool).scatter(1, y[:, None], False)
     return ((margins > 0) | ~others).all(1)
 
 
-def _no_rule(name: str) -> NoBoundsError:
+def no_rule(name: str) -> NoBoundsError:
+    """The error for an operation without a rule."""
     return NoBoundsError(
         f"there are no interval bounds for the operation {name}",
         expected=f"a network of {', '.join(sorted(name for name in RULES if not name.startswith('_')))}",
@@ -221,7 +230,7 @@ def _scaled(x: Any, factor: Any) -> Interval:
     if isinstance(factor, Interval):
         x, factor = factor, x
     if isinstance(factor, Interval):
-        raise _no_rule("mul of two intervals")
+        raise no_rule("mul of two intervals")
     return Interval(x.center * factor, x.radius * abs(factor))
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from variate.errors import RecordError
-from variate.statistics.rates import Bits
+from variate.statistics.rates import Bits, Floats
 
 
-def pack(bits: Bits) -> str:
+def pack(bits: Bits | Floats) -> str:
     """Bits as ``COUNT:HEX``."""
     return f"{len(bits)}:{np.packbits(bits).tobytes().hex()}"
 

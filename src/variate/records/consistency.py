@@ -78,7 +78,7 @@ def _number_findings(value: Any, name: str = "") -> list[str]:
 
 def _is_finite(example: Example) -> bool:
     """A quick check of the most frequent record."""
-    counts = (example.example, example.label, example.forwards, example.backwards, example.points)
+    counts = (example.example, example.label or 0, example.forwards, example.backwards, example.points)
     numbers = (example.distance, example.rising or 0.0, *example.shares.values(), *example.confidences.values())
     return all(0 <= count < LARGEST for count in counts) and all(map(math.isfinite, numbers))
 

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 CLEAN = "clean"  # the name of no attack
 
 
-def label_of(attack: str, source: str | None = None, deployment: str | None = None) -> str:
-    """Label of an attack in a suite: the same attack may run from several networks, or on several deployments."""
-    return attack + (f" from {source}" if source else "") + (f" of {deployment}" if deployment else "")
+def label_of(attack: str, source: str | None = None, deployment: str | None = None, climb: str | None = None) -> str:
+    """Label of an attack in a suite, which may run from several networks, on several deployments or margins."""
+    words = [(" from ", source), (" of ", deployment), (" by ", climb)]
+    return attack + "".join(f"{word}{what}" for word, what in words if what)
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ class Example(Line):
     kind: Literal["example"] = "example"
     claim: str
     example: int
-    label: int
+    label: int | None = None
     answers: dict[str, str]
     distance: float
     forwards: int
@@ -150,7 +150,7 @@ class Picture(Line):
     kind: Literal["picture"] = "picture"
     claim: str
     example: int
-    label: int
+    label: int | None = None
     shape: list[int]
     original: str
     adversarial: str

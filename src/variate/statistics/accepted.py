@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from variate.errors import UsageError
 from variate.options import exact
-from variate.statistics.rates import Rate, crossed, interval
+from variate.statistics.crossed import crossed
+from variate.statistics.rates import Rate, interval
 
 ABSTAINS = -1  # the label of no answer
 CERTIFIED = "certified-"  # the deployment that answers only where its certificate reaches a radius

@@ -9,8 +9,9 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from variate.errors import UsageError
+from variate.statistics.crossed import Crossed, Floats, Scores, crossed
 from variate.statistics.notation import percent, points, points_interval
-from variate.statistics.rates import Bits, Crossed, Floats, crossed, interval
+from variate.statistics.rates import interval
 from variate.statistics.resampling import resamples
 
 SMALLEST_P, LARGEST_P = 0.001, 0.999  # between which p is found: 2 of 2,000 resamples are the smallest share
@@ -25,7 +26,8 @@ class Comparison:
     Attributes:
         difference: difference of the rates of single draws, in [-1, 1].
         low, high: its interval, over examples and over the draws of both networks.
-        only_first, only_second: number of examples that only one of them answers correctly in most draws.
+        only_first, only_second: number of examples that only one of them answers correctly in most draws; with scores,
+            at which only one of them scores more than 1/2 on average.
         p: p-value of no difference: the error level at which the interval just reaches 0; for two deterministic
             networks that of McNemar's exact test.
     """
@@ -59,7 +61,9 @@ class Comparison:
         return f"{points(self.difference)} points {points_interval(self.low, self.high)}"
 
 
-def compare(first: Bits, second: Bits, *, paired_draws: bool = False, level: float = 0.95, seed: int = 0) -> Comparison:
+def compare(
+    first: Scores, second: Scores, *, paired_draws: bool = False, level: float = 0.95, seed: int = 0
+) -> Comparison:
     """Compare two networks, or one under two attacks.
 
     Examples are shared and resampled together. Draws are resampled independently for each network, or together if
@@ -73,12 +77,15 @@ def compare(first: Bits, second: Bits, *, paired_draws: bool = False, level: flo
     Simulated coverage at 95 %: 93 to 97 % for 20 to 200 draws, 50 to 500 examples, and rates up to .95; for two
     deterministic networks 94 to 98 %, more if they differ on fewer than about three examples.
 
+    Where answers have scores, the differences of means are resampled in the same way; of two deterministic networks,
+    those of the examples alone.
+
     The p-value inverts the same interval, so that both speak of the same difference: the mean over examples and draws.
     For two deterministic networks it is that of McNemar's exact test (1947).
 
     Args:
-        first: right or wrong, shape (n, B).
-        second: right or wrong, shape (m, B).
+        first: right or wrong, or scores in [0, 1], shape (n, B).
+        second: the same of the other, shape (m, B).
         paired_draws: whether row s of both comes from the same draw.
         level: confidence of the interval.
         seed: seed of the resampling.
@@ -96,7 +103,7 @@ def compare(first: Bits, second: Bits, *, paired_draws: bool = False, level: flo
         int((majority_first & ~majority_second).sum()),
         int((majority_second & ~majority_first).sum()),
     )
-    if len(first) == len(second) == 1:
+    if len(first) == len(second) == 1 and not any(crossed(side)[0].partial for side in (first, second)):
         minority, discordant = min(only_first, only_second), only_first + only_second
         p = min(1.0, 2 * float(special.bdtr(minority, discordant, 0.5))) if discordant else 1.0
         low, high = _tango(only_first, only_second, first.shape[1], level)
@@ -126,7 +133,7 @@ def _inverted(interval_at: Callable[[float], tuple[float, float]]) -> float:
     return outside
 
 
-def _studentized(first: Bits, second: Bits, paired: bool, seed: int) -> Callable[[float], tuple[float, float]]:
+def _studentized(first: Scores, second: Scores, paired: bool, seed: int) -> Callable[[float], tuple[float, float]]:
     """The interval of the difference as a function of its confidence level."""
     first_means, second_means = crossed(first)[0], crossed(second)[0]
     difference = first_means.rate - second_means.rate
@@ -159,7 +166,7 @@ def _widest(first: Crossed, second: Crossed, level: float) -> tuple[float, float
     return a.low - b.high, a.high - b.low
 
 
-def _paired_residual(first: Bits, second: Bits) -> float:
+def _paired_residual(first: Scores, second: Scores) -> float:
     """The residual variance of the mean difference of paired draws, beyond example and draw effects."""
     gap: Floats = first.astype(np.float64) - second.astype(np.float64)  # (n, B)
     residuals = gap - gap.mean(0) - gap.mean(1, keepdims=True) + gap.mean()

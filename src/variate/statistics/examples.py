@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from variate.errors import UsageError
-from variate.statistics.rates import Bits
+from variate.statistics.crossed import Floats, Scores, checked
 
-Floats = NDArray[np.float64]
 Verdict = Literal["right", "wrong", "abstain"]
 
 
@@ -21,7 +19,7 @@ class ErrorRates:
     """Error rates of single draws, per example.
 
     Attributes:
-        rate: share of wrong answers, shape (B,).
+        rate: share of wrong answers, or 1 minus the mean score, shape (B,).
         low, high: Clopper-Pearson interval of each rate (Clopper & Pearson 1934), shape (B,).
         draws: number of answers per example, n.
     """
@@ -32,27 +30,30 @@ class ErrorRates:
     draws: int
 
 
-def error_rates(answers: Bits, *, level: float = 0.95) -> ErrorRates:
+def error_rates(answers: Scores, *, level: float = 0.95) -> ErrorRates:
     """The error rate of every example, each with its own interval.
 
-    A deterministic network always gives the same answer, so its rates and their intervals are 0 or 1.
+    A deterministic network always gives the same answer, so its rates and their intervals are 0 or 1, or what its
+    scores leave to 1. For scores the binomial interval at their sum is wider than needed: no score in [0, 1] varies
+    more than right and wrong answers of the same mean.
 
     Args:
-        answers: right or wrong, shape (n, B); n is 1 for a deterministic network.
+        answers: right or wrong, or scores in [0, 1], shape (n, B); n is 1 for a deterministic network.
         level: confidence of each single interval; about (1 - level) B of B intervals miss at most.
     """
-    draws = len(answers)
+    draws, scores = len(answers), checked(answers)
     if draws == 1:
-        wrong_answer = (~answers[0]).astype(np.float64)
-        return ErrorRates(wrong_answer, wrong_answer, wrong_answer, draws)
-    wrong = draws - answers.sum(0)  # (B,)
+        lost = 1 - scores[0]
+        return ErrorRates(lost, lost, lost, draws)
+    wrong = draws - scores.sum(0)  # (B,)
     tail = (1 - level) / 2
-    low = np.where(wrong > 0, stats.beta.ppf(tail, np.maximum(wrong, 1), draws - wrong + 1), 0.0)
-    high = np.where(wrong < draws, stats.beta.ppf(1 - tail, wrong + 1, np.maximum(draws - wrong, 1)), 1.0)
+    low = np.where(wrong > 0, stats.beta.ppf(tail, np.where(wrong > 0, wrong, 1), draws - wrong + 1), 0.0)
+    left = np.where(wrong < draws, draws - wrong, 1)
+    high = np.where(wrong < draws, stats.beta.ppf(1 - tail, wrong + 1, left), 1.0)
     return ErrorRates(wrong / draws, low, high, draws)
 
 
-def verdicts(answers: Bits, *, level: float = 0.999, threshold: float = 0.5) -> list[Verdict]:
+def verdicts(answers: Scores, *, level: float = 0.999, threshold: float = 0.5) -> list[Verdict]:
     """Whether the network is more often right than wrong on each example, or undecided with so few draws.
 
     The counterpart of a smoothed classifier's prediction, which abstains rather than guess (Cohen et al. 2019,
@@ -60,7 +61,7 @@ def verdicts(answers: Bits, *, level: float = 0.999, threshold: float = 0.5) -> 
     threshold.
 
     Args:
-        answers: right or wrong, shape (n, B).
+        answers: right or wrong, or scores in [0, 1], shape (n, B).
         level: confidence of each verdict, in (0.5, 1).
         threshold: the error rate that separates right from wrong, in (0, 1).
 

@@ -36,7 +36,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal, cast
 
 import numpy as np
@@ -45,13 +44,15 @@ from scipy import special
 
 from variate.errors import UsageError, unknown_name
 from variate.options import counted
+from variate.statistics.crossed import Crossed, Scores, crossed
 from variate.statistics.notation import percent, percent_interval
-from variate.statistics.survival import CURVE, all_right, sizes_up_to
+from variate.statistics.survival import CURVE, sizes_up_to
 
 Bits = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Rule = Literal["single", "mean", "majority", "survive"]
 FEW, REACH = 20, 2.0  # below FEW examples, Hall's ends are clipped to REACH quantiles; FEW groups of draws are few
+NOTHING = 1e-24  # variance of a mean of equal scores, from rounding
 SEEN = 8.0  # carriers of a rate from which on their spread tells of the examples that were not seen
 RULES = ("single", "mean-S", "majority-S", "survive-N")
 
@@ -62,7 +63,7 @@ class Deployment:
 
     ``single``: one fresh draw per query. ``mean-S``: the mean probability of S draws. ``majority-S``: the most frequent
     label of S draws; a tie is wrong. ``survive-N``: one draw per query, the attacker queries N times, and all N answers
-    must be correct.
+    must be correct; where answers have scores, the lowest of N counts.
     """
 
     rule: Rule
@@ -98,7 +99,7 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Rate:
-    """A share of correct answers with its confidence interval, all in [0, 1]."""
+    """A share of correct answers, or a mean score, with its confidence interval, all in [0, 1]."""
 
     rate: float
     low: float
@@ -108,82 +109,28 @@ class Rate:
         return f"{percent(self.rate)} {percent_interval(self.low, self.high)}"
 
 
-@dataclass(frozen=True)
-class Crossed:
-    """Variance components of a mean over a crossed design: every draw answered every example.
-
-    Attributes:
-        per_example: value at each example, shape (B,).
-        per_draw: value at each draw (jackknife pseudo-values, whose mean is the rate), shape (n,).
-        residual: variance of the mean due to the interaction of draws and examples; the variances over examples and
-            over draws both contain it.
-    """
-
-    per_example: Floats
-    per_draw: Floats
-    residual: float
-
-    @cached_property
-    def rate(self) -> float:
-        """The mean."""
-        return float(self.per_example.mean())
-
-    @cached_property
-    def carriers(self) -> float:
-        """The effective number of examples that carry the rate, or its distance from 1: (sum v)^2 / sum v^2."""
-        values = self.per_example if self.rate <= 0.5 else 1 - self.per_example
-        return float(values.sum() ** 2 / np.square(values).sum()) if values.any() else 0.0
-
-    @cached_property
-    def by_example(self) -> float:
-        """The variance of the mean due to examples, residual included."""
-        return _variance_of_mean(self.per_example)
-
-    @cached_property
-    def by_draw(self) -> float:
-        """The variance of the mean due to draws, residual included."""
-        return _variance_of_mean(self.per_draw)
-
-    @cached_property
-    def variance(self) -> float:
-        """The variance of the mean."""
-        return max(self.by_example + self.by_draw - self.residual, self.by_example, self.by_draw)
-
-    @cached_property
-    def skewness(self) -> float:
-        """The skewness of the mean."""
-        third = _third_cumulant_of_mean(self.per_example) + _third_cumulant_of_mean(self.per_draw)
-        return float(third / self.variance**1.5)
-
-    @cached_property
-    def freedom(self) -> float:
-        """Satterthwaite's degrees of freedom of the variance."""
-        examples, draws = self.by_example / self.variance, self.by_draw / self.variance  # squares could underflow
-        return 1 / (examples**2 / max(len(self.per_example) - 1, 1) + draws**2 / max(len(self.per_draw) - 1, 1))
-
-
-def rate_of(deployment: Deployment, answers: Bits, *, level: float = 0.95) -> Rate:
+def rate_of(deployment: Deployment, answers: Scores, *, level: float = 0.95) -> Rate:
     """The rate of a deployment from its answers.
 
     Args:
         deployment: how the network is deployed.
-        answers: whether each answer is correct, shape (G, B): G draws (or groups of S draws) by B examples; G is 1 for
-            a deterministic network, where all deployments are the same.
+        answers: whether each answer is correct, or its score in [0, 1], shape (G, B): G draws (or groups of S draws) by
+            B examples; G is 1 for a deterministic network, where all deployments are the same.
         level: confidence level of the interval.
 
     Raises:
-        UsageError: for ``survive-N`` with N or fewer draws.
+        UsageError: for ``survive-N`` with N or fewer draws, or a score that is not in [0, 1].
     """
     size = deployment.size if deployment.rule == "survive" and len(answers) > 1 else 1
     return interval(crossed(answers, [size])[0], level=level)
 
 
-def survive_curve(answers: Bits, sizes: Sequence[int] = CURVE, *, level: float = 0.95) -> dict[int, Rate]:
-    """How often N answers are all correct, for every N that the number of draws allows.
+def survive_curve(answers: Scores, sizes: Sequence[int] = CURVE, *, level: float = 0.95) -> dict[int, Rate]:
+    """How often N answers are all correct (or their lowest score), for every N that the number of draws allows.
 
     Args:
-        answers: whether each answer is correct, shape (n, B); one row for a deterministic network, where every N gives
-            the same rate.
+        answers: whether each answer is correct, or its score in [0, 1], shape (n, B); one row for a deterministic
+            network, where every N gives the same rate.
         sizes: values of N, each at least 1.
         level: confidence level of each interval (not simultaneous).
     """
@@ -194,72 +141,30 @@ def survive_curve(answers: Bits, sizes: Sequence[int] = CURVE, *, level: float =
     return {size: interval(mean, level=level) for size, mean in zip(possible, means, strict=True)}
 
 
-def crossed(answers: Bits, sizes: Sequence[int] = (1,)) -> list[Crossed]:
-    """Unbiased estimate of P(N answers are correct) for each N: C(c, N) / C(n, N) for c correct answers of n draws.
-
-    The draws' component is the jackknife's: the estimate without each draw in turn. For N = 1 it is each draw's own
-    accuracy. For N near n the jackknife overestimates the variance (Efron & Stein 1981).
-
-    Args:
-        answers: whether each answer is correct, shape (n, B).
-        sizes: values of N from 1 to n - 1 (or 1 if n is 1).
-
-    Raises:
-        UsageError: if N is n or more, so that no draw can be left out.
-    """
-    matrix = answers.astype(np.float64)  # (n, B)
-    n, examples = matrix.shape
-    for size in sizes:
-        if size >= max(n, 2):
-            todo = f"judge with more than {size} draws"
-            raise UsageError(f"survive-{size} cannot be estimated from {n} draws", todo=todo)
-    right = matrix.sum(0)  # (B,)
-    counts = np.array(sizes, dtype=np.float64)[:, None]  # (N, 1)
-    per_example = (
-        np.stack([all_right(right, n, size) for size in sizes]) if sizes else np.zeros((0, examples))
-    )  # (N, B)
-    # pseudo-value of a correct draw minus that of a wrong draw: (n - 1) C(c - 1, N - 1) / C(n - 1, N)
-    gap = per_example / np.maximum(right, 1) * counts * n * (n - 1) / np.maximum(n - counts, 1)  # (N, B)
-    gap = np.where(counts == 1, 1.0, gap)  # also where no draw was correct
-    offset = (matrix @ gap.T - right / n @ gap.T) / examples  # (n, N): each draw's deviation from the rate
-    within = (np.square(gap) * right * (1 - right / n)).sum(1) - examples * np.square(offset).sum(0)  # (N,)
-    residual = np.maximum(within, 0) / max((n - 1) * (examples - 1), 1) / (n * examples)
-    return [
-        Crossed(values, values.mean() + deviation, float(rest) if min(n, examples) > 1 else 0.0)
-        for values, deviation, rest in zip(per_example, offset.T, residual, strict=True)
-    ]
-
-
-def crossed_counts(right: Floats, by_draw: Floats) -> Crossed:
-    """``crossed`` of single draws from counts alone.
-
-    Args:
-        right: number of right answers to every example, shape (B,).
-        by_draw: number of right answers of every draw, shape (n,).
-    """
-    n, examples = len(by_draw), len(right)
-    per_draw = by_draw / examples
-    within = (right * (1 - right / n)).sum() - examples * np.square(per_draw - per_draw.mean()).sum()
-    residual = max(float(within), 0.0) / max((n - 1) * (examples - 1), 1) / (n * examples)
-    return Crossed(right / n, per_draw, residual if min(n, examples) > 1 else 0.0)
-
-
 def interval(mean: Crossed, *, level: float = 0.95) -> Rate:
     """The rate with its confidence interval; the module docstring describes the method."""
     rate, draws, examples = mean.rate, len(mean.per_draw), len(mean.per_example)
-    if mean.variance <= 0 or not 0 < rate < 1:  # no variation: only the smaller sample size is known
+    if mean.variance <= (NOTHING if mean.partial else 0) or not 0 < rate < 1:  # only the smaller sample size is known
         size = float(min(examples, draws) if draws > 1 else examples)
-        low, high = clopper_pearson(rate * size, size, level)
+        same = mean.partial and mean.residual <= NOTHING  # all scores are equal
+        low, high = _with_unseen(rate, size, level) if same else clopper_pearson(rate * size, size, level)
         return Rate(rate, min(low, rate), max(high, rate))
     quantile = _quantile(level, mean.freedom)
     effective = rate * (1 - rate) / mean.variance * (_quantile(level, np.inf) / quantile) ** 2
     enough = SEEN * max(1.0, FEW / draws) if draws > 1 else SEEN
     effective = min(effective, examples * (1 + (mean.carriers / enough) ** 2))
-    low, high = clopper_pearson(rate * effective, effective, level)
-    if draws > 1:  # the answers of one draw are independent: the binomial interval is exact
-        below, above = _without_skew(mean, quantile)
-        low, high = min(low, below), max(high, above)
-    return Rate(rate, max(min(low, rate), 0.0), min(max(high, rate), 1.0))
+    ends = [clopper_pearson(rate * effective, effective, level)]
+    if draws > 1 or mean.partial:  # the bits of one draw are independent: the binomial interval is exact
+        ends.append(_without_skew(mean, quantile))
+    if mean.partial:
+        ends.append(_with_unseen(rate, examples, level))
+    return Rate(rate, max(min(rate, *(low for low, _ in ends)), 0.0), min(max(rate, *(high for _, high in ends)), 1.0))
+
+
+def _with_unseen(rate: float, size: float, level: float) -> tuple[float, float]:
+    """The lowest and the highest mean if the examples that ``size`` of them may all have missed score 0, or 1."""
+    share = 1 - ((1 - level) / 2) ** (1 / size)
+    return rate * (1 - share), rate + (1 - rate) * share
 
 
 def _without_skew(mean: Crossed, quantile: float) -> tuple[float, float]:
@@ -272,15 +177,6 @@ def _without_skew(mean: Crossed, quantile: float) -> tuple[float, float]:
         ends = ends.clip(-REACH * quantile, REACH * quantile)
     low, high = mean.rate - spread * ends
     return float(low), float(high)
-
-
-def _variance_of_mean(values: Floats) -> float:
-    return float(values.var(ddof=1)) / len(values) if len(values) > 1 else 0.0
-
-
-def _third_cumulant_of_mean(values: Floats) -> float:
-    n = len(values)
-    return float(((values - values.mean()) ** 3).sum()) / ((n - 1) * (n - 2) * n) if n > 2 else 0.0
 
 
 def clopper_pearson(right: float, total: float, level: float = 0.95) -> tuple[float, float]:

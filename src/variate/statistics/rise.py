@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from variate.statistics.rates import Bits
+from variate.statistics.crossed import Scores
 
 LAST = 0.25  # part of the curve that is looked at
 
@@ -19,7 +19,8 @@ class Rise:
     Attributes:
         value: rise of the accuracy over the last quarter of the epochs, in [-1, 1].
         error: its standard error: over examples, or over epochs where that is larger.
-        differing: number of examples that are right at some of these epochs and wrong at others.
+        differing: number of examples that are right at some of these epochs and wrong at others, or whose scores
+            differ.
     """
 
     value: float
@@ -27,7 +28,7 @@ class Rise:
     differing: int
 
 
-def rise_at_end(epochs: Sequence[int], right: Bits) -> Rise | None:
+def rise_at_end(epochs: Sequence[int], right: Scores) -> Rise | None:
     """The rise of a curve over its last quarter, by least squares; None if one point or none lies there.
 
     The line is fitted to the points of the last quarter and the last one before it. The examples are the same at every
@@ -36,7 +37,7 @@ def rise_at_end(epochs: Sequence[int], right: Bits) -> Rise | None:
 
     Args:
         epochs: epochs of the points, increasing, counted from 1.
-        right: whether each example was answered correctly, shape (T, B).
+        right: whether each example was answered correctly, or its score in [0, 1], shape (T, B).
     """
     if len(epochs) < 2:
         return None
@@ -53,4 +54,4 @@ def rise_at_end(epochs: Sequence[int], right: Bits) -> Rise | None:
     residuals = curve - curve.mean() - value / quarter * centered
     freedom = len(used) - 2
     over_epochs = quarter * (float(np.square(residuals).sum()) / freedom / spread) ** 0.5 if freedom else 0.0
-    return Rise(value, max(over_examples, over_epochs), int(right[first:].any(0).sum() - right[first:].all(0).sum()))
+    return Rise(value, max(over_examples, over_epochs), int((answers.max(0) > answers.min(0)).sum()))

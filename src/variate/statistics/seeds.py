@@ -9,10 +9,10 @@ from scipy import special
 
 from variate.errors import UsageError
 from variate.statistics.comparison import Comparison, compare
-from variate.statistics.rates import Bits, Crossed, Floats
+from variate.statistics.crossed import Crossed, Floats, Scores
 
 
-def compare_seeds(pairs: Sequence[tuple[Bits, Bits]], *, level: float = 0.95) -> Comparison:
+def compare_seeds(pairs: Sequence[tuple[Scores, Scores]], *, level: float = 0.95) -> Comparison:
     """The mean difference over seeds, with an interval over examples, draws and seeds.
 
     Two networks of one seed answer the same examples. The interval covers further examples, further draws and further
@@ -21,13 +21,13 @@ def compare_seeds(pairs: Sequence[tuple[Bits, Bits]], *, level: float = 0.95) ->
     differ more than examples do.
 
     Args:
-        pairs: right or wrong answers of the first and the second network of each seed, shapes (n, B) and (m, B), with
-            the same examples for all; two seeds or more.
+        pairs: right or wrong, or scores in [0, 1], of the first and the second network of each seed, shapes (n, B) and
+            (m, B), with the same examples for all; two seeds or more.
         level: confidence of the interval.
 
     Returns:
         The comparison; ``only_first`` and ``only_second`` count examples that one of them answers correctly in most
-        draws of most seeds.
+        draws (or at more than half the score) of most seeds.
 
     Raises:
         UsageError: for fewer than two seeds, or other examples.

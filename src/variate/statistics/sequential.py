@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from variate.errors import UsageError
+from variate.statistics.crossed import Crossed, Scores, crossed
 from variate.statistics.proved import Floats
-from variate.statistics.rates import Bits, Crossed, Deployment, Rate, crossed, interval
+from variate.statistics.rates import Deployment, Rate, interval
 
 GROWTH = 2  # every look has twice as many draws as the one before
 PRIOR = (1.0, 0.25)  # parameters of the beta distribution: most votes of what can be certified are right
@@ -47,7 +48,7 @@ class Sequential:
 
 
 def until(
-    more: Callable[[int], Bits],
+    more: Callable[[int], Scores],
     *,
     width: float,
     deployment: str = "single",
@@ -64,7 +65,8 @@ def until(
     exceeds ``width``, more draws do not help and sampling stops.
 
     Args:
-        more: returns ``count`` further draws of the answers, shape (count, B): the judge, on the verdict's stream.
+        more: returns ``count`` further draws of the answers, right or wrong or their scores, shape (count, B): the
+            judge, on the verdict's stream.
         width: full width of the interval, in (0, 1).
         deployment: ``single`` or ``survive-N``.
         first: number of draws at the first look.
@@ -109,6 +111,9 @@ def evidence(right: ArrayLike, draws: ArrayLike, p: ArrayLike) -> Floats:
     It is the likelihood under a beta distribution of the probability, divided by that under ``p``. If p is the truth,
     the ratio is a nonnegative martingale with mean 1: with probability 1 - alpha it stays below 1 / alpha for ever
     (Ville 1939; Robbins 1970, "Statistical methods related to the law of the iterated logarithm").
+
+    Scores in [0, 1] may take the place of trials, ``p`` that of their mean and ``right`` that of their sum: a^s b^(1-s)
+    is convex in s, so each factor has at most the mean that it has for a trial, which is 1.
     """
     k, n, q = (np.asarray(values, dtype=np.float64) for values in (right, draws, p))
     one, other = PRIOR

@@ -8,7 +8,6 @@ from variate import registry
 from variate.certificates.certify import certify
 from variate.certificates.mechanism import Mechanism, usual_norm
 from variate.certificates.proof import check_deployments
-from variate.datasets.info import about
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.records.file import Records
@@ -45,7 +44,7 @@ def prove(
         records=records,
         name=place.name,
         group=place.group,
-        modality=about(place.cell.data, folder=place.cell.data_folder).modality,
+        modality=place.cell.about().modality,
         show_progress=show_progress,
     )
 

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from variate.certificates.acceptance import CHOOSING
-from variate.datasets.info import about
 from variate.evaluation.cascade import DRAWS as COMPARISON_DRAWS
 from variate.evaluation.diagnostics import EXAMPLES, measurements
 from variate.evaluation.evaluate import budget_of
@@ -27,6 +26,7 @@ from variate.evaluation.suites import Suite, suite_of
 from variate.evaluation.target import ENSEMBLE, MEAN, Target
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, modality_of
+from variate.oracle.view import View
 from variate.oracle.white_box import GradientOracle
 from variate.random.ablation import layers as layers_of
 from variate.random.keys import Stream
@@ -40,6 +40,8 @@ from variate.study.dry_training import Workload, of_training
 from variate.study.file import Certification, EvaluationTable, Study
 from variate.study.grid import TWINS, Place, fits
 from variate.study.work import CLEAN_DRAWS
+from variate.tasks.classes import CLASSES, Classes
+from variate.tasks.task import Task, task_of
 from variate.training.cell import Cell
 from variate.training.processes import device_of
 from variate.training.run_folder import untrained
@@ -61,6 +63,7 @@ class Evaluated:
         y: labels, shape (B,).
         batch_size: examples per batch.
         modality: modality of the inputs.
+        task: what the answers are.
         sources: names of the networks to transfer from.
         counts: passes counted earlier for inputs of the same data; extended in place.
     """
@@ -70,27 +73,34 @@ class Evaluated:
     y: Tensor
     batch_size: int
     modality: Modality
+    task: Task = CLASSES
     sources: Sequence[str] = ()
     counts: Counts = field(default_factory=dict)
 
     @cached_property
     def random(self) -> bool:
         """Whether the network's answers are averaged over draws."""
-        return kind_of(self.network, self._batch[0][:2]) != "deterministic"
+        return kind_of(self._answering, self._batch[0][:2]) != "deterministic"
+
+    @cached_property
+    def _answering(self) -> nn.Module:
+        return self.task.answers(self.network)
 
     @cached_property
     def _batch(self) -> tuple[Tensor, Tensor]:
         """One batch in differentiable form, on the network's device."""
         device = next(chain(self.network.parameters(), self.network.buffers()), self.x).device
         size = self.batch_size
-        return self.modality.smooth(self.x[:size], self.network).to(device), self.y[:size].long().to(device)
+        return self.modality.smooth(self.x[:size], self.network).to(device), self.task.typed(self.y[:size]).to(device)
 
     @cached_property
     def _seconds(self) -> tuple[float, float]:
         """Seconds of one batch under one draw: forward only, and forward with the gradient of the inputs."""
         x, y = self._batch
-        kind = kind_of(self.network, x[:2])
-        oracle = GradientOracle(self.network, stream=Stream("search", 0), examples=len(x), kind=kind)
+        network = self._answering
+        kind, view = kind_of(network, x[:2]), None if isinstance(self.task, Classes) else View(self.task.margin, y)
+        oracle = GradientOracle(network, stream=Stream("search", 0), examples=len(x), kind=kind, view=view)
+        y = y if view is None else torch.zeros(len(x), dtype=torch.long, device=x.device)
         with left_as_found(self.network):
             started = perf_counter()
             oracle.scores(x).cpu()  # waits for the device
@@ -109,6 +119,7 @@ class Evaluated:
             target=table.target,
             modality=self.modality,
             deployments=[Deployment.parse(text) for text in table.deployments] if self.random else [],
+            task=self.task,
         )
 
     def workload(self, plan: Plan | Suite, budget: Budget, verdict_draws: int, **how: Any) -> Workload:
@@ -176,9 +187,10 @@ class Evaluated:
     def _unbreakable(self, budget: Budget) -> tuple[nn.Module, Tensor]:
         """A network to count passes on, and its label for the first example; for texts, the real network."""
         if self._batch[0].shape[1:] == self.x.shape[1:]:
-            return _Still(max(int(self.y.max()) + 1, 2), self.x[:1], budget), torch.zeros_like(self.y[:1]).long()
+            classes = max(int(self.y.max()) + 1, 2) if isinstance(self.task, Classes) else 2
+            return _Still(classes, self.x[:1], budget), torch.zeros(1, dtype=torch.long, device=self.y.device)
         with torch.no_grad(), left_as_found(self.network):
-            return self.network, self.network(self._batch[0][:1].clone()).argmax(1)
+            return self._answering, self._answering(self._batch[0][:1].clone()).argmax(1)
 
 
 class _Still(nn.Module):
@@ -218,6 +230,7 @@ def of_evaluation(
     doubts: bool = False,
     layers: bool = False,
     modality: str | Modality = "image",
+    task: str | Task = CLASSES,
     sources: Sequence[str] = (),
 ) -> Iterator[Workload]:
     """The workloads of an evaluation: every attack, then the measurements for red flags and the noise by layer.
@@ -225,7 +238,7 @@ def of_evaluation(
     ``auto`` draws are counted as 20. Passes of the networks that an attack transfers from are not counted.
     """
     input_kind, draws = modality_of(modality), AUTO if evaluation.draws == "auto" else evaluation.draws
-    evaluated = Evaluated(network, x, y, evaluation.batch_size, input_kind, sources)
+    evaluated = Evaluated(network, x, y, evaluation.batch_size, input_kind, task_of(task), sources)
     budget, verdict_draws = budget_of(evaluation), evaluation.verdict_draws
     plans = [Plan.of(attack, draws) for attack in (CLEAN, *evaluation.attacks)]
     for plan in plans:
@@ -270,11 +283,11 @@ def of_study(study: Study, places: Sequence[Place]) -> Iterator[tuple[str, list[
 def _of_judging(study: Study, place: Place, counts: Counts) -> Iterator[Workload]:
     """The workloads of ``variate.study.work`` for one network: whole split, table, twins, red flags and curves."""
     cell, plan, curves = place.cell, study.evaluation, study.curves
-    facts = about(cell.data, folder=cell.data_folder)
+    facts = cell.about()
     network = untrained(cell, facts)[0].eval().to(device_of(cell.recipe.accelerator))
     network = as_one([network] * len(place.members)).eval() if place.members else network
     x, y = cell.split(plan.split)
-    whole = Evaluated(network, x, y, plan.batch_size, facts.modality, place.sources, counts)
+    whole = Evaluated(network, x, y, plan.batch_size, facts.modality, task_of(facts.task), place.sources, counts)
     examples: dict[str, Any] = {"examples": plan.examples}
     draws, first = plan.verdict_draws, Budget.parse(place.budgets[0])
     yield whole.workload(Plan.of(CLEAN, 1), first, CLEAN_DRAWS)

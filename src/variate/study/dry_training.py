@@ -14,8 +14,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from variate.datasets.batches import Batches
-from variate.datasets.info import About, about
+from variate.datasets.info import About
 from variate.random.keys import Stream
+from variate.tasks.task import task_of
 from variate.training.cell import Cell
 from variate.training.clock import Clock
 from variate.training.defense import teacher_of
@@ -65,7 +66,7 @@ def of_training(cell: Cell) -> Iterator[Workload]:
         recipe = replace(cell.recipe, objective=teacher_objective)
         teacher_cell = replace(cell, defense="deterministic", recipe=recipe)
         yield from (replace(load, what=f"teacher, {load.what}") for load in of_training(teacher_cell))
-    facts = about(cell.data, folder=cell.data_folder)
+    facts = cell.about()
     network, recipe = untrained(cell, facts)
     x, y = (part[: cell.train_examples] for part in cell.split("train"))
     batches = Batches(x, y, batch_size=cell.batch_size, seed=recipe.seed)
@@ -74,7 +75,7 @@ def of_training(cell: Cell) -> Iterator[Workload]:
     trial = replace(plain, epochs=2)  # one batch each: the first epoch warms up, the second is timed
     with _passes(network) as passes:
         loader = _OneBatch(next(iter(batches)), passes)
-        train(network, loader, recipe=trial, teacher=teacher, modality=facts.modality)
+        train(network, loader, recipe=trial, teacher=teacher, modality=facts.modality, task=task_of(facts.task))
         seconds = perf_counter() - loader.started
     what = f"{cell.defense}: {recipe.epochs} epochs of {len(batches)} batches"
     yield Workload(what, recipe.epochs * len(batches), passes[0], passes[1], 0, seconds)
@@ -147,7 +148,9 @@ def _inner_steps(cell: Cell, facts: About, batch: tuple[Tensor, Tensor], teacher
     network, recipe = untrained(cell, facts)
     clock = Clock(examples=len(batch[0]))
     stream = Stream("train", recipe.seed)
-    wire(recipe, network, stream, clock=clock, teacher=teacher, modality=facts.modality)(network, *batch)
+    wire(recipe, network, stream, clock=clock, teacher=teacher, modality=facts.modality, task=task_of(facts.task))(
+        network, *batch
+    )
     return clock.inner_steps / len(batch[0])
 
 

@@ -13,7 +13,6 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
-from variate.datasets.info import about
 from variate.errors import UsageError, VariateError
 from variate.evaluation.claims import look_at
 from variate.evaluation.diagnostics import doubt
@@ -28,6 +27,7 @@ from variate.study.averages import join
 from variate.study.certifying import prove
 from variate.study.file import Study
 from variate.study.grid import JUDGED, TWINS, Folders, Place, fits, is_judged, is_trained, judged_with, places
+from variate.tasks.task import task_of
 from variate.training.processes import device_of
 from variate.training.run_folder import describe, train_cell
 from variate.training.saved import load, read_card
@@ -133,19 +133,22 @@ def _judge_network(
 ) -> None:
     """Judge one network: the whole split without attack, the table, the twins, red flags, curves and certificates."""
     plan, name, seed = study.evaluation, place.name, place.cell.recipe.seed
-    modality = about(place.cell.data, folder=place.cell.data_folder).modality
-    judge = partial(evaluate, modality=modality, records=records, group=place.group, show_progress=show_progress)
+    facts = place.cell.about()
+    modality, task = facts.modality, task_of(facts.task)
+    judge = partial(
+        evaluate, modality=modality, task=task, records=records, group=place.group, show_progress=show_progress
+    )
     split: Part = "test split" if plan.split == "test" else "validation split"
     whole = Evaluation(budget=place.budgets[0], attacks=(), verdict_draws=CLEAN_DRAWS, seed=seed)
     judge(network, x, y, evaluation=whole, name=name, part=split)
     few, labels = x[: plan.examples], y[: plan.examples]
-    owner = look_at(network, few).fingerprint
+    owner = look_at(task.answers(network), few).fingerprint
     for budget in place.budgets:
         attacks = [attack for attack in plan.attacks if fits(attack, budget, place.cell.data)]
         table = replace(plan.options(seed), budget=budget, attacks=attacks)
         judge(network, few, labels, evaluation=table, source=sources, name=name, pictures=True)
         if plan.doubts and budget == place.budgets[0]:
-            measure = partial(doubt, modality=modality, records=records, group=place.group)
+            measure = partial(doubt, modality=modality, task=task, records=records, group=place.group)
             measure(network, few, labels, evaluation=table, source=sources, name=name, show_progress=show_progress)
         single = replace(table, deployments=("single",), suite=None, target=None)
         for twin, module in (_twins(network) if place.twins else {}).items():

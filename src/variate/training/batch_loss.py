@@ -12,8 +12,10 @@ from torch.utils._pytree import tree_map_only
 
 from variate.errors import GradientError, UsageError, VariateError
 from variate.inputs.asking import asked, made_in_inference_mode, no_gradient_in_inference_mode, own_errors
-from variate.inputs.validation import check_classes, check_labels, logits_in
+from variate.inputs.validation import logits_in
 from variate.random.seeding import left_as_found
+from variate.tasks.classes import CLASSES
+from variate.tasks.task import Task, read_answer, reads
 from variate.training.batch import first_tensor, outputs_of, pair_of
 from variate.training.wiring import Objective
 
@@ -21,29 +23,30 @@ Loss = Callable[[Any, Any], Tensor]  # outputs of the network and the batch, wha
 BatchLoss = Callable[[nn.Module, Any], Tensor]
 
 
-def batch_loss(objective: Objective | None, loss: Loss | None, network: nn.Module) -> BatchLoss:
+def batch_loss(objective: Objective | None, loss: Loss | None, network: nn.Module, task: Task = CLASSES) -> BatchLoss:
     """The sum of an objective and a loss of the user's own; at least one is given.
 
     Args:
         objective: an objective on inputs and labels; None: only the loss.
         loss: a loss of outputs and batch; None: only the objective.
         network: the network in training, unwrapped.
+        task: what the answers are, for the objective.
     """
     asked_by: dict[int, Logits] = {}  # one for each network, which the training keeps
 
     def logits_of(net: nn.Module) -> Logits:
-        return asked_by.setdefault(id(net), Logits(net))
+        return asked_by.setdefault(id(net), Logits(net, task))
 
     def total(net: nn.Module, batch: Any) -> Tensor:
         terms = [] if loss is None else [_checked(loss(_outputs(net, batch), batch), loss)]
         if objective is not None:
             x, y = pair_of(batch)
             try:
-                terms.append(objective(logits_of(net), x, y))
+                terms.append(objective(logits_of(net), x, task.typed(y) if reads(task) else y))
             except (VariateError, torch.OutOfMemoryError):
                 raise
             except Exception as error:  # of any kind: the network's own code
-                _explain(error, network, x, y)
+                _explain(error, task.answers(network), x, y, task)
                 raise
         value: Tensor = sum(terms[1:], terms[0])
         if not value.requires_grad:
@@ -58,19 +61,22 @@ def batch_loss(objective: Objective | None, loss: Loss | None, network: nn.Modul
 
 
 class Logits(nn.Module):
-    """A network as objectives see it: its logits, from inputs that its forward may change in place.
+    """A network as objectives see it: its outputs, from inputs that its forward may change in place.
 
     Args:
         network: the network in training, wrapped or not.
+        task: how they are read.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, task: Task = CLASSES) -> None:
         super().__init__()
         self.network = network
+        self.task = task
 
     def forward(self, x: Tensor) -> Any:
-        """Inputs of shape (B, ...) to logits of shape (B, K)."""
-        return logits_in(self.network(x.clone()))
+        """Inputs of shape (B, ...) to outputs of shape (B, M)."""
+        answer = self.network(x.clone())
+        return read_answer(self.task, answer, tuple(x.shape)) if reads(self.task) else logits_in(answer)
 
 
 def name_of_code(function: Loss) -> str:
@@ -90,7 +96,7 @@ def _checked(value: Any, loss: Loss) -> Tensor:
     )
 
 
-def _explain(error: Exception, network: nn.Module, x: Tensor, y: Tensor) -> None:
+def _explain(error: Exception, network: nn.Module, x: Tensor, y: Tensor, task: Task) -> None:
     """Raise what explains an error of an objective, if the labels or the outputs of the network do.
 
     Raises:
@@ -98,9 +104,9 @@ def _explain(error: Exception, network: nn.Module, x: Tensor, y: Tensor) -> None
             the network's own code raises.
     """
     try:
-        check_labels(y, len(x))
+        task.check_labels(y, len(x))
         with left_as_found(network), torch.no_grad():
-            check_classes(y, asked(network, x).shape[1])
+            task.check(asked(network, x).shape[1], y)
     except VariateError as explanation:
         raise explanation from error
     if made_in_inference_mode(error):

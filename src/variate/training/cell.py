@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,8 @@ from variate.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from variate.datasets.info import About
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class Cell:
         "folder of a deterministic network to start from; its parameters become the means of a random one",
     )
     data_folder: Path | None = option(None, "folder with the data set's files")
+    task: str | None = option(
+        None,
+        "what answers mean and how they are scored, such as 'regression(tolerance=0.5)'; by default that of the data",
+        entries="tasks",
+    )
 
     def training(self) -> dict[str, Any]:
         """The settings that determine the result, for the card: no folders; a start is given by its fingerprint."""
@@ -55,7 +62,15 @@ class Cell:
             "batch_size": self.batch_size,
             "train_examples": self.train_examples,
             "start": read_card(self.start).fingerprint if self.start is not None else None,
+            **({} if self.task is None else {"task": self.task}),  # absent in older cards
         }
+
+    def about(self) -> About:
+        """The facts of the cell's data, with its own task if it has one."""
+        from variate.datasets.info import about
+
+        facts = about(self.data, folder=self.data_folder)
+        return facts if self.task is None else replace(facts, task=self.task)
 
     def split(self, name: str) -> tuple[Tensor, Tensor]:
         """Inputs and labels of a split of the cell's data."""

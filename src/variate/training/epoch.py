@@ -19,6 +19,8 @@ from variate.inputs.modality import Modality
 from variate.progress import Report
 from variate.random.keys import Stream, hash_words
 from variate.records.curve import CurveSplit
+from variate.tasks.classes import CLASSES
+from variate.tasks.task import Task
 from variate.training.augmentation import augmented
 from variate.training.batch import pair_of, size_of
 from variate.training.batch_loss import BatchLoss
@@ -58,6 +60,7 @@ class Run:
     modality: Modality
     kept_in_eval: frozenset[str]
     draws: int = 1
+    task: Task = CLASSES
     best: dict[str, Tensor] | None = None
     plan: CurvePlan | None = None
     curve_splits: dict[CurveSplit, tuple[Tensor, Tensor]] = field(default_factory=dict)
@@ -126,7 +129,7 @@ def validate(run: Run, network: nn.Module, x: Tensor, y: Tensor, epoch: int) -> 
     """Note the accuracies of the first process, and the network, if it is the best so far."""
     recipe, history = run.recipe, run.history
     answering = run.as_deployed(network)
-    clean = accuracy(answering, x, y, seed=recipe.seed, epoch=epoch)
+    clean = accuracy(answering, x, y, seed=recipe.seed, epoch=epoch, task=run.task)
     history.validation.append(run.fabric.broadcast(clean))
     if not recipe.selects or recipe.budget is None:
         return
@@ -140,6 +143,7 @@ def validate(run: Run, network: nn.Module, x: Tensor, y: Tensor, epoch: int) -> 
         seed=recipe.seed,
         epoch=epoch,
         modality=run.modality,
+        task=run.task,
     )
     history.robust.append(run.fabric.broadcast(robust))
     if recipe.keep == "best" and history.waited == 0:
@@ -153,7 +157,7 @@ def note_curve(run: Run, network: nn.Module, validation: tuple[Tensor, Tensor] |
     if not run.curve_splits:
         run.curve_splits = _picked(run.loader, validation, run.plan.examples)
     shown = run.as_deployed(network)
-    points = curve_points(shown, run.curve_splits, recipe=run.recipe, epoch=epoch, modality=run.modality)
+    points = curve_points(shown, run.curve_splits, recipe=run.recipe, epoch=epoch, modality=run.modality, task=run.task)
     run.history.curve += run.fabric.broadcast(points)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from variate import registry
@@ -13,11 +14,14 @@ from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, Reach
 from variate.oracle.losses import Loss, cross_entropy
+from variate.oracle.view import View
 from variate.oracle.white_box import GradientOracle
 from variate.random.fixing import fixed
 from variate.random.inside import drawn_in
 from variate.random.keys import Stream, hash_words
 from variate.random.seeding import Kind, kind_of, left_as_found
+from variate.tasks.classes import CLASSES, Classes
+from variate.tasks.task import Task
 from variate.training.clock import Clock
 
 INNER = {"pgd": "steps", "hotflip": "beam"}  # attack and the name of its number of steps
@@ -39,6 +43,7 @@ class InnerAttack:
         steps: number of steps, unless the objective sets its own.
         seed: seed of the random starts, which differ from batch to batch.
         modality: modality of the inputs, images by default.
+        task: what the answers are; of another one than classes, the attack climbs the usual margin.
         clock: counts the steps.
 
     Attributes:
@@ -54,9 +59,11 @@ class InnerAttack:
         steps: int,
         seed: int,
         modality: Modality | None = None,
+        task: Task = CLASSES,
         clock: Clock | None = None,
     ) -> None:
-        self._network = network
+        self._network = task.answers(network)
+        self._task = task
         self._stream = stream
         self.budget = budget
         self._steps = steps
@@ -66,6 +73,11 @@ class InnerAttack:
         self._kind: Kind | None = None
         self._shared_index: int | None = None
         self._cache: dict[tuple[object, ...], tuple[Tensor, Tensor, Tensor]] = {}
+
+    @property
+    def radius(self) -> float:
+        """The size of the budget in changes of the inputs, which differ in unit from the budgets of some modalities."""
+        return self.budget.eps / (1.0 if self._modality is None else self._modality.unit)
 
     def __call__(
         self,
@@ -81,7 +93,7 @@ class InnerAttack:
 
         Args:
             x: inputs in [0, 1], shape (B, ...).
-            y: labels, shape (B,), or any other target of ``loss`` with one row per example.
+            y: labels, shape (B, ...), or any other target of ``loss`` with one row per example.
             loss: loss to raise, per example.
             draws: draws averaged at each step; inside ``one_draw`` only that draw is used.
             steps: number of steps; by default that of the training.
@@ -127,6 +139,9 @@ class InnerAttack:
         else:
             replayed = Stream("train", self._stream.seed, index=self._shared_index)
             draw_options = {"stream": replayed, "keys": "fixed"}
+        if not isinstance(self._task, Classes):
+            draw_options["view"] = View(self._task.margin, y)
+            y = torch.zeros(len(x), dtype=torch.long, device=x.device)  # as the view numbers them
         oracle = GradientOracle(self._network, kind=self._kind, seed=seed, reach=reach, **draw_options)
         if step_size is not None and "steps" in options:
             options["step_size"] = step_size * reach.budget.eps

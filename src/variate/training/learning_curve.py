@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from variate.inputs.modality import Modality
 from variate.records.bits import pack
 from variate.records.curve import CurveSplit, EpochAccuracy
+from variate.tasks.classes import CLASSES
+from variate.tasks.task import Task
 from variate.training.recipe import Recipe
 from variate.training.validation import accuracy, robust_answers
 
@@ -69,6 +71,7 @@ def curve_points(
     recipe: Recipe,
     epoch: int,
     modality: Modality,
+    task: Task = CLASSES,
 ) -> list[EpochAccuracy]:
     """The point of each split after an epoch.
 
@@ -78,6 +81,7 @@ def curve_points(
         recipe: options of the training, with a budget.
         epoch: index of the epoch, from 0; every epoch has its own draws.
         modality: modality of the inputs.
+        task: what the answers are.
     """
     points = []
     for split, (x, y) in splits.items():
@@ -90,7 +94,8 @@ def curve_points(
             seed=recipe.seed,
             epoch=epoch,
             modality=modality,
+            task=task,
         )
-        clean = accuracy(network, x, y, seed=recipe.seed, epoch=epoch)
+        clean = accuracy(network, x, y, seed=recipe.seed, epoch=epoch, task=task)
         points.append(EpochAccuracy(epoch + 1, split, clean, pack(right.numpy())))
     return points

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.datasets.batches import Batches
-from variate.datasets.info import About, about
+from variate.datasets.info import About
 from variate.errors import UsageError
 from variate.fields import defaults_of
 from variate.files.reading import check_folder
@@ -25,6 +25,7 @@ from variate.random import measures
 from variate.random.inside import contains_random
 from variate.random.keys import hash_words
 from variate.records.schema import NetworkLine, Record, RunLine, Scale
+from variate.tasks.task import task_of, written
 from variate.training.cell import Cell
 from variate.training.defense import defended, teacher_of
 from variate.training.history import History
@@ -55,13 +56,13 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
             findings=[f"{k}: {v!r} there, {new.get(k)!r} now" for k, v in saved.items() if new.get(k) != v],
             todo="choose another --out, or delete the folder",
         )
-    facts = about(cell.data, folder=cell.data_folder)
+    facts = cell.about()
     teacher_objective = teacher_of(cell.defense) if cell.recipe.objective is None else None
     if teacher_objective is not None:
         teacher_recipe = replace(cell.recipe, objective=teacher_objective)
         teacher_cell = replace(cell, defense="deterministic", recipe=teacher_recipe)
         train_cell(teacher_cell, out / TEACHER, show_progress=show_progress)
-    network, recipe = untrained(cell, facts)
+    task, (network, recipe) = task_of(facts.task), untrained(cell, facts)
     x, y = (part[: cell.train_examples] for part in cell.split("train"))
     state = out / "training.safetensors"
     started = time.monotonic()
@@ -71,6 +72,7 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
         recipe=recipe,
         teacher=load(out / TEACHER, trust_code=True) if teacher_objective is not None else None,
         modality=facts.modality,
+        task=task,
         validation=cell.split("validation"),
         log_folder=out / "tensorboard",
         checkpoint=state,
@@ -88,6 +90,7 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
         kind=facts.kind,
         labels=list(facts.labels),
         details=dict(facts.details),
+        task=written(task),
         families=families_of(network),
         defense=cell.defense,
         objective=recipe.objective_or_default,

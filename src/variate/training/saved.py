@@ -26,6 +26,7 @@ from variate.random.network import RandomNetwork
 from variate.random.randomize import randomize
 from variate.records.curve import EpochAccuracy
 from variate.training.defense import defended
+from variate.training.fitting import check_serves, in_units, task_for
 from variate.training.tensors import FREE, count, load_into, read_tensors, write_tensors
 
 CARD, WEIGHTS = "card.json", "network.safetensors"
@@ -60,6 +61,7 @@ class Card(BaseModel):
     kind: str = "image"
     labels: list[str] = []
     details: dict[str, Any] = {}
+    task: str = "classes"
 
 
 def versions() -> dict[str, str]:
@@ -75,7 +77,8 @@ def build(architecture: str, facts: Facts) -> nn.Module:
     """Build and initialize an architecture: a registered name with or without options, or a ``module:callable``.
 
     The function receives those of ``shape``, ``classes``, ``mean``, ``std`` and ``details`` that it has as arguments.
-    Raises ``UsageError`` for an architecture of another modality.
+    ``classes`` is the number of outputs that the task of the data needs. A registered network for numbers returns them
+    in the unit of the labels. Raises ``UsageError`` for an architecture of another modality or task.
     """
     import inspect
 
@@ -87,10 +90,9 @@ def build(architecture: str, facts: Facts) -> nn.Module:
         entry = registry.get("networks", name)
         function = entry.load()
         options = parse(architecture, "a network", function)[1]
-        if facts.kind not in entry.facts["modality"]:
-            suitable = [e.name for e in registry.entries("networks").values() if facts.kind in e.facts["modality"]]
-            raise UsageError(f"{architecture} takes no {facts.kind} inputs", expected=f"one of {', '.join(suitable)}")
+        check_serves(architecture, entry, facts)
     standard = {name: getattr(facts, name) for name in ("shape", "classes", "mean", "std", "details")}
+    standard |= {"classes": task_for(facts).width(facts.classes)}
     standard |= {"shape": tuple(standard["shape"]), "mean": list(standard["mean"]), "std": list(standard["std"])}
     parameters = inspect.signature(function).parameters
     unknown = [option for option in options if option not in parameters or option in standard]
@@ -102,7 +104,7 @@ def build(architecture: str, facts: Facts) -> nn.Module:
     network = function(**{name: value for name, value in standard.items() if name in parameters}, **own)
     if not isinstance(network, nn.Module):
         raise UsageError(f"{architecture} returned {type(network).__name__}", expected="a torch.nn.Module")
-    return network
+    return network if names_code(architecture) else in_units(network, facts)
 
 
 def save(network: nn.Module, folder: str | Path, card: Card) -> None:

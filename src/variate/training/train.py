@@ -14,6 +14,8 @@ from variate.inputs.modality import Modality, check_kind, modality_of
 from variate.inputs.validation import check_inputs, check_module
 from variate.progress import progress
 from variate.random.keys import Stream
+from variate.tasks.classes import CLASSES
+from variate.tasks.task import Task, task_of
 from variate.training.batch_loss import Loss, batch_loss, name_of_code
 from variate.training.clock import Clock
 from variate.training.curves import curves
@@ -39,6 +41,7 @@ def train(
     loss: Loss | None = None,
     recipe: Recipe = Recipe(),
     modality: str | Modality = "image",
+    task: str | Task = CLASSES,
     validation: tuple[Tensor, Tensor] | None = None,
     teacher: nn.Module | None = None,
     checkpoint: str | Path | None = None,
@@ -64,7 +67,8 @@ def train(
             a dictionary as keyword arguments.
         recipe: all options of the training.
         modality: modality of the inputs, as in ``variate.evaluate``.
-        validation: inputs and labels to measure the accuracy on after every epoch.
+        task: what the answers are, as in ``variate.evaluate``; "cross-entropy" stands for its loss.
+        validation: inputs and labels to measure the accuracy, or mean score, on after every epoch.
         teacher: network that a distillation objective learns from.
         checkpoint: file for the state after every epoch; if it exists, training resumes from it.
         origin: JSON data on the network and the data set that also determines the result; a checkpoint of another
@@ -86,12 +90,12 @@ def train(
     check_module(network)
     objective = recipe.objective_or_default if loss is None else recipe.objective
     recipe = replace(recipe, objective=objective)
-    input_kind = modality_of(modality)
+    input_kind, answering = modality_of(modality), task_of(task)
     check_recipe(recipe, input_kind)
     check_selection(recipe, validated=validation is not None)
     check_loader(loader)
     if validation is not None:
-        check_inputs(*validation)
+        check_inputs(*validation, answering.label_findings)
         check_kind(input_kind, validation[0])
     fabric = fabric_of(recipe.accelerator, devices=recipe.devices, precision=recipe.precision)
     stream = Stream("train", recipe.seed)
@@ -99,7 +103,7 @@ def train(
     wired, draws = None, 1
     if recipe.objective is not None:
         draws = trained_draws(recipe, network)
-        wired = wire(recipe, network, stream, clock=clock, teacher=teacher, modality=input_kind)
+        wired = wire(recipe, network, stream, clock=clock, teacher=teacher, modality=input_kind, task=answering)
     if recipe.devices > 1:
         fabric.launch()
     wrapped, optimizer = fabric.setup(network, optimizer_of(network, recipe))
@@ -118,7 +122,7 @@ def train(
         loader=loader,
         batches=batches,
         steps=steps,
-        loss=batch_loss(wired, loss, network),
+        loss=batch_loss(wired, loss, network, answering),
         clock=clock,
         stream=stream,
         average=WeightAverage(network, ema=recipe.ema) if recipe.ema is not None or recipe.swa else None,
@@ -127,6 +131,7 @@ def train(
         modality=input_kind,
         kept_in_eval=kept_in_eval(network),
         draws=draws,
+        task=answering,
     )
     if checkpoint is not None:
         check_extra_state(network)

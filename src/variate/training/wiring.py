@@ -18,6 +18,8 @@ from variate.inputs.modality import Modality
 from variate.options import Value, parse
 from variate.random.inside import contains_random
 from variate.random.keys import Stream
+from variate.tasks.classes import CLASSES, Classes
+from variate.tasks.task import Task
 from variate.training.clock import Clock
 from variate.training.deployed import DeployedMean, OneOf, trained_draws
 from variate.training.inner_attack import InnerAttack
@@ -36,6 +38,7 @@ def wire(
     clock: Clock | None = None,
     teacher: nn.Module | None = None,
     modality: Modality | None = None,
+    task: Task = CLASSES,
 ) -> Objective:
     """Build the objective of a recipe: the weighted sum of its parts, each with the inputs it needs.
 
@@ -46,11 +49,12 @@ def wire(
         clock: progress, which the training updates; by default that of a finished run.
         teacher: network that a distillation objective learns from.
         modality: modality of the inputs, images by default.
+        task: what the answers are.
 
     Raises:
         UsageError: for an unknown part or option, or a part whose needs are not met.
     """
-    supplied = Supplied(clock=clock or Clock(step=1), teacher=teacher)
+    supplied = Supplied(clock=clock or Clock(step=1), task=task, teacher=teacher)
     draws = trained_draws(recipe, network)
     if recipe.budget is not None:
         budget = Budget.parse(recipe.budget)
@@ -62,6 +66,7 @@ def wire(
             steps=recipe.attack_steps,
             seed=recipe.seed,
             modality=modality,
+            task=task,
             clock=supplied.clock,
         )
     parts = [_part(text.strip(), network, supplied) for text in SUM.split(recipe.objective_or_default)]
@@ -104,6 +109,7 @@ class Supplied:
     """Values that an objective receives if it has a keyword of that name."""
 
     clock: Clock
+    task: Task
     teacher: nn.Module | None = None
     perturb: InnerAttack | None = None
 
@@ -124,6 +130,9 @@ def _part(text: str, network: nn.Module, supplied: Supplied) -> Part:
     name, values = parse(text_of_part, "an objective")
     entry = registry.get("objectives", name)
     function = entry.load()
+    if not isinstance(supplied.task, Classes) and entry.facts["labels"] and "task" not in _keywords(function):
+        serve = [e.name for e in registry.entries("objectives").values() if "task" in _keywords(e.load())]
+        raise UsageError(f"the objective {name} is one of classes", expected=f"one of {', '.join(serve)}")
     options = _options(name, function, values)
     factor = _number(f"the weight of {name}", weight) if weight else 1.0
     for keyword in SUPPLIED:

@@ -39,13 +39,13 @@ class ColumnLook:
 
 def columns_of_sheet(sheet: Sheet, declared: Declaration) -> list[ColumnLook]:
     """What every column of a file is taken for, as it is declared or else as its cells are written."""
-    label = declared.label or sheet.names[-1]
+    labels = declared.label_columns(sheet.names)
     looks = []
     for name in sheet.names:
         cells = sheet.column(name)
         there = [cell for cell in cells if not is_missing(cell)]
-        if name in (label, declared.split, *declared.drop):
-            use = "label" if name == label else "split" if name == declared.split else "left out"
+        if name in (*labels, declared.split, *declared.drop):
+            use = "label" if name in labels else "split" if name == declared.split else "left out"
             looks.append(ColumnLook(name, use, _most(there), len(set(there)), len(cells) - len(there)))
         else:
             looks.append(_feature(name, sheet, there, declared.features.get(name, Feature())))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -30,12 +32,19 @@ class Feature(_Strict):
 class Declaration(_Strict):
     """The declaration of a table."""
 
-    label: str | None = None
+    label: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    task: str = ""
     split: str | None = None
     budget: str | None = None
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     drop: tuple[str, ...] = ()
     features: dict[str, Feature] = {}
+
+    def label_columns(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The columns of the labels of a table with columns of these names; by default the last."""
+        if self.label is None:
+            return (names[-1],)
+        return (self.label,) if isinstance(self.label, str) else self.label
 
 
 def declaration_beside(path: Path) -> Declaration:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import lru_cache, wraps
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from torch import Tensor
 from variate.datasets.info import About
 
 CACHED = 4  # data sets per loader
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Loaded:
         return torch.cat(x), torch.cat(y)
 
 
-def read_once(read: Callable[..., Loaded], *, beside: Callable[[Path], Path] | None = None) -> Callable[..., Loaded]:
+def read_once(read: Callable[..., T], *, beside: Callable[[Path], Path] | None = None) -> Callable[..., T]:
     """Cache a reader; it reads again only if its source or its options change.
 
     The source counts as changed when it, a file in it, the file ``beside`` it, or a file named by an option is written.
@@ -48,11 +50,11 @@ def read_once(read: Callable[..., Loaded], *, beside: Callable[[Path], Path] | N
     """
 
     @lru_cache(maxsize=CACHED)
-    def cached(source: Path, _changed: object, *options: Hashable) -> Loaded:
+    def cached(source: Path, _changed: object, *options: Hashable) -> T:
         return read(source, *options)
 
     @wraps(read)
-    def reader(source: Path, *options: Hashable) -> Loaded:
+    def reader(source: Path, *options: Hashable) -> T:
         option_files = [Path(path) for path in options if isinstance(path, str) and Path(path).is_file()]
         watched = (source, *([beside(source)] if beside else []), *option_files)
         return cached(source, tuple(_stamp(path) for path in watched), *options)

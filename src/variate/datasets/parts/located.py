@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 
 from variate import registry
+from variate.datasets.parts.conll import SUFFIXES as TAGGED
 from variate.datasets.parts.folders import LAYOUT, tree_of
 from variate.datasets.parts.own import is_own
 from variate.datasets.parts.pictures import SUFFIXES as PICTURES
@@ -18,7 +19,8 @@ from variate.options import plain
 
 TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 TEXTS = (".jsonl", ".parquet")
-EXPECTED = f"a folder or zip archive of pictures or sounds ({LAYOUT}), a file that ends in {', '.join(TABLES + TEXTS)}"
+FILES = ", ".join(TABLES + TEXTS + TAGGED)
+EXPECTED = f"a folder or zip archive of pictures or sounds ({LAYOUT}), a file that ends in {FILES}"
 
 
 def located(source: str, folder: str | PathLike[str] | None = None) -> tuple[str, Path | None]:
@@ -49,7 +51,7 @@ def located(source: str, folder: str | PathLike[str] | None = None) -> tuple[str
 def _is_path(source: str) -> bool:
     """Whether a text can only be a path: names have neither slashes nor suffixes."""
     words = plain(source)
-    return "/" in words or "\\" in words or words.lower().endswith((*TABLES, *TEXTS, ".zip"))
+    return "/" in words or "\\" in words or words.lower().endswith((*TABLES, *TEXTS, *TAGGED, ".zip"))
 
 
 def _of_files(path: Path) -> str | None:
@@ -76,6 +78,8 @@ def _of_table(path: Path) -> str | None:
     name = path.name.lower()
     if name.endswith(TEXTS):
         return "texts"
+    if name.endswith(TAGGED):
+        return "conll"
     if not name.endswith(TABLES):
         return None
     with reading(path, DataError):

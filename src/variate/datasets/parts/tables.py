@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
@@ -14,12 +14,14 @@ from torch import Tensor
 from variate.datasets.info import About
 from variate.datasets.parts.csv import SHOWN, Sheet
 from variate.datasets.parts.declared import Declaration
-from variate.datasets.parts.encoder import WHOLE, encode
+from variate.datasets.parts.encoder import encode
 from variate.datasets.parts.loaded import Loaded
+from variate.datasets.parts.table_labels import labels_of_table
 from variate.datasets.splits import SplitName, permutation
 from variate.errors import DataError
 from variate.inputs.budget import Budget
 from variate.inputs.columns import Column
+from variate.tasks.task import name_of, task_of, written
 
 MIN_ROWS = 10
 DEFAULT_BUDGET = "linf:0.1"
@@ -46,8 +48,17 @@ def about_table(
     )
 
 
-def table_of(sheet: Sheet, declared: Declaration) -> Loaded:
+def target_of(y: Tensor) -> dict[str, list[float]]:
+    """Mean and standard deviation of the numbers to predict, shape (N,) or (N, Q), for a network that returns them."""
+    numbers = y.reshape(len(y), -1).double()
+    mean, std = numbers.mean(0), numbers.std(0)
+    return {"mean": mean.tolist(), "std": std.where(std > 0, 1.0).tolist()}
+
+
+def table_of(sheet: Sheet, declared: Declaration, task: str = "") -> Loaded:
     """Encode the rows of a file as declared; anything not declared is inferred from the training split.
+
+    ``task`` is what the labels mean; by default what is declared, or else classes.
 
     Values outside a declared range are errors. Values of other splits outside the range of the training split are
     clipped to it, and ``clipped`` in the details counts them.
@@ -55,22 +66,26 @@ def table_of(sheet: Sheet, declared: Declaration) -> Loaded:
     Raises:
         DataError: for missing values, values out of range or between steps, categories and labels that are not in the
             training split, features that are constant there, and empty splits; it lists every finding.
+        UsageError: for a task that does not exist, or that tables have no labels for.
     """
-    label = declared.label or sheet.names[-1]
-    required = [label, *([declared.split] if declared.split else []), *declared.drop, *declared.features]
+    meaning = task_of(task or declared.task or "classes")
+    columns_of_labels = declared.label_columns(sheet.names)
+    required = [*columns_of_labels, *([declared.split] if declared.split else []), *declared.drop, *declared.features]
     sheet.require(required)
-    names = [name for name in sheet.names if name not in (label, declared.split, *declared.drop)]
+    names = [name for name in sheet.names if name not in (*columns_of_labels, declared.split, *declared.drop)]
     if not names:
         raise DataError(f"{sheet.path} has no features", findings=[f"its columns are {', '.join(sheet.names)}"])
-    sheet.refuse_missing([*names, label, *([declared.split] if declared.split else [])])
+    sheet.refuse_missing([*names, *columns_of_labels, *([declared.split] if declared.split else [])])
     rows = _splits(sheet, declared.split)
-    labels, y = _labels(sheet, label, rows["train"])
+    labels, y = labels_of_table(sheet, columns_of_labels, rows["train"], name_of(meaning))
     encoded = encode(sheet, names, rows["train"], declared.features)
     columns, x = encoded.columns, encoded.x
     budget = Budget.parse(declared.budget or DEFAULT_BUDGET).text
     about = about_table(columns, x[rows["train"]], classes=len(labels), budget=budget, labels=labels)
-    if encoded.clipped:
-        about = replace(about, details={**about.details, "clipped": encoded.clipped})
+    more: dict[str, Any] = {"clipped": encoded.clipped} if encoded.clipped else {}
+    if name_of(meaning) == "regression":
+        more |= {"target": target_of(y[rows["train"]])}
+    about = replace(about, details={**about.details, **more}, task=written(meaning))
     return Loaded(about, {split: (x[indices], y[indices]) for split, indices in rows.items()})
 
 
@@ -92,25 +107,3 @@ def _splits(sheet: Sheet, column: str | None) -> dict[SplitName, NDArray[np.int6
             f"the column {column} of {sheet.path} does not name splits", findings=findings, expected=expected
         )
     return {name: np.flatnonzero(words == name) for name in names}
-
-
-def _labels(sheet: Sheet, label: str, train: NDArray[np.int64]) -> tuple[list[str], Tensor]:
-    """The names of the classes in order, and the label of every row: (N,)."""
-    cells = sheet.column(label)
-    seen = {cells[row] for row in train}
-    classes = sorted(seen, key=int) if all(map(WHOLE.fullmatch, seen)) else sorted(seen)
-    if len(classes) < 2 or len(classes) * 2 > len(train):
-        raise DataError(
-            f"the column {label} of {sheet.path} has {len(classes)} values in {len(train)} rows of the training split",
-            expected="a column of classes: at least two classes, with several rows each",
-            todo="name the column of classes as label in the TOML file of the same name; the default is the last",
-        )
-    unknown = [(cell, line) for cell, line in zip(cells, sheet.lines, strict=True) if cell not in seen]
-    if unknown:
-        raise DataError(
-            f"the column {label} of {sheet.path} has classes that are not in the training split",
-            findings=[f"line {line}: {cell!r}" for cell, line in unknown[:SHOWN]],
-            expected=f"one of {', '.join(classes)}",
-        )
-    index = {name: i for i, name in enumerate(classes)}
-    return classes, torch.tensor([index[cell] for cell in cells])

@@ -95,7 +95,7 @@ def corpus_of(
     classes = sorted(set(labels))
     if len(classes) < 2 or len(texts) < 30:
         raise DataError(f"{len(texts)} texts of {len(classes)} classes are too few", expected="30 texts, 2 classes")
-    indices = cut_splits(len(texts)) if sizes is None else _given_splits(sizes)
+    indices = cut_splits(len(texts)) if sizes is None else given_splits(sizes)
     unseen = set(classes) - {labels[i] for i in indices["train"]}
     if unseen:
         raise DataError(
@@ -123,7 +123,7 @@ def corpus_of(
     return Loaded(about, splits)
 
 
-def _given_splits(sizes: Mapping[str, int]) -> dict[str, NDArray[np.int64]]:
+def given_splits(sizes: Mapping[str, int]) -> dict[str, NDArray[np.int64]]:
     """Indices of given splits, each shuffled so that the first few have all labels."""
     indices, start = {}, 0
     for name, count in sizes.items():

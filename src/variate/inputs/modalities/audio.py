@@ -35,6 +35,11 @@ class Audio(Modality):
 
     rate: int = 8000
 
+    @property
+    def unit(self) -> float:
+        """Two: budgets are in amplitudes."""
+        return UNIT
+
     def findings(self, x: Tensor) -> Iterator[str]:
         """Inputs of another shape, silent clips."""
         if x.dim() != 3 or x.shape[1] != 1:
@@ -53,7 +58,7 @@ class Audio(Modality):
         self.check(budget)
         mask = _not_padding(x).to(x)  # (B, 1, T)
         if budget.norm != "snr":
-            return Reach(x, budget.with_size(str(budget.size / 2)), unit=UNIT, scale=mask)
+            return Reach(x, budget.with_size(str(budget.size / int(UNIT))), unit=UNIT, scale=mask)
         levels = (UNIT * (x - SILENCE)).flatten(1).norm(dim=1)  # (B,)
         points = Budget.parse(f"l2:{budget.eps / UNIT!r}")
         return Reach(x, points, unit=UNIT, scale=mask * levels[:, None, None])

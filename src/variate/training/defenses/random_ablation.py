@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from torch import nn
 
-from variate.errors import UsageError
-from variate.random.input_noise import Mask
 from variate.random.randomize import randomize
 from variate.registry import defense
+from variate.training.defenses.parts.mask import ORDER, behind_mask
 
 
 @defense(
@@ -39,14 +36,6 @@ def random_ablation(
     Raises:
         UsageError: for inputs of one position, or a share that shows all or none.
     """
-    positions = shape if len(shape) < 3 else shape[1:]
-    size = math.prod(positions)
-    if not 0 < keep < 1 or size < 2:
-        raise UsageError(
-            f"random-ablation cannot show a share of {keep!r} of {size} positions",
-            expected="a share between 0 and 1 of two positions or more",
-        )
-    kept = min(max(round(keep * size), 1), size - 1)
-    masked = nn.Sequential(Mask(positions, keep=kept), network)
-    families = {"0.order": "normal(scale=1, learn=no)", "*": "normal"}
+    masked = behind_mask("random-ablation", network, shape, keep)
+    families = {"0.order": ORDER, "*": "normal"}
     return randomize(masked, families, scale=scale), "cross-entropy+snr(target=20)"

@@ -12,7 +12,8 @@ from variate.training.defenses.parts.distribution import distributed
     random=True,
     group="ours",
     adversarial=True,
-    cite="paradigm: Khan et al. 2019, arXiv:1905.10906 (abstract); Gowal et al. 2018, arXiv:1810.12715",
+    cite="paradigm: Khan et al. 2019, arXiv:1905.10906 (abstract); Gowal et al. 2018, arXiv:1810.12715; "
+    "crown: Zhang et al. 2020, arXiv:1906.06316",
 )
 def random_ibp(
     network: nn.Module,
@@ -23,6 +24,7 @@ def random_ibp(
     only: str = "*",
     beyond: float = 1.1,
     clean: float = 0.5,
+    crown: bool = False,
 ) -> tuple[nn.Module, str]:
     """Every parameter Gaussian with learned mean and scale; each draw trained on its interval bounds.
 
@@ -36,9 +38,10 @@ def random_ibp(
         only: pattern of parameter names; parameters that do not match stay deterministic.
         beyond: size of the budget that is trained for, as a multiple of the training's.
         clean: weight of the clean cross-entropy at the end.
+        crown: whether to mix in the tighter bounds of CROWN-IBP while the budget rises, at a pass more for each class.
 
     Returns:
         The network to train and its objective.
     """
     net = distributed(network, family=family, scale=scale, share=share, only=only)
-    return net, f"interval(beyond={beyond}, clean={clean})+snr(target=50)"
+    return net, f"interval(beyond={beyond}, clean={clean}, crown={crown})+snr(target=50)"

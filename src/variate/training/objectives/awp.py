@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from variate.errors import UsageError
 from variate.registry import objective
+from variate.tasks.classes import CLASSES
+from variate.tasks.task import Task
 from variate.training.inner_attack import InnerAttack
 from variate.training.objectives.parts.draws import shared_or_fresh_draws
 
@@ -19,6 +20,7 @@ def awp(
     y: Tensor,
     *,
     perturb: InnerAttack,
+    task: Task = CLASSES,
     size: float = 0.005,
     same: float = 0,
     draws: float = 1,
@@ -34,6 +36,7 @@ def awp(
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
         perturb: the inner attack; supplied by the training.
+        task: what the answers are; supplied by the training.
         size: size of the step relative to each tensor's norm; gamma in the paper.
         same: 1 uses one fresh draw of a random network for both attack and loss.
         draws: number of draws that each step of the inner attack averages over.
@@ -46,10 +49,10 @@ def awp(
     parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
     with shared_or_fresh_draws(perturb, same):
         inputs = perturb(x, y, draws=int(draws))
-        weight_steps = _steps(F.cross_entropy(net(inputs), y), parameters, size)
+        weight_steps = _steps(task.mean_loss(net(inputs), y), parameters, size)
         _move(parameters, weight_steps, 1.0)
         try:
-            worst = F.cross_entropy(net(inputs), y)
+            worst = task.mean_loss(net(inputs), y)
             gradients = torch.autograd.grad(worst, parameters, allow_unused=True)
         finally:
             _move(parameters, weight_steps, -1.0)

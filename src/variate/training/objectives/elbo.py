@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from variate.random.network import RandomNetwork
 from variate.registry import objective
+from variate.tasks.classes import CLASSES
+from variate.tasks.task import Task
 from variate.training.clock import Clock
 from variate.training.objectives.parts.prior import weighted_divergence
 
@@ -18,6 +19,7 @@ def elbo(
     y: Tensor,
     *,
     clock: Clock,
+    task: Task = CLASSES,
     weight: float = 1.0,
     prior: float = 0.1,
     rise: float = 0.0,
@@ -32,8 +34,9 @@ def elbo(
         x: inputs, shape (B, ...).
         y: labels, shape (B,).
         clock: progress of the training; supplied by it.
+        task: what the answers are; supplied by the training.
         weight: weight of the divergence; 1 is the bound itself, smaller values give a cold posterior.
         prior: standard deviation of the prior, above 0.
         rise: share of the training over which the weight rises from 0.
     """
-    return F.cross_entropy(net(x), y) + weight * weighted_divergence(net, clock, prior=prior, rise=rise)
+    return task.mean_loss(net(x), y) + weight * weighted_divergence(net, clock, prior=prior, rise=rise)

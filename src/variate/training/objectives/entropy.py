@@ -11,7 +11,9 @@ from variate.registry import objective
 
 
 @objective(
-    needs="distribution", cite="ours; the collapse it prevents: He, Rakin & Fan 2019 (PNI), arXiv:1811.09310, table 1"
+    labels=False,
+    needs="distribution",
+    cite="ours; the collapse it prevents: He, Rakin & Fan 2019 (PNI), arXiv:1811.09310, table 1",
 )
 def entropy(net: RandomNetwork, x: Tensor, y: Tensor) -> Tensor:
     """Minus the mean entropy per parameter in nats, in units of its tensor's size.

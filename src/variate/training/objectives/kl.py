@@ -10,7 +10,7 @@ from variate.training.clock import Clock
 from variate.training.objectives.parts.prior import weighted_divergence
 
 
-@objective(needs="distribution", cite="Blundell et al. 2015, arXiv:1505.05424, equation 2")
+@objective(labels=False, needs="distribution", cite="Blundell et al. 2015, arXiv:1505.05424, equation 2")
 def kl(net: RandomNetwork, x: Tensor, y: Tensor, *, clock: Clock, prior: float = 0.1, rise: float = 0.0) -> Tensor:
     """KL(q(w) || N(0, prior^2)) / N in nats, for any family: ``adversarial+kl:0.02`` is the loss of Adv-BNN.
 

@@ -11,7 +11,9 @@ from variate.training.noise_layers import LearnedNoise
 
 
 @objective(
-    needs="layers", cite="Jeddi et al. 2020, arXiv:2003.01090, the term in its equation 7, as in its public code"
+    labels=False,
+    needs="layers",
+    cite="Jeddi et al. 2020, arXiv:2003.01090, the term in its equation 7, as in its public code",
 )
 def noise_growth(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """Minus the sum of the square roots of all learned standard deviations.

@@ -11,7 +11,9 @@ from variate.registry import objective
 
 
 @objective(
-    needs="distribution", cite="ours; the collapse it prevents: He, Rakin & Fan 2019 (PNI), arXiv:1811.09310, table 1"
+    labels=False,
+    needs="distribution",
+    cite="ours; the collapse it prevents: He, Rakin & Fan 2019 (PNI), arXiv:1811.09310, table 1",
 )
 def snr(net: RandomNetwork, x: Tensor, y: Tensor, *, target: float = 5.0) -> Tensor:
     """Mean over parameter tensors of relu(log snr - log target)^2, with snr = rms(mean) / rms(std).

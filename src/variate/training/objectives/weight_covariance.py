@@ -12,7 +12,7 @@ from variate.registry import objective
 from variate.training.noise_layers import CorrelatedNoise, Surrounded
 
 
-@objective(needs="layers", cite="Eustratiadis et al. 2021, arXiv:2010.08852, as in its public code")
+@objective(labels=False, needs="layers", cite="Eustratiadis et al. 2021, arXiv:2010.08852, as in its public code")
 def weight_covariance(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """Minus the log of sum(diag(W Sigma W^T)), the variance that the noise adds to all logits together.
 

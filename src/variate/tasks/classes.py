@@ -1,0 +1,78 @@
+"""One of K classes: logits, an argmax, and a bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from variate.errors import InputError
+from variate.inputs.validation import check_classes, label_findings
+from variate.oracle.losses import margin
+from variate.random.average import mean_log_probabilities
+from variate.registry import task
+from variate.tasks.task import Task
+
+
+@task(cite="", labels="whole numbers from 0, shape (B,)", answers="logits, shape (B, K)")
+@dataclass(frozen=True)
+class Classes(Task):
+    """One of K classes for every input; the largest logit answers, and an answer is right or wrong."""
+
+    climbs = ("margin",)
+
+    def read(self, answer: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Logits, (B, K)."""
+        if answer.dim() != 2:
+            raise InputError(
+                f"the network returned shape {tuple(answer.shape)}", expected="logits of shape (B, classes)"
+            )
+        return answer
+
+    def label_findings(self, y: Tensor, examples: int) -> Iterator[str]:
+        """Labels are whole numbers, one per example."""
+        return label_findings((examples, 1), y)
+
+    def answers(self, network: nn.Module) -> nn.Module:
+        """Networks return rows of logits already, unless they are only a part of what one returns."""
+        return network if type(self) is Classes and self.key is None else super().answers(network)
+
+    def check(self, width: int, y: Tensor) -> None:
+        """At least two classes, and every label is one of them."""
+        check_classes(y, width)
+
+    def loss(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The cross-entropy."""
+        return F.cross_entropy(outputs, y, reduction="none")
+
+    def mean_loss(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The mean cross-entropy."""
+        return F.cross_entropy(outputs, y)
+
+    def margin(self, outputs: Tensor, y: Tensor, climb: str | None = None) -> Tensor:
+        """The largest other logit minus the label's."""
+        self.check_climb(climb)
+        return margin(outputs, y)
+
+    def score(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """1 where the largest logit is the label's."""
+        return (outputs.argmax(-1) == y).to(outputs)
+
+    def mean(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The log of the mean probability."""
+        return mean_log_probabilities(outputs)
+
+    def majority(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The number of draws that answer each class."""
+        return votes(outputs, y)
+
+
+CLASSES = Classes()
+
+
+def votes(logits: Tensor, y: Tensor) -> Tensor:
+    """Votes for each class, half a vote less for the label, so that a tie is wrong: (S, B, K) and (B,) to (B, K)."""
+    counts = F.one_hot(logits.argmax(-1), logits.shape[-1]).sum(0).to(logits)  # (B, K)
+    return counts - 0.5 * F.one_hot(y, logits.shape[-1]).to(logits)

@@ -1,0 +1,117 @@
+"""One or several numbers for every input, right within a tolerance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from variate.errors import InputError, UsageError
+from variate.inputs.validation import precise
+from variate.registry import task
+from variate.tasks.parts.margins import until_all
+from variate.tasks.task import Task
+
+
+@task(
+    cite="attacks on regression: Nguyen & Raff 2019, arXiv:1810.04279; median smoothing: Chiang et al. 2020, "
+    "arXiv:2007.03730",
+    labels="numbers, shape (B,) or (B, Q)",
+    answers="numbers in the unit of the labels, shape (B,) or (B, Q)",
+)
+@dataclass(frozen=True)
+class Regression(Task):
+    """Numbers; the score of one is 1 within a tolerance and falls to 0 at ``until``, the score of several their mean.
+
+    Attributes:
+        tolerance: largest error, in the unit of the labels, of a number that counts as right.
+        until: error from which on its score is 0, falling linearly from the tolerance; by default the tolerance itself,
+            so that a number is right or wrong.
+    """
+
+    climbs = ("error", "up", "down")
+
+    tolerance: float = math.nan
+    until: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        super().__post_init__()
+        if not isinstance(self.tolerance, int | float) or not 0 < self.tolerance < math.inf:
+            raise UsageError(
+                "the task regression needs a tolerance above 0",
+                expected="the largest error that counts as right, in the unit of the labels: regression(tolerance=0.5)",
+            )
+        if self.until is not None and not self.tolerance <= self.until < math.inf:
+            raise UsageError(f"until is {self.until!r}", expected=f"a number from the tolerance, {self.tolerance:g}")
+
+    @property
+    def bits(self) -> bool:
+        """Several numbers may be right in part."""
+        return False
+
+    @property
+    def lost(self) -> float:
+        """The error from which on the score is 0."""
+        return self.tolerance if self.until is None else self.until
+
+    def read(self, answer: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Numbers, (B, Q)."""
+        if answer.dim() > 2:
+            raise InputError(f"the network returned shape {tuple(answer.shape)}", expected="numbers of shape (B, Q)")
+        return answer.reshape(len(answer), -1)
+
+    def label_findings(self, y: Tensor, examples: int) -> Iterator[str]:
+        """Labels are finite numbers."""
+        if y.dim() not in (1, 2) or len(y) != examples:
+            yield f"y has shape {tuple(y.shape)}: ({examples},) or ({examples}, numbers) is needed"
+        elif y.is_complex() or not bool(y.isfinite().all()):
+            bad = y.reshape(examples, -1).isfinite().logical_not().any(1).nonzero()[:, 0].tolist()
+            yield (
+                f"y is NaN or infinite in {len(bad)} examples; the first is number {bad[0]}"
+                if bad
+                else f"y is {y.dtype}"
+            )
+
+    def check(self, width: int, y: Tensor) -> None:
+        """As many outputs as numbers."""
+        if width != _numbers(y).shape[1]:
+            raise InputError(f"the network returns {width} numbers, but y has {_numbers(y).shape[1]} per example")
+
+    def typed(self, y: Tensor) -> Tensor:
+        """Numbers in float32, or in float64 as they are."""
+        return precise(y)
+
+    def loss(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The mean Huber loss in units of the tolerance."""
+        unit = self.tolerance
+        return F.huber_loss(outputs / unit, _numbers(y).to(outputs) / unit, reduction="none").mean(1)
+
+    def margin(self, outputs: Tensor, y: Tensor, climb: str | None = None) -> Tensor:
+        """The error, or the error upwards or downwards, in units of that from which on the score is 0, minus 1."""
+        error = (outputs - _numbers(y).to(outputs)) / self.lost  # (B, Q)
+        signed = {"error": error.abs(), "up": error, "down": -error}
+        return until_all(signed[self.check_climb(climb)] - 1)
+
+    def score(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The mean over the numbers of 1 within the tolerance, falling to 0."""
+        error = (outputs - _numbers(y).to(outputs)).abs()  # (..., B, Q)
+        if self.lost <= self.tolerance:
+            return (error <= self.tolerance).to(outputs).mean(-1)
+        return ((self.lost - error) / (self.lost - self.tolerance)).clamp(0, 1).mean(-1)
+
+    def mean(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The mean number."""
+        return outputs.mean(0)
+
+    def majority(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The median; of an even number of draws, the mean of the two in the middle."""
+        return outputs.quantile(0.5, dim=0)
+
+
+def _numbers(y: Tensor) -> Tensor:
+    """Labels with one row per example: (B, Q)."""
+    return y.reshape(len(y), -1)

@@ -1,0 +1,216 @@
+"""A task: what the answers of a network mean, and everything that follows from that.
+
+Inside Variate every answer is one row of numbers per example, the *outputs* (B, M): ``Answers`` reads them from what a
+network returns. What a row means, only the task knows: logits of K classes, one logit per label, K logits at every
+position (K, H, W) in one row, or numbers in the units of the labels.
+
+A task gives an answer a *score* in [0, 1]; for some tasks it is a bit, right or wrong. An attack climbs a *margin*,
+which is above 0 exactly where an answer is lost (a score of 0; where a score cannot be, the margin stays below).
+``variate.oracle.view`` shows an attack two logits, ``[0, margin]``, so that attacks on classes work on every task.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from variate import options, registry
+from variate.errors import InputError, UsageError, unknown_name
+
+Key = str | int | None
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """One kind of answers. A task is a frozen dataclass whose fields are its options.
+
+    Attributes:
+        key: the part of a network's output that is the answer: a key of a dictionary, an attribute, or the index in a
+            tuple; by default the output itself, or what it holds as ``logits`` or ``out``.
+    """
+
+    __variate__: ClassVar[dict[str, Any]]  # the facts given to its decorator
+    climbs: ClassVar[tuple[str, ...]]  # names of the margins that an attack can climb, the usual one first
+
+    key: Key = None
+
+    def __post_init__(self) -> None:
+        """Check the options. Raises ``UsageError``."""
+        if not isinstance(self.key, str | int | None):
+            raise UsageError(f"the key of an answer is {self.key!r}", expected="a name or an index")
+
+    @property
+    def bits(self) -> bool:
+        """Whether every score is 0 or 1."""
+        return True
+
+    @abstractmethod
+    def read(self, answer: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """The outputs in what a network answered to inputs of a shape: (B, ...) to (B, M). Raises ``InputError``."""
+
+    @abstractmethod
+    def label_findings(self, y: Tensor, examples: int) -> Iterator[str]:
+        """What is wrong with the labels ``y`` of so many examples."""
+
+    @abstractmethod
+    def check(self, width: int, y: Tensor) -> None:
+        """Check that ``width`` outputs per example, M, fit the labels (N, ...). Raises ``InputError``."""
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The loss to train on: (B, M) and (B, ...) to (B,)."""
+
+    def mean_loss(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The mean of the loss over a batch: (B, M) and (B, ...) to a scalar."""
+        return self.loss(outputs, y).mean()
+
+    @abstractmethod
+    def margin(self, outputs: Tensor, y: Tensor, climb: str | None = None) -> Tensor:
+        """How close an answer is to being lost, above 0 where it is: (B, M) and (B, ...) to (B,).
+
+        Args:
+            outputs: the answers.
+            y: the labels.
+            climb: one of ``climbs``; by default the first.
+        """
+
+    @abstractmethod
+    def score(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The score of every answer: (..., B, M) and (B, ...) to (..., B), in [0, 1]."""
+
+    @abstractmethod
+    def mean(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The answer of S draws together, by the mean of their probabilities or numbers: (S, B, M) to (B, M).
+
+        Of ``y`` only the shape counts.
+        """
+
+    @abstractmethod
+    def majority(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The answer of S draws together, by vote or median: (S, B, M) to (B, M). A tie with ``y`` is wrong."""
+
+    def typed(self, y: Tensor) -> Tensor:
+        """Labels in the type that losses take."""
+        return y.long()
+
+    def answers(self, network: nn.Module) -> nn.Module:
+        """A network with one row of outputs per example: itself, or in ``Answers``."""
+        return network if isinstance(network, Answers) else Answers(network, self)
+
+    def width(self, classes: int) -> int:
+        """The number of outputs a network needs per position, for data with so many classes, labels or numbers."""
+        return classes
+
+    def check_climb(self, climb: str | None) -> str:
+        """The margin to climb, by default the first of ``climbs``. Raises ``UsageError``."""
+        if climb is not None and climb not in self.climbs:
+            raise unknown_name(f"margin of {name_of(self)}", climb, self.climbs)
+        return climb or self.climbs[0]
+
+    def check_labels(self, y: object, examples: int) -> None:
+        """Check labels. Raises ``InputError`` with every finding."""
+        found = [f"y is {type(y).__name__}"] if not isinstance(y, Tensor) else list(self.label_findings(y, examples))
+        if found:
+            of_task = "" if name_of(self) == "classes" else f" as {name_of(self)}"
+            raise InputError(f"these labels cannot be judged{of_task}", findings=found)
+
+
+class Answers(nn.Module):
+    """A network as everything in Variate sees it: one row of numbers per example.
+
+    Args:
+        network: any module.
+        task: how its output is read.
+    """
+
+    def __init__(self, network: nn.Module, task: Task) -> None:
+        super().__init__()
+        self.network = network
+        self.task = task
+        self.training = network.training
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Inputs of shape (B, ...) to outputs of shape (B, M)."""
+        return read_answer(self.task, self.network(x), tuple(x.shape))
+
+
+def read_answer(task: Task, output: object, inputs: tuple[int, ...]) -> Tensor:
+    """The outputs (B, M) in what a network returned for inputs of a shape. Raises ``InputError``."""
+    answer, examples = _part(output, task.key), inputs[0]
+    if not isinstance(answer, Tensor) or answer.dim() < 1 or len(answer) != examples:
+        shown = f"shape {tuple(answer.shape)}" if isinstance(answer, Tensor) else type(answer).__name__
+        raise InputError(
+            f"the network returned {shown} for {examples} inputs",
+            expected=f"a tensor with one row per example, for the task {name_of(task)}",
+            todo=f"say which part of the output it is, as in {name_of(task)}(key=...)",
+        )
+    return task.read(answer, inputs)
+
+
+def reads(task: Task) -> bool:
+    """Whether the task reads outputs from what a network returns, which are rows of logits otherwise."""
+    return isinstance(task.answers(IDENTITY), Answers)
+
+
+def network_of(network: nn.Module) -> nn.Module:
+    """The network inside ``Answers``; any other one itself."""
+    return network.network if isinstance(network, Answers) else network
+
+
+IDENTITY = nn.Identity()
+
+
+def task_of(task: str | Task) -> Task:
+    """The task of a name with options, such as ``regression(tolerance=0.3)``. Raises ``UsageError``."""
+    if isinstance(task, Task):
+        return task
+    name, _ = options.parse(task, "a task")
+    kind = registry.get("tasks", name).load()
+    chosen = {option: options.whole(value) for option, value in options.parse(task, "a task", kind)[1].items()}
+    known = [field.name for field in fields(kind)]
+    for option in chosen:
+        if option not in known:
+            raise unknown_name(f"option of {name}", option, known)
+    built: Task = kind(**chosen)
+    return built
+
+
+def name_of(task: Task) -> str:
+    """The registered name of a task."""
+    return type(task).__module__.rpartition(".")[2].replace("_", "-")
+
+
+def written(task: Task) -> str:
+    """The inverse of ``task_of``: the name with the options that differ from their defaults."""
+    defaults = {field.name: field.default for field in fields(task)}
+    chosen = {name: getattr(task, name) for name in defaults if getattr(task, name) != defaults[name]}
+    return options.written(name_of(task), chosen)
+
+
+def _part(output: object, key: Key) -> object:
+    """The part of an output that is the answer."""
+    if isinstance(output, Tensor):
+        return output if key is None else _missing(output, key)
+    names: Sequence[str | int] = ("logits", "out") if key is None else (key,)
+    for name in names:
+        if isinstance(output, Mapping) and name in output:
+            return output[name]
+        if isinstance(output, Sequence) and isinstance(name, int) and -len(output) <= name < len(output):
+            return output[name]
+        if isinstance(name, str) and not isinstance(output, Mapping) and hasattr(output, name):
+            return getattr(output, name)
+    return output if key is None else _missing(output, key)
+
+
+def _missing(output: object, key: str | int) -> object:
+    if isinstance(output, Mapping):
+        shown = f"a dictionary of {', '.join(map(str, output))}"
+    else:
+        shown = "one tensor" if isinstance(output, Tensor) else type(output).__name__
+    raise InputError(
+        f"the network returned {shown}, without {key!r}", todo="leave key out, or name a part that is there"
+    )
