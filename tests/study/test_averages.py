@@ -11,7 +11,7 @@ from variate.errors import UsageError
 from variate.records.file import Records
 from variate.records.rows import CLEAN
 from variate.study import work as works
-from variate.study.dry_evaluation import of_study
+from variate.study.dry_study import of_study
 from variate.study.grid import places, progress_of
 from variate.study.running import check_study
 from variate.training.saved import load, read_card
