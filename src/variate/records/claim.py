@@ -38,7 +38,7 @@ class Judged(Line):
         inputs: hash of inputs and labels.
         modality: name of the modality of the inputs.
         allowed: hash of the modality with its data set's details: which parts of an input may change, and to what.
-        task: kind of output.
+        task: what an answer means and how it is scored, as ``variate.tasks.task.written``.
         drawn: source of the network's randomness: its own ``keys``, torch's global ``generator``, or ``elsewhere``,
             where draws cannot be reproduced.
         seed: seed of the attack and of the verdict.
@@ -57,7 +57,7 @@ class Judged(Line):
     inputs: str
     modality: str
     allowed: str
-    task: Literal["classes"] = "classes"
+    task: str = "classes"
     drawn: Drawn
     seed: int
     batch_size: int | None = None
