@@ -66,6 +66,7 @@ MACHINERY = {
     },
     "datasets": {"batches", "info", "load", "look", "splits"},
     "flags": {"evidence", "raise_flags"},
+    "metrics": {"bootstrap", "choose", "measure", "metric", "responses"},
     "tasks": {"task"},
 }
 

@@ -17,6 +17,7 @@ TITLES = {
     "datasets": "Data sets",
     "defenses": "Defenses in full",
     "families": "Families of distributions",
+    "metrics": "Metrics in full",
     "modalities": "Modalities",
     "networks": "Networks",
     "objectives": "Objectives in full",
@@ -26,6 +27,7 @@ SHOWN = ("access", "norms", "modality", "tasks", "budget", "shape", "classes", "
 OPTIONS = ("Args", "Attributes")  # the sections that describe options
 OF_TASKS = ("labels", "answers")  # shown for tasks: other kinds have facts of these names that are not for readers
 SECTION = re.compile(r"^(Args|Returns|Raises|Example|Examples|Attributes|Note):\s*$")
+OPTIONS = ("Args", "Attributes")
 UNLISTED = ("source", "target", "budget")  # arguments of an attack that the evaluation sets
 
 
