@@ -9,11 +9,12 @@ in resamples than they do (Hesterberg 2015, arXiv:1411.5279, "expanded percentil
 freedom, from the shares that examples and draws have in the variance.
 
 A class with no error among a few examples does not vary in resamples at all, although errors on it may be frequent. So
-every resample for the low end has one example more, of a class chosen at random, that is answered wrong, and for the
-high end one that is answered right, each with a weight from the exponential distribution. For the accuracy of single
-answers, that gives the ends of the exact binomial interval (Clopper & Pearson 1934): its lower end is a quantile of
-Beta(right, wrong + 1), its upper end of Beta(right + 1, wrong). Metrics of positions and of numbers have no such
-examples; if none of their resamples differs from the estimate, the end is that of an error in no example.
+every resample for the low end has one example more, of a class chosen at random, that is answered wrong (with the mean
+probabilities of the other classes), and for the high end one that is answered right (with those of its class), each
+with a weight from the exponential distribution. For the accuracy of single answers, that gives the ends of the exact
+binomial interval (Clopper & Pearson 1934): its lower end is a quantile of Beta(right, wrong + 1), its upper end of
+Beta(right + 1, wrong). Metrics of positions and of numbers have no such examples; if none of their resamples differs
+from the estimate, the end is that of an error in no example.
 
 The calibration error, which chance inflates, is reflected about its estimate (basic bootstrap).
 """
