@@ -32,12 +32,12 @@ def linear(seed=0):
 
 @pytest.mark.parametrize("budget", ["linf:0.05", "l2:0.15"])
 def test_the_suite_finds_the_worst_error_of_a_linear_regression(budget):
-    network, tolerance = linear(), 0.3
+    network = linear()
     with torch.no_grad():
         y = network(X)[:, 0] + torch.linspace(-0.25, 0.25, COUNT)
         errors = worst_error(network.weight[0], network.bias[0], X, y, Budget.parse(budget))
+    tolerance = round(errors.quantile(0.6).item(), 3)
     expected = (errors <= tolerance).float().mean().item()
-    assert 0.1 < expected < 0.9, "the case needs answers that stand and answers that fall"
     found = rates(network, X, y, f"regression(tolerance={tolerance})", budget=budget, attacks=["pgd"], suite="quick")
     assert found["clean", "single"].rate == 1
     assert found["pgd", "single"].rate == pytest.approx(expected, abs=0.5 / COUNT)

@@ -26,7 +26,8 @@ def worst_error(weight: Tensor, bias: Tensor, x: Tensor, y: Tensor, budget: Budg
         The largest error, shape (B,).
     """
     reach = budget.eps * torch.linalg.vector_norm(weight, DUAL[budget.norm])
-    return (x @ weight + bias - y).abs() + reach
+    errors: Tensor = (x @ weight + bias - y).abs() + reach
+    return errors
 
 
 class PixelClassifier(nn.Module):
