@@ -44,12 +44,14 @@ class Resampled:
         low: values of resamples with one more example that is answered wrong, shape (R,).
         high: values of resamples with one more that is answered right, shape (R,).
         by_draw: variance of the estimate due to draws; 0 for a deterministic network.
+        scale: how much one example that was not seen can move it, in units of its range.
     """
 
     value: float
     low: Floats
     high: Floats
     by_draw: float
+    scale: float = 1.0
 
     def interval(
         self, examples: int, draws: int, bounds: tuple[float, float], *, biased: bool = False, level: float = 0.95
@@ -91,7 +93,7 @@ class Resampled:
         """An error in none of the examples: its probability is at most 1 - (tail)^(1 / N)."""
         if not all(map(np.isfinite, bounds)):
             return self.value, self.value
-        unseen = (1 - ((1 - level) / 2) ** (1 / examples)) * (bounds[1] - bounds[0])
+        unseen = (1 - ((1 - level) / 2) ** (1 / examples)) * (bounds[1] - bounds[0]) * self.scale
         return max(self.value - unseen, bounds[0]), min(self.value + unseen, bounds[1])
 
 
@@ -131,7 +133,7 @@ def difference(first: Prepared, second: Prepared, draws: tuple[int, int], exampl
         low.append(first.of(ours.weights(wrong=True)) - second.of(theirs.weights(wrong=False)))
         high.append(first.of(ours.weights(wrong=False)) - second.of(theirs.weights(wrong=True)) if extra else low[-1])
     by_draw = sum(_by_draw(one, count, examples) for one, count in zip((first, second), draws, strict=True))
-    return Resampled(each[0] - each[1], np.concatenate(low), np.concatenate(high), by_draw)
+    return Resampled(each[0] - each[1], np.concatenate(low), np.concatenate(high), by_draw, scale=0.5)
 
 
 @dataclass(frozen=True)
