@@ -19,8 +19,9 @@ from variate.evaluation.evaluation import Evaluation
 from variate.inputs.budget import Budget
 from variate.records.file import Records
 from variate.records.rows import CLEAN
-from variate.study import dry_evaluation, dry_training
-from variate.study.dry_evaluation import _Still, of_evaluation, of_study
+from variate.study import dry_evaluation, dry_study, dry_training
+from variate.study.dry_evaluation import _Still, of_evaluation
+from variate.study.dry_study import of_study
 from variate.study.dry_training import of_training
 from variate.study.file import read_study
 from variate.study.grid import places
@@ -206,7 +207,7 @@ def test_the_plan_of_a_study_comes_before_anything_is_measured(tmp_path, monkeyp
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(dry_evaluation, "of_training", interrupted)
+    monkeypatch.setattr(dry_study, "of_training", interrupted)
     (tmp_path / "s.toml").write_text(STUDY)
     done = run("study", tmp_path / "s.toml", "--out", tmp_path / "o", "--dry-run")
     assert done.stdout.splitlines()[1:4] == [  # after the line on what begins
@@ -219,8 +220,8 @@ def test_the_plan_of_a_study_comes_before_anything_is_measured(tmp_path, monkeyp
 def test_networks_that_differ_in_their_seed_are_measured_once(tmp_path, monkeypatch):
     (tmp_path / "s.toml").write_text(STUDY)
     study = read_study(str(tmp_path / "s.toml")).model_copy(update={"seeds": [1, 2, 3]})
-    seen, measure = [], dry_evaluation.of_training
-    monkeypatch.setattr(dry_evaluation, "of_training", lambda cell: seen.append(cell.defense) or measure(cell))
+    seen, measure = [], dry_study.of_training
+    monkeypatch.setattr(dry_study, "of_training", lambda cell: seen.append(cell.defense) or measure(cell))
     told = dict(of_study(study, list(places(study, tmp_path / "o").values())))
     assert seen == ["deterministic", "random"]
     assert len(told) == 6

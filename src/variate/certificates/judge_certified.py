@@ -14,7 +14,8 @@ from variate.certificates.mechanism import usual_norm
 from variate.certificates.subject import Subject, checked, subject_of
 from variate.errors import UsageError
 from variate.evaluation.claims import plain_options
-from variate.evaluation.plan import Plan, bounds, perturb
+from variate.evaluation.fitting import bounds
+from variate.evaluation.plan import Plan, perturb
 from variate.evaluation.probes import device_of
 from variate.evaluation.target import Target
 from variate.fields import overridden, takes_options

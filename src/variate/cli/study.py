@@ -137,7 +137,7 @@ def _folders(words: Sequence[str], data_sets: Sequence[str]) -> Folders:
 def _print_plan(study: Study, out: Path, *, folders: Folders, accelerator: str, as_json: bool, quiet: bool) -> None:
     """Print the networks of a study, their progress and their work; then, as it is measured, the time of each."""
     from variate.progress import progress
-    from variate.study.dry_evaluation import of_study
+    from variate.study.dry_study import of_study
     from variate.study.grid import places, progress_of
     from variate.study.running import check_study
 

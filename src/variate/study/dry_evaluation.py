@@ -1,4 +1,4 @@
-"""Estimate the cost of an evaluation or a study: count its passes and time one real batch.
+"""Estimate the cost of an evaluation: count its passes and time one real batch.
 
 The passes of an attack are counted on one example under one draw of a network whose answer changes only far outside the
 budget. No attack succeeds early there, so the counts are close to an upper bound. Nothing is written.
@@ -34,17 +34,11 @@ from variate.random.network import RandomNetwork
 from variate.random.seeding import kind_of, left_as_found
 from variate.records.rows import CLEAN
 from variate.statistics.rates import Deployment
-from variate.study.averages import as_one
 from variate.study.certifying import mechanism_in
-from variate.study.dry_training import Workload, of_training
-from variate.study.file import Certification, EvaluationTable, Study
-from variate.study.grid import TWINS, Place, fits
-from variate.study.work import CLEAN_DRAWS
+from variate.study.dry_training import Workload
+from variate.study.file import Certification, EvaluationTable
 from variate.tasks.classes import CLASSES, Classes
 from variate.tasks.task import Task, task_of
-from variate.training.cell import Cell
-from variate.training.processes import device_of
-from variate.training.run_folder import untrained
 
 FEW, MANY = (60, 90), 2000  # queries to count passes with, where an attack has more than many
 AUTO = 20  # draws assumed for ``auto``
@@ -246,7 +240,7 @@ def of_evaluation(
     if evaluation.suite is not None:
         yield evaluated.workload(evaluated.suite(evaluation, budget, draws), budget, verdict_draws)
     if doubts:
-        yield from _of_doubts(evaluated, budget, draws, verdict_draws)
+        yield from of_doubts(evaluated, budget, draws, verdict_draws)
     if layers and isinstance(network, RandomNetwork):
         count = len(layers_of(network))
         networks = 2 + 2 * count * (count > 1)  # all noise, no noise; without each layer's noise, with only that
@@ -254,7 +248,7 @@ def of_evaluation(
             yield evaluated.workload(plan, budget, verdict_draws, times=networks, prefix="by layer: ")
 
 
-def _of_doubts(evaluated: Evaluated, budget: Budget, draws: int, verdict_draws: int) -> Iterator[Workload]:
+def of_doubts(evaluated: Evaluated, budget: Budget, draws: int, verdict_draws: int) -> Iterator[Workload]:
     """The measurements that red flags need in addition to the attacks."""
     has_source = isinstance(evaluated.network, RandomNetwork) or not evaluated.random
     transfers = has_source or bool(evaluated.sources)
@@ -264,49 +258,3 @@ def _of_doubts(evaluated: Evaluated, budget: Budget, draws: int, verdict_draws: 
         plans = [Plan.of(CLEAN, draws), *(Plan.of(attack, draws) for attack in attacks)]
         for plan in plans:
             yield evaluated.workload(plan, allowed, verdict_draws, examples=EXAMPLES, prefix="for red flags: ")
-
-
-def of_study(study: Study, places: Sequence[Place]) -> Iterator[tuple[str, list[Workload]]]:
-    """The workloads of each network of a study, with its name; networks that differ only in their seed share them."""
-    measured: dict[tuple[Cell, int, int], list[Workload]] = {}
-    counts: dict[str, Counts] = {}
-    for place in places:
-        cell = replace(place.cell, recipe=replace(place.cell.recipe, seed=0))
-        kind = cell, len(place.sources), len(place.members)
-        if kind not in measured:
-            data_counts = counts.setdefault(place.cell.data, {})
-            training = () if place.members else of_training(place.cell)
-            measured[kind] = [*training, *_of_judging(study, place, data_counts)]
-        yield place.name, measured[kind]
-
-
-def _of_judging(study: Study, place: Place, counts: Counts) -> Iterator[Workload]:
-    """The workloads of ``variate.study.work`` for one network: whole split, table, twins, red flags and curves."""
-    cell, plan, curves = place.cell, study.evaluation, study.curves
-    facts = cell.about()
-    network = untrained(cell, facts)[0].eval().to(device_of(cell.recipe.accelerator))
-    network = as_one([network] * len(place.members)).eval() if place.members else network
-    x, y = cell.split(plan.split)
-    whole = Evaluated(network, x, y, plan.batch_size, facts.modality, task_of(facts.task), place.sources, counts)
-    examples: dict[str, Any] = {"examples": plan.examples}
-    draws, first = plan.verdict_draws, Budget.parse(place.budgets[0])
-    yield whole.workload(Plan.of(CLEAN, 1), first, CLEAN_DRAWS)
-    for budget in map(Budget.parse, place.budgets):
-        attacks = [attack for attack in plan.attacks if fits(attack, budget.text, cell.data)]
-        table = [Plan.of(CLEAN, plan.draws), *(Plan.of(attack, plan.draws) for attack in attacks)]
-        for row in table:
-            yield whole.workload(row, budget, draws, **examples)
-        if plan.suite is not None:
-            yield whole.workload(whole.suite(plan, budget, plan.draws), budget, draws, **examples)
-        for row in table if isinstance(network, RandomNetwork) and place.twins else ():
-            yield whole.workload(row, budget, draws, **examples, mean=True, times=len(TWINS), prefix="twins: ")
-    if plan.doubts:
-        yield from _of_doubts(whole, first, plan.draws, draws)
-    pgd = {"name": "pgd", "steps": curves.steps}
-    points = [(first.with_size(size), plan.draws) for size in curves.sizes_for(cell.data)]
-    points += [(first, averaged) for averaged in curves.draws if isinstance(network, RandomNetwork)]
-    for budget, averaged in points:
-        yield whole.workload(Plan.of(pgd, averaged), budget, draws, examples=curves.examples, prefix="curve: ")
-    for certification in study.certify:
-        if sizes := certification.radii_for(cell.data):
-            yield from whole.certification(certification, len(sizes))

@@ -16,7 +16,8 @@ from variate.datasets.info import about
 from variate.datasets.load import registered
 from variate.datasets.parts.own import is_own
 from variate.errors import UsageError
-from variate.evaluation.plan import Plan, bounds
+from variate.evaluation.fitting import bounds
+from variate.evaluation.plan import Plan
 from variate.evaluation.suites import suite_transfers
 from variate.fields import built
 from variate.inputs.budget import Budget
@@ -106,9 +107,7 @@ def places(study: Study, out: Path, *, folders: Folders = None, accelerator: str
 def _averages(study: Study, points: Sequence[Point], grid: Mapping[str, Place], out: Path) -> dict[str, Place]:
     """The places where networks of several seeds are averaged, by name."""
     found = {}
-    for average, (data, network, defense, seed) in product(study.averages, points):
-        if defense.shown != average.of:
-            continue
+    for average, (data, network, defense, seed) in averaged_points(study, points):
         start, several = study.seeds.index(seed), len(study.seeds)
         seeds = [study.seeds[(start + i) % several] for i in range(average.networks)]
         members = tuple(name_of(study, data, network, defense, own) for own in seeds)
@@ -123,6 +122,15 @@ def _averages(study: Study, points: Sequence[Point], grid: Mapping[str, Place], 
             members=members,
         )
     return found
+
+
+def averaged_points(study: Study, points: Sequence[Point]) -> list[tuple[Average, Point]]:
+    """The points where networks of that and the next seeds are averaged: only the first if all seeds take part."""
+    return [
+        (average, point)
+        for average, point in product(study.averages, points)
+        if point[2].shown == average.of and (average.networks < len(study.seeds) or point[3] == study.seeds[0])
+    ]
 
 
 def transfers(study: Study) -> bool:

@@ -36,6 +36,7 @@ from variate.study.grid import (
     Folders,
     Place,
     adopt,
+    averaged_points,
     fits,
     folder_for,
     folder_of,
@@ -95,8 +96,8 @@ def check_study(study: Study, *, folders: Folders = None) -> None:
     check_draws([Deployment.parse(text) for text in study.evaluation.deployments], study.evaluation.verdict_draws)
     check_averages(study)
     names = [name_of(study, *point) for point in study.points()]
-    names += [name_of(study, data, network, average, seed) for average, (data, network, defense, seed)
-              in product(study.averages, study.points()) if defense.shown == average.of]  # fmt: skip
+    averaged = averaged_points(study, study.points())
+    names += [name_of(study, data, network, average, seed) for average, (data, network, _, seed) in averaged]
     names += [f"{name}, {twin}" for name in names for twin in TWINS]
     paths = [folder_of(name) for name in names]
     duplicates = sorted({name for name, path in zip(names, paths, strict=True) if paths.count(path) > 1})
