@@ -3,7 +3,7 @@
     python benchmarks/results_pages.py           # write
     python benchmarks/results_pages.py --check   # name the pages that differ from their records
 
-A mark names the table and, where it is not the page's own folder, the folder of its records:
+A mark names the table and, where it is not the page's own folder, the folder or the file of its records:
 ``<!-- begin highlights docs/results/paper -->`` ... ``<!-- end -->``.
 """
 
@@ -29,18 +29,24 @@ from variate.report.table import markdown, study_rows
 
 ROOT = Path(__file__).parent.parent
 HIGHLIGHTS = ("random", "at", "random-at")  # the networks of the study whose lines stand in the README
+ONE_SEED = re.compile(r"\|[^|]*, seed \d+\b")  # a row of the table of a study
 MARK = re.compile(r"(<!-- begin ([\w-]+)(?: (\S+))? -->\n).*?(<!-- end -->)", re.S)
 
 
 def answers(folder: Path) -> Records:
-    """The committed records of a page."""
-    return Records(folder / "records.jsonl.gz")
+    """The committed records of a page, or of one of its files."""
+    return Records(folder if folder.suffix == ".gz" else folder / "records.jsonl.gz")
 
 
 def highlights(folder: Path) -> str:
     """The lines of a study's summary on a few of its networks."""
     head, rule, *lines = summary(answers(folder)).splitlines()
     return "\n".join([head, rule, *(line for line in lines if line.split(" | ")[0].strip("| ") in HIGHLIGHTS)])
+
+
+def over_seeds(folder: Path) -> str:
+    """The table without the rows of single seeds."""
+    return "\n".join(line for line in markdown(answers(folder)).splitlines() if not ONE_SEED.match(line))
 
 
 def grid(folder: Path) -> str:
@@ -104,6 +110,7 @@ def _area(proven: Proven, deployment: str) -> float | None:
 
 TABLES: dict[str, Callable[[Path], str]] = {
     "table": lambda folder: markdown(answers(folder)),
+    "over-seeds": over_seeds,
     "sound": lambda folder: markdown(Records(folder / "sound.jsonl.gz")),
     "summary": lambda folder: summary(answers(folder)),
     "highlights": highlights,
