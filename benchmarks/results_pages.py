@@ -23,7 +23,9 @@ import tools
 from variate.records.file import Records
 from variate.records.proofs import Proven, proofs
 from variate.records.rows import CLEAN
+from variate.report.gains import gains
 from variate.report.scale_table import scale_table
+from variate.report.sheet import markdown_of
 from variate.report.summary import summary
 from variate.report.table import markdown, study_rows
 
@@ -89,6 +91,12 @@ def spread(values: Sequence[float], digits: int) -> str:
     return f"{mean(values):.{digits}f}{deviation}"
 
 
+def gained(folder: Path) -> str:
+    """Each random network minus its twins, paired on the same examples, by deployment and over all seeds."""
+    sheet = gains(answers(folder))
+    return markdown_of(sheet) if sheet is not None else ""
+
+
 def _rate(proven: Proven, deployment: str, radius: float) -> float:
     row = proven.row(deployment, radius)
     return row.rate if row is not None else float("nan")
@@ -105,6 +113,7 @@ def _area(proven: Proven, deployment: str) -> float | None:
 TABLES: dict[str, Callable[[Path], str]] = {
     "table": lambda folder: markdown(answers(folder)),
     "sound": lambda folder: markdown(Records(folder / "sound.jsonl.gz")),
+    "gains": gained,
     "summary": lambda folder: summary(answers(folder)),
     "highlights": highlights,
     "scales": lambda folder: scale_table(answers(folder)),
