@@ -62,10 +62,12 @@ def test_facts_read_from_the_text_are_those_of_the_running_object(kind, name):
 
 MACHINERY = {
     "certificates": {
-        *("acceptance", "certified", "certify", "front", "judge_certified", "mechanism", "proof", "subject", "voting"),
+        *("acceptance", "certification", "certified", "certify", "crown_ibp", "front", "judge_certified"),
+        *("mechanism", "proof", "subject", "voting"),
     },
     "datasets": {"batches", "info", "load", "look", "splits"},
     "flags": {"evidence", "raise_flags"},
+    "metrics": {"bootstrap", "choose", "measure", "metric", "responses"},
     "tasks": {"task"},
 }
 
@@ -117,7 +119,7 @@ def test_a_third_party_entry_appears_and_loads(install):
     assert "stay_put" not in sys.modules  # listed from its text alone
     assert (entry.summary, entry.module, entry.attribute) == ("Stays where it is.", "stay_put", "stay")
     told = {"access": "none", "norms": ("linf",), "modality": ("image",), "cite": "us"}
-    assert entry.facts == {**told, "targeted": False, "minimal": False, "quick": {}, "variants": {}}
+    assert entry.facts == {**told, "targeted": False, "minimal": False, "quick": {}, "variants": {}, "tasks": ()}
     assert entry.load()(None, 1, 2, budget=None) == 1
     assert list(registry.entries("attacks"))[-1] == "stay-put"
 

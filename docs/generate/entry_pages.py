@@ -17,12 +17,17 @@ TITLES = {
     "datasets": "Data sets",
     "defenses": "Defenses in full",
     "families": "Families of distributions",
+    "metrics": "Metrics in full",
     "modalities": "Modalities",
     "networks": "Networks",
     "objectives": "Objectives in full",
+    "tasks": "Tasks in full",
 }
 SHOWN = ("access", "norms", "modality", "tasks", "budget", "shape", "classes", "group", "needs", "deployments")
+OPTIONS = ("Args", "Attributes")  # the sections that describe options
+OF_TASKS = ("labels", "answers")  # shown for tasks: other kinds have facts of these names that are not for readers
 SECTION = re.compile(r"^(Args|Returns|Raises|Example|Examples|Attributes|Note):\s*$")
+OPTIONS = ("Args", "Attributes")
 UNLISTED = ("source", "target", "budget")  # arguments of an attack that the evaluation sets
 
 
@@ -45,7 +50,8 @@ def _section(entry: Entry) -> list[str]:
     if options:
         lines += [f"`{entry.name}({', '.join(f'{name}={value}' for name, value in options.items())})`", ""]
         lines += [f"- `{name}`: {arguments[name]}" for name in options if name in arguments] + [""]
-    facts = [f"{name}: {_fact(entry.facts[name])}" for name in SHOWN if entry.facts.get(name)]
+    shown = OF_TASKS if entry.kind == "tasks" else SHOWN
+    facts = [f"{name}: {_fact(entry.facts[name])}" for name in shown if entry.facts.get(name)]
     lines += [f"*{'; '.join(facts)}*", ""] if facts else []
     differs, cite = entry.facts.get("differs"), entry.facts.get("cite")
     lines += [f"Differences from the source: {marked(differs)}", ""] if differs else []
@@ -63,10 +69,10 @@ def _parts(docstring: str) -> tuple[str, dict[str, str]]:
             section = match.group(1)
         elif not section:
             text.append(line)
-        elif section == "Args" and line.startswith("    ") and not line.startswith("     ") and ":" in line:
+        elif section in OPTIONS and line.startswith("    ") and not line.startswith("     ") and ":" in line:
             last, _, description = line.strip().partition(":")
             arguments[last] = description.strip()
-        elif section == "Args" and last and line.strip():
+        elif section in OPTIONS and last and line.strip():
             arguments[last] += f" {line.strip()}"
     return marked("\n".join(text).strip()), {name: marked(description) for name, description in arguments.items()}
 

@@ -1,4 +1,4 @@
-"""Write all generated pages: attacks, defenses, every entry, every flag, the command line.
+"""Write all generated pages: attacks, defenses, metrics, every entry, every flag, the command line.
 
 Run ``python -m docs.generate.site`` in the root of the repository.
 """
@@ -14,6 +14,7 @@ from docs.generate.defense_page import defense_page
 from docs.generate.entry_pages import TITLES, entry_page
 from docs.generate.entry_text import ours
 from docs.generate.flag_pages import flag_index, flag_page
+from docs.generate.metric_page import metric_page
 from docs.generate.suite_table import page_with_suites
 
 
@@ -21,7 +22,7 @@ def pages() -> dict[str, str]:
     """The pages in Markdown, by their path under ``docs``."""
     generated = {"cli.md": reference(), "attacks.md": attack_page(), "defenses.md": defense_page()}
     generated |= {"flags/README.md": flag_index(), "evaluate.md": page_with_suites()}
-    generated |= {"your-own-network.md": page_with_networks()}
+    generated |= {"your-own-network.md": page_with_networks(), "metrics.md": metric_page()}
     generated |= {f"entries/{kind}.md": entry_page(kind) for kind in TITLES}
     return generated | {f"flags/{flag.name}.md": flag_page(flag) for flag in ours("flags")}
 

@@ -164,13 +164,18 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value == value
 
 
-def takes_options(kind: type) -> Callable[[F], F]:
-    """Decorate a function that takes a dataclass's fields as ``**overrides``: add them to its signature and help."""
+def takes_options(source: type | object) -> Callable[[F], F]:
+    """Decorate a function that takes a dataclass's fields as ``**overrides``: add them to its signature and help.
+
+    Args:
+        source: the dataclass, or an instance whose values are the defaults.
+    """
+    kind = source if isinstance(source, type) else type(source)
 
     def documented(function: F) -> F:
         signature = inspect.signature(function)
         parameters = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-        options = options_of(kind)
+        options = options_of(source)
         parameters += [
             inspect.Parameter(item.name, inspect.Parameter.KEYWORD_ONLY, default=item.default, annotation=item.hint)
             for item in options

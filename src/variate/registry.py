@@ -9,7 +9,6 @@ an entry; code that several entries share is in the folder ``parts`` beside them
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from variate.errors import UsageError, unknown_name
-from variate.files.decorated import decorated_in
+from variate.files.decorated import decorated_in, source_of
 from variate.limits import F, limited
 
 if TYPE_CHECKING:
@@ -37,25 +36,13 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "objectives": {"labels": True},
     "networks": {"tasks": VECTOR},
 }
-SINGULAR = {
-    "attacks": "attack",
-    "certificates": "certificate",
-    "datasets": "dataset",
-    "defenses": "defense",
-    "families": "family",
-    "flags": "flag",
-    "modalities": "modality",
-    "networks": "network",
-    "objectives": "objective",
-    "tasks": "task",
-}
-FOLDERS = {
-    "defenses": "training/defenses",
-    "families": "random/families",
-    "modalities": "inputs/modalities",
-    "networks": "models",
-    "objectives": "training/objectives",
-}
+KINDS = (
+    *("attacks", "certificates", "datasets", "defenses", "families", "flags", "metrics", "modalities", "networks"),
+    *("objectives", "tasks"),
+)
+SINGULAR = {kind: f"{kind.removesuffix('ies')}y" if kind.endswith("ies") else kind[:-1] for kind in KINDS}
+FOLDERS = {"defenses": "training/defenses", "families": "random/families", "modalities": "inputs/modalities"}
+FOLDERS |= {"networks": "models", "objectives": "training/objectives"}
 
 
 @dataclass(frozen=True)
@@ -208,6 +195,20 @@ def flag(
     return _mark("flags", {"level": level, "deterministic": deterministic, **texts})
 
 
+def metric(
+    *, tasks: tuple[str, ...], better: Literal["high", "low"], needs: Literal["answers", "probabilities"], cite: str
+) -> Callable[[T], T]:
+    """Register a metric.
+
+    Args:
+        tasks: the tasks that it measures.
+        better: whether high or low values are better.
+        needs: what it is computed from.
+        cite: its source.
+    """
+    return _mark("metrics", {"tasks": tasks, "better": better, "needs": needs, "cite": cite})
+
+
 def modality(*, norms: tuple[str, ...], cite: str) -> Callable[[T], T]:
     """Register a modality and the norms in which its budgets can be given."""
     return _mark("modalities", {"norms": norms, "cite": cite})
@@ -287,16 +288,13 @@ def _parse_entry(kind: str, module: str, path: Path) -> Entry | None:
 
 
 def _parse_entry_point(kind: str, point: EntryPoint) -> Entry:
-    try:
-        spec = importlib.util.find_spec(point.module)
-    except ModuleNotFoundError:
-        spec = None
-    if spec is None or spec.origin is None:
+    source = source_of(point.module)
+    if source is None:
         raise UsageError(
             f"the entry point {point.name!r} of variate.{kind} names {point.module!r}, which has no source file",
             todo="reinstall or uninstall the package that declares it",
         )
-    entry = _parse_entry(kind, point.module, Path(spec.origin))
+    entry = _parse_entry(kind, point.module, source)
     if entry is None:
-        raise UsageError(f"{spec.origin} registers no {SINGULAR[kind]}", expected=_expected(kind))
+        raise UsageError(f"{source} registers no {SINGULAR[kind]}", expected=_expected(kind))
     return entry

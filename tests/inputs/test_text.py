@@ -15,7 +15,8 @@ from variate.datasets.info import About
 from variate.datasets.parts.text import corpus_of, vocabulary, words_of
 from variate.errors import DataError, InputError, UsageError
 from variate.evaluation.evaluate import evaluate
-from variate.evaluation.plan import Plan, bounds, perturb
+from variate.evaluation.fitting import bounds
+from variate.evaluation.plan import Plan, perturb
 from variate.evaluation.target import Target
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.parts.spelling import misspelt

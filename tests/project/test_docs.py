@@ -24,6 +24,7 @@ PLACES = [
     "attacks.md",
     "defenses.md",
     "evaluate.md",
+    "metrics.md",
     "your-own-network.md",
     *(f"entries/{kind}.md" for kind in TITLES),
 ]  # of flags: test_flags.py

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from variate.certificates.acceptance import CHOOSING, Acceptance, check_draws
+from variate.certificates.certification import Casting
 from variate.certificates.mechanism import Mechanism, usual_norm
-from variate.certificates.subject import Casting, mechanism_of
+from variate.certificates.subject import mechanism_of
 from variate.errors import InputError, UsageError
 from variate.evaluation.probes import device_of
 from variate.inputs.budget import Budget
@@ -64,7 +65,7 @@ class Certified:
         modality: str | Modality = "image",
     ) -> None:
         check_module(network)
-        Casting(draws, alpha, votes_of, 1, 0, mechanism)  # which checks them
+        Casting(draws=draws, alpha=alpha, votes_of=votes_of).check()
         certified_radius(f"{CERTIFIED}{radius}")
         kind = self._modality = modality_of(modality)
         with left_as_found(network):

@@ -9,13 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from variate.certificates.acceptance import Acceptance, check_draws
+from variate.certificates.certification import Casting
 from variate.certificates.mechanism import usual_norm
-from variate.certificates.subject import Casting, Subject, checked, subject_of
+from variate.certificates.subject import Subject, checked, subject_of
 from variate.errors import UsageError
 from variate.evaluation.claims import plain_options
-from variate.evaluation.plan import Plan, bounds, perturb
+from variate.evaluation.fitting import bounds
+from variate.evaluation.plan import Plan, perturb
 from variate.evaluation.probes import device_of
 from variate.evaluation.target import Target
+from variate.fields import overridden, takes_options
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, check_kind
 from variate.progress import progress
@@ -27,9 +30,11 @@ from variate.records.file import Records
 from variate.records.rows import CLEAN
 from variate.statistics.accepted import CERTIFIED, certified_radius
 
+USUAL = Casting(batch_size=100)
 OTHERS = ("apgd-ce", "hotflip", "jsma", "square", "noise")  # the first that fits, where none of the rule's own does
 
 
+@takes_options(USUAL)
 @generators_as_found()
 @torch.inference_mode(False)
 @torch.enable_grad()
@@ -41,20 +46,15 @@ def judge_certified(
     radius: float | str,
     budgets: Sequence[str | Budget],
     attacks: Sequence[str | Mapping[str, Any]] | None = None,
-    norm: str | None = None,
-    mechanism: str | None = None,
-    draws: int = 1000,
-    alpha: float = 0.001,
-    votes_of: int = 1,
+    casting: Casting = USUAL,
     answers: int = 1,
     search_draws: int = 20,
-    batch_size: int = 100,
-    seed: int = 0,
     records: Records | None = None,
     name: str = "network",
     group: str | None = None,
     modality: str | Modality = "image",
     show_progress: bool = False,
+    **overrides: Any,
 ) -> list[AcceptedRow]:
     """Judge the deployment ``certified-R``: how often it is right, wrong, and abstains, clean and under each attack.
 
@@ -70,21 +70,16 @@ def judge_certified(
         attacks: attacks as in ``variate.evaluate``. By default two: ``error-rate(deployment=certified-R)``, which looks
             for answers that are accepted and wrong, and ``error-rate``, which makes most answers abstentions; for
             budgets that they do not support, another one.
-        norm: norm of ``radius``; by default the first one that the mechanism certifies.
-        mechanism: name of the certificate; by default what fits.
-        draws: number of votes that bound the probability of the label.
-        alpha: probability with which the certificate of an answer may be wrong, in (0, 1).
-        votes_of: number of draws of the weights whose mean probability casts a vote.
+        casting: how votes are cast; the examples of a batch share them, and the seed is that of search and verdict.
         answers: number of answers to every input, each from draws of its own; with one, intervals are over examples
             alone, with more over draws too.
         search_draws: number of draws that every query of an attack averages over.
-        batch_size: examples in a batch, which share their votes.
-        seed: seed of the search and of the verdict.
         records: records that the answers are added to; those that are there already are not computed again.
         name: name of the network in the records.
         group: name shared by networks that differ only in their training seed.
         modality: modality of the inputs.
         show_progress: show a progress bar on standard error.
+        overrides: fields of ``Casting`` by name, which replace those of ``casting``: ``draws=10_000``.
 
     Returns:
         The three rates, each with a 95 % interval: of clean inputs first.
@@ -95,8 +90,8 @@ def judge_certified(
         AttackError: for an attack that leaves its budget.
         RecordError: if the records cannot be written.
     """
-    casting = Casting(draws, alpha, votes_of, batch_size, seed, mechanism)
-    kind = checked(network, x, y, modality)
+    casting = overridden(casting, overrides, judge_certified)
+    kind = checked(network, x, y, modality, casting)
     check_kind(kind, x)
     for option, value in (("answers", answers), ("search_draws", search_draws)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -110,16 +105,16 @@ def judge_certified(
     with left_as_found(network), store.held():
         subject = subject_of(network, x, y, kind, casting, name=name, group=group)
         found, certificate = subject.mechanism, subject.certificate
-        norm = usual_norm(found.norms, kind.norms) if norm is None else norm
+        norm = usual_norm(found.norms, kind.norms) if casting.norm is None else casting.norm
         found.check_norm(norm)
         reach = Budget.parse(f"{norm}:{radius}")
         check_draws(found, [reach], certificate.draws, certificate.alpha)
-        rule = Acceptance(found, reach, certificate.choosing, certificate.draws, certificate.alpha, votes_of)
+        rule = Acceptance(found, reach, certificate.choosing, certificate.draws, certificate.alpha, casting.votes_of)
         store.add([certificate])
         repeats = answers if found.random else 1
         lines = [(plan, budget, _line(subject, rule, plan, budget, repeats)) for plan, budget in plans]
         for plan, budget, line in lines:
-            _judge(subject, rule, plan, budget, line, store, batch_size, show_progress)
+            _judge(subject, rule, plan, budget, line, store, casting.batch_size, show_progress)
     return accepted_rows(store, {line.key for _, _, line in lines})
 
 

@@ -15,15 +15,14 @@ from variate.certificates.mechanism import Floats, Mechanism
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.records.certified import Certificate, Proved, ProvedRow, Votes
-from variate.records.population import POPULATION
 from variate.records.proofs import sentence_of
 from variate.statistics.accepted import certified_radius
 from variate.statistics.crossed import Crossed, crossed_counts
 from variate.statistics.proved import lowest, majority
+from variate.statistics.proved_names import POPULATION, VOTE
 from variate.statistics.rates import Deployment, Rate, interval
 from variate.statistics.sequential import lowest_always
 
-VOTE = "vote"
 LEVEL = 0.95  # confidence level of the intervals over examples
 TINY = 1e-12  # probability that counts as 0
 CURVE = 24  # radii of a curve, from 0 to the largest that the draws can certify

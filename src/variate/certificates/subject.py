@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.certificates.acceptance import CHOOSING
+from variate.certificates.certification import Casting
 from variate.certificates.front import EXAMPLE
 from variate.certificates.mechanism import Mechanism
 from variate.errors import UsageError
@@ -22,35 +23,8 @@ from variate.records.certified import Certificate
 WITHOUT_NOISE = ("interval", "crown-ibp")  # the last to be tried, in this order
 
 
-@dataclass(frozen=True)
-class Casting:
-    """How votes are cast.
-
-    Attributes:
-        draws: number of votes that bound the probability of a label.
-        alpha: probability with which the certificate of an example may be wrong, in (0, 1).
-        votes_of: number of draws of the weights whose mean probability casts a vote.
-        batch_size: examples in a batch.
-        seed: seed of the draws.
-        mechanism: name of the certificate; None for any.
-        early_stop: whether votes on an example end as soon as they tell whether it is certified.
-    """
-
-    draws: int
-    alpha: float
-    votes_of: int
-    batch_size: int
-    seed: int
-    mechanism: str | None
-    early_stop: bool = False
-
-    def __post_init__(self) -> None:
-        for option in ("draws", "votes_of", "batch_size"):
-            value = getattr(self, option)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise UsageError(f"{option} is {value!r}", expected="a whole number from 1")
-        if not 0 < self.alpha < 1:
-            raise UsageError(f"alpha is {self.alpha!r}", expected="a probability between 0 and 1, such as 0.001")
+class NothingProvedError(UsageError):
+    """A network has nothing that a certificate needs, such as noise on its input."""
 
 
 @dataclass(frozen=True)
@@ -76,20 +50,29 @@ class Subject:
     look: Look
 
 
-def checked(network: nn.Module, x: Tensor, y: Tensor, modality: str | Modality) -> Modality:
-    """The modality of inputs that can be certified.
+def checked(network: nn.Module, x: Tensor, y: Tensor, modality: str | Modality, casting: Casting) -> Modality:
+    """The modality of inputs that can be certified, if the options make sense too.
 
     Raises:
         InputError: for inputs or labels that cannot be judged.
-        UsageError: for a network that is not a module, and an unknown modality.
+        UsageError: for a network that is not a module, an unknown modality, and an option that makes no sense.
     """
+    casting.check()
     check_module(network)
     check_inputs(x, y)
     return modality_of(modality)
 
 
 def subject_of(
-    network: nn.Module, x: Tensor, y: Tensor, kind: Modality, casting: Casting, *, name: str, group: str | None
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    kind: Modality,
+    casting: Casting,
+    *,
+    name: str,
+    group: str | None,
+    early_stop: bool = False,
 ) -> Subject:
     """The subject of a certificate, to be used inside ``left_as_found(network)``.
 
@@ -101,6 +84,7 @@ def subject_of(
         casting: how votes are cast.
         name: name of the network in the records.
         group: name shared by networks that differ only in their training seed.
+        early_stop: whether votes on an example end as soon as they tell whether it is certified.
 
     Raises:
         InputError: for labels that the network has no class for.
@@ -121,13 +105,18 @@ def subject_of(
         votes_of=casting.votes_of,
         group=group,
         asked=len(x),
-        early_stop=casting.early_stop and found.random,
+        early_stop=early_stop and found.random,
     )
     return Subject(network, x, y, found, certificate, kind, look)
 
 
 def mechanism_of(network: nn.Module, x: Tensor, look: Look | None = None, name: str | None = None) -> Mechanism:
-    """What can be proved of a network, by one certificate or any. Raises ``UsageError`` if nothing can."""
+    """What can be proved of a network, by one certificate or any.
+
+    Raises:
+        NothingProvedError: if it has nothing that a certificate needs.
+        UsageError: if it has, and nothing can be proved with it.
+    """
     look = look_at(network, x) if look is None else look
     check_mode(network, look.kind)
     few = x[:2].to(device_of(network, x))
@@ -144,7 +133,7 @@ def mechanism_of(network: nn.Module, x: Tensor, look: Look | None = None, name: 
             )
         return mechanism
     needs = {one: registry.get("certificates", one).facts["needs"] for one in chosen}
-    raise UsageError(
+    raise NothingProvedError(
         "nothing can be proved of this network: it is not what certificates need",
         expected="; or ".join(f"{need} ({one})" for one, need in needs.items()),
         todo=EXAMPLE,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from variate.certificates.certification import Certification
 from variate.cli import evaluation_command as judging
 from variate.cli.audit import Mode
 from variate.cli.evaluation_command import Setting, SharedOptions
@@ -23,28 +24,8 @@ def certify(
         str,
         typer.Argument(help="Folder that `variate train` wrote, or your own network, as FILE.py:callable."),
     ],
+    certification: Certification,
     *,
-    radii: Annotated[
-        list[str] | None,
-        typer.Option(help="Sizes of the budgets, one after another or repeated; default: 0.25 0.5 1.0."),
-    ] = None,
-    norm: Annotated[
-        str | None, typer.Option(help="Norm of the budgets; by default the first one that the noise certifies.")
-    ] = None,
-    mechanism: Annotated[
-        str | None, typer.Option(help="Certificate to use (see `variate list certificates`); default: what fits.")
-    ] = None,
-    draws: Annotated[int, typer.Option(min=1, help="Votes that bound the probability of a label.")] = 1000,
-    alpha: Annotated[
-        float, typer.Option(min=0, max=1, help="Probability with which the certificate of an example may be wrong.")
-    ] = 0.001,
-    deployment: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="vote, single, survive-N, majority-S, 'single, by population' (default: these five), or certified-R, "
-            "which answers only where its certificate at the received input reaches R. Repeatable."
-        ),
-    ] = None,
     attack: Annotated[
         list[str] | None,
         typer.Option(
@@ -52,16 +33,6 @@ def certify(
             "error-rate, once for accepted and wrong answers and once for abstentions."
         ),
     ] = None,
-    votes_of: Annotated[int, typer.Option(min=1, help="Draws of the weights whose mean casts one vote.")] = 1,
-    early_stop: Annotated[
-        bool,
-        typer.Option(
-            "--early-stop",
-            help="End the votes on an example as soon as they tell whether its label is certified: for the vote alone.",
-        ),
-    ] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Examples per batch.")] = 500,
-    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     data: Annotated[str | None, typer.Option(help="Data for a network of your own, as in `variate audit`.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the records; by default the folder of the trained network.")
@@ -81,9 +52,8 @@ def certify(
       variate certify mine.py:network --data mine.py:data --out runs/mine
     """
     doing = "planning" if shared.dry_run else "certifying"
-    begin(f"{doing} {target}: {draws} votes an example", quiet=shared.quiet, json=shared.json)
+    begin(f"{doing} {target}: {certification.draws} votes an example", quiet=shared.quiet, json=shared.json)
     from variate.certificates.acceptance import CHOOSING
-    from variate.certificates.certify import DEPLOYMENTS, RADII
     from variate.certificates.certify import certify as prove
     from variate.certificates.judge_certified import judge_certified
     from variate.files.reading import check_folder
@@ -94,54 +64,33 @@ def certify(
     setting = _setting(target, data, out, mode, shared, trust_code=trust_code)
     check_folder(setting.folder)
     if shared.dry_run:
-        passes = len(setting.x) * (draws + CHOOSING) * votes_of
+        passes = len(setting.x) * (certification.draws + CHOOSING) * certification.votes_of
         plan = {"network": setting.title, "examples": len(setting.x), "forward passes": passes}
         _print_plan(plan, as_json=shared.json)
         return
     records = Records(setting.folder / RECORDS)
     with records.held():
-        records.add([setting.run_line(seed), *setting.lines])
-        proof = prove(
-            setting.network,
-            setting.x,
-            setting.y,
-            radii=radii or RADII,
-            norm=norm,
-            mechanism=mechanism,
-            draws=draws,
-            alpha=alpha,
-            deployments=deployment or DEPLOYMENTS,
-            votes_of=votes_of,
-            early_stop=early_stop,
-            batch_size=batch_size,
-            seed=seed,
-            records=records,
-            name=setting.name,
-            modality=setting.modality,
-            show_progress=not shared.quiet,
-        )
+        records.add([setting.run_line(certification.seed), *setting.lines])
+        shown: dict[str, Any] = {
+            "records": records,
+            "name": setting.name,
+            "modality": setting.modality,
+            "show_progress": not shared.quiet,
+        }
+        proof = prove(setting.network, setting.x, setting.y, certification=certification, **shown)
         accepted = [
             row
-            for use in deployment or ()
+            for use in certification.deployments
             if (size := certified_radius(use)) is not None and attack != ["none"]
             for row in judge_certified(
                 setting.network,
                 setting.x,
                 setting.y,
                 radius=size,
-                budgets=[f"{proof.norm}:{radius}" for radius in radii or RADII],
+                budgets=[f"{proof.norm}:{radius}" for radius in certification.radii],
                 attacks=attack,
-                norm=proof.norm,
-                mechanism=mechanism,
-                draws=draws,
-                alpha=alpha,
-                votes_of=votes_of,
-                batch_size=batch_size,
-                seed=seed,
-                records=records,
-                name=setting.name,
-                modality=setting.modality,
-                show_progress=not shared.quiet,
+                casting=replace(certification, norm=proof.norm),
+                **shown,
             )
         ]
     if shared.json:

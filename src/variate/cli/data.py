@@ -10,6 +10,7 @@ import typer
 
 from variate.cli.from_fields import names
 from variate.cli.options import Config, DataFolder, Json, ShowConfig, print_json
+from variate.options import plain
 
 if TYPE_CHECKING:
     from variate.datasets.look import Example, Look
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 MOST = 30  # classes and columns shown
 GAP = "   "
 LONGEST = 60  # characters of the values of a column
+COUNTED = {
+    "labels": "examples by label",
+    "positions": "positions by class",
+    "transcript": "symbols",
+}  # what is counted, by task; otherwise examples by class
 
 
 def data(
@@ -93,20 +99,14 @@ def _show_labels(found: Look, examples: Mapping[SplitName, int]) -> None:
 
 
 def _show_counts(classes: Mapping[str, Mapping[SplitName, int]], task: str, examples: Mapping[SplitName, int]) -> None:
-    positions, splits = task.startswith("positions"), list(examples)
-    typer.echo(
-        "\npositions by class"
-        if positions
-        else "\nexamples by label"
-        if task.startswith("labels")
-        else "\nexamples by class"
-    )
+    kind, splits = plain(task), list(examples)
+    typer.echo(f"\n{COUNTED.get(kind, 'examples by class')}")
     rows = [["", *splits]]
     rows += [[name, *(f"{counts[split]:,}" for split in splits)] for name, counts in list(classes.items())[:MOST]]
     if len(classes) > MOST:
         rows.append([f"and {len(classes) - MOST} more classes"])
     _print_columns(
-        [*rows, ["examples" if positions else "all", *(f"{count:,}" for count in examples.values())]], right=True
+        [*rows, ["examples" if kind in COUNTED else "all", *(f"{count:,}" for count in examples.values())]], right=True
     )
 
 

@@ -123,8 +123,8 @@ def of_run(
     network = load(run, trust_code=trust_code).to(device)
     if names_code(card.data) and not trust_code:
         raise UsageError(f"the data of {run} is {card.data}, code that would be run", todo="pass --trust-code")
-    x, y = labelled(card.data, folder=shared.data_folder, cut=True)
-    facts = about(card.data, folder=shared.data_folder)
+    x, y = labelled(card.data, folder=shared.data_folder, cut=True, task=card.task)
+    facts = about(card.data, folder=shared.data_folder, task=card.task)
     check_same_data(card, facts, run)
     allowed = budget or facts.budget
     if not allowed:
@@ -159,7 +159,7 @@ def of_module(
 ) -> Setting:
     """The user's own network, and labelled inputs. Raises ``UsageError``."""
     from variate.datasets.info import about
-    from variate.datasets.load import labelled
+    from variate.datasets.load import is_of_classes, labelled
     from variate.datasets.parts.own import is_encoded, is_own
     from variate.inputs.modality import modality_of
 
@@ -167,8 +167,9 @@ def of_module(
     network = build(path).to(device)
     if mode != "as-is":
         network.train(mode == "train")
-    x, y = labelled(data, folder=shared.data_folder)
-    facts = about(data, folder=shared.data_folder) if not is_own(data) or is_encoded(data) else None
+    x, y = labelled(data, folder=shared.data_folder, task=shared.task)
+    has_facts = not is_own(data) or is_encoded(data, of_classes=is_of_classes(shared.task))
+    facts = about(data, folder=shared.data_folder, task=shared.task) if has_facts else None
     if budget is None and facts is None:
         raise UsageError(f"{data} has no default budget", todo="pass --budget, such as linf:8/255")
     input_kind = modality_of("image") if facts is None else facts.modality

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from os import PathLike
 from typing import Any, Protocol
 
-from variate.datasets.load import registered
+from variate.datasets.load import is_of_classes, registered
 from variate.datasets.parts.located import located
 from variate.datasets.parts.own import is_own, own_split
 from variate.datasets.parts.repeats import digests, warn_of_repeats
@@ -18,6 +18,7 @@ from variate.errors import DataError, VariateError
 from variate.inputs.columns import columns_of
 from variate.inputs.modality import Modality, modality_of
 from variate.inputs.validation import check_inputs
+from variate.tasks.task import task_of
 
 CHANNELS = (1, 2, 3, 4)  # numbers of channels of images
 
@@ -48,6 +49,10 @@ class Facts(Protocol):
     @property
     def details(self) -> Mapping[str, Any]:
         """Facts specific to the modality: the vocabulary, the features, the sampling rate."""
+
+    @property
+    def task(self) -> str:
+        """What the labels mean."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ class About:
         return modality_of(self.kind, self.details)
 
 
-def about(data: str | PathLike[str], *, folder: str | PathLike[str] | None = None) -> About:
+def about(data: str | PathLike[str], *, folder: str | PathLike[str] | None = None, task: str | None = None) -> About:
     """The facts of a registered data set, or of the user's own.
 
     Args:
@@ -92,14 +97,20 @@ def about(data: str | PathLike[str], *, folder: str | PathLike[str] | None = Non
             of shape (N, C, H, W), or rows of numbers in [0, 1] of shape (N, D).
         folder: folder of its files, for data sets whose facts are only known once they are read. Their file defines a
             function ``about(folder)`` beside the loader, with the loader's options.
+        task: what labels mean, such as ``regression(tolerance=0.5)``; by default what the data set declares, and
+            classes for the user's own data.
 
     Raises:
         UsageError: for a name that does not exist.
         DataError: if files are missing or damaged.
     """
     data = str(data)
-    if is_own(data):
-        return _own(data)
+    facts = _own(data, task or "classes") if is_own(data) else _declared(data, folder)
+    return facts if task is None else replace(facts, task=task)
+
+
+def _declared(data: str, folder: str | PathLike[str] | None) -> About:
+    """The facts of a registered data set."""
     name, place = located(data, folder)
     entry, options = registered(name)
     read_about = getattr(importlib.import_module(entry.module), "about", None)
@@ -111,18 +122,19 @@ def about(data: str | PathLike[str], *, folder: str | PathLike[str] | None = Non
 
 
 @cache
-def _own(data: str) -> About:
+def _own(data: str, task: str) -> About:
     """The facts of the user's own file or callable. Warns if training examples are in the other splits too."""
-    x, y, names, kind, details = own_split(data, "train", cut=True)
-    check_inputs(x, y)
-    classes = max(len(names), int(y.max()) + 1, 2)
+    of_classes, kind_of_labels = is_of_classes(task), task_of(task)
+    x, y, names, kind, details = own_split(data, "train", cut=True, of_classes=of_classes)
+    check_inputs(x, y, kind_of_labels.label_findings)
+    classes = max(len(names), kind_of_labels.count(y))
     if kind == "tabular":
         from variate.datasets.parts.tables import DEFAULT_BUDGET, about_table
 
-        warn_of_repeats(data, {"train": digests(x), **_other_splits(data)})
+        warn_of_repeats(data, {"train": digests(x), **_other_splits(data, of_classes)})
         return about_table(columns_of(details["features"]), x, classes=classes, budget=DEFAULT_BUDGET, labels=names)
     if kind:
-        warn_of_repeats(data, {"train": digests(x), **_other_splits(data)})
+        warn_of_repeats(data, {"train": digests(x), **_other_splits(data, of_classes)})
         return About(kind, tuple(x.shape[1:]), classes, budget="words:2", labels=names, details=details)
     if x.dim() == 4 and x.shape[-1] in CHANNELS and x.shape[1] not in CHANNELS:
         raise DataError(
@@ -130,7 +142,7 @@ def _own(data: str) -> About:
             expected="channels first: (N, C, H, W)",
             todo="x.transpose(0, 3, 1, 2) of an array, x.permute(0, 3, 1, 2) of a tensor",
         )
-    warn_of_repeats(data, {"train": digests(x), **_other_splits(data)})
+    warn_of_repeats(data, {"train": digests(x), **_other_splits(data, of_classes)})
     axes = (0,) if x.dim() == 2 else (0, *range(2, x.dim()))  # all axes except features or channels
     mean, std = x.mean(axes), x.std(axes)
     return About(
@@ -143,12 +155,12 @@ def _own(data: str) -> About:
     )
 
 
-def _other_splits(data: str) -> dict[str, list[bytes]]:
+def _other_splits(data: str, of_classes: bool) -> dict[str, list[bytes]]:
     """Hashes of the inputs of the validation and test splits, as far as the user's own data has them."""
     inputs = {}
     for split in ("validation", "test"):
         try:
-            inputs[split] = digests(own_split(data, split, cut=True).x)
+            inputs[split] = digests(own_split(data, split, cut=True, of_classes=of_classes).x)
         except VariateError:  # said when the split is needed
             continue
     return inputs

@@ -14,7 +14,7 @@ from variate.datasets.parts.located import located
 from variate.datasets.parts.own import is_own, own_split
 from variate.datasets.splits import check_split
 from variate.errors import DataError, UsageError, unknown_name
-from variate.options import parse, whole
+from variate.options import parse, plain, whole
 
 
 def data(
@@ -63,7 +63,12 @@ def check_limit(limit: int | None) -> None:
 
 
 def labelled(
-    source: str, *, folder: str | PathLike[str] | None = None, split: str = "test", cut: bool = False
+    source: str,
+    *,
+    folder: str | PathLike[str] | None = None,
+    split: str = "test",
+    cut: bool = False,
+    task: str | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Load inputs and labels.
 
@@ -77,16 +82,18 @@ def labelled(
         split: name of the split.
         cut: split a file, or the result of a callable without ``split``, into 80 % train, 10 % validation and 10 % test
             by one fixed permutation; if False, all examples are returned, also those of a folder without splits.
+        task: what the labels of the user's own data mean, if they are not classes; data sets declare it.
 
     Returns:
-        Inputs, shape (B, ...), and integer labels, shape (B,). They are validated where they are used.
+        Inputs, shape (B, ...), and integer labels, shape (B,), or those of another task. They are validated where they
+        are used.
 
     Raises:
         UsageError: for any other source.
         DataError: for data that cannot be read, a split that it lacks, or labels that are not whole numbers or names.
     """
     if is_own(source):
-        own = own_split(source, split, cut=cut)
+        own = own_split(source, split, cut=cut, of_classes=is_of_classes(task))
         return own.x, own.y
     name, place = located(source, folder)
     entry, options = registered(name)
@@ -95,6 +102,11 @@ def labelled(
     if not len(x):
         raise DataError(f"the {split} split of {source} has no examples")
     return x, y
+
+
+def is_of_classes(task: str | None) -> bool:
+    """Whether labels of a task are classes, one for each example."""
+    return task is None or plain(task) in ("classes", "binary")
 
 
 def registered(source: str) -> tuple[registry.Entry, dict[str, Any]]:

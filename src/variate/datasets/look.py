@@ -62,9 +62,9 @@ class Look:
         kind: name of its modality; empty if the data cannot be used.
         shape: shape of one input.
         budget: the budget usually used with it, if there is one.
-        splits: the splits that there are.
         task: what its labels mean.
-        classes: number of examples by class or label and split; for positions, number of these.
+        splits: the splits that there are.
+        classes: number of examples by class or label and split; of positions or symbols, their number.
         numbers: for numbers to predict, their quantiles by split.
         columns: of tables, what every column is taken for.
         duplicates: examples that occur more than once, by where.

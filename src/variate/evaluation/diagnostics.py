@@ -17,7 +17,8 @@ from variate.errors import GradientError, InputError, UsageError
 from variate.evaluation.claims import judged, look_at
 from variate.evaluation.evaluate import budget_of, evaluate
 from variate.evaluation.evaluation import Evaluation
-from variate.evaluation.plan import attack_options, bounds
+from variate.evaluation.fitting import bounds
+from variate.evaluation.plan import attack_options
 from variate.evaluation.probes import device_of
 from variate.fields import overridden, takes_options
 from variate.flags.evidence import DOUBTS, sees_gradient

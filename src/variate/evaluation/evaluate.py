@@ -18,8 +18,9 @@ from variate.evaluation.batch import answers
 from variate.evaluation.claims import check_part, claim_of, convergence_of, judged, look_at
 from variate.evaluation.convergence import EXAMPLES, converge
 from variate.evaluation.evaluation import Evaluation
+from variate.evaluation.fitting import bounds
 from variate.evaluation.judge import check_draws
-from variate.evaluation.plan import Plan, bounds
+from variate.evaluation.plan import Plan
 from variate.evaluation.population import population_bound
 from variate.evaluation.probes import check_mode, device_of
 from variate.evaluation.suites import Suite, suite_of

@@ -14,6 +14,7 @@ from torch import Tensor
 from variate import options as spec
 from variate import registry
 from variate.errors import AttackError, UsageError, unknown_name
+from variate.evaluation.fitting import bounds, serves
 from variate.evaluation.target import Target
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, Reach, name_of
@@ -150,17 +151,6 @@ class Plan:
         wired = {name: getattr(self, name) for name in ("average", "keys", "target", "source")}
         climb = {} if self.climb is None else {"climb": self.climb}  # absent where there is no choice
         return wired | climb | declared | self.options
-
-
-def bounds(attack: str, budget: Budget, modality: Modality) -> bool:
-    """Whether an attack supports a modality and a budget's norm there."""
-    facts = registry.get("attacks", attack).facts
-    return name_of(modality) in facts["modality"] and modality.norm(budget) in facts["norms"]
-
-
-def serves(attack: str, task: Task) -> bool:
-    """Whether an attack works on a task."""
-    return task_name(task) in (registry.get("attacks", attack).facts["tasks"] or [task_name(task)])
 
 
 def attack_options(name: str) -> list[str]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from variate import registry
 from variate.errors import UsageError, unknown_name
-from variate.evaluation.plan import Plan, bounds, serves
+from variate.evaluation.fitting import bounds, serves
+from variate.evaluation.plan import Plan
 from variate.inputs.budget import Budget
 from variate.inputs.modalities.image import Image
 from variate.inputs.modality import Modality

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,3 +46,12 @@ def decorated_in(path: Path, decorator: str, *, expected: str) -> Decorated | No
                     ) from error
                 return Decorated(node.name, (ast.get_docstring(node) or "").partition("\n")[0], facts)
     return None
+
+
+def source_of(module: str) -> Path | None:
+    """The source file of a module, which is not imported; None if there is none."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        return None
+    return None if spec is None or spec.origin is None else Path(spec.origin)

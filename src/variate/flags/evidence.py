@@ -16,7 +16,8 @@ from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.rows import CLEAN
 from variate.records.schema import Convergence, Example, Gradient, NetworkLine, Scale
-from variate.statistics.rates import Bits, Deployment, Rate, rate_of
+from variate.statistics.crossed import Scores
+from variate.statistics.rates import Deployment, Rate, rate_of
 
 DOUBTS: Final = "doubts"  # the part of the records that is measured only for flags
 Z = NormalDist().inv_cdf(0.995)  # a difference counts if it is significant at the 99 % level
@@ -124,12 +125,12 @@ class Evidence:
         """The examples of a claim by their numbers."""
         return self.records.examples[claim.id]
 
-    def answers(self, claim: Claim) -> Bits:
-        """Whether each answer is correct, shape (draws, examples)."""
+    def answers(self, claim: Claim) -> Scores:
+        """Whether each answer is correct, or its score, shape (draws, examples)."""
         return self.records.answers(claim, SINGLE.source)
 
     def rate(self, claim: Claim) -> Rate:
-        """The accuracy of one draw per query."""
+        """The accuracy (or mean score) of one draw per query."""
         return rate_of(SINGLE, self.answers(claim))
 
     def difference(self, one: Claim, other: Claim) -> Difference | None:
@@ -151,9 +152,9 @@ class Evidence:
         variance += float(change.mean(1).var(ddof=1)) / draws if draws > 1 else 0.0
         return Difference(float(change.mean()), variance**0.5, int((change != 0).any(0).sum()))
 
-    def _answers_to(self, claim: Claim, examples: Sequence[int]) -> Bits:
+    def _answers_to(self, claim: Claim, examples: Sequence[int]) -> Scores:
         columns = np.searchsorted(sorted(self.examples(claim)), examples)
-        answers: Bits = self.answers(claim)[:, columns]
+        answers: Scores = self.answers(claim)[:, columns]
         return answers
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from variate.errors import UsageError
 from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.statistics.rates import Bits, Floats, clopper_pearson
@@ -72,14 +73,19 @@ class Calibration:
 
 
 def calibration_of(records: Records, claim: Claim, source: str) -> Calibration | None:
-    """The calibration of a deployment under one claim; None if the records hold no confidences or too few."""
+    """The calibration of a deployment under one claim; None if the records hold no confidences or too few.
+
+    None also for answers that may be right in part: a confidence is the probability of being right.
+    """
     examples = [records.examples[claim.id][i] for i in sorted(records.examples.get(claim.id, {}))]
     if len(examples) < FEWEST or any(source not in line.confidences for line in examples):
         return None
     answers = records.answers(claim, source)  # (G, B)
+    if answers.dtype != np.bool_:
+        return None
     draw_of = np.array([line.example for line in examples]) % len(answers)  # the draw whose confidence was kept
     confidences = np.array([line.confidences[source] for line in examples])
-    return calibration(confidences, answers[draw_of, np.arange(len(examples))])
+    return calibration(confidences, answers[draw_of, np.arange(len(examples))].astype(np.bool_))
 
 
 def calibration(confidences: Floats, right: Bits, *, bins: int = BINS, seed: int = 0) -> Calibration:
@@ -90,7 +96,12 @@ def calibration(confidences: Floats, right: Bits, *, bins: int = BINS, seed: int
         right: whether each answer was correct, shape (B,).
         bins: number of bins with equal numbers of examples; fewer if a bin would hold less than forty.
         seed: seed of the resampling.
+
+    Raises:
+        UsageError: for scores other than right and wrong.
     """
+    if right.dtype.kind == "f":
+        raise UsageError("calibration is of right and wrong answers", expected="bits, not scores")
     count = max(1, min(bins, len(right) // EACH))
     order = np.argsort(confidences, kind="stable")
     confidence, correct = confidences[order], right[order]

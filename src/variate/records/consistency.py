@@ -12,7 +12,7 @@ from variate.errors import RecordError
 from variate.records.claim import Claim
 from variate.records.schema import Example, NetworkLine, Picture, Record
 
-PACKED = re.compile(r"(\d{1,9}):((?:[0-9a-fA-F]{2})*)")
+PACKED = re.compile(r"(\d{1,9}):(s:)?((?:[0-9a-fA-F]{2})*)")  # bits or scores
 LARGEST = 2**63
 MOST = 1e150  # its square is finite
 TODO = "restore the file, or run the same command into a new folder"
@@ -22,10 +22,10 @@ def check_line(record: Record, where: str) -> None:
     """Check that a record's numbers are finite and its packed values whole. Raises ``RecordError``."""
     findings = [] if isinstance(record, Example) and _is_finite(record) else _number_findings(record)
     if isinstance(record, Example):
-        findings += [f"answers.{name}: {text[:40]!r} are not packed bits" for name, text in record.answers.items()
+        findings += [f"answers.{name}: {text[:40]!r} are not packed answers" for name, text in record.answers.items()
                      if not _is_packed(text)]  # fmt: skip
     if isinstance(record, NetworkLine):
-        findings += [f"curve: {point.robust[:40]!r} are not packed bits" for point in record.curve
+        findings += [f"curve: {point.robust[:40]!r} are not packed answers" for point in record.curve
                      if not _is_packed(point.robust)]  # fmt: skip
     if isinstance(record, Picture):
         findings += _picture_findings(record)
@@ -85,7 +85,7 @@ def _is_finite(example: Example) -> bool:
 
 def _is_packed(text: str) -> bool:
     match = PACKED.fullmatch(text)
-    return match is not None and len(match[2]) == 2 * -(-int(match[1]) // 8)
+    return match is not None and len(match[3]) == (4 * int(match[1]) if match[2] else 2 * -(-int(match[1]) // 8))
 
 
 def _picture_findings(picture: Picture) -> Iterable[str]:

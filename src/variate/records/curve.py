@@ -19,8 +19,9 @@ class EpochAccuracy:
     Attributes:
         epoch: epochs done.
         split: the split that the examples are from.
-        clean: accuracy without attack, in [0, 1].
-        robust: whether each example is answered correctly under a short attack: packed bits (``records.bits``).
+        clean: accuracy (or mean score) without attack, in [0, 1].
+        robust: whether each example is answered correctly under a short attack, or its score: packed
+            (``records.bits``).
     """
 
     epoch: int
@@ -30,7 +31,7 @@ class EpochAccuracy:
 
     @property
     def robust_accuracy(self) -> float:
-        """Accuracy under the short attack, in [0, 1]."""
+        """Accuracy (or mean score) under the short attack, in [0, 1]."""
         return float(unpack(self.robust).mean())
 
     @property

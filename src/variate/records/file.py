@@ -36,7 +36,7 @@ from variate.records.schema import (
     Scale,
     Timing,
 )
-from variate.statistics.rates import Bits
+from variate.statistics.crossed import Scores
 
 T = TypeVar("T")
 TODO = "pass a records.jsonl that `variate attack` or `variate study` wrote"
@@ -109,8 +109,8 @@ class Records:
             for record in new:
                 self._keep(record)
 
-    def answers(self, claim: Claim, source: str) -> Bits:
-        """Whether each answer of a claim is correct, shape (draws or groups, examples)."""
+    def answers(self, claim: Claim, source: str) -> Scores:
+        """Whether each answer of a claim is correct, or its score, shape (draws or groups, examples)."""
         examples = self.examples[claim.id]
         return unpack_all([examples[i].answers[source] for i in sorted(examples)])
 

@@ -13,8 +13,7 @@ from variate.records.file import Records
 from variate.records.groups import shown
 from variate.records.rows import CLEAN, RateRow, rows_of
 from variate.statistics.notation import percent
-
-POPULATION = "single, by population"
+from variate.statistics.proved_names import POPULATION
 
 
 @dataclass(frozen=True)

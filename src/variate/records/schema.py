@@ -82,10 +82,12 @@ class Scale(Line):
 
 
 class Example(Line):
-    """One input under one claim: the answers of every draw as bits (1 is correct), packed into hexadecimal.
+    """One input under one claim: the answers of every draw as bits (1 is correct) or scores, in hexadecimal.
 
     Attributes:
-        answers: bits by deployment; for a targeted attack, 1 is any answer but the target.
+        label: its label, where that is one whole number.
+        answers: bits by deployment, or scores (``records.bits``); for a targeted attack, 1 is any answer but the
+            target.
         distance: distance of the adversarial input (of the first deployment) from the original, in the budget's norm.
         forwards, backwards: number of forward and backward passes of the attack.
         points: number of inputs that the attack queried; each query averages over several draws.
@@ -143,6 +145,7 @@ class Picture(Line):
     Attributes:
         modality: name of the modality. Images are 8-bit pixels, shape (C, H, W); table rows are 32-bit floats, shape
             (D,).
+        label: label of the original; None for tasks whose labels are not one whole number.
         answer: label that most draws gave the adversarial input; None in records of older versions.
         details: what the report needs to display them, such as the features of a table.
     """

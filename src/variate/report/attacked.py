@@ -14,12 +14,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from variate.records.bits import unpack
 from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.groups import shown
 from variate.records.schema import Picture
 from variate.report import single
+from variate.statistics.notation import percent
 
 FOLDER = Path(__file__).parent / "shown"
 
@@ -48,8 +51,8 @@ class ShownExample:
         network: name of the network.
         attack: the attack and its budget.
         example: number of the example.
-        read: its label, and what most draws read it as if the records say so.
-        outcome: how many draws, or answers of the first deployment, are correct.
+        read: its label, and what most draws read it as if the records say so, where labels are one number.
+        outcome: how many draws, or answers of the first deployment, are correct, or their mean score.
         shown: result of its modality's ``Display.show``.
     """
 
@@ -129,6 +132,8 @@ def _strongest_claims(records: Records) -> Iterator[Claim]:
 
 
 def _read(picture: Picture, names: Sequence[str]) -> str:
+    if picture.label is None:
+        return "under attack"
     label, answer = (_name(index, names) for index in (picture.label, picture.answer))
     if picture.answer is None:
         return f"label {label}"
@@ -147,7 +152,13 @@ def _outcome(records: Records, claim: Claim, picture: Picture) -> str:
     kept = records.examples[claim.id][picture.example].answers
     source = "single" if "single" in kept else next(iter(kept))
     answers = unpack(kept[source])
+    if answers.dtype != np.bool_:
+        over = f" over {len(answers)} {_unit(source)}" if len(answers) > 1 else ""
+        return f"score {percent(float(answers.mean()))} %{over}"
     if len(answers) == 1:
         return "still correct" if answers[0] else "now wrong"
-    unit = "draws" if source == "single" else f"answers of {source}"
-    return f"correct in {int(answers.sum())} of {len(answers)} {unit}"
+    return f"correct in {int(answers.sum())} of {len(answers)} {_unit(source)}"
+
+
+def _unit(source: str) -> str:
+    return "draws" if source == "single" else f"answers of {source}"

@@ -16,8 +16,9 @@ from variate.report import single
 from variate.report.paired import ENDS, difference_cell, missed_cell
 from variate.report.sheet import Head, ReportTable, TableCell, count_cell
 from variate.statistics.comparison import Comparison, compare
+from variate.statistics.crossed import Scores
 from variate.statistics.notation import percent
-from variate.statistics.rates import Bits, Deployment
+from variate.statistics.rates import Deployment
 from variate.statistics.seeds import compare_seeds
 
 COMPARED = ("single", "mean", "majority")  # rules whose answers can be paired with those of a deterministic network
@@ -28,7 +29,7 @@ class _Judged:
     """One network under its own strongest attack of a deployment: the claim and its answers, shape (G, B)."""
 
     claim: Claim
-    right: Bits
+    right: Scores
 
     @property
     def share(self) -> float:
@@ -85,7 +86,7 @@ def _lines(records: Records, group: str) -> Iterator[list[TableCell]]:
 
 
 def _cells(
-    ours: _Side, twin: _Side, pairs: Sequence[tuple[Bits, Bits]], deployment: Deployment, budget: str | None
+    ours: _Side, twin: _Side, pairs: Sequence[tuple[Scores, Scores]], deployment: Deployment, budget: str | None
 ) -> list[TableCell]:
     difference = compare_seeds(pairs) if len(pairs) > 1 else compare(*pairs[0])
     words = [ours.name, twin.name.removeprefix(f"{ours.name}, "), str(deployment), budget or "none"]
@@ -135,7 +136,7 @@ def _described(records: Records, side: _Side) -> list[NetworkLine]:
     return [line for line in lines if line is not None]
 
 
-def _pairs(records: Records, ours: _Side, theirs: _Side) -> list[tuple[Bits, Bits]]:
+def _pairs(records: Records, ours: _Side, theirs: _Side) -> list[tuple[Scores, Scores]]:
     """The answers of both sides for every seed that they share, if all are to the same examples."""
     pairs, examples = [], set()
     for seed in sorted(ours.by_seed.keys() & theirs.by_seed.keys()):

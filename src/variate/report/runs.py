@@ -17,8 +17,8 @@ from variate.report.paired import ENDS, difference_cell, missed_cell
 from variate.report.sheet import Head, ReportTable, TableCell, count_cell, grid_sheet, row_cell
 from variate.report.table import TABLES, study_grids
 from variate.statistics.comparison import Comparison, compare
+from variate.statistics.crossed import Scores
 from variate.statistics.notation import percent, quoted
-from variate.statistics.rates import Bits
 from variate.statistics.seeds import compare_seeds
 
 OWN = ("seed", "start")  # settings of a training that belong to its seed; a start is the network of that seed
@@ -59,7 +59,7 @@ class _Side:
         return single.share(self.records, self.claim)
 
     @property
-    def right(self) -> Bits:
+    def right(self) -> Scores:
         return single.bits(self.records, self.claim)
 
     @property

@@ -8,7 +8,8 @@ from variate.records import groups
 from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.rows import CLEAN, RateRow, winners_of
-from variate.statistics.rates import Bits, Deployment, rate_of
+from variate.statistics.crossed import Scores
+from variate.statistics.rates import Deployment, rate_of
 
 SINGLE = Deployment("single", 1)
 SEEN = ("table", "twins")  # parts of the records that compare networks
@@ -25,13 +26,13 @@ def judged(records: Records, *parts: str) -> list[Claim]:
     return [claim for claim in claims if not parts or claim.part in parts]
 
 
-def bits(records: Records, claim: Claim) -> Bits:
-    """Whether each answer is correct, shape (draws, examples)."""
+def bits(records: Records, claim: Claim) -> Scores:
+    """Whether each answer is correct, or its score, shape (draws, examples)."""
     return records.answers(claim, SINGLE.source)
 
 
 def share(records: Records, claim: Claim) -> float:
-    """The accuracy of one draw per query."""
+    """The accuracy (or mean score) of one draw per query."""
     return records.once(("share", claim.id), lambda: float(bits(records, claim).mean()))
 
 

@@ -20,6 +20,7 @@ from variate.records.find import find_records
 from variate.records.groups import setting_words
 from variate.records.rows import CLEAN
 from variate.report import single
+from variate.statistics.crossed import Scores
 from variate.statistics.notation import percent, percent_interval, quoted
 from variate.statistics.spread import Spread, spread_of
 
@@ -120,7 +121,8 @@ def spread(
 ) -> SeedSpread:
     """Compare what networks of several seeds answer correctly on the same inputs under the same attack.
 
-    Nothing is evaluated: only records are read. A random network counts as right where most of its draws are. Of the
+    Nothing is evaluated: only records are read. A random network counts as right where most of its draws are; where
+    answers have scores, its mean score counts. Of the
     attacks that all networks were evaluated under, the strongest is taken.
 
     Args:
@@ -141,7 +143,7 @@ def spread(
     _check_distinct(networks)
     claims = _common(networks, attack, budget)
     pairs = list(zip(networks, claims, strict=True))
-    right = np.stack([single.bits(one.records, claim).mean(0) > 0.5 for one, claim in pairs])  # (K, B)
+    right = _by_example([single.bits(one.records, claim) for one, claim in pairs])  # (K, B)
     repeated = len({one.name for one in networks}) < len(networks)
     return SeedSpread(
         tuple(f"{one.number}: {one.name}" if repeated else one.name for one in networks),
@@ -151,6 +153,12 @@ def spread(
         spread_of(right),
         tuple(_notes(networks)),
     )
+
+
+def _by_example(answers: Sequence[Scores]) -> Scores:
+    """Whether most draws of each network are right, or the mean of their scores: K of shape (n, B) to (K, B)."""
+    means = np.array([one.mean(0) for one in answers], dtype=np.float64)
+    return means > 0.5 if all(one.dtype == np.bool_ for one in answers) else means
 
 
 def _networks(runs: Sequence[Records]) -> list[_Network]:

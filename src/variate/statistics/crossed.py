@@ -13,6 +13,7 @@ from variate.errors import UsageError
 from variate.statistics.survival import all_right, least_weights
 
 Floats = NDArray[np.float64]
+ROUNDING = 1e-6  # of 32-bit floats
 Scores = NDArray[np.bool_] | NDArray[np.float64]  # of answers: right or wrong, or a number in [0, 1]
 
 
@@ -97,15 +98,16 @@ def crossed(answers: Scores, sizes: Sequence[int] = (1,)) -> list[Crossed]:
 
 
 def checked(scores: Scores) -> Floats:
-    """Scores as 64-bit floats. Raises ``UsageError`` if one is not in [0, 1]."""
+    """Scores as 64-bit floats; what rounding carried beyond 0 or 1 is cut. Raises ``UsageError`` for other numbers."""
     floats = scores.astype(np.float64)
-    if floats.size and not (floats.min() >= 0 and floats.max() <= 1):  # also for NaN
-        outside = np.isnan(floats) | (floats < 0) | (floats > 1)
+    inside = (floats >= -ROUNDING) & (floats <= 1 + ROUNDING)  # NaN is not
+    if not inside.all():
+        outside = ~inside
         raise UsageError(
             f"{int(outside.sum())} of {floats.size} scores are not in [0, 1], such as {floats[outside][0]:g}",
             expected="right or wrong for each answer, or its score from 0 to 1",
         )
-    return floats
+    return floats.clip(0.0, 1.0)
 
 
 def _of_bits(answers: Scores, sizes: Sequence[int]) -> list[Crossed]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from torch import Tensor, nn
 
 from variate import registry
 from variate.certificates.certify import certify
 from variate.certificates.mechanism import Mechanism, usual_norm
 from variate.certificates.proof import check_deployments
+from variate.certificates.subject import NothingProvedError
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.records.file import Records
@@ -26,27 +29,20 @@ def prove(
     show_progress: bool,
 ) -> None:
     """Certify a trained network, if it has what the certificate needs; votes in its records are not cast again."""
-    radii = certification.radii_for(place.cell.data)
-    if not radii or mechanism_in(certification, network, x) is None:
+    if not certification.radii_for(place.cell.data):
         return
-    certify(
-        network,
-        x[: certification.examples],
-        y[: certification.examples],
-        radii=radii,
-        norm=certification.norm,
-        mechanism=certification.mechanism,
-        draws=certification.draws,
-        alpha=certification.alpha,
-        deployments=certification.deployments,
-        votes_of=certification.votes_of,
-        seed=place.cell.recipe.seed,
-        records=records,
-        name=place.name,
-        group=place.group,
-        modality=place.cell.about().modality,
-        show_progress=show_progress,
-    )
+    with suppress(NothingProvedError):
+        certify(
+            network,
+            x[: certification.examples],
+            y[: certification.examples],
+            certification=certification.options(place.cell.data, place.cell.recipe.seed),
+            records=records,
+            name=place.name,
+            group=place.group,
+            modality=place.cell.about().modality,
+            show_progress=show_progress,
+        )
 
 
 def mechanism_in(certification: Certification, network: nn.Module, x: Tensor) -> Mechanism | None:

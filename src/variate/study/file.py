@@ -19,7 +19,7 @@ from pydantic import (
     field_validator,
 )
 
-from variate.certificates.certify import DEPLOYMENTS
+from variate.certificates.certification import Certification as Options
 from variate.errors import UsageError, unknown_name
 from variate.evaluation.evaluation import MEGABYTE, Draws, Evaluation
 from variate.fields import built, options_of, written_as
@@ -161,20 +161,35 @@ Size = float | str
 Sizes = Annotated[list[Size] | dict[str, list[Size]], BeforeValidator(_per_data)]
 
 
-class Certification(_StudyTable):
+Certifying = create_model(
+    "Certifying",
+    __base__=_StudyTable,
+    __module__=__name__,
+    **settings_of(Options(), without=("radii", "batch_size", "seed", "early_stop"), given=True),
+)
+
+
+class Certification(Certifying):  # type: ignore[misc, valid-type]
     """A ``[[certify]]`` table: options of ``variate.certify``, for every network with what the certificate needs.
 
     The radii may be given by data set; data sets that are left out are not certified.
     """
 
     mechanism: str
-    norm: str | None = None
     radii: Sizes
-    draws: int = Field(1000, ge=1)
-    alpha: float = Field(0.001, gt=0, lt=1)
-    votes_of: int = Field(1, ge=1)
     examples: int | None = Field(None, ge=1)
-    deployments: list[str] = list(DEPLOYMENTS)
+
+    @field_validator("alpha")
+    @classmethod
+    def _probability(cls, alpha: float) -> float:
+        """Require a probability of a wrong certificate."""
+        if not 0 < alpha < 1:
+            raise ValueError("alpha is a probability between 0 and 1, such as 0.001")
+        return alpha
+
+    def options(self, data: str, seed: int) -> Options:
+        """The options for a network trained on a data set."""
+        return built(Options, {**self.model_dump(), "radii": self.radii_for(data), "seed": seed})
 
     def radii_for(self, data: str) -> list[Size]:
         """The sizes to certify on a data set."""

@@ -16,7 +16,8 @@ from variate.datasets.info import about
 from variate.datasets.load import registered
 from variate.datasets.parts.own import is_own
 from variate.errors import UsageError
-from variate.evaluation.plan import Plan, bounds
+from variate.evaluation.fitting import bounds
+from variate.evaluation.plan import Plan
 from variate.evaluation.suites import suite_transfers
 from variate.fields import built
 from variate.inputs.budget import Budget

@@ -43,6 +43,10 @@ class Classes(Task):
         """At least two classes, and every label is one of them."""
         check_classes(y, width)
 
+    def count(self, y: Tensor) -> int:
+        """At least two classes."""
+        return max(int(y.max()) + 1, 2)
+
     def loss(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The cross-entropy."""
         return F.cross_entropy(outputs, y, reduction="none")

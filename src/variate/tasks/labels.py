@@ -66,6 +66,10 @@ class Labels(Task):
         if width != y.shape[1]:
             raise InputError(f"the network has {width} outputs, but y has {y.shape[1]} labels")
 
+    def count(self, y: Tensor) -> int:
+        """The number of labels."""
+        return y.shape[1]
+
     def loss(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The mean binary cross-entropy."""
         return F.softplus(_wrongness(outputs, y)).mean(1)

@@ -100,6 +100,10 @@ class Positions(Task):
                 expected=f"labels from 0 to {classes - 1}, {IGNORED} where none counts",
             )
 
+    def count(self, y: Tensor) -> int:
+        """At least two classes."""
+        return max(int(y.max()) + 1, 2)
+
     def loss(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The cross-entropy, averaged over the positions that count."""
         return _mean(F.cross_entropy(*_maps(outputs, y), ignore_index=IGNORED, reduction="none"), y)

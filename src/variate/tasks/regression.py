@@ -81,6 +81,10 @@ class Regression(Task):
         if width != _numbers(y).shape[1]:
             raise InputError(f"the network returns {width} numbers, but y has {_numbers(y).shape[1]} per example")
 
+    def count(self, y: Tensor) -> int:
+        """The number of numbers."""
+        return _numbers(y).shape[1]
+
     def typed(self, y: Tensor) -> Tensor:
         """Numbers in float32, or in float64 as they are."""
         return precise(y)

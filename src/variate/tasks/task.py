@@ -93,6 +93,10 @@ class Task(ABC):
     def majority(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The answer of S draws together, by vote or median: (S, B, M) to (B, M). A tie with ``y`` is wrong."""
 
+    def count(self, y: Tensor) -> int:
+        """The number of classes, labels or numbers that labels (N, ...) show, which ``width`` takes."""
+        return int(y.max()) + 1
+
     def typed(self, y: Tensor) -> Tensor:
         """Labels in the type that losses take."""
         return y.long()

@@ -170,6 +170,10 @@ class Transcript(Task):
         own[:, self._blank] = 0.5
         return (counts - own[:, None] / 2).flatten(1)
 
+    def count(self, y: Tensor) -> int:
+        """The number of symbols."""
+        return self.symbols
+
     def width(self, classes: int) -> int:
         """One output for every symbol, and one for the blank."""
         return classes + 1

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from variate import registry
 from variate.errors import AttackError
-from variate.evaluation.plan import Plan, bounds, check_contract, perturb
+from variate.evaluation.fitting import bounds
+from variate.evaluation.plan import Plan, check_contract, perturb
 from variate.evaluation.target import Target
 from variate.inputs.budget import NORMS, Budget
 from variate.inputs.modality import Modality, name_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,11 +69,10 @@ class Cell:
         """The facts of the cell's data, with its own task if it has one."""
         from variate.datasets.info import about
 
-        facts = about(self.data, folder=self.data_folder)
-        return facts if self.task is None else replace(facts, task=self.task)
+        return about(self.data, folder=self.data_folder, task=self.task)
 
     def split(self, name: str) -> tuple[Tensor, Tensor]:
         """Inputs and labels of a split of the cell's data."""
         from variate.datasets.load import labelled
 
-        return labelled(self.data, folder=self.data_folder, split=name, cut=True)
+        return labelled(self.data, folder=self.data_folder, split=name, cut=True, task=self.task)

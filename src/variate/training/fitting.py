@@ -9,12 +9,7 @@ from variate.datasets.info import Facts
 from variate.errors import UsageError
 from variate.models.parts.rescaled import Rescaled
 from variate.registry import Entry
-from variate.tasks.task import Task, name_of, task_of
-
-
-def task_for(facts: Facts) -> Task:
-    """The task of data. Raises ``UsageError`` for a name or an option that does not exist."""
-    return task_of(getattr(facts, "task", "classes"))
+from variate.tasks.task import name_of, task_of
 
 
 def check_serves(architecture: str, entry: Entry, facts: Facts) -> None:
@@ -22,7 +17,7 @@ def check_serves(architecture: str, entry: Entry, facts: Facts) -> None:
 
     Raises ``UsageError`` that names those that do.
     """
-    task, kind = name_of(task_for(facts)), facts.kind
+    task, kind = name_of(task_of(facts.task)), facts.kind
     takes = [other for other in registry.entries("networks").values() if kind in other.facts["modality"]]
     if entry not in takes:
         names = ", ".join(other.name for other in takes)
@@ -37,5 +32,5 @@ def check_serves(architecture: str, entry: Entry, facts: Facts) -> None:
 
 def in_units(network: nn.Module, facts: Facts) -> nn.Module:
     """A network that returns numbers in the unit of the labels, where data say how these are spread."""
-    target = facts.details.get("target") if name_of(task_for(facts)) == "regression" else None
+    target = facts.details.get("target") if name_of(task_of(facts.task)) == "regression" else None
     return network if target is None else Rescaled(network, target["mean"], target["std"])

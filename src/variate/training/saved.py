@@ -25,8 +25,9 @@ from variate.random.measures import sites
 from variate.random.network import RandomNetwork
 from variate.random.randomize import randomize
 from variate.records.curve import EpochAccuracy
+from variate.tasks.task import task_of
 from variate.training.defense import defended
-from variate.training.fitting import check_serves, in_units, task_for
+from variate.training.fitting import check_serves, in_units
 from variate.training.tensors import FREE, count, load_into, read_tensors, write_tensors
 
 CARD, WEIGHTS = "card.json", "network.safetensors"
@@ -92,7 +93,7 @@ def build(architecture: str, facts: Facts) -> nn.Module:
         options = parse(architecture, "a network", function)[1]
         check_serves(architecture, entry, facts)
     standard = {name: getattr(facts, name) for name in ("shape", "classes", "mean", "std", "details")}
-    standard |= {"classes": task_for(facts).width(facts.classes)}
+    standard |= {"classes": task_of(facts.task).width(facts.classes)}
     standard |= {"shape": tuple(standard["shape"]), "mean": list(standard["mean"]), "std": list(standard["std"])}
     parameters = inspect.signature(function).parameters
     unknown = [option for option in options if option not in parameters or option in standard]

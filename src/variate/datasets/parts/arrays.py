@@ -48,8 +48,13 @@ def classes_of(labels: NDArray[Any]) -> tuple[str, ...]:
     return tuple(sorted(names, key=int) if all(_is_whole(name) for name in names) else sorted(names))
 
 
-def labels_of(values: Any, where: str) -> NDArray[Any]:
+def labels_of(values: Any, where: str, *, of_classes: bool = True) -> NDArray[Any]:
     """Labels as an array of int64, or of text for names of classes: shape (N,).
+
+    Args:
+        values: array, tensor or nested lists.
+        where: what they are, for error messages.
+        of_classes: whether they are classes; labels of other tasks are numbers of any shape (N, ...) and type.
 
     Raises:
         DataError: for fractions, negative numbers, missing labels, one-hot rows, dates and the like.
@@ -58,6 +63,10 @@ def labels_of(values: Any, where: str) -> NDArray[Any]:
         values = values.detach().cpu()
         values = (values.float() if values.is_floating_point() else values).numpy()
     array = _array(values, where)
+    if not of_classes:
+        if array.dtype.kind not in "biuf" or array.ndim < 1:
+            raise DataError(f"{where} holds {_kind(array)}", expected="numbers, with a row for each example")
+        return array
     if array.dtype == object and array.ndim == 1:
         array = _plain(array, where)
     if array.ndim != 1:

@@ -79,12 +79,12 @@ class Tree(NamedTuple):
     read: Read
 
 
-def existing(folder: Path | None, dataset: str, things: str) -> Path:
+def existing(folder: Path | None, dataset: str, things: str, *, layout: str = LAYOUT) -> Path:
     """The folder that was given to a data set of ``things``. Raises ``DataError`` if there is none."""
     if folder is None or not folder.exists():
         raise DataError(
             f"no folder of {things} was given" if folder is None else f"there is nothing at {folder}",
-            expected=LAYOUT,
+            expected=layout,
             todo=f"name the folder: --data {dataset} --data-folder FOLDER, or --data FOLDER/",
         )
     return folder

@@ -21,7 +21,7 @@ SHOWN = 4  # classes of an example, and its numbers
 
 
 def counts_of(facts: About, splits: Splits) -> dict[str, dict[SplitName, int]]:
-    """How many examples, or positions, of every class or label each split has; empty for numbers."""
+    """How many examples, positions or symbols of every class or label each split has; empty for numbers."""
     task = name_of(task_of(facts.task))
     if task == "regression":
         return {}
@@ -32,7 +32,7 @@ def counts_of(facts: About, splits: Splits) -> dict[str, dict[SplitName, int]]:
         for i in range(most)
     }
     ignored = {split: int((y < 0).sum()) for split, (_, y) in splits.items()}
-    return {**table, IGNORED: ignored} if any(ignored.values()) else table
+    return {**table, IGNORED: ignored} if task == "positions" and any(ignored.values()) else table
 
 
 def quantiles_of(facts: About, splits: Splits) -> dict[str, dict[SplitName, dict[str, float]]]:
@@ -69,12 +69,14 @@ def ordered(y: Tensor, facts: About) -> Iterator[int]:
 
 
 def told_label(y: Tensor, facts: About) -> str:
-    """The label of one example in words: its class, its labels, its numbers, or the classes of its positions."""
+    """The label of one example in words: its class, its labels, numbers or symbols, or the classes of its positions."""
     task = name_of(task_of(facts.task))
     if task == "regression":
         return _listed([f"{number:.4g}" for number in y.flatten().tolist()])
     if task == "labels":
         return _listed([name_of_class(facts, i) for i in y.nonzero()[:, 0].tolist()])
+    if task == "transcript":
+        return " ".join(name_of_class(facts, symbol) for symbol in y[y >= 0].tolist())
     if task == "positions":
         areas = torch.bincount(y[y >= 0].flatten())
         largest = areas.argsort(descending=True)[: int((areas > 0).sum())].tolist()

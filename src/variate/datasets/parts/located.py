@@ -9,6 +9,7 @@ from pathlib import Path
 from variate import registry
 from variate.datasets.parts.conll import SUFFIXES as TAGGED
 from variate.datasets.parts.folders import LAYOUT, tree_of
+from variate.datasets.parts.mask_files import has_masks
 from variate.datasets.parts.own import is_own
 from variate.datasets.parts.pictures import SUFFIXES as PICTURES
 from variate.datasets.parts.wav import SPOKEN
@@ -68,6 +69,8 @@ def _of_files(path: Path) -> str | None:
     if sounds and len({file.parent for file in sounds}) == 1 and all(SPOKEN.fullmatch(file.name) for file in sounds):
         counts["spoken-digits"] = counts.pop("sounds")
     name = max(counts, key=lambda kind: counts[kind])
+    if name == "images" and has_masks(paths):
+        return "masks"
     if name == "texts" and [file.name.endswith((".csv", ".csv.gz")) for file in paths] == [True]:
         return _of_table(path / paths[0])
     return name if counts[name] else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, get_args
@@ -48,7 +49,7 @@ RETURNED = "(inputs, labels), a Dataset, or a dictionary of these by split"
 
 
 class OwnSplit(NamedTuple):
-    """Inputs, shape (N, ...), and labels, shape (N,).
+    """Inputs, shape (N, ...), and labels, shape (N,), or of another task, (N, ...).
 
     ``classes`` has the names of the classes, if labels are names or come with names; ``kind`` is the modality of tables
     and texts, empty for arrays, and ``details`` are the facts of the modality.
@@ -76,20 +77,21 @@ def is_own(source: str) -> bool:
     return names_code(source) or source.endswith(FILES)
 
 
-def own_split(source: str, split: str, *, cut: bool) -> OwnSplit:
+def own_split(source: str, split: str, *, cut: bool, of_classes: bool = True) -> OwnSplit:
     """One split of the user's own data; classes given by name are numbered in sorted order, once for all splits.
 
     Args:
         source: the path of an ``.npz`` file, or ``module:callable``.
         split: name of the split.
         cut: cut data without splits into 80 % train, 10 % validation and 10 % test; if False, all of it is returned.
+        of_classes: whether labels are classes; those of other tasks are numbers of any shape (N, ...).
 
     Raises:
         DataError: for data that cannot be read, or that lacks the split.
         UsageError: for a callable that returns anything else.
     """
     name = check_split(split)
-    parts = _parts(source)
+    parts = _parts(source, of_classes)
     if callable(parts):
         raw = parts(name)
         classes = raw.classes or _all_classes(parts, name, raw, source)
@@ -107,9 +109,9 @@ def own_split(source: str, split: str, *, cut: bool) -> OwnSplit:
     return _split_of(_rows(parts, cuts[name]) if cut else parts, train, classes, source)
 
 
-def is_encoded(source: str) -> bool:
+def is_encoded(source: str, *, of_classes: bool = True) -> bool:
     """Whether data of the user's own are tables or texts, which have a modality; arrays are taken as they are."""
-    return is_own(source) and bool(own_split(source, "test", cut=False).kind)
+    return is_own(source) and bool(own_split(source, "test", cut=False, of_classes=of_classes).kind)
 
 
 def _split_of(raw: _Raw, train: _Raw | None, classes: tuple[str, ...], source: str) -> OwnSplit:
@@ -179,21 +181,23 @@ def _all_classes(part: Callable[[SplitName], _Raw], name: SplitName, raw: _Raw, 
     return classes
 
 
-def _parts(source: str) -> _Raw | Callable[[SplitName], _Raw]:
+def _parts(source: str, of_classes: bool) -> _Raw | Callable[[SplitName], _Raw]:
     """All examples; or, for data with splits, a function that reads one of them."""
     if not names_code(source):
         x, y = arrays_of(Path(source))
-        return _Raw(inputs_of(x, f"x in {source}"), labels_of(y, f"y in {source}"), may_be_scaled=False)
+        return _Raw(
+            inputs_of(x, f"x in {source}"), labels_of(y, f"y in {source}", of_classes=of_classes), may_be_scaled=False
+        )
     function = import_callable(source)
     if _takes_split(function):
-        return lambda split: _raw(_call(function, source, split), f"the split {split} of {source}")
+        return lambda split: _raw(_call(function, source, split), f"the split {split} of {source}", of_classes)
     returned = _call(function, source)
     if isinstance(returned, Mapping) and any(split_named(name) for name in returned):
-        return _given_splits(returned, source)
-    return _raw(returned, source)
+        return _given_splits(returned, source, of_classes)
+    return _raw(returned, source, of_classes)
 
 
-def _given_splits(returned: Mapping[str, Any], source: str) -> _Raw | Callable[[SplitName], _Raw]:
+def _given_splits(returned: Mapping[str, Any], source: str, of_classes: bool) -> _Raw | Callable[[SplitName], _Raw]:
     """A function that reads one of the given splits; of a training split alone, all examples.
 
     Without a test split the validation split is the test split; without a validation split, a tenth of every class of
@@ -207,15 +211,16 @@ def _given_splits(returned: Mapping[str, Any], source: str) -> _Raw | Callable[[
             todo="return at least train and test, or the examples without splits, which are then cut into three",
         )
     if len(given) == 1:
-        return _raw(returned[given["train"]], f"the split train of {source}")
+        return _raw(returned[given["train"]], f"the split train of {source}", of_classes)
     if "test" not in given:
         given["test"] = given.pop("validation")
 
     def part(name: SplitName) -> _Raw:
         if name == "test" or "validation" in given:
-            return _raw(returned[given[name]], f"the split {name} of {source}")
-        raw = _raw(returned[given["train"]], f"the split train of {source}")
-        held = held_out(np.unique(raw.labels, return_inverse=True)[1], SHARES[1])
+            return _raw(returned[given[name]], f"the split {name} of {source}", of_classes)
+        raw = _raw(returned[given["train"]], f"the split train of {source}", of_classes)
+        strata = np.unique(raw.labels, return_inverse=True)[1] if of_classes else np.zeros(len(raw.labels), np.int64)
+        held = held_out(strata, SHARES[1])
         return _rows(raw, np.flatnonzero(held if name == "validation" else ~held))
 
     return part
@@ -244,18 +249,18 @@ def _call(function: Callable[..., Any], source: str, split: SplitName | None = N
         ) from error
 
 
-def _raw(returned: Any, source: str) -> _Raw:
+def _raw(returned: Any, source: str, of_classes: bool) -> _Raw:
     """Inputs and labels of what a callable returned. Raises ``DataError`` or ``UsageError``."""
-    where = f"the labels of {source}"
+    where, read = f"the labels of {source}", partial(labels_of, of_classes=of_classes)
     if is_frame(returned):
         x, labels = from_columns(columns_of_frame(returned, source), source)
-        return _Raw(x, labels_of(np.asarray(labels), where))
+        return _Raw(x, read(np.asarray(labels), where))
     if isinstance(returned, Mapping):
-        return _of_mapping(returned, source)
+        return _of_mapping(returned, source, of_classes)
     if isinstance(returned, tuple) and len(returned) == 2:
         x, y = returned
         y = y.iloc[:, 0] if is_frame(y) and len(y.columns) == 1 else y
-        return _Raw(read_inputs(x, f"x of {source}"), labels_of(y, f"y of {source}"))
+        return _Raw(read_inputs(x, f"x of {source}"), read(y, f"y of {source}"))
     is_dataset = (
         hasattr(returned, "__len__") and hasattr(returned, "__getitem__") and not isinstance(returned, nn.Module)
     )
@@ -265,12 +270,12 @@ def _raw(returned: Any, source: str) -> _Raw:
     if columns is not None:
         x, labels = from_columns(columns, source)
         label = next(name for name, values in columns.items() if values is labels)
-        return _Raw(x, labels_of(np.asarray(labels), where), class_names(returned, label))
+        return _Raw(x, read(np.asarray(labels), where), class_names(returned, label))
     examples, found, named = stacked(returned, PAIRS, source)
-    return _Raw(examples, labels_of(found, where), named)
+    return _Raw(examples, read(found, where), named)
 
 
-def _of_mapping(returned: Mapping[str, Any], source: str) -> _Raw:
+def _of_mapping(returned: Mapping[str, Any], source: str, of_classes: bool) -> _Raw:
     """Inputs and labels of a dictionary, or of a ``Bunch`` of scikit-learn."""
     keys = next(((x, y) for x, y in PAIRS if x in returned and y in returned), None)
     if keys is None:
@@ -282,8 +287,8 @@ def _of_mapping(returned: Mapping[str, Any], source: str) -> _Raw:
     pictures = returned.get("images") if keys == BUNCH else None
     if pictures is not None and np.ndim(pictures) == 3 and 0 <= np.min(pictures) <= np.max(pictures) <= 1:
         values = np.asarray(pictures)[:, None]  # (N, 1, H, W)
-    labels = labels_of(returned[keys[1]], f"{keys[1]} of {source}")
-    named = _strings(returned.get("target_names")) if keys == BUNCH and labels.dtype.kind != "U" else ()
+    labels = labels_of(returned[keys[1]], f"{keys[1]} of {source}", of_classes=of_classes)
+    named = _strings(returned.get("target_names")) if keys == BUNCH and labels.dtype.kind != "U" and of_classes else ()
     classes = named if len(labels) and len(named) > int(labels.max() if named else 0) else ()
     return _Raw(read_inputs(values, f"{keys[0]} of {source}", columns), labels, classes, columns)
 
