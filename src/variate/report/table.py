@@ -163,6 +163,11 @@ def measured(records: Records) -> Measure:
     return measure_of(claim.task for claim in shown(records))
 
 
+def titled(title: str, measure: str) -> str:
+    """A title about accuracy, about what is measured instead."""
+    return title.replace("Accuracy", capitalized(measure))
+
+
 def capitalized(words: str) -> str:
     """The words with a capital at the beginning, and none lost inside."""
     return words[:1].upper() + words[1:]
