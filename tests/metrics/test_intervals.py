@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from variate.metrics.measure import kept, measure
+from variate.statistics.comparison import compare
 from variate.statistics.rates import clopper_pearson
 
 SIMULATIONS = 40
@@ -133,6 +134,20 @@ def test_the_interval_of_the_calibration_error_is_reflected():
     found = measure("classes", outputs, y, names="calibration-error")[0]
     assert found.value > 0.02
     assert found.low < 0.01
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (3, 0), (8, 4)])
+def test_the_difference_of_accuracies_of_deterministic_networks_is_nearly_that_of_the_score_interval(first, second):
+    y = torch.arange(200) % 2
+    answers = [y.clone(), y.clone()]
+    answers[0][:first] = 1 - y[:first]
+    answers[1][100 : 100 + second] = 1 - y[100 : 100 + second]
+    outputs = [torch.nn.functional.one_hot(answer, 2)[None].float() for answer in answers]
+    found = kept("classes", *outputs, y, names="accuracy")[0]
+    exact = compare(*[(answer == y).numpy()[None] for answer in answers])
+    assert found.value == pytest.approx(exact.difference)
+    assert found.low == pytest.approx(exact.low, abs=0.012)
+    assert found.high == pytest.approx(exact.high, abs=0.012)
 
 
 def test_a_difference_is_paired():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,6 +20,8 @@ class Accuracy(Mean):
 
     Where one class is frequent, a network that always answers it reaches a high accuracy.
     """
+
+    all_or_nothing: ClassVar[bool] = True
 
     def shares(self, given: Responses) -> Floats:
         """Whether each answer is right, or the share of its labels that are."""

@@ -9,11 +9,12 @@ in resamples than they do (Hesterberg 2015, arXiv:1411.5279, "expanded percentil
 freedom, from the shares that examples and draws have in the variance.
 
 A class with no error among a few examples does not vary in resamples at all, although errors on it may be frequent. So
-every resample for the low end has one example more, of a class chosen at random, that is answered wrong, and for the
-high end one that is answered right, each with a weight from the exponential distribution. For the accuracy of single
-answers, that gives the ends of the exact binomial interval (Clopper & Pearson 1934): its lower end is a quantile of
-Beta(right, wrong + 1), its upper end of Beta(right + 1, wrong). Metrics of positions and of numbers have no such
-examples; if none of their resamples differs from the estimate, the end is that of an error in no example.
+every resample for the low end has one example more, of a class chosen at random, that is answered wrong (with the mean
+probabilities of the other classes), and for the high end one that is answered right (with those of its class), each
+with a weight from the exponential distribution. For the accuracy of single answers, that gives the ends of the exact
+binomial interval (Clopper & Pearson 1934): its lower end is a quantile of Beta(right, wrong + 1), its upper end of
+Beta(right + 1, wrong). Metrics of positions and of numbers have no such examples; if none of their resamples differs
+from the estimate, the end is that of an error in no example.
 
 The calibration error, which chance inflates, is reflected about its estimate (basic bootstrap).
 """
@@ -43,12 +44,14 @@ class Resampled:
         low: values of resamples with one more example that is answered wrong, shape (R,).
         high: values of resamples with one more that is answered right, shape (R,).
         by_draw: variance of the estimate due to draws; 0 for a deterministic network.
+        scale: how much one example that was not seen can move it, in units of its range.
     """
 
     value: float
     low: Floats
     high: Floats
     by_draw: float
+    scale: float = 1.0
 
     def interval(
         self, examples: int, draws: int, bounds: tuple[float, float], *, biased: bool = False, level: float = 0.95
@@ -90,7 +93,7 @@ class Resampled:
         """An error in none of the examples: its probability is at most 1 - (tail)^(1 / N)."""
         if not all(map(np.isfinite, bounds)):
             return self.value, self.value
-        unseen = (1 - ((1 - level) / 2) ** (1 / examples)) * (bounds[1] - bounds[0])
+        unseen = (1 - ((1 - level) / 2) ** (1 / examples)) * (bounds[1] - bounds[0]) * self.scale
         return max(self.value - unseen, bounds[0]), min(self.value + unseen, bounds[1])
 
 
@@ -130,7 +133,7 @@ def difference(first: Prepared, second: Prepared, draws: tuple[int, int], exampl
         low.append(first.of(ours.weights(wrong=True)) - second.of(theirs.weights(wrong=False)))
         high.append(first.of(ours.weights(wrong=False)) - second.of(theirs.weights(wrong=True)) if extra else low[-1])
     by_draw = sum(_by_draw(one, count, examples) for one, count in zip((first, second), draws, strict=True))
-    return Resampled(each[0] - each[1], np.concatenate(low), np.concatenate(high), by_draw)
+    return Resampled(each[0] - each[1], np.concatenate(low), np.concatenate(high), by_draw, scale=0.5)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from variate.metrics.metric import Floats, Mean
 from variate.metrics.parts.counts import ratio
-from variate.metrics.parts.maps import counts_of, maps
+from variate.metrics.parts.maps import counts_of
 from variate.metrics.parts.problems import mean_of_defined
 from variate.metrics.responses import Responses
 from variate.registry import metric
@@ -24,6 +24,6 @@ class ExampleIoU(Mean):
 
     def shares(self, given: Responses) -> Floats:
         """The mean intersection over union of each answer, (G, N)."""
-        right, answered, labeled = np.moveaxis(counts_of(maps(given)), 2, 0)  # (G, N, K) each
+        right, answered, labeled = np.moveaxis(counts_of(given), 2, 0)  # (G, N, K) each
         overlap = ratio(right, answered + labeled - right)
         return mean_of_defined(np.moveaxis(overlap, -1, 0))

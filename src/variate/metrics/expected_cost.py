@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,6 +31,8 @@ class ExpectedCost(Mean):
             classes in an order; or a table of costs, a row for each label and a column for each answer, as in
             ``'0 1; 5 0'``: to answer 0 where 1 is right costs 5.
     """
+
+    all_or_nothing: ClassVar[bool] = True
 
     costs: str = EQUAL
 

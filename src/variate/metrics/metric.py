@@ -61,7 +61,14 @@ class Metric(ABC):
 
 @dataclass(frozen=True)
 class Mean(Metric):
-    """A metric that is the mean of one number per answer."""
+    """A metric that is the mean of one number per answer.
+
+    Attributes:
+        all_or_nothing: whether an answer mostly has the best value or the worst; then differences of two networks have
+            made-up examples, on which they differ most.
+    """
+
+    all_or_nothing: ClassVar[bool] = False
 
     @abstractmethod
     def shares(self, given: Responses) -> Floats:
@@ -73,8 +80,12 @@ class Mean(Metric):
 
     def prepared(self, given: Responses) -> Prepared:
         """The weighted mean."""
-        values = self.shares(given) * self.largest(given)
-        return Prepared(weighted_mean(values))
+        shares = self.shares(given)
+        if self.all_or_nothing:
+            best = float(self.__variate__["better"] == "high")
+            extremes = np.broadcast_to([best, 1 - best], (len(shares), 2))  # answered right, answered wrong
+            shares = np.concatenate([shares, extremes], axis=1)
+        return Prepared(weighted_mean(shares * self.largest(given)), int(self.all_or_nothing))
 
 
 def weighted_mean(values: Floats) -> Weighted:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from variate.errors import InputError, UsageError
+from variate.inputs.validation import precise
 from variate.statistics.rates import Deployment
 from variate.tasks.task import Task
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -21,12 +26,21 @@ class Responses:
         outputs: shape (G, N, M): G draws or groups of draws, N examples; G is 1 for a deterministic network.
         y: labels, shape (N, ...).
         deployment: how draws answer.
+        computed: what several metrics share.
     """
 
     task: Task
     outputs: Tensor
     y: Tensor
     deployment: Deployment
+    computed: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    def once(self, name: str, compute: Callable[[], T]) -> T:
+        """What metrics share, computed by the first that needs it."""
+        if name not in self.computed:
+            self.computed[name] = compute()
+        found: T = self.computed[name]
+        return found
 
     @property
     def voted(self) -> bool:
@@ -55,7 +69,7 @@ def responses(task: Task, outputs: Tensor, y: Tensor, rule: str | Deployment = "
             expected="single, mean-S or majority-S",
         )
     _check(task, outputs, y)
-    outputs = outputs.detach().double().cpu()
+    outputs = precise(outputs.detach()).cpu()
     y = y.detach().cpu()
     size = deployment.size
     if deployment.rule == "single" or len(outputs) == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -23,6 +24,8 @@ class WithinTolerance(Mean):
     Attributes:
         tolerance: largest error that is accepted, in the unit of the labels; by default that of the task.
     """
+
+    all_or_nothing: ClassVar[bool] = True
 
     tolerance: float | None = None
 

@@ -46,6 +46,10 @@ class Maps:
 
 def maps(given: Responses) -> Maps:
     """The classes that outputs (G, N, K P) answer at P positions."""
+    return given.once("maps", lambda: _maps(given))
+
+
+def _maps(given: Responses) -> Maps:
     shape = tuple(given.y.shape[1:])
     count = given.y[0].numel()
     classes = given.outputs.shape[-1] // count
@@ -53,8 +57,12 @@ def maps(given: Responses) -> Maps:
     return Maps(given.y.long().numpy(), answers.reshape(*answers.shape[:2], *shape), classes)
 
 
-def counts_of(found: Maps) -> NDArray[np.float64]:
+def counts_of(given: Responses) -> Floats:
     """The numbers of positions that are right, answered and labeled, of each class: shape (G, N, 3, K)."""
+    return given.once("counts", lambda: _counts(maps(given)))
+
+
+def _counts(found: Maps) -> Floats:
     labels = found.labels.reshape(len(found.labels), -1)  # (N, P)
     counted = labels != IGNORED
     examples, classes = len(labels), found.classes
@@ -73,7 +81,7 @@ def counts_of(found: Maps) -> NDArray[np.float64]:
 
 def corpus(given: Responses, finish: Callable[[Counts], Floats]) -> Prepared:
     """A function of the counts over all positions of all answers."""
-    rows = counts_of(maps(given))
+    rows = counts_of(given)
     draws, examples, _, classes = rows.shape
 
     def of(sums: Floats) -> Floats:

@@ -14,7 +14,7 @@ from variate.metrics.responses import Responses
 def errors(given: Responses) -> tuple[Floats, Floats]:
     """The error of every number that is answered, (G, N, Q), and the right numbers, (N, Q)."""
     right = given.y.double().reshape(len(given.y), -1).numpy()
-    return given.outputs.numpy() - right, right
+    return given.outputs.double().numpy() - right, right
 
 
 def mean_of_numbers(rows: Floats, finish: Callable[[Floats], Floats]) -> Weighted:

@@ -87,10 +87,10 @@ def problems(given: Responses, *, probabilities: bool = False) -> list[Problem]:
     """The problems of a task that chooses among classes, with made-up examples. Raises ``UsageError``."""
     outputs, name = given.outputs, task_name(given.task)
     if name in ("classes", "binary"):
-        chances = outputs.softmax(-1).numpy() if probabilities else None
+        chances = outputs.double().softmax(-1).numpy() if probabilities else None
         return [_problem(given.y.long().numpy(), outputs.argmax(-1).numpy(), chances, outputs.shape[-1])]
     if name == "labels":
-        yes = outputs.sigmoid().numpy() if probabilities else None  # (G, N, L)
+        yes = outputs.double().sigmoid().numpy() if probabilities else None  # (G, N, L)
         answers, y = (outputs > 0).long().numpy(), given.y.long().numpy()
         pairs = [None] * y.shape[1] if yes is None else list(np.moveaxis(np.stack([1 - yes, yes], -1), 2, 0))
         return [_problem(y[:, j], answers[..., j], pairs[j], 2, f"label {j}") for j in range(y.shape[1])]
@@ -98,15 +98,29 @@ def problems(given: Responses, *, probabilities: bool = False) -> list[Problem]:
 
 
 def _problem(y: Whole, answers: Whole, chances: Floats | None, classes: int, title: str = "") -> Problem:
-    """A problem with its made-up examples, which are answered with certainty."""
+    """A problem with its made-up examples."""
     every = np.arange(classes)
     labels = np.concatenate([y, every, every])
     made_up = np.concatenate([every, (every + 1) % classes])  # (2 K,): right, then wrong
     rows = np.broadcast_to(made_up, (len(answers), 2 * classes))
     if chances is not None:
-        sure = np.broadcast_to(np.eye(classes)[made_up], (len(answers), 2 * classes, classes))
-        chances = np.concatenate([chances, sure], axis=1)
+        chances = np.concatenate([chances, _typical(y, chances, classes)], axis=1)
     return Problem(labels, np.concatenate([answers, rows], axis=1), chances, classes, title)
+
+
+def _typical(y: Whole, chances: Floats, classes: int) -> Floats:
+    """Probabilities of the made-up examples, (G, 2 K, K).
+
+    An example that is answered right has the mean probabilities of its class, one that is answered wrong those of all
+    other classes; certainty, of classes without examples.
+    """
+    inside = np.eye(classes)[y]  # (N, K)
+    own = np.einsum("nk,gnj->gkj", inside, chances)
+    others, counts = chances.sum(1)[:, None] - own, inside.sum(0)[:, None]
+    right = np.where(counts > 0, own / np.maximum(counts, 1), np.eye(classes))
+    rest = len(y) - counts
+    wrong = np.where(rest > 0, others / np.maximum(rest, 1), np.roll(np.eye(classes), 1, axis=1))
+    return np.concatenate([right, wrong], axis=1)
 
 
 def mean_of_defined(values: Floats) -> Floats:
