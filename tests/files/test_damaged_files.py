@@ -24,7 +24,10 @@ from variate.evaluation.plan import Plan
 from variate.inputs.budget import Budget
 from variate.options import parse
 from variate.random.identity import identity
+from variate.records.bits import pack
+from variate.records.claim import Claim
 from variate.records.file import Records
+from variate.records.schema import Example
 from variate.report.formats import as_csv
 from variate.statistics.rates import Deployment
 from variate.study import packaged
@@ -191,6 +194,21 @@ def attacks(_folder, draw):
     Plan.of(damaged(text.encode(), draw).decode("latin-1") if draw.random() < 0.3 else text, 2)
 
 
+def _add_scores(path):
+    """Add a claim whose answers have scores."""
+    claim = Claim(
+        network="scored", fingerprint="f", inputs="i", attack="pgd", options={}, settings={}, budget="linf:0.1",
+        draws=1, verdict_draws=8, deployments=["single", "survive-2"], seed=0, modality="image", allowed="a",
+        drawn="keys", task="regression(tolerance=0.3)",
+    )  # fmt: skip
+    scores = np.random.default_rng(0).random((8, 4))
+    lines = [
+        Example(claim=claim.id, example=j, answers={"single": pack(column)}, distance=0, forwards=1, backwards=1)
+        for j, column in enumerate(scores.T)
+    ]
+    Records(path).add([claim, *lines])
+
+
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
     """A folder with good records, and a good network with its card."""
@@ -211,6 +229,7 @@ def good(tmp_path_factory):
         smoothed, torch.rand(4, 1, 4, 4), torch.arange(4) % 3, radii=[0.1], draws=20, alpha=0.1,
         records=Records(folder / "good.jsonl"), name="smoothed",
     )  # fmt: skip
+    _add_scores(folder / "good.jsonl")
     train_cell(Cell("digits", "mlp", "random", Recipe(epochs=1), train_examples=64), folder)
     return folder
 

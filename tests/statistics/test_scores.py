@@ -137,7 +137,7 @@ def test_intervals_of_differences_of_scores_cover(draws):
         found = compare(*(side.clip(0, 1) for side in sides))
         covered += found.low <= truth <= found.high
         assert (found.p < 0.05) == (not found.low <= 0 <= found.high) or abs(found.p - 0.05) < 0.003
-    assert 0.9 <= covered / simulations <= 0.99
+    assert covered / simulations >= 0.9
 
 
 def test_differences_of_deterministic_scores_are_those_of_their_examples():
@@ -148,7 +148,22 @@ def test_differences_of_deterministic_scores_are_those_of_their_examples():
     assert compare(scores, 1 - scores).only_first == int((scores > 0.5).sum())
     over_seeds = compare_seeds([(0.9 * scores + 0.1 + seed / 500, 0.9 * scores) for seed in range(3)])
     assert over_seeds.difference == pytest.approx(0.102)
-    assert 0.09 < over_seeds.low < 0.102 < over_seeds.high < 0.11
+    share = 1 - 0.025 ** (1 / 50)
+    assert (over_seeds.low, over_seeds.high) == pytest.approx((0.102 - 1.102 * share, 0.102 + 0.898 * share))
+    at_p = compare_seeds([(0.9 * scores + 0.1 + seed / 500, 0.9 * scores) for seed in range(3)], level=1 - over_seeds.p)
+    assert at_p.low == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("draws", [(1, 1), (30, 30)])
+def test_differences_allow_for_failures_that_were_not_seen(draws):
+    """The second network fails on 2 % of the examples: without this share, 60 % of the intervals held."""
+    random, covered, simulations = np.random.default_rng(12), 0, 100
+    for _ in range(simulations):
+        base = random.beta(90, 10, (1, 50))
+        sides = [(base + 0.01 * random.standard_normal((n, 50))).clip(0, 1) for n in draws]
+        found = compare(sides[0], sides[1] * (random.random(50) >= 0.02))
+        covered += found.low <= 0.018 <= found.high
+    assert covered / simulations >= 0.93
 
 
 def test_a_verdict_on_scores_is_seldom_wrong():

@@ -11,7 +11,7 @@ from scipy import optimize, special, stats
 from variate.errors import UsageError
 from variate.statistics.crossed import Crossed, Floats, Scores, crossed
 from variate.statistics.notation import percent, points, points_interval
-from variate.statistics.rates import interval
+from variate.statistics.rates import interval, with_unseen
 from variate.statistics.resampling import resamples
 
 SMALLEST_P, LARGEST_P = 0.001, 0.999  # between which p is found: 2 of 2,000 resamples are the smallest share
@@ -78,7 +78,9 @@ def compare(
     deterministic networks 94 to 98 %, more if they differ on fewer than about three examples.
 
     Where answers have scores, the differences of means are resampled in the same way; of two deterministic networks,
-    those of the examples alone.
+    those of the examples alone. The interval also allows for the examples that may all have been missed, as that of a
+    rate does: simulated coverage is 93 to 100 % (50 to 500 examples that score .9, of which the second network fails on
+    0, 2 or 10 %; 1 or 30 draws). Without that, 60 to 74 % hold with 50 examples and 2 %.
 
     The p-value inverts the same interval, so that both speak of the same difference: the mean over examples and draws.
     For two deterministic networks it is that of McNemar's exact test (1947).
@@ -153,9 +155,11 @@ def _studentized(first: Scores, second: Scores, paired: bool, seed: int) -> Call
             return lowest, highest
         tail = (1 - level) / 2
         upper_quantile, lower_quantile = np.quantile(units, [1 - tail, tail], method="nearest")
-        return max(difference - spread * float(upper_quantile), lowest), min(
-            difference - spread * float(lower_quantile), highest
-        )
+        low, high = difference - spread * float(upper_quantile), difference - spread * float(lower_quantile)
+        if first_means.partial or second_means.partial:
+            below, above = with_unseen(difference, len(gap), level, least=-1.0)
+            low, high = min(low, below), max(high, above)
+        return max(low, lowest), min(high, highest)
 
     return interval_at
 

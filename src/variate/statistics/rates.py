@@ -29,7 +29,7 @@ It is not enough: scores can all lie near .9 until the first example fails. The 
 of 1 - (alpha / 2)^(1 / B) of the examples that there are (3.6 % of 100), so the interval always holds what the mean
 would be if those scored 0, or 1. It is all that is known where all scores are equal, and the binomial interval where
 they are 0 or 1. Hall's interval counts for single answers too, whose scores are not binomial, and its ends are always
-clipped as below. Differences of scores (``comparison``) have no such share: they rest on the examples that were seen.
+clipped as below. Differences of scores (``comparison``, ``seeds``) allow for the same share.
 
 Simulated coverage (``benchmarks/coverage.py --scores``: beta distributed examples with .25 logits of noise shared by a
 draw and .5 of its own; single answers, 160 draws, 10 groups of mean-16, and survive-10; 200 simulations each):
@@ -166,7 +166,7 @@ def interval(mean: Crossed, *, level: float = 0.95) -> Rate:
     if mean.variance <= (NOTHING if mean.partial else 0) or not 0 < rate < 1:  # only the smaller sample size is known
         size = float(min(examples, draws) if draws > 1 else examples)
         same = mean.partial and mean.residual <= NOTHING  # all scores are equal
-        low, high = _with_unseen(rate, size, level) if same else clopper_pearson(rate * size, size, level)
+        low, high = with_unseen(rate, size, level) if same else clopper_pearson(rate * size, size, level)
         return Rate(rate, min(low, rate), max(high, rate))
     quantile = _quantile(level, mean.freedom)
     effective = rate * (1 - rate) / mean.variance * (_quantile(level, np.inf) / quantile) ** 2
@@ -176,14 +176,21 @@ def interval(mean: Crossed, *, level: float = 0.95) -> Rate:
     if draws > 1 or mean.partial:  # the bits of one draw are independent: the binomial interval is exact
         ends.append(_without_skew(mean, quantile))
     if mean.partial:
-        ends.append(_with_unseen(rate, examples, level))
+        ends.append(with_unseen(rate, examples, level))
     return Rate(rate, max(min(rate, *(low for low, _ in ends)), 0.0), min(max(rate, *(high for _, high in ends)), 1.0))
 
 
-def _with_unseen(rate: float, size: float, level: float) -> tuple[float, float]:
-    """The lowest and the highest mean if the examples that ``size`` of them may all have missed score 0, or 1."""
+def with_unseen(mean: float, size: float, level: float, *, least: float = 0.0) -> tuple[float, float]:
+    """The lowest and the highest mean if the examples that ``size`` of them may all have missed are extreme.
+
+    Args:
+        mean: mean of scores in [0, 1], or of differences of scores.
+        size: number of examples.
+        level: confidence level of the share that may have been missed, 1 - (alpha / 2)^(1 / size).
+        least: the least value: 0, or -1 for differences. The largest is 1.
+    """
     share = 1 - ((1 - level) / 2) ** (1 / size)
-    return rate * (1 - share), rate + (1 - rate) * share
+    return mean - (mean - least) * share, mean + (1 - mean) * share
 
 
 def _without_skew(mean: Crossed, quantile: float) -> tuple[float, float]:

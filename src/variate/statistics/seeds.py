@@ -9,7 +9,8 @@ from scipy import special
 
 from variate.errors import UsageError
 from variate.statistics.comparison import Comparison, compare
-from variate.statistics.crossed import Crossed, Floats, Scores
+from variate.statistics.crossed import Crossed, Floats, Scores, crossed
+from variate.statistics.rates import with_unseen
 
 
 def compare_seeds(pairs: Sequence[tuple[Scores, Scores]], *, level: float = 0.95) -> Comparison:
@@ -18,7 +19,7 @@ def compare_seeds(pairs: Sequence[tuple[Scores, Scores]], *, level: float = 0.95
     Two networks of one seed answer the same examples. The interval covers further examples, further draws and further
     seeds: the variance of the mean is that of a crossed design of seeds and examples, with draws nested in the seeds,
     and the t quantile has its degrees of freedom (Satterthwaite 1946). Three seeds leave little freedom where seeds
-    differ more than examples do.
+    differ more than examples do. Of scores, it also allows for the examples that may all have been missed (``rates``).
 
     Args:
         pairs: right or wrong, or scores in [0, 1], of the first and the second network of each seed, shapes (n, B) and
@@ -47,7 +48,12 @@ def compare_seeds(pairs: Sequence[tuple[Scores, Scores]], *, level: float = 0.95
     error, freedom = means.variance**0.5, max(means.freedom, 1.0)
     half = float(special.stdtrit(freedom, (1 + level) / 2)) * error
     p = 2 * float(special.stdtr(freedom, -abs(means.rate) / error))
-    return Comparison(means.rate, max(means.rate - half, -1.0), min(means.rate + half, 1.0), *counts, p)
+    low, high = means.rate - half, means.rate + half
+    if any(crossed(side)[0].partial for pair in pairs for side in pair):
+        below, above = with_unseen(means.rate, len(means.per_example), level, least=-1.0)
+        low, high = min(low, below), max(high, above)
+        p = max(p, min(2 * (1 + abs(means.rate)) ** -len(means.per_example), 1.0))  # the level at which they reach 0
+    return Comparison(means.rate, max(low, -1.0), min(high, 1.0), *counts, p)
 
 
 def _crossed(gaps: Floats) -> Crossed:
