@@ -117,6 +117,24 @@ def draws() -> list[str]:
     return lines + table(["", "ratio"], [[c, _ratio(s["per example"])] for c, s in results["per example"].items()])
 
 
+def large() -> list[str]:
+    """Networks that people use."""
+    results = read("large")
+    lines = heading("On large networks", "large", results)
+    lines += [
+        f"Batch {results['batch']}, random weights; one of {results['draws']} draws of an averaged input gradient, and",
+        "peak memory of training with plain SGD, as ratios to the deterministic network:",
+        "",
+    ]
+    rows = [
+        [f"{case} ({found['parameters']:,} parameters), {side}", *(interval(found[part][side]) for part in parts),
+         f"{found['memory'][side]:.2f}"]
+        for parts in [("forward", "step", "gradient")]
+        for case, found in results["cases"].items() for side in found["memory"] if side != "MB"
+    ]  # fmt: skip
+    return lines + table(["", "forward", "training step", "gradient of one draw", "memory"], rows)
+
+
 def attacks() -> list[str]:
     """Attacks and verdicts, against plain loops and other libraries."""
     results = read("attacks")
@@ -239,7 +257,9 @@ def page() -> str:
         "pass by a few percent.",
         "",
     ]
-    parts = overhead, floor, draws, attacks, certify, sampling, memory, serving, report
+    parts = [overhead, floor, draws, attacks, certify, sampling, memory, serving, report]
+    if (RESULTS / "large.json").exists():  # it takes an hour of one core
+        parts.insert(1, large)
     return "\n".join([*head, *(line for part in parts for line in part())]).rstrip() + "\n"
 
 

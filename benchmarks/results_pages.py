@@ -3,7 +3,7 @@
     python benchmarks/results_pages.py           # write
     python benchmarks/results_pages.py --check   # name the pages that differ from their records
 
-A mark names the table and, where it is not the page's own folder, the folder of its records:
+A mark names the table and, where it is not the page's own folder, the folder or the file of its records:
 ``<!-- begin highlights docs/results/paper -->`` ... ``<!-- end -->``.
 """
 
@@ -13,6 +13,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean, stdev
@@ -20,27 +21,38 @@ from statistics import mean, stdev
 import honesty
 import tools
 
+from variate import registry
+from variate.options import parse
 from variate.records.file import Records
 from variate.records.proofs import Proven, proofs
 from variate.records.rows import CLEAN
+from variate.report.gains import gains
 from variate.report.scale_table import scale_table
+from variate.report.sheet import markdown_of
 from variate.report.summary import summary
 from variate.report.table import markdown, study_rows
+from variate.study.grid import TWINS
 
 ROOT = Path(__file__).parent.parent
 HIGHLIGHTS = ("random", "at", "random-at")  # the networks of the study whose lines stand in the README
+ONE_SEED = re.compile(r"\|[^|]*, seed \d+\b")  # a row of the table of a study
 MARK = re.compile(r"(<!-- begin ([\w-]+)(?: (\S+))? -->\n).*?(<!-- end -->)", re.S)
 
 
 def answers(folder: Path) -> Records:
-    """The committed records of a page."""
-    return Records(folder / "records.jsonl.gz")
+    """The committed records of a page, or of one of its files."""
+    return Records(folder if folder.suffix == ".gz" else folder / "records.jsonl.gz")
 
 
 def highlights(folder: Path) -> str:
     """The lines of a study's summary on a few of its networks."""
     head, rule, *lines = summary(answers(folder)).splitlines()
     return "\n".join([head, rule, *(line for line in lines if line.split(" | ")[0].strip("| ") in HIGHLIGHTS)])
+
+
+def over_seeds(folder: Path) -> str:
+    """The table without the rows of single seeds."""
+    return "\n".join(line for line in markdown(answers(folder)).splitlines() if not ONE_SEED.match(line))
 
 
 def grid(folder: Path) -> str:
@@ -89,6 +101,19 @@ def spread(values: Sequence[float], digits: int) -> str:
     return f"{mean(values):.{digits}f}{deviation}"
 
 
+def paired(records: Records) -> str:
+    """Each adversarially trained random network minus trained twins, on the same examples and over all seeds."""
+    sheet = gains(records)
+    lines = [] if sheet is None else [line for line in sheet.lines if line[1].text not in TWINS]
+    trained = {line.group or line.network for line in records.networks.values() if _is_adversarial(line.defense)}
+    kept = [line for line in lines if line[0].text in trained]
+    return markdown_of(replace(sheet, lines=kept)) if sheet is not None and kept else ""
+
+
+def _is_adversarial(defense: str) -> bool:
+    return bool(registry.get("defenses", parse(defense, "a defense")[0]).facts["adversarial"])
+
+
 def _rate(proven: Proven, deployment: str, radius: float) -> float:
     row = proven.row(deployment, radius)
     return row.rate if row is not None else float("nan")
@@ -104,7 +129,10 @@ def _area(proven: Proven, deployment: str) -> float | None:
 
 TABLES: dict[str, Callable[[Path], str]] = {
     "table": lambda folder: markdown(answers(folder)),
+    "over-seeds": over_seeds,
     "sound": lambda folder: markdown(Records(folder / "sound.jsonl.gz")),
+    "paired": lambda folder: paired(answers(folder)),
+    "paired-sound": lambda folder: paired(Records(folder / "sound.jsonl.gz")),
     "summary": lambda folder: summary(answers(folder)),
     "highlights": highlights,
     "scales": lambda folder: scale_table(answers(folder)),

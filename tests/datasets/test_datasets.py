@@ -10,11 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
+import variate
 from variate import registry
 from variate.datasets import fashion_mnist
 from variate.datasets.cifar10 import cifar10
 from variate.datasets.parts.images import class_folders
 from variate.errors import DataError, UsageError
+from variate.tasks.task import task_of
 
 COUNTS = {
     "digits": {"train": 1097, "validation": 300, "test": 400},
@@ -72,6 +74,22 @@ def test_splits_are_fixed_and_share_no_image(name):
 def test_an_unknown_split_is_named(name):
     with pytest.raises(UsageError, match="no split named 'trian'"):
         registry.get("datasets", name).load()("trian")
+
+
+@pytest.mark.parametrize("name", registry.entries("datasets"))
+def test_labels_are_those_of_the_task_that_a_data_set_declares(name):
+    try:
+        facts = variate.about(name)
+        splits = {split: variate.data(name, split) for split in ("train", "validation", "test")}
+    except DataError as error:
+        pytest.skip(f"needs files: {error.problem}")
+    task = task_of(facts.task)
+    for x, y in splits.values():
+        task.check_labels(y, len(x))
+        assert tuple(x.shape[1:]) == facts.shape
+        assert task.count(y) <= facts.classes
+    assert len(facts.labels) in (0, facts.classes)
+    assert ("target" in facts.details) == facts.task.startswith("regression")
 
 
 def test_missing_damaged_and_foreign_files_are_named(tmp_path):

@@ -6,6 +6,7 @@ import torch
 
 import variate
 from variate import registry
+from variate.datasets.load import labelled
 from variate.errors import DataError, UsageError
 from variate.tasks.task import task_of
 from variate.training.saved import build
@@ -58,6 +59,26 @@ def test_a_declaration_says_what_the_labels_mean_and_an_option_overrides_it(tmp_
     assert len(about.details["features"]) == 3
     assert variate.about("csv(task='regression(tolerance=1, until=2)')", folder=path).task.endswith("until=2)")
     assert variate.data(path)[1].dtype == torch.float32
+
+
+def test_a_task_that_is_given_beside_the_name_reads_the_labels_too(tmp_path):
+    path = table(tmp_path, "a", "b", "price", toml='task = "regression(tolerance=2)"\n')
+    about = variate.about(path, task="regression(tolerance=0.5)")
+    assert (about.task, "target" in about.details) == ("regression(tolerance=0.5)", True)
+    path.with_suffix(".toml").unlink()
+    assert labelled(str(path), task="regression(tolerance=1)", cut=True)[1].dtype == torch.float32
+    assert variate.about("csv(task=regression(tolerance=3))", folder=path, task="regression(tolerance=1)").classes == 1
+
+
+def test_numbers_in_arrays_of_one_s_own_have_a_spread(tmp_path):
+    path = tmp_path / "own.npz"
+    np.savez(path, x=np.stack([A, B], 1), y=100 * A)
+    about = variate.about(path, task="regression(tolerance=5)")
+    y = labelled(str(path), split="train", cut=True, task="regression(tolerance=5)")[1]
+    assert about.details["target"]["mean"] == pytest.approx([float(y.double().mean())])
+    assert "target" not in variate.about("digits").details
+    with torch.no_grad():
+        assert float((build("mlp", about)(torch.tensor([[0.5, 0.5]])) - y.mean()).abs()) < 2 * float(y.std())
 
 
 def test_several_numbers_and_several_labels_are_columns(tmp_path):

@@ -1,4 +1,4 @@
-"""U-Net: a class for every position, whatever the sides; and which networks serve which task."""
+"""U-Net: a class for every position, whatever the sides; and networks that do not serve a task."""
 
 from dataclasses import replace
 
@@ -9,25 +9,13 @@ import variate
 from variate import registry
 from variate.datasets.info import About
 from variate.errors import UsageError
-from variate.models.parts.rescaled import Rescaled
 from variate.models.unet import UNet
 from variate.tasks.task import task_of
 from variate.training.saved import build
 
 SMALL = "scenes(size=16, train=40, validation=20, test=40, objects=2)"
-FACTS = {
-    "image": About("image", (1, 16, 16), 3),
-    "tabular": About("tabular", (5,), 3),
-    "text": About("text", (8, 1), 3, details={"words": ["", "?", *"abc"]}),
-    "audio": About("audio", (1, 1024), 3, details={"rate": 8000}),
-}
+ROWS = About("tabular", (5,), 3)
 TARGET = {"target": {"mean": [100.0, -5.0], "std": [20.0, 0.5]}}
-VECTOR = [
-    (name, kind)
-    for name, entry in registry.entries("networks").items()
-    if name != "encoder" and "regression" in entry.facts["tasks"]
-    for kind in entry.facts["modality"]
-]
 
 
 @pytest.mark.parametrize("sides", [(16, 16), (7, 10), (1, 5)])
@@ -83,24 +71,12 @@ def test_a_network_that_does_not_serve_the_task_is_refused_with_those_that_do(na
 
 def test_without_any_network_for_a_task_your_own_is_asked_for():
     with pytest.raises(UsageError, match="mlp does not serve the task positions") as caught:
-        build("mlp", replace(FACTS["tabular"], task="positions"))
+        build("mlp", replace(ROWS, task="positions"))
     assert "module:callable" in caught.value.expected
 
 
-@pytest.mark.parametrize(("name", "kind"), VECTOR)
-def test_networks_with_one_vector_of_outputs_serve_every_task_with_one(name, kind):
-    facts, x = FACTS[kind], FACTS[kind].modality.example(FACTS[kind].shape)
-    outputs = {}
-    for task, count in (("classes", 3), ("binary", 2), ("labels", 4), ("regression(tolerance=1)", 2)):
-        details = {**facts.details, **(TARGET if task.startswith("regression") else {})}
-        net = build(name, replace(facts, task=task, classes=count, details=details)).eval()
-        outputs[task] = tuple(task_of(task).read(net(x), x.shape).shape)
-        assert isinstance(net, Rescaled) == task.startswith("regression")
-    assert outputs == {"classes": (2, 3), "binary": (2, 2), "labels": (2, 4), "regression(tolerance=1)": (2, 2)}
-
-
 def test_numbers_come_in_the_unit_of_the_labels():
-    facts = replace(FACTS["tabular"], task="regression(tolerance=1)", classes=2, details=TARGET)
+    facts = replace(ROWS, task="regression(tolerance=1)", classes=2, details=TARGET)
     net = build("mlp", facts)
     x = torch.rand(3, 5)
     inside = net.network(x)

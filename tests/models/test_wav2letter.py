@@ -1,11 +1,20 @@
-"""The small network for transcripts: its frames, and that it learns to spell."""
+"""The small network for transcripts: its frames, that it learns to spell, and attacks on what it spells."""
 
+import pytest
 import torch
 
+from variate.evaluation.evaluate import evaluate
+from variate.evaluation.plan import Plan, perturb
+from variate.evaluation.target import Target
+from variate.inputs.budget import Budget
+from variate.inputs.modalities.audio import Audio
 from variate.models.wav2letter import Wav2Letter
+from variate.random.randomize import randomize
+from variate.random.seeding import kind_of
 from variate.tasks.transcript import Transcript
 
 RATE, TONE = 2000, 400  # samples per second; samples of one tone
+TASK = Transcript(symbols=3)
 HERTZ = torch.tensor([150.0, 300.0, 500.0])
 
 
@@ -38,17 +47,51 @@ def strings(count, seed):
     return (0.5 + 0.2 * tones.flatten(1) + 0.2 * noise).clamp(0, 1).unsqueeze(1), y
 
 
-def test_it_learns_to_spell_tones():
+@pytest.fixture(scope="module")
+def spelling():
+    """A network that has learned to spell tones."""
     torch.manual_seed(0)
-    task = Transcript(symbols=3)
-    net = Wav2Letter((1, 3 * TONE), task.width(3), details={"rate": RATE}, width=16)
+    net = Wav2Letter((1, 3 * TONE), TASK.width(3), details={"rate": RATE}, width=16)
     x, y = strings(32, seed=0)
     optimizer = torch.optim.Adam(net.parameters(), lr=0.02)
     for _ in range(50):
         optimizer.zero_grad()
-        task.loss(task.read(net(x), tuple(x.shape)), y).mean().backward()
+        TASK.loss(TASK.read(net(x), tuple(x.shape)), y).mean().backward()
         optimizer.step()
-    fresh, labels = strings(64, seed=1)
+    return net.eval()
+
+
+def test_it_learns_to_spell_tones(spelling):
+    x, y = strings(64, seed=1)
     with torch.no_grad():
-        answers = task.read(net.eval()(fresh), tuple(fresh.shape))
-    assert float(task.score(answers, labels).mean()) > 0.9
+        answers = TASK.read(spelling(x), tuple(x.shape))
+    assert float(TASK.score(answers, y).mean()) > 0.9
+
+
+@pytest.mark.parametrize("random", [False, True])
+@pytest.mark.parametrize("climb", TASK.climbs)
+@pytest.mark.parametrize("attack", ["pgd", "apgd-ce", "fmn"])
+def test_attacks_lose_the_transcript_within_their_budget(spelling, attack, climb, random):
+    x, y = strings(4, seed=2)
+    network = TASK.answers(randomize(spelling, scale=0.01) if random else spelling)
+    target = Target(network, kind_of(network, x), modality=Audio(rate=RATE), task=TASK)
+    budget = Budget.parse("snr:6dB")
+    perturbed, _ = perturb(target, Plan(attack, 1, {"steps": 20}, climb=climb), budget, x, y)
+    assert target.modality.reach(x, budget).contains(perturbed).all()
+    with torch.no_grad():
+        clean, attacked = (TASK.score(TASK.answers(spelling)(inputs), y).mean() for inputs in (x, perturbed))
+    assert clean > 0.9
+    assert attacked < 0.5
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_an_evaluation_reports_the_mean_score_over_draws(spelling, exact):
+    x, y = strings(6, seed=3)
+    task = Transcript(symbols=3, exact=exact)
+    network = randomize(spelling, scale=0.01)
+    result = evaluate(
+        network, x, y, budget="snr:10dB", attacks=["pgd(steps=10)"], draws=4, modality=Audio(rate=RATE), task=task
+    )
+    rates = {row.attack: row.rate for row in result.rows if row.deployment == "single"}
+    assert rates["clean"] > 0.8
+    assert rates["pgd"] < 0.4

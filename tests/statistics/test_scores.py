@@ -90,6 +90,32 @@ def test_equal_scores_keep_the_examples_that_may_have_been_missed():
         assert found.high - found.low > 0.5
 
 
+@pytest.mark.parametrize(("a", "b", "failures"), [(2, 2, 0), (18, 2, 0), (0.3, 10, 0), (270, 30, 0.01), (3, 0.3, 0)])
+@pytest.mark.parametrize(("way", "draws", "examples"), [
+    ("single", 1, 20), ("single", 1, 100), ("single", 40, 100), ("mean-16", 10, 100), ("survive-10", 40, 60),
+])  # fmt: skip
+def test_intervals_of_scores_cover(a, b, failures, way, draws, examples):
+    """Of scores near .9 of which 1 % fail, t intervals of 100 examples cover in 61 %: no failure is among them."""
+    random, deployment = np.random.default_rng(5), Deployment.parse(way)
+
+    def levels(examples):
+        base = random.beta(a, b, examples).clip(1e-9, 1 - 1e-9)
+        return np.log(base) - np.log1p(-base)
+
+    def scores(level):
+        return (random.random(level.shape[-1]) >= failures) / (1 + np.exp(-level))
+
+    def judged():
+        noise = 0.25 * random.standard_normal((draws, 1)) + 0.5 * random.standard_normal((draws, examples))
+        return scores(levels(examples) + noise * (draws > 1))
+
+    size = deployment.size if deployment.rule == "survive" else 1
+    lowest = np.hypot(0.25, 0.5) * random.standard_normal((size, 200_000)).min(0) * (draws > 1)
+    truth = (1 - failures) * (1 / (1 + np.exp(-levels(200_000) - lowest))).mean()
+    found = [rate_of(deployment, judged()) for _ in range(100)]
+    assert sum(rate.low <= truth <= rate.high for rate in found) >= 93 - 3 * 2.6  # three standard errors
+
+
 @pytest.mark.parametrize("bad", [np.nan, -0.01, 1.01, np.inf])
 def test_scores_outside_0_and_1_are_refused(bad):
     scores = np.full((4, 3), 0.5)

@@ -12,6 +12,7 @@ from variate.tasks.task import Answers, name_of, network_of, read_answer, task_o
 B = 300
 MASKS = torch.randint(-1, 3, (B, 2, 2), generator=torch.Generator().manual_seed(1))
 MASKS[:, 0, 0] = MASKS[:, 0, 0].clamp(min=0)  # a position of every example counts
+TRANSCRIPTS = torch.tensor([[0, 1], [1, -1], [1, 1]]).repeat(B // 3, 1)
 LABELS = {
     "classes": torch.arange(B) % 4,
     "binary": torch.arange(B) % 2,
@@ -21,8 +22,18 @@ LABELS = {
     "regression(tolerance=0.5, until=1.5)": torch.linspace(-1, 1, 2 * B).view(B, 2),
     "positions": MASKS,
     "positions(score_by=accuracy)": MASKS,
+    "transcript(symbols=2)": TRANSCRIPTS,
+    "transcript(symbols=2, exact=true)": TRANSCRIPTS,
+    "transcript(symbols=2, blank=first)": TRANSCRIPTS,
 }
-SHAPES = {"classes": (4,), "binary": (1,), "labels": (3,), "regression": (1,), "positions": (3, 2, 2)}
+SHAPES = {
+    "classes": (4,),
+    "binary": (1,),
+    "labels": (3,),
+    "regression": (1,),
+    "positions": (3, 2, 2),
+    "transcript": (4, 3),
+}
 
 
 def answers(text, count=B, seed=0):
@@ -59,7 +70,7 @@ def test_scores_take_draws_and_lie_between_zero_and_one(text):
     assert scores.min() >= 0
     assert scores.max() <= 1
     assert torch.equal(scores[0], task.score(outputs, y))
-    assert task.bits == (text in ("classes", "binary", "labels(exact=true)"))
+    assert task.bits == (text in ("classes", "binary") or "exact=true" in text)
     if task.bits:
         assert set(scores.unique().tolist()) <= {0.0, 1.0}
 

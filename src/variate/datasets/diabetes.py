@@ -11,7 +11,8 @@ from torch import Tensor
 
 from variate.datasets.info import About
 from variate.datasets.parts.loaded import Loaded
-from variate.datasets.parts.tables import about_table, target_of
+from variate.datasets.parts.tables import about_table
+from variate.datasets.parts.targets import target_of
 from variate.datasets.splits import SplitName, check_split, permutation
 from variate.inputs.columns import Column
 from variate.registry import dataset

@@ -10,15 +10,18 @@ from functools import cache
 from os import PathLike
 from typing import Any, Protocol
 
+from torch import Tensor
+
 from variate.datasets.load import is_of_classes, registered
 from variate.datasets.parts.located import located
 from variate.datasets.parts.own import is_own, own_split
 from variate.datasets.parts.repeats import digests, warn_of_repeats
+from variate.datasets.parts.targets import target_of
 from variate.errors import DataError, VariateError
 from variate.inputs.columns import columns_of
 from variate.inputs.modality import Modality, modality_of
 from variate.inputs.validation import check_inputs
-from variate.tasks.task import task_of
+from variate.tasks.task import name_of, task_of
 
 CHANNELS = (1, 2, 3, 4)  # numbers of channels of images
 
@@ -105,14 +108,14 @@ def about(data: str | PathLike[str], *, folder: str | PathLike[str] | None = Non
         DataError: if files are missing or damaged.
     """
     data = str(data)
-    facts = _own(data, task or "classes") if is_own(data) else _declared(data, folder)
+    facts = _own(data, task or "classes") if is_own(data) else _declared(data, folder, task)
     return facts if task is None else replace(facts, task=task)
 
 
-def _declared(data: str, folder: str | PathLike[str] | None) -> About:
+def _declared(data: str, folder: str | PathLike[str] | None, task: str | None) -> About:
     """The facts of a registered data set."""
     name, place = located(data, folder)
-    entry, options = registered(name)
+    entry, options = registered(name, task)
     read_about = getattr(importlib.import_module(entry.module), "about", None)
     if read_about is not None:
         about_data: About = read_about(place, **options)
@@ -127,22 +130,28 @@ def _own(data: str, task: str) -> About:
     of_classes, kind_of_labels = is_of_classes(task), task_of(task)
     x, y, names, kind, details = own_split(data, "train", cut=True, of_classes=of_classes)
     check_inputs(x, y, kind_of_labels.label_findings)
-    classes = max(len(names), kind_of_labels.count(y))
+    facts = _facts_of_own(data, x, max(len(names), kind_of_labels.count(y)), names, kind, details)
+    warn_of_repeats(data, {"train": digests(x), **_other_splits(data, of_classes)})
+    target = {"target": target_of(y)} if name_of(kind_of_labels) == "regression" else {}
+    return replace(facts, details={**facts.details, **target})
+
+
+def _facts_of_own(
+    data: str, x: Tensor, classes: int, labels: tuple[str, ...], kind: str, details: Mapping[str, Any]
+) -> About:
+    """The facts of inputs that the user's own file or callable has. Raises ``DataError``."""
     if kind == "tabular":
         from variate.datasets.parts.tables import DEFAULT_BUDGET, about_table
 
-        warn_of_repeats(data, {"train": digests(x), **_other_splits(data, of_classes)})
-        return about_table(columns_of(details["features"]), x, classes=classes, budget=DEFAULT_BUDGET, labels=names)
+        return about_table(columns_of(details["features"]), x, classes=classes, budget=DEFAULT_BUDGET, labels=labels)
     if kind:
-        warn_of_repeats(data, {"train": digests(x), **_other_splits(data, of_classes)})
-        return About(kind, tuple(x.shape[1:]), classes, budget="words:2", labels=names, details=details)
+        return About(kind, tuple(x.shape[1:]), classes, budget="words:2", labels=labels, details=details)
     if x.dim() == 4 and x.shape[-1] in CHANNELS and x.shape[1] not in CHANNELS:
         raise DataError(
             f"the images of {data} have shape {tuple(x.shape[1:])}",
             expected="channels first: (N, C, H, W)",
             todo="x.transpose(0, 3, 1, 2) of an array, x.permute(0, 3, 1, 2) of a tensor",
         )
-    warn_of_repeats(data, {"train": digests(x), **_other_splits(data, of_classes)})
     axes = (0,) if x.dim() == 2 else (0, *range(2, x.dim()))  # all axes except features or channels
     mean, std = x.mean(axes), x.std(axes)
     return About(
@@ -151,7 +160,7 @@ def _own(data: str, task: str) -> About:
         classes=classes,
         mean=tuple(round(float(value), 6) for value in mean),
         std=tuple(round(float(value), 6) if value > 0 and math.isfinite(value) else 1.0 for value in std),
-        labels=names,
+        labels=labels,
     )
 
 

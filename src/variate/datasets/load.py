@@ -82,7 +82,7 @@ def labelled(
         split: name of the split.
         cut: split a file, or the result of a callable without ``split``, into 80 % train, 10 % validation and 10 % test
             by one fixed permutation; if False, all examples are returned, also those of a folder without splits.
-        task: what the labels of the user's own data mean, if they are not classes; data sets declare it.
+        task: what the labels of the user's own data or table mean, if not what is declared; other data sets declare it.
 
     Returns:
         Inputs, shape (B, ...), and integer labels, shape (B,), or those of another task. They are validated where they
@@ -96,7 +96,7 @@ def labelled(
         own = own_split(source, split, cut=cut, of_classes=is_of_classes(task))
         return own.x, own.y
     name, place = located(source, folder)
-    entry, options = registered(name)
+    entry, options = registered(name, task)
     read_all = None if cut or split != "test" else getattr(importlib.import_module(entry.module), "whole", None)
     x, y = entry.load()(split, folder=place, **options) if read_all is None else read_all(place, **options)
     if not len(x):
@@ -109,24 +109,27 @@ def is_of_classes(task: str | None) -> bool:
     return task is None or plain(task) in ("classes", "binary")
 
 
-def registered(source: str) -> tuple[registry.Entry, dict[str, Any]]:
+def registered(source: str, task: str | None = None) -> tuple[registry.Entry, dict[str, Any]]:
     """Look up a data set and parse the options in parentheses after its name, such as ``texts(length=128)``.
+
+    A ``task`` becomes the option of that name, where a data set reads its labels by one and none is given.
 
     Raises ``UsageError`` for a name or an option that does not exist.
     """
     name, options = parse(located(source)[0], "a data set")
     entry = registry.get("datasets", name)
-    if options:
-        options = parse(source, "a data set", entry.load())[1]
-        parameters = inspect.signature(entry.load()).parameters.values()
-        accepted = [
-            parameter.name
-            for parameter in parameters
-            if parameter.kind is parameter.KEYWORD_ONLY and parameter.name != "folder"
-        ]
-        unknown = [option for option in options if option not in accepted]
-        if not accepted:
+    if options or task is not None:
+        accepted = _options_of(entry)
+        given = parse(source, "a data set", entry.load())[1] if options else {}
+        unknown = [option for option in given if option not in accepted]
+        if given and not accepted:
             raise UsageError(f"the data set {name} has no options", todo=f"write {name}")
         if unknown:
             raise unknown_name(f"option of {name}", unknown[0], accepted)
+        options = {"task": task, **given} if task is not None and "task" in accepted else given
     return entry, {option: whole(value) for option, value in options.items()}
+
+
+def _options_of(entry: registry.Entry) -> list[str]:
+    parameters = inspect.signature(entry.load()).parameters.values()
+    return [one.name for one in parameters if one.kind is one.KEYWORD_ONLY and one.name != "folder"]

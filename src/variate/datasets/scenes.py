@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from variate import registry
 from variate.datasets.info import About
 from variate.datasets.parts.composing import Scenes, composed
-from variate.datasets.parts.tables import target_of
+from variate.datasets.parts.targets import target_of
 from variate.datasets.splits import SplitName, check_split
 from variate.errors import UsageError, unknown_name
 from variate.registry import dataset

@@ -162,9 +162,9 @@ def _has_single(records: Records, claim: Claim) -> bool:
     return any(Deployment.parse(name).source == SINGLE.source for name in groups.deployments_of(records, claim))
 
 
-def judged_on(claim: Claim) -> tuple[str, str | None, str, int, int]:
-    """The network, its answers, inputs, seed and number of draws that two claims must share to be compared."""
-    return claim.fingerprint, claim.answers, claim.inputs, claim.seed, claim.verdict_draws
+def judged_on(claim: Claim) -> tuple[str, str | None, str, str, int, int]:
+    """The network, its answers, inputs, task, seed and number of draws that two claims must share to be compared."""
+    return claim.fingerprint, claim.answers, claim.inputs, claim.task, claim.seed, claim.verdict_draws
 
 
 def sees_gradient(attack: str) -> bool | None:

@@ -13,6 +13,7 @@ from scipy import stats
 
 from variate.records.claim import Claim
 from variate.records.file import Records
+from variate.records.measure import measure_of
 from variate.statistics.notation import percent, percent_interval
 from variate.statistics.rates import Deployment, rate_of
 
@@ -30,7 +31,7 @@ def label_of(attack: str, source: str | None = None, deployment: str | None = No
 
 @dataclass(frozen=True)
 class RateRow:
-    """The accuracy of a network under one attack and one deployment, with its interval, in [0, 1].
+    """The accuracy (or mean score) of a network under one attack and one deployment, with its interval, in [0, 1].
 
     ``draws`` is the number of draws that each query of the attack averages over. For clean inputs, ``budget`` is None
     and ``draws`` is 0. ``examples`` have been judged so far, of ``asked``; None if the records do not say.
@@ -150,7 +151,8 @@ class Result:
         return [asdict(row) for row in self.rows]
 
     def __str__(self) -> str:
-        head = ("attack", "budget", "attack draws", "deployment", "correct % [95 % interval]")
+        measured = measure_of(claim.task for claim in self.claims).column
+        head = ("attack", "budget", "attack draws", "deployment", f"{measured} % [95 % interval]")
         cells = [head] + [
             (row.attack, row.budget or "-", str(row.draws or "-"), row.deployment, row.percent) for row in self.rows
         ]

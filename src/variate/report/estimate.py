@@ -115,6 +115,7 @@ def _proved(records: Records, claim: Claim) -> ProvedRow | None:
         proven.row("single", budget.eps)
         for proven in proofs(records)
         if (proven.certificate.fingerprint, proven.certificate.inputs) == (claim.fingerprint, claim.inputs)
+        and proven.certificate.task == claim.task
         and proven.proved.norm == budget.norm
     ]
     free = [

@@ -265,5 +265,7 @@ def _clean_and_worst(records: Records, network: str) -> list[Claim]:
     if not attacked:
         return []
     worst = min(attacked, key=lambda claim: single.share(records, claim))
-    clean = [claim for claim in claims if claim.attack == CLEAN and claim.inputs == worst.inputs]
+    clean = [
+        claim for claim in claims if claim.attack == CLEAN and (claim.inputs, claim.task) == (worst.inputs, worst.task)
+    ]
     return [*clean[:1], worst]

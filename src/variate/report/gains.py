@@ -58,7 +58,7 @@ def gains(records: Records) -> ReportTable | None:
     """
     lines = [line for group in _random_groups(records) for line in _lines(records, group)]
     heads: list[Head] = [("network",), ("twin",), ("deployment",), ("budget",), ("seeds",)]
-    heads += [("correct, %", "network"), ("correct, %", "twin"), *ENDS]
+    heads += [(single.measured(records), "network"), (single.measured(records), "twin"), *ENDS]
     return ReportTable(heads, lines, words=4) if lines else None
 
 
@@ -141,7 +141,8 @@ def _pairs(records: Records, ours: _Side, theirs: _Side) -> list[tuple[Scores, S
     pairs, examples = [], set()
     for seed in sorted(ours.by_seed.keys() & theirs.by_seed.keys()):
         one, other = ours.by_seed[seed], theirs.by_seed[seed]
-        examples |= {(side.claim.inputs, tuple(sorted(records.examples[side.claim.id]))) for side in (one, other)}
+        claims = (one.claim, other.claim)
+        examples |= {(claim.inputs, claim.task, tuple(sorted(records.examples[claim.id]))) for claim in claims}
         pairs.append((one.right, other.right))
     return pairs if len(examples) == 1 else []
 

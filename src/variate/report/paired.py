@@ -29,7 +29,7 @@ def twins(records: Records) -> ReportTable | None:
             if worst is not None:
                 lines += [_twin_line(records, worst, twin) for twin in twin_claims(records, worst)]
     heads: list[Head] = [("network",), ("twin",), ("budget",), ("attack", "on the network"), ("attack", "on the twin")]
-    heads += [("correct, %", "network"), ("correct, %", "twin"), *ENDS]
+    heads += [(single.measured(records), "network"), (single.measured(records), "twin"), *ENDS]
     return ReportTable(heads, lines, words=5) if lines else None
 
 
@@ -101,7 +101,8 @@ def _defense(records: Records, network: str) -> str | None:
 
 
 def _same_examples(records: Records, one: Claim, other: Claim) -> bool:
-    return one.inputs == other.inputs and records.examples[one.id].keys() == records.examples[other.id].keys()
+    same = (one.inputs, one.task) == (other.inputs, other.task)
+    return same and records.examples[one.id].keys() == records.examples[other.id].keys()
 
 
 def _naive_and_averaged(records: Records) -> Iterator[tuple[Claim, Claim]]:

@@ -96,7 +96,7 @@ def _comparable(runs: Sequence[Records]) -> list[_Side]:
         claim = judged_claim(records)
         if claim is not None:
             examples = frozenset(records.examples[claim.id])
-            key = (claim.inputs, claim.modality, claim.allowed, claim.budget, examples)
+            key = (claim.inputs, claim.task, claim.modality, claim.allowed, claim.budget, examples)
             groups.setdefault(key, []).append(_Side(number, records, claim))
     largest: list[_Side] = max(groups.values(), key=len, default=[])
     return sorted(largest, key=lambda side: -side.share)
@@ -131,7 +131,7 @@ def _differences(sides: Sequence[_Side]) -> ReportTable:
     """The most accurate run minus each other one."""
     best, *others = sides
     heads: list[Head] = [("run",), ("other run",), ("attack", "on the run"), ("attack", "on the other")]
-    heads += [("correct, %", "run"), ("correct, %", "other"), *ENDS]
+    heads += [(single.measured(best.records), "run"), (single.measured(best.records), "other"), *ENDS]
     lines = []
     for other in others:
         words = [best.label, other.label, *(single.attack_words(side.claim) for side in (best, other))]
@@ -157,12 +157,13 @@ def _over_seeds(sides: Sequence[_Side]) -> ReportTable | None:
         return None
     best, *others = sorted(several, key=lambda by_seed: -fmean(side.share for side in by_seed.values()))
     lines = [_seed_cells(best, other) for other in others if len(best.keys() & other.keys()) > 1]
+    measured = single.measured(*(side.records for side in sides))
     heads: list[Head] = [
         ("runs",),
         ("other runs",),
         ("seeds",),
-        ("correct, %", "runs"),
-        ("correct, %", "others"),
+        (measured, "runs"),
+        (measured, "others"),
         *ENDS,
     ]
     return ReportTable(heads, lines, words=2) if lines else None

@@ -84,7 +84,16 @@ def _series(records: Records, group: dict[float, Claim], at: At) -> Series:
 def _fixed(claim: Claim, at: At) -> tuple[str, ...]:
     """All settings but the varied one; equal within a series."""
     options = {name: value for name, value in claim.options.items() if at is not _OPTIONS.get(name)}
-    fixed = [claim.network, claim.fingerprint, claim.inputs, claim.part, claim.attack, str(options), str(claim.seed)]
+    fixed = [
+        claim.network,
+        claim.fingerprint,
+        claim.inputs,
+        claim.task,
+        claim.part,
+        claim.attack,
+        str(options),
+        str(claim.seed),
+    ]
     fixed += [str(claim.verdict_draws)]
     fixed += [_measure(claim) if at is size else str(claim.budget)]
     return (*fixed, "" if at is draws else str(claim.draws))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from variate.records import groups
 from variate.records.claim import Claim
 from variate.records.file import Records
+from variate.records.measure import measure_of
 from variate.records.rows import CLEAN, RateRow, winners_of
 from variate.statistics.crossed import Scores
 from variate.statistics.rates import Deployment, rate_of
@@ -34,6 +35,11 @@ def bits(records: Records, claim: Claim) -> Scores:
 def share(records: Records, claim: Claim) -> float:
     """The accuracy (or mean score) of one draw per query."""
     return records.once(("share", claim.id), lambda: float(bits(records, claim).mean()))
+
+
+def measured(*runs: Records) -> str:
+    """The head of a column of rates, such as ``correct, %``."""
+    return f"{measure_of(claim.task for records in runs for claim in judged(records)).column}, %"
 
 
 def row(records: Records, claim: Claim) -> RateRow:

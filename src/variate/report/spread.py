@@ -107,9 +107,9 @@ class _Network:
         return next((claim for claim in self.claims if self.setting(claim) == setting), None)
 
     def setting(self, claim: Claim) -> Hashable:
-        """What claims must share to be compared: attack, budget and inputs."""
-        examples = frozenset(self.records.examples[claim.id])
-        return claim.attack, setting_words(claim), claim.budget, claim.inputs, claim.modality, claim.allowed, examples
+        """What claims must share to be compared: attack, budget, inputs and task."""
+        inputs = claim.inputs, claim.modality, claim.allowed, frozenset(self.records.examples[claim.id])
+        return claim.attack, setting_words(claim), claim.budget, *inputs, claim.task
 
 
 def spread(

@@ -42,7 +42,7 @@ class Transcript(Task):
         exact: count an answer as right only if every symbol is.
     """
 
-    climbs = ("alignment", "ctc")
+    climbs = ("ctc", "alignment")
 
     symbols: int = 0
     blank: Blank = "last"
@@ -123,9 +123,9 @@ class Transcript(Task):
     def margin(self, outputs: Tensor, y: Tensor, climb: str | None = None) -> Tensor:
         """How close a transcript is to having every symbol wrong, or with ``exact`` any; above 0 where it has.
 
-        ``alignment``: the gap from the class of a frame in the most likely alignment of the labels to the strongest
-        other class; the largest with ``exact``, which is above 0 where the answer is another; else a mean that counts
-        gaps only until they are above 0. ``ctc``: the loss, brought to -1 to 0, or 0 to 1 once all is lost.
+        ``ctc``: the loss, brought to -1 to 0, or 0 to 1 once all is lost. ``alignment``: the gap from the class of a
+        frame in the most likely alignment of the labels to the strongest other class; the largest with ``exact``, which
+        is above 0 where the answer is another; else a mean that counts gaps only until they are above 0.
         """
         name, lost = self.check_climb(climb), self.score(outputs, y) == 0
         if name == "ctc":

@@ -17,6 +17,7 @@ from variate.datasets.parts.declared import Declaration
 from variate.datasets.parts.encoder import encode
 from variate.datasets.parts.loaded import Loaded
 from variate.datasets.parts.table_labels import labels_of_table
+from variate.datasets.parts.targets import target_of
 from variate.datasets.splits import SplitName, permutation
 from variate.errors import DataError
 from variate.inputs.budget import Budget
@@ -46,13 +47,6 @@ def about_table(
         tuple(labels),
         {"features": [column.as_json() for column in columns]},
     )
-
-
-def target_of(y: Tensor) -> dict[str, list[float]]:
-    """Mean and standard deviation of the numbers to predict, shape (N,) or (N, Q), for a network that returns them."""
-    numbers = y.reshape(len(y), -1).double()
-    mean, std = numbers.mean(0), numbers.std(0)
-    return {"mean": mean.tolist(), "std": std.where(std > 0, 1.0).tolist()}
 
 
 def table_of(sheet: Sheet, declared: Declaration, task: str = "") -> Loaded:
