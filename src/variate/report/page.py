@@ -33,7 +33,7 @@ from variate.report.runs import compare_runs
 from variate.report.sentences import verdict
 from variate.report.sheet import ReportTable, grid_sheet
 from variate.report.strips import difference_bound, difference_strip, rate_strip
-from variate.report.table import TABLES, study_grids
+from variate.report.table import TABLES, capitalized, measured, study_grids
 
 TEMPLATES = Path(__file__).parent / "templates"
 BLACK_BOX = ("scores", "labels")
@@ -87,6 +87,7 @@ class Section:
     bibtex: str
     lacking: list[str]
     answers: int
+    measure: str
 
     @property
     def contents(self) -> list[tuple[str, str]]:
@@ -192,6 +193,7 @@ def section(records: Records, title: str, *, prefix: str = "") -> Section:
         bibtex=bibtex(records),
         lacking=lacking(records),
         answers=sum(map(len, records.examples.values())),
+        measure=capitalized(measured(records).noun),
     )
 
 
