@@ -38,10 +38,11 @@ def test_the_suite_finds_the_worst_error_of_a_linear_regression(budget):
         errors = worst_error(network.weight[0], network.bias[0], X, y, Budget.parse(budget))
     tolerance = errors.sort().values[35:37].mean().item()  # between two errors
     expected = (errors <= tolerance).float().mean().item()
-    found = rates(network, X, y, f"regression(tolerance={tolerance})", budget=budget, attacks=["pgd", "apgd-ce"])
+    task, suite = f"regression(tolerance={tolerance})", "apgd-ce(steps=50)"
+    found = rates(network, X, y, task, budget=budget, attacks=["pgd"], suite=suite)
     assert found["clean", "single"].rate == 1
-    assert found["pgd", "single"].rate == pytest.approx(expected, abs=0.06)  # it ends near the worst input
-    assert found["apgd-ce", "single"].rate == pytest.approx(expected, abs=0.5 / COUNT)
+    assert found["pgd", "single"].rate == pytest.approx(expected, abs=0.06)  # it may push a number the wrong way
+    assert found[suite, "single"].rate == pytest.approx(expected, abs=0.5 / COUNT)  # this pushes up, down and both
 
 
 def test_one_direction_is_lost_upwards_only():

@@ -101,6 +101,7 @@ WRONG = {
         "no example is of class 1 of label 0",
     ),
     "constant numbers": ("regression(tolerance=1)", NUMBERS[0], torch.ones(4), "r2", InputError, "the same number"),
+    "infinite": ("regression(tolerance=1)", NUMBERS[0] - math.inf, NUMBERS[1], "mae", InputError, "4 of 4 answers"),
     "labels too large": ("classes", TWO[0], torch.tensor([0, 1, 2, 0]), "mcc", InputError, "has the label 2"),
     "labels of floats": ("classes", TWO[0], torch.rand(4), "mcc", InputError, "labels are integers"),
     "no draws": ("classes", TWO[0][0], TWO[1], "mcc", InputError, "floats of shape"),
@@ -151,6 +152,15 @@ def test_bad_input(case):
 def test_rules_that_do_not_fit(rule, names, message):
     with pytest.raises(UsageError, match=message):
         measure("classes", sure([[0, 1, 2]] * 4), torch.tensor([0, 1, 2]), names=names, rule=rule)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_infinite_logits_are_certain(sign):
+    """A network rules a class out by minus infinity."""
+    y, outputs = torch.tensor([0, 1, 1, 0]), sure([[0, 1, 1, 0]], 2)
+    outputs[0, 0, 0 if sign > 0 else 1] = sign * math.inf
+    found = measure("classes", outputs, y, names=["accuracy", "brier", "auroc", "calibration-error"])
+    assert [one.value for one in found] == pytest.approx([1, 0, 1, 0], abs=1e-3)
 
 
 def test_auto_leaves_out_what_votes_do_not_have():

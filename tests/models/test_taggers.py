@@ -1,5 +1,7 @@
 """Networks with an answer for every word."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,8 +12,8 @@ from variate.random.randomize import randomize
 from variate.tasks.task import task_of
 from variate.training.saved import build
 
-FACTS = About("text", (6, 1), 4, details={"words": ["<pad>", "<unk>", *"abcdefgh"]})
-TASK = task_of("positions(classes=last)")
+FACTS = About("text", (6, 1), 4, details={"words": ["<pad>", "<unk>", *"abcdefgh"]}, task="positions(classes=last)")
+TASK = task_of(FACTS.task)
 TAGGERS = [
     name
     for name, entry in registry.entries("networks").items()
@@ -41,7 +43,7 @@ def test_every_word_is_answered_and_its_context_counts(name, random):
 
 @pytest.mark.parametrize(("name", "plain"), [("lstm-tagger", "lstm"), ("transformer-tagger", "transformer")])
 def test_the_mean_of_the_answers_is_that_of_the_network_with_pooling(name, plain):
-    tagger, network = build(name, FACTS).eval(), build(plain, FACTS).eval()
+    tagger, network = build(name, FACTS).eval(), build(plain, replace(FACTS, task="classes")).eval()
     network.load_state_dict({key.partition(".")[2]: value for key, value in tagger.state_dict().items()})
     words = (IDS > 0)[..., None]
     mean = (tagger(inputs_of(IDS)) * words).sum(1) / words.sum(1)  # the layer after the pooling is linear

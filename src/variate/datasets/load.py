@@ -38,7 +38,8 @@ def data(
         folder: folder or file of a data set that has its files there, as ``--data-folder`` names it.
 
     Returns:
-        Inputs, shape (N, ...), and integer labels, shape (N,).
+        Inputs, shape (N, ...), and labels as the task of the data has them (``variate.about(name).task``): integers of
+        shape (N,) for classes.
 
     Raises:
         UsageError: for a name, an option, a split or a limit that is not valid.

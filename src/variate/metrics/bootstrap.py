@@ -4,9 +4,11 @@ A mean of numbers in [0, 1] has the interval of a rate (``variate.statistics.rat
 bootstrap interval: examples and draws (or groups of draws) are resampled independently, as what varies in a crossed
 design (Owen 2007, "The pigeonhole bootstrap", arXiv:0712.1111); that is slightly too wide where examples and draws
 interact (Owen & Eckles 2012, arXiv:1106.2125). The ends are percentiles of 1,000 resamples, moved away from the
-estimate by the ratio of the t to the normal quantile and by sqrt((f + 1) / f), because few examples or draws vary less
-in resamples than they do (Hesterberg 2015, arXiv:1411.5279, "expanded percentile"); f are Satterthwaite's degrees of
-freedom, from the shares that examples and draws have in the variance.
+estimate by the ratio of the t to the normal quantile and by sqrt((f + 1) / f) with f degrees of freedom, because few
+examples or draws vary less in resamples than they do (Hesterberg 2015, arXiv:1411.5279, "expanded percentile"); that is
+averaged over examples and draws by their shares in the variance (Cochran 1964, Biometrics 20). Sums over a few draws
+have percentiles closer to their mean than a normal distribution's: with fewer than 20, ends are at least as far away as
+those.
 
 A class with no error among a few examples does not vary in resamples at all, although errors on it may be frequent. So
 every resample for the low end has one example more, of a class chosen at random, that is answered wrong (with the mean
@@ -17,6 +19,10 @@ Beta(right + 1, wrong). Metrics of positions and of numbers have no such example
 from the estimate, the end is that of an error in no example.
 
 The calibration error, which chance inflates, is reflected about its estimate (basic bootstrap).
+
+Simulated coverage of 95 % intervals (settings of ``benchmarks/metric_coverage.py``, 100 simulations each): 95 to 100 %
+for balanced accuracy, MCC, F-beta and AUROC with a class of 10 % of the examples (100 examples with 1 or 16 draws, 400
+with 4), 93 to 99 % for MAE, RMSE and R2 (100 examples with 1 draw, 200 with 4). With a rare class, intervals are wide.
 """
 
 from __future__ import annotations
@@ -32,6 +38,7 @@ from variate.metrics.metric import Floats, Prepared
 from variate.statistics.resampling import BLOCK, resamples
 
 RESAMPLES = 1000
+FEW = 20  # draws
 ANSWERS = 2_000_000  # weights held at once
 
 
@@ -75,6 +82,9 @@ class Resampled:
         high = max(float(np.quantile(values, 1 - tail)) for values in both) - self.value
         if biased:
             low, high = -high, -low
+        if 1 < draws < FEW:
+            normal = float(special.ndtri(1 - tail)) * max(float(values.std()) for values in both)
+            low, high = min(low, -normal), max(high, normal)
         stretch = self._stretch(both, examples, draws, level)
         return (
             max(self.value + min(low, 0.0) * stretch, bounds[0]),
@@ -85,9 +95,12 @@ class Resampled:
         """How much further than percentiles the ends are."""
         variance = float(np.mean([values.var() for values in both]))
         share = min(self.by_draw / variance, 1.0) if variance > 0 else 0.0
-        freedom = 1 / ((1 - share) ** 2 / max(examples - 1, 1) + share**2 / max(draws - 1, 1))
-        quantile = float(special.stdtrit(freedom, (1 + level) / 2) / special.ndtri((1 + level) / 2))
-        return quantile * float(np.sqrt((freedom + 1) / freedom))
+        stretch = 0.0
+        for part, count in ((1 - share, examples), (share, draws)):
+            freedom = max(count - 1, 1)
+            ratio = special.stdtrit(freedom, (1 + level) / 2) / special.ndtri((1 + level) / 2)
+            stretch += part * float(ratio * np.sqrt((freedom + 1) / freedom))
+        return stretch
 
     def _without_variation(self, examples: int, bounds: tuple[float, float], level: float) -> tuple[float, float]:
         """An error in none of the examples: its probability is at most 1 - (tail)^(1 / N)."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from variate.metrics.metric import Metric, Prepared, weighted_mean
-from variate.metrics.parts.numbers import errors
+from variate.metrics.parts.numbers import finite_errors
 from variate.metrics.responses import Responses
 from variate.registry import metric
 
@@ -23,4 +23,4 @@ class MAE(Metric):
 
     def prepared(self, given: Responses) -> Prepared:
         """The mean error."""
-        return Prepared(weighted_mean(np.abs(errors(given)[0]).mean(-1)))
+        return Prepared(weighted_mean(np.abs(finite_errors(self, given)[0]).mean(-1)))

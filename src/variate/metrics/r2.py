@@ -11,7 +11,7 @@ import numpy as np
 from variate.errors import InputError
 from variate.metrics.metric import Floats, Metric, Prepared
 from variate.metrics.parts.counts import ratio
-from variate.metrics.parts.numbers import errors, mean_of_numbers
+from variate.metrics.parts.numbers import finite_errors, mean_of_numbers
 from variate.metrics.responses import Responses
 from variate.registry import metric
 
@@ -29,7 +29,7 @@ class R2(Metric):
 
     def prepared(self, given: Responses) -> Prepared:
         """The coefficient."""
-        error, right = errors(given)
+        error, right = finite_errors(self, given)
         if not (np.ptp(right, axis=0) > 0).all():
             raise InputError(
                 "all labels are the same number: r2 compares errors with their variance, and is undefined",

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from variate.metrics.metric import Floats, Metric, Prepared
-from variate.metrics.parts.numbers import errors, mean_of_numbers
+from variate.metrics.parts.numbers import finite_errors, mean_of_numbers
 from variate.metrics.responses import Responses
 from variate.registry import metric
 
@@ -23,7 +23,7 @@ class RMSE(Metric):
 
     def prepared(self, given: Responses) -> Prepared:
         """The root of the mean of squares."""
-        squares = np.square(errors(given)[0])
+        squares = np.square(finite_errors(self, given)[0])
 
         def finish(sums: Floats) -> Floats:
             return np.sqrt(sums[..., 0] / sums[..., 1])

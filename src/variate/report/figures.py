@@ -9,17 +9,18 @@ from variate.inputs.budget import Budget
 from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.groups import fingerprint_of
+from variate.records.measure import ACCURACY
 from variate.records.rows import CLEAN, RateRow
 from variate.report import series, single
 from variate.report.plot import Curve, CurvePoint, draw_curves, nice_ticks
 from variate.report.reliability import Reliability, diagram, reliabilities
 from variate.report.scale_figure import learned_scales
 from variate.report.sheet import Head, ReportTable, TableCell, rate_cell
+from variate.report.table import measured, titled
 from variate.report.training_figure import training_curves
 from variate.statistics.notation import percent
 from variate.statistics.rates import survive_curve
 
-ACCURACY = "accuracy, %"  # label of the vertical axis
 REPETITIONS = (1, 2, 5, 10, 20, 50, 100)  # ticks of the axis of N
 POINTS = (1, 2, 3, 4, 5, 7, 10, 14, 20, 28, 40, 50, 70, 100)  # points of the curve, evenly spaced in log N
 
@@ -121,14 +122,18 @@ def survival(records: Records) -> Figure | None:
         return None
     ticks = [n for n in REPETITIONS if n <= max(point.x for curve in curves for point in curve.points)]
     heads: list[Head] = [("network and attack",), *((f"N = {n}",) for n in ticks)]
-    title = "Accuracy against the number of repeated queries"
+    measure = measured(records)
+    title = titled("Accuracy against the number of repeated queries", measure.noun)
+    least, up = "How often all answers are correct", "all N correct, %"
+    if measure != ACCURACY:
+        least, up = "The least of N scores", f"{measure.noun}, worst of N, %"
     text = (
-        "How often all answers are correct when the attacker submits the same input N times. Solid: under the "
+        f"{least} when the attacker submits the same input N times. Solid: under the "
         "strongest attack, with the 95 % interval; dashed: without attack. If the dashed curve falls too, the network "
         "also makes errors without any attack."
     )
     across = "answers to the same input, N"
-    svg = draw_curves(curves, name=title, across=across, up="all N correct, %", log=True, ticks=ticks)
+    svg = draw_curves(curves, name=title, across=across, up=up, log=True, ticks=ticks)
     return Figure("survival", title, text, svg, ReportTable(heads, _padded(lines, len(heads))))
 
 
@@ -193,7 +198,9 @@ def _figure(
         return None
     values = sorted({point.x for curve in curves for point in curve.points})
     identifier, title, text = names
-    svg = draw_curves(curves, name=title, across=across, up=ACCURACY, log=log, ticks=nice_ticks(values))
+    noun = measured(records).noun
+    title = titled(title, noun)
+    svg = draw_curves(curves, name=title, across=across, up=f"{noun}, %", log=log, ticks=nice_ticks(values))
     heads: list[Head] = [("network",), *((f"{value:g}",) for value in values)]
     lines = []
     for curve in curves:

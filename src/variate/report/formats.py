@@ -18,7 +18,7 @@ from variate.report.gains import gains
 from variate.report.paired import twins
 from variate.report.proved import proved_markdown
 from variate.report.sheet import ReportTable, TableCell, grid_sheet, markdown_of
-from variate.report.table import LEGEND, markdown, study_grids
+from variate.report.table import legend_of, markdown, study_grids
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -93,7 +93,7 @@ def _costs(records: Records) -> list[str]:
 def as_latex(records: Sequence[Records]) -> str:
     """A table for each set of records and part, with intervals; requires the packages booktabs and graphicx."""
     latex = [
-        _latex(sheet, f"{run}: {name}")
+        _latex(sheet, f"{run}: {name}", legend_of(one))
         for run, one in zip(names(records), records, strict=True)
         for name, content in study_grids(one)
         if (sheet := grid_sheet([(run, content)])) is not None
@@ -102,7 +102,7 @@ def as_latex(records: Sequence[Records]) -> str:
     return "\n\n".join(["% \\usepackage{booktabs,graphicx}", *latex, *remarks]) + "\n"
 
 
-def _latex(sheet: ReportTable, caption: str) -> str:
+def _latex(sheet: ReportTable, caption: str, legend: str) -> str:
     columns = "l" * sheet.words + "r" * (len(sheet.heads) - sheet.words)
     depth = max(map(len, sheet.heads))
     heads = [
@@ -119,8 +119,8 @@ def _latex(sheet: ReportTable, caption: str) -> str:
     body = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *lines, r"\bottomrule", r"\end{tabular}"]
     if len(sheet.heads) > COLUMNS:
         body = [r"\resizebox{\textwidth}{!}{%", *body, "}"]
-    legend = escaped(f"{caption}. {LEGEND}")
-    return "\n".join([r"\begin{table}", r"\centering", rf"\caption{{{legend}}}", *body, r"\end{table}"])
+    whole = escaped(f"{caption}. {legend}")
+    return "\n".join([r"\begin{table}", r"\centering", rf"\caption{{{whole}}}", *body, r"\end{table}"])
 
 
 def _latex_cell(cell: TableCell) -> str:

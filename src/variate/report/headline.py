@@ -19,11 +19,13 @@ from typing import Literal
 from variate.flags.raise_flags import Raised
 from variate.records.claim import Claim
 from variate.records.file import Records
+from variate.records.measure import ACCURACY
 from variate.records.rows import RateRow
 from variate.report import single
 from variate.report.estimate import Estimate, doubts_of, estimate_of, repeated_row, still_gaining
 from variate.report.gains import over_seeds
 from variate.report.paired import compared, twin_claims
+from variate.report.table import capitalized, measured
 from variate.statistics.comparison import Comparison
 from variate.statistics.notation import percent, quoted
 from variate.statistics.rates import Deployment
@@ -50,6 +52,7 @@ class Headline:
         basis: what the claim rests on, in sentences; empty without an attack.
         difference: the paired difference to the best twin, or to the next best network; None if nothing is paired.
         rival: label of the network that the difference is to.
+        measure: what the rates measure, in words.
     """
 
     tone: Tone
@@ -59,6 +62,7 @@ class Headline:
     basis: str = ""
     difference: Comparison | None = None
     rival: str = ""
+    measure: str = "accuracy"
 
     @property
     def claim(self) -> str:
@@ -95,12 +99,14 @@ def headline(records: Records, network: str | None = None) -> Headline:
     doubts = [flag for one in (claim, rival) if one is not None for flag in doubts_of(records, one)]
     if difference is None or rival is None:
         rate = _percent(single.row(records, claim))
-        open_claim = Headline("rate", f"Accuracy of {quoted(claim.network)} under attack is at most", rate)
-        return doubted(replace(open_claim, estimates=estimates, basis=basis), doubts)
+        noun = measured(records).noun
+        finding = f"{capitalized(noun)} of {quoted(claim.network)} under attack is at most"
+        open_claim = Headline("rate", finding, rate)
+        return doubted(replace(open_claim, estimates=estimates, basis=basis, measure=noun), doubts)
     tone = tone_of(difference, choices=len(claims))
     finding, label = _finding(claim, rival, tone), rival.network.removeprefix(f"{claim.network}, ")
     verdict = compared_headline(tone, finding, difference, label, estimates, basis, choices=len(claims))
-    return doubted(verdict, doubts)
+    return doubted(replace(verdict, measure=measured(records).noun), doubts)
 
 
 def judged_claim(records: Records) -> Claim | None:
@@ -210,9 +216,11 @@ def _basis(records: Records, claim: Claim, rival: Claim | None, *, claims: int, 
     sentences, repeated = [basis], repeated_row(records, claim)
     if repeated is not None:
         times = Deployment.parse(repeated.deployment).size
-        sentences.append(
-            f"If the attacker asks {times} times and one wrong answer is enough, {_percent(repeated)} stay right."
-        )
+        asked = f"If the attacker asks {times} times and"
+        if measured(records) == ACCURACY:
+            sentences.append(f"{asked} one wrong answer is enough, {_percent(repeated)} stay right.")
+        else:
+            sentences.append(f"{asked} the worst answer counts, the {measured(records).noun} is {_percent(repeated)}.")
     if claims > 1:
         kind = "random networks" if random else "networks"
         sentences.append(f"{quoted(claim.network)} is the best of {claims} {kind}, selected on these examples.")

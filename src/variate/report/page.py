@@ -15,6 +15,7 @@ from variate.flags.raise_flags import Raised, raised
 from variate.records import groups
 from variate.records.accepted import accepted_rows
 from variate.records.file import Records
+from variate.records.measure import ACCURACY
 from variate.records.rows import CLEAN
 from variate.report.attacked import Gallery, galleries, not_shown
 from variate.report.bibliography import bibtex
@@ -33,7 +34,7 @@ from variate.report.runs import compare_runs
 from variate.report.sentences import verdict
 from variate.report.sheet import ReportTable, grid_sheet
 from variate.report.strips import difference_bound, difference_strip, rate_strip
-from variate.report.table import TABLES, study_grids
+from variate.report.table import TABLES, capitalized, measured, study_grids, titled
 
 TEMPLATES = Path(__file__).parent / "templates"
 BLACK_BOX = ("scores", "labels")
@@ -87,6 +88,8 @@ class Section:
     bibtex: str
     lacking: list[str]
     answers: int
+    measure: str
+    by_right: bool
 
     @property
     def contents(self) -> list[tuple[str, str]]:
@@ -157,7 +160,7 @@ def style(sections: Sequence[Section]) -> str:
 
 def section(records: Records, title: str, *, prefix: str = "") -> Section:
     """The section of the page for one set of records; ``prefix`` is prepended to its anchors."""
-    flags = _by_flag(records.once("raised", lambda: raised(records)))
+    flags, measure = _by_flag(records.once("raised", lambda: raised(records))), measured(records)
     return Section(
         prefix=prefix,
         title=title,
@@ -170,7 +173,7 @@ def section(records: Records, title: str, *, prefix: str = "") -> Section:
         notes=[flag for flag in flags if flag.text.level != "warning"],
         doubted=dict.fromkeys((flag.network for flag in warnings(records)), f"{prefix}flags"),
         tables=[
-            (f"{part}{suffix}", f"{name}{words}", table)
+            (f"{part}{suffix}", titled(f"{name}{words}", measure.noun), table)
             for part, name in TABLES.items()
             for table_title, content in study_grids(records)
             for suffix, words, repeated in (("", "", False), ("-repeated", " when queries repeat", True))
@@ -192,6 +195,8 @@ def section(records: Records, title: str, *, prefix: str = "") -> Section:
         bibtex=bibtex(records),
         lacking=lacking(records),
         answers=sum(map(len, records.examples.values())),
+        measure=capitalized(measure.noun),
+        by_right=measure == ACCURACY,
     )
 
 

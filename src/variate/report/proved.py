@@ -16,12 +16,13 @@ from variate.records.file import Records
 from variate.records.population import PopulationRow, population_rows
 from variate.records.proofs import Proven, measured, proofs, sentence_of, strongest
 from variate.records.rows import RateRow
-from variate.report.figures import ACCURACY, Figure
+from variate.report.figures import Figure
 from variate.report.plot import Curve, CurvePoint, draw_curves
 from variate.report.sheet import NOTHING, Head, ReportTable, TableCell, count_cell, markdown_of, rate_cell
 from variate.statistics.notation import percent
 from variate.statistics.rates import Rate
 
+RIGHT = "accuracy, %"  # label of the vertical axis
 LEGEND = (
     "Certified: whatever an attacker does within the budget, the deployment is right at least so often (the mean over "
     "the examples, with a 95 % interval). Attacked: what the strongest attack that was run has left. The truth is "
@@ -202,7 +203,7 @@ def _figure(records: Records, proven: Proven, number: int) -> Figure:
         curves,
         name=title,
         across=f"radius ({proven.proved.norm})",
-        up=ACCURACY,
+        up=RIGHT,
         log=False,
         ticks=_ticks(max(row.radius for row in rows)),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from variate.records.claim import Claim
 from variate.records.file import Records
+from variate.records.measure import ACCURACY, measure_of
 from variate.records.rows import RateRow
 from variate.report import single
 from variate.report.paired import compared
@@ -69,6 +70,7 @@ def _accuracy(row: RateRow, claim: Claim) -> str:
     random = claim.verdict_draws > 1
     averaged = f" averaged over {row.draws} draws" if row.draws > 1 and random else ""
     deployed = "with one draw per query" if random else "as a deterministic network"
-    return (
-        f"Under {row.attack}{averaged} at {row.budget}, {row.network} is correct {row.percent} % of the time {deployed}"
-    )
+    measure = measure_of([claim.task])
+    right, score = f"is correct {row.percent} % of the time", f"has a {measure.noun} of {row.percent} %"
+    is_it = right if measure == ACCURACY else score
+    return f"Under {row.attack}{averaged} at {row.budget}, {row.network} {is_it} {deployed}"

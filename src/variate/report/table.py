@@ -12,6 +12,7 @@ from rich.table import Table
 from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.groups import HIDDEN, deployments_of, notes, shown
+from variate.records.measure import Measure, measure_of
 from variate.records.rows import CLEAN, OverSeeds, RateRow, over_seeds, rows_of
 from variate.statistics.notation import percent, percent_range
 
@@ -19,7 +20,7 @@ TABLES = {
     "table": "Accuracy by network, deployment and attack",
     "twins": "Deterministic twins of the random networks",
 }
-LEGEND = "Accuracy in percent, with the 95 % interval over examples and draws."
+LEGEND = "{} in percent, with the 95 % interval over examples and draws."
 SEEDS = (
     "Rows over several seeds: mean ± standard deviation over networks that differ in their training seed alone, on the "
     "same examples, with the 95 % t interval of the mean (degrees of freedom: seeds - 1)."
@@ -152,8 +153,29 @@ def study_grids(records: Records) -> list[tuple[str, Grid]]:
     return records.once("grids", lambda: [(name, with_seeds(content, records)) for name, content in tables(records)])
 
 
+def legend_of(records: Records) -> str:
+    """What the numbers of the tables are."""
+    return LEGEND.format(capitalized(measured(records).noun))
+
+
+def measured(records: Records) -> Measure:
+    """What the rates that are shown measure."""
+    return measure_of(claim.task for claim in shown(records))
+
+
+def titled(title: str, measure: str) -> str:
+    """A title about accuracy, about what is measured instead."""
+    return title.replace("Accuracy", capitalized(measure))
+
+
+def capitalized(words: str) -> str:
+    """The words with a capital at the beginning, and none lost inside."""
+    return words[:1].upper() + words[1:]
+
+
 def _legend(records: Records) -> str:
-    return f"{LEGEND} {SEEDS}" if any(content.seeds for _, content in study_grids(records)) else LEGEND
+    legend = legend_of(records)
+    return f"{legend} {SEEDS}" if any(content.seeds for _, content in study_grids(records)) else legend
 
 
 def _markdown(content: Grid) -> str:

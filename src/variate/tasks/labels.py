@@ -17,7 +17,7 @@ from variate.tasks.task import Task
 
 
 @task(
-    cite="attacks on several labels at once: Song et al. 2018, arXiv:1811.10066",
+    cite="attacks on several labels at once: Song et al. 2019, arXiv:1901.00546",
     labels="0 or 1 for each of L labels, shape (B, L)",
     answers="a logit for each label, shape (B, L)",
 )

@@ -17,8 +17,7 @@ from variate.tasks.task import Task
 
 
 @task(
-    cite="attacks on regression: Nguyen & Raff 2019, arXiv:1810.04279; median smoothing: Chiang et al. 2020, "
-    "arXiv:2007.03730",
+    cite="the median of random answers: Chiang et al. 2020, arXiv:2007.03730",
     labels="numbers, shape (B,) or (B, Q)",
     answers="numbers in the unit of the labels, shape (B,) or (B, Q)",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, get_args
 
 import torch
@@ -146,12 +147,11 @@ class Transcript(Task):
 
     def decoded(self, outputs: Tensor) -> list[list[int]]:
         """The symbols of every answer, (B, M): the strongest class of every frame, without repeats and blanks."""
-        shift = self.blank == "first"
-        spelled = []
-        for path in self._frames(outputs).argmax(-1):
-            merged = path.unique_consecutive().tolist()
-            spelled.append([index - shift for index in merged if index != self._blank])
-        return spelled
+        path = self._frames(outputs).argmax(-1)  # (B, T)
+        spelled = path != self._blank
+        spelled[:, 1:] &= path[:, 1:] != path[:, :-1]
+        symbols = iter((path[spelled] - int(self.blank == "first")).tolist())
+        return [list(islice(symbols, count)) for count in spelled.sum(1).tolist()]
 
     def mean(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The log of the mean probability in every frame."""

@@ -23,7 +23,7 @@ class Loaded:
 
     Attributes:
         about: facts of the data set.
-        splits: inputs, shape (N, ...), and labels, shape (N,), by split.
+        splits: inputs, shape (N, ...), and labels, shape (N, ...), by split.
         is_cut: whether the examples came without splits, and were cut into them.
     """
 

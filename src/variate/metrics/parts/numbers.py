@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from variate.metrics.metric import Floats, Weighted
+from variate.errors import InputError
+from variate.metrics.metric import Floats, Metric, Weighted, name_of
 from variate.metrics.parts.problems import statistic
 from variate.metrics.responses import Responses
 
@@ -15,6 +16,18 @@ def errors(given: Responses) -> tuple[Floats, Floats]:
     """The error of every number that is answered, (G, N, Q), and the right numbers, (N, Q)."""
     right = given.y.double().reshape(len(given.y), -1).numpy()
     return given.outputs.double().numpy() - right, right
+
+
+def finite_errors(metric: Metric, given: Responses) -> tuple[Floats, Floats]:
+    """``errors``, of answers that are all finite. Raises ``InputError``."""
+    found, right = errors(given)
+    infinite = ~np.isfinite(found)
+    if infinite.any():
+        raise InputError(
+            f"{int(infinite.sum())} of {infinite.size} answers are infinite: {name_of(metric)} would be as well",
+            todo="within-tolerance counts them as wrong",
+        )
+    return found, right
 
 
 def mean_of_numbers(rows: Floats, finish: Callable[[Floats], Floats]) -> Weighted:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from variate.errors import InputError, UsageError
 from variate.metrics.metric import Floats, Metric, Prepared, Weighted, name_of
 from variate.metrics.responses import Responses
+from variate.oracle.losses import bounded
 from variate.tasks.task import name_of as task_name
 
 Whole = NDArray[np.int64]
@@ -87,7 +88,7 @@ def problems(given: Responses, *, probabilities: bool = False) -> list[Problem]:
     """The problems of a task that chooses among classes, with made-up examples. Raises ``UsageError``."""
     outputs, name = given.outputs, task_name(given.task)
     if name in ("classes", "binary"):
-        chances = outputs.double().softmax(-1).numpy() if probabilities else None
+        chances = bounded(outputs.double()).softmax(-1).numpy() if probabilities else None
         return [_problem(given.y.long().numpy(), outputs.argmax(-1).numpy(), chances, outputs.shape[-1])]
     if name == "labels":
         yes = outputs.double().sigmoid().numpy() if probabilities else None  # (G, N, L)
