@@ -63,6 +63,10 @@ CHANGES = {
     "deployments": ({"deployments": ["survive-2"]}, {}),
     "verdict_draws": ({"verdict_draws": 9}, {"network": Noisy()}),
     "modality": ({"modality": Tabular(features=FIXED)}, {}),
+    "task": (
+        {"task": "regression(tolerance=0.2)"},
+        {"task": "regression(tolerance=0.1)", "y": torch.zeros(20, 2)},
+    ),
     "seed": ({"seed": 1}, {}),
     "batch_size": ({"batch_size": 5}, {"network": Noisy()}),
     "memory": ({"memory": 4096}, {"network": Noisy()}),
@@ -125,7 +129,7 @@ COMMAND = {
     "module": "network", "data": "x, y, modality", "mode": "network", "suite": "suite", "attack": "attacks",
     "budget": "budget", "target": "target", "source": "source", "draws": "draws", "verdict_draws": "verdict_draws",
     "deployment": "deployments", "examples": "x, y", "batch_size": "batch_size", "memory": "memory",
-    "data_folder": "x, y, modality", "seed": "seed",
+    "data_folder": "x, y, modality", "seed": "seed", "task": "task",
 }  # fmt: skip
 SILENT = {
     "out", "time_limit", "devices", "layers", "doubts", "accelerator", "dry_run", "config", "show_config", "json",
