@@ -74,6 +74,7 @@ CHANGES = {
     "part": ({"part": "doubts"}, {}),
 }
 CANNOT = {
+    "metrics": "measures the same answers",
     "records": "where the answers are kept",
     "name": "only shown",
     "twin_of": "only shown",
@@ -133,7 +134,7 @@ COMMAND = {
 }  # fmt: skip
 SILENT = {
     "out", "time_limit", "devices", "layers", "doubts", "accelerator", "dry_run", "config", "show_config", "json",
-    "quiet",
+    "quiet", "metric",
 }  # fmt: skip
 
 

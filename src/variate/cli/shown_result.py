@@ -25,6 +25,7 @@ def show(setting: Setting, records: Records, result: Result, *, json: bool) -> N
     from variate.flags.raise_flags import raised
     from variate.records.file import RECORDS
     from variate.records.groups import notes
+    from variate.records.rows import metric_lines
     from variate.report.headline import headline
     from variate.report.table import print_rows, shown_rows, study_rows
 
@@ -35,13 +36,16 @@ def show(setting: Setting, records: Records, result: Result, *, json: bool) -> N
     if json:
         proved = [row.as_json() for row in result.proved]
         flagged = [flag.as_json() for flag in flags]
-        print_json({"rates": result.as_json(), "proved": proved, "flags": flagged, "verdict": lines})
+        metrics = [line.model_dump(exclude={"kind"}) for line in result.metrics]
+        rates = result.as_json()
+        print_json({"rates": rates, "metrics": metrics, "proved": proved, "flags": flagged, "verdict": lines})
         return
     print_rows(shown_rows(records, result.claims), setting.title)
     rows = study_rows(records, "layers")
     if rows:
         print_rows(rows, "noise by layer")
-    for line in (*winners(records, result), *costs(records, result), *(row.sentence for row in result.proved)):
+    said = [*metric_lines(result), *winners(records, result), *costs(records, result)]
+    for line in (*said, *(row.sentence for row in result.proved)):
         typer.echo(line)
     for flag in flags:
         typer.echo(f"{flag.level}: {flag.flag}, {flag.network}")

@@ -11,6 +11,7 @@ from torch import Tensor
 from variate.evaluation.cascade import cascade
 from variate.evaluation.clock import now
 from variate.evaluation.judge import by_strata, confidences, scores_by_source, verdict
+from variate.evaluation.measuring import Outputs
 from variate.evaluation.plan import Plan, goal_of, perturb
 from variate.evaluation.suites import Suite
 from variate.evaluation.target import Target
@@ -61,6 +62,7 @@ def answers(
     x: Tensor,
     y: Tensor,
     report: Callable[[str, int, int], None],
+    outputs: Outputs | None = None,
 ) -> list[Record]:
     """Attack and judge one batch: one record per example, pictures of the first few examples, and the time taken.
 
@@ -74,6 +76,7 @@ def answers(
         x: inputs, shape (B, ...).
         y: labels, shape (B, ...).
         report: called before each attack of a suite.
+        outputs: collects the outputs that metrics take.
     """
     budget = Budget.parse(claim.budget) if claim.budget else None
     started = now(x)
@@ -81,7 +84,7 @@ def answers(
     deployments = [Deployment.parse(text) for text in claim.deployments]
     attacked = _attacked(target, plan, budget, x, y, goal, report, deployments)
     judging = now(x)
-    right, confidence, answered = _judged(target, claim, deployments, indices, attacked.perturbed, y, goal)
+    right, confidence, answered = _judged(target, claim, deployments, indices, attacked.perturbed, y, goal, outputs)
     timing = Timing(
         claim=claim.id,
         first=indices[0],
@@ -125,6 +128,7 @@ def _judged(
     perturbed: Mapping[str, Tensor],
     y: Tensor,
     goal: Tensor | None,
+    outputs: Outputs | None,
 ) -> tuple[dict[str, Bits | Floats], dict[str, list[float]], list[int | None]]:
     """Scores by deployment on fresh draws, the confidences, and the label that most draws gave each example.
 
@@ -150,6 +154,8 @@ def _judged(
     different = list({d.source: d for d in deployments}.values())
     for together, alike in by_strata(target.network, different).items():
         shared = judged(first, together)  # (n, B, K)
+        if outputs is not None and not right:
+            outputs.add(indices, shared)
         answered = answered or (shared.argmax(-1).mode(0).values.tolist() if target.classifies else [None] * len(y))
         for deployment in alike:
             own, logits = perturbed.get(deployment.source, first), shared

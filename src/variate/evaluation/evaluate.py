@@ -20,6 +20,7 @@ from variate.evaluation.convergence import EXAMPLES, converge
 from variate.evaluation.evaluation import Evaluation
 from variate.evaluation.fitting import bounds
 from variate.evaluation.judge import check_draws
+from variate.evaluation.measuring import Outputs, check_metrics, lacking, measure_claim
 from variate.evaluation.plan import Plan
 from variate.evaluation.population import population_bound
 from variate.evaluation.probes import check_mode, device_of
@@ -145,6 +146,7 @@ def evaluate(
     input_kind = modality_of(modality)
     input_kind.check(budget)
     check_kind(input_kind, x)
+    check_metrics(settings.metrics, kind)
     _plans(
         attacks, suite, budget, 1 if draws == "auto" else draws, [], goal, input_kind, deployments, kind
     )  # before any work
@@ -172,11 +174,17 @@ def evaluate(
         bound = population_bound(network, x, look, input_kind, budget, name) if asks_bound else None
         store.add([] if bound is None else [bound])
         claims = [claim_of(facts, target, plan, budget, deployments, x) for plan in plans]
+        measured: dict[str, bool] = {}
         for plan, claim in zip(plans, claims, strict=True):
             store.add([claim])
+            outputs = Outputs(deployments, len(x)) if settings.metrics and plan.target is None else None
             if not batches.late:
-                _run(target, plan, claim, x, y, store, batches, show_progress)
-    return result_of(store, claims, partial(raised, store, name))
+                _run(target, plan, claim, x, y, store, batches, show_progress, outputs)
+            if outputs is not None:
+                alone = shard[1] == 1 and not batches.late
+                of_claim = partial(measure_claim, target, claim, outputs, x, y, store, settings.metrics)
+                measured[claim.attack] = of_claim(batch_size=size, alone=alone)
+    return result_of(store, claims, partial(raised, store, name), lacking(measured))
 
 
 def budget_of(evaluation: Evaluation) -> Budget:
@@ -227,6 +235,7 @@ def _run(
     store: Records,
     batches: _Batches,
     show: bool,
+    outputs: Outputs | None,
 ) -> None:
     """Attack and judge the examples that are not in the records yet, batch by batch."""
     mine = batches.mine(len(x))
@@ -242,7 +251,7 @@ def _run(
             index = torch.tensor(batch, device=x.device)
             suite_report = _SuiteReport(report, done * attacks, len(batch))
             inputs, labels = x[index].to(device), y[index].to(device)
-            store.add(answers(target, plan, claim, batch, inputs, labels, suite_report))
+            store.add(answers(target, plan, claim, batch, inputs, labels, suite_report, outputs))
             done += len(batch)
             report(done * attacks)
 

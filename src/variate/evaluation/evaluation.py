@@ -63,6 +63,14 @@ class Evaluation:
         choices=("single", "mean-", "majority-", "survive-"),
         singular="deployment",
     )
+    metrics: Sequence[str] = option(
+        (),
+        "metrics of the task beside the rates, over all examples: auto chooses those that fit the labels; "
+        "`variate list metrics` shows all",
+        entries="metrics",
+        choices=("auto",),
+        singular="metric",
+    )
     batch_size: int = option(
         256, "examples per batch; does not change answers unless the network couples them", at_least=1
     )

@@ -154,7 +154,7 @@ def wanted(task: Task, given: Responses, names: Names) -> list[tuple[Metric, str
         else:
             found.setdefault(metric_of(name), "")
     for metric in found:
-        _check_task(metric, task)
+        check_task(metric, task)
     return list(found.items())
 
 
@@ -171,7 +171,8 @@ def _needs_probabilities(name: str) -> bool:
     return bool(metric_of(name).__variate__["needs"] == "probabilities")
 
 
-def _check_task(metric: Metric, task: Task) -> None:
+def check_task(metric: Metric, task: Task) -> None:
+    """Check that a metric measures a task. Raises ``UsageError`` with those that do."""
     name = task_name(task)
     if name in metric.__variate__["tasks"]:
         return

@@ -6,29 +6,25 @@ ignored when reading, and removed before the next write.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Collection, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
 from variate.errors import RecordError
-from variate.files.reading import reading, ungzipped
-from variate.files.wording import sentence
 from variate.records.appending import append, cut_incomplete_line, held
 from variate.records.bits import unpack_all
 from variate.records.certified import Answered, Certificate, PopulationBound, Proved, Votes
 from variate.records.claim import Claim
-from variate.records.consistency import check_line, check_records
+from variate.records.consistency import check_records
+from variate.records.lines import check_version, complete_lines, garbage_collection_off, parsed
 from variate.records.schema import (
     FORMAT,
-    READ,
     Convergence,
     Example,
     Gradient,
     Header,
+    MetricValue,
     NetworkLine,
     Picture,
     Record,
@@ -39,7 +35,6 @@ from variate.records.schema import (
 from variate.statistics.crossed import Scores
 
 T = TypeVar("T")
-TODO = "pass a records.jsonl that `variate attack` or `variate study` wrote"
 RECORDS = "records.jsonl"  # the file's name in a run folder
 HEADER = Header(version=FORMAT).model_dump_json().encode() + b"\n"
 
@@ -60,6 +55,7 @@ class Records:
         votes, answered: by (certificate id, budget), or by measurement, then by the number of the first example.
         gradients, proofs: by (id, example), or by certificate id and norm.
         bounds: by network name, fingerprint and budget.
+        metrics: by claim id, metric, rule, and what is subtracted.
 
     Raises:
         RecordError: if the file cannot be read or has another version.
@@ -86,6 +82,7 @@ class Records:
         self.proofs: dict[tuple[str, str], Proved] = {}
         self.answered: dict[str, dict[int, Answered]] = {}
         self.bounds: dict[tuple[str, str, str], PopulationBound] = {}
+        self.metrics: dict[tuple[str, str, str, str], MetricValue] = {}
         for file in dict.fromkeys((main, self.path)):
             if file is not None and file.exists():
                 size = self._read(file)
@@ -150,6 +147,8 @@ class Records:
                 return record.first in self.answered.get(record.key, {})
             case PopulationBound():
                 return self.bounds.get(record.key) == record
+            case MetricValue():
+                return self.metrics.get(record.key) == record
             case RunLine():
                 return record in self.runs
 
@@ -184,6 +183,8 @@ class Records:
                 self.answered.setdefault(record.key, {})[record.first] = record
             case PopulationBound():
                 self.bounds[record.key] = record
+            case MetricValue():
+                self.metrics[record.key] = record
             case RunLine():
                 self.runs.append(record)
 
@@ -208,13 +209,13 @@ class Records:
 
     def _read(self, file: Path, start: int = 0) -> int:
         """Keep the complete lines of a file from a byte on; the number of bytes up to the last of them."""
-        data = _complete(file)
-        with _garbage_collection_off():
+        data = complete_lines(file)
+        with garbage_collection_off():
             for number, line in enumerate(data[start:].splitlines(), data[:start].count(b"\n") + 1):
                 if number == 1:
-                    _check_version(line, file)
+                    check_version(line, file)
                 else:
-                    self._keep(_parse(line, file, number))
+                    self._keep(parsed(line, file, number))
         check_records(self.claims.values(), self.examples, self.pictures, file)
         return len(data)
 
@@ -237,64 +238,3 @@ class Records:
 def shard_of(path: Path, number: int) -> Path:
     """Path of the shard that process ``number`` writes; shards are merged into ``path``."""
     return path.with_name(f"{path.stem}.{number}{path.suffix}")
-
-
-def _complete(path: Path) -> bytes:
-    """The complete lines of a file; an incomplete last line is still being written, or left by a crash."""
-    with reading(path, RecordError):
-        data = path.read_bytes()
-    if path.suffix == ".gz":
-        data = ungzipped(data, path, RecordError)
-    return data[: data.rfind(b"\n") + 1]
-
-
-def _check_version(line: bytes, file: Path) -> None:
-    """Raise ``RecordError`` unless a file's first line is the header of this version."""
-    try:
-        version: int | None = Header.model_validate_json(line).version
-    except ValidationError:
-        version = 1 if b'"kind"' in line else None  # the first version had no header
-    if version is None:
-        raise RecordError(
-            f"{file} is not a file of Variate records",
-            todo="pass a records.jsonl that `variate attack` or a study wrote",
-        )
-    if version < FORMAT:
-        raise RecordError(
-            f"{file} was written by an older Variate: it has format {version}, this version reads format {FORMAT}",
-            todo=f"python -m variate.records.convert {file}  (the numbers stay the same)",
-        )
-    if version > FORMAT:
-        raise RecordError(
-            f"{file} was written by a newer Variate: it has format {version}, this version reads format {FORMAT}",
-            todo="pip install --upgrade variate",
-        )
-
-
-def _parse(line: bytes, file: Path, number: int) -> Record:
-    try:
-        with reading(f"line {number} of {file}", RecordError, todo=TODO):
-            record = READ.validate_json(line)
-            check_line(record, f"line {number} of {file}")
-            return record
-    except RecordError as error:
-        if not isinstance(error.__cause__, ValidationError):
-            raise
-        first = error.__cause__.errors()[0]
-        raise RecordError(
-            f"line {number} of {file} is not a record of this version of Variate",
-            findings=[sentence(".".join(map(str, first["loc"])) or "line", first)],
-            todo=TODO,
-        ) from error.__cause__
-
-
-@contextmanager
-def _garbage_collection_off() -> Iterator[None]:
-    """Pause the search for cycles, which dominates the time when many objects are made and all are kept."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

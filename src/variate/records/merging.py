@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from variate.records.claim import Claim
 from variate.records.file import Records
-from variate.records.schema import Example, Picture, Record, Timing
+from variate.records.schema import Example, MetricValue, Picture, Record, Timing
 
 
 def gather(parts: Sequence[Records], whole: Records) -> None:
@@ -67,15 +67,17 @@ def _proved(records: Records) -> list[Record]:
 
 
 def _examples(parts: Sequence[Records], claim: Claim) -> list[Record]:
-    """The answers of a claim in the order of its examples, each with its picture, then the timings."""
+    """The answers of a claim in the order of its examples, each with its picture, then timings and metrics."""
     answers: dict[int, Example] = {}
     pictures: dict[int, Picture] = {}
     timings: dict[int, Timing] = {}
+    metrics: dict[tuple[str, str, str, str], MetricValue] = {}
     for part in parts:
+        metrics |= {key: line for key, line in part.metrics.items() if line.claim == claim.id}
         timings |= part.timings.get(claim.id, {})
         answers |= part.examples.get(claim.id, {})
         pictures |= {picture.example: picture for picture in part.pictures if picture.claim == claim.id}
     lines: list[Record] = []
     for i in sorted(answers):
         lines += [answers[i], *([pictures[i]] if i in pictures else [])]
-    return [*lines, *(timings[first] for first in sorted(timings))]
+    return [*lines, *(timings[first] for first in sorted(timings)), *metrics.values()]

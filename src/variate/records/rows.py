@@ -14,6 +14,7 @@ from scipy import stats
 from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.measure import measure_of
+from variate.records.schema import MetricValue
 from variate.statistics.notation import percent, percent_interval
 from variate.statistics.rates import Deployment, rate_of
 
@@ -119,12 +120,14 @@ class Result:
         records: every answer.
         claims: the claims of the rows in the records.
         flags_of: the function that looks for red flags, when ``flags`` is first read.
+        unmeasured: sentences on what was asked and could not be measured.
     """
 
     rows: list[RateRow]
     records: Records
     claims: Sequence[Claim]
     flags_of: Callable[[], Sequence[Finding]] = tuple
+    unmeasured: Sequence[str] = ()
 
     @cached_property
     def flags(self) -> list[Finding]:
@@ -134,7 +137,14 @@ class Result:
     @property
     def notes(self) -> list[str]:
         """What the rows do not say: what is unfinished, and the attacks of a suite that were left out."""
-        return [*unfinished(self.records, self.claims), *left_out(self.records, self.claims)]
+        return [*unfinished(self.records, self.claims), *left_out(self.records, self.claims), *self.unmeasured]
+
+    @property
+    def metrics(self) -> list[MetricValue]:
+        """The metrics of the claims, clean inputs first."""
+        order = [claim.id for claim in self.claims]
+        lines = [line for line in self.records.metrics.values() if line.claim in order]
+        return sorted(lines, key=lambda line: order.index(line.claim))
 
     @property
     def proved(self) -> list[PopulationRow]:
@@ -158,10 +168,21 @@ class Result:
         ]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in cells]
-        lines += [*self.notes, *(row.sentence for row in self.proved)]
+        lines += [*metric_lines(self), *self.notes, *(row.sentence for row in self.proved)]
         for flag in self.flags:
             lines += [f"{flag.level}: {flag.flag}", *(f"  {finding}" for finding in flag.findings)]
         return "\n".join(line.rstrip() for line in lines)
+
+
+def metric_lines(result: Result) -> list[str]:
+    """One line for each metric, rule and claim of a result."""
+    attacks = {claim.id: f"under {claim.attack}" if claim.budget else claim.attack for claim in result.claims}
+    return [
+        f"{line.metric}, {line.rule}, {attacks[line.claim]}{f', minus {line.minus}' if line.minus else ''}: "
+        f"{line.value:{'+' if line.minus else ''}.3g} [{line.low:.3g}, {line.high:.3g}]"
+        + (f" ({line.why})" if line.why and not line.minus and attacks[line.claim] == CLEAN else "")
+        for line in result.metrics
+    ]
 
 
 def unfinished(records: Records, claims: Sequence[Claim]) -> list[str]:
@@ -188,16 +209,22 @@ def left_out(records: Records, claims: Sequence[Claim]) -> list[str]:
     return sentences
 
 
-def result_of(records: Records, claims: Sequence[Claim], flags_of: Callable[[], Sequence[Finding]] = tuple) -> Result:
+def result_of(
+    records: Records,
+    claims: Sequence[Claim],
+    flags_of: Callable[[], Sequence[Finding]] = tuple,
+    unmeasured: Sequence[str] = (),
+) -> Result:
     """The rows of claims, computed from their records; a claim without examples has no row.
 
     Args:
         records: the records.
         claims: the claims.
         flags_of: looks for red flags, when they are first asked for.
+        unmeasured: sentences on what was asked and could not be measured.
     """
     rows = [row for claim in claims if records.examples.get(claim.id) for row in rows_of(records, claim)]
-    return Result(rows, records, claims, flags_of)
+    return Result(rows, records, claims, flags_of, unmeasured)
 
 
 def over_seeds(rates: Sequence[float], *, level: float = 0.95) -> OverSeeds:

@@ -139,6 +139,40 @@ class Timing(Line):
     by_attack: dict[str, tuple[int, int, float]] = {}
 
 
+class MetricValue(Line):
+    """A metric of the answers to the inputs of a claim, with its 95 % interval over examples and draws.
+
+    Attributes:
+        claim: id of the claim: of clean inputs or of an attack.
+        metric: its name with options.
+        rule: how draws answer: ``single`` or ``mean-S``.
+        minus: the network whose value on the same examples is subtracted; empty for the value itself.
+        value, low, high: the value and its interval.
+        better: whether ``high`` or ``low`` values are better.
+        why: why the metric was chosen; empty if it was named.
+        examples: number of examples.
+        draws: number of draws, or groups of draws; 1 for a deterministic network.
+    """
+
+    kind: Literal["metric"] = "metric"
+    claim: str
+    metric: str
+    rule: str
+    minus: str = ""
+    value: float
+    low: float
+    high: float
+    better: str
+    why: str
+    examples: int
+    draws: int
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """Key of the value in a file."""
+        return (self.claim, self.metric, self.rule, self.minus)
+
+
 class Picture(Line):
     """An original and its adversarial input for the report, in hexadecimal.
 
@@ -219,6 +253,7 @@ Lines = (
     | Claim
     | Example
     | Timing
+    | MetricValue
     | Picture
     | Gradient
     | Convergence

@@ -26,6 +26,7 @@ from variate.report.figures import Figure, figures, reliability
 from variate.report.formats import names
 from variate.report.gains import gains
 from variate.report.headline import Headline, Tone, headline
+from variate.report.metrics import metric_sheet, reasons
 from variate.report.paired import averaging, twins
 from variate.report.proved import ACCEPTED_LEGEND, accepted_table, proved_figures, proved_sentences, proved_table
 from variate.report.proved import LEGEND as PROVED_LEGEND
@@ -80,6 +81,8 @@ class Section:
     gains: ReportTable | None
     averaging: ReportTable | None
     figures: list[Figure]
+    metrics: ReportTable | None
+    reasons: list[str]
     calibration: ReportTable | None
     reliability: list[Figure]
     galleries: list[Gallery]
@@ -104,6 +107,7 @@ class Section:
             ("gains", "Differences by deployment and over seeds", self.gains),
             *((figure.id, figure.title, True) for figure in self.figures),
             ("averaging", "Naive and averaged attacks", self.averaging),
+            ("metrics", "Metrics of the task", self.metrics),
             ("calibration", "Calibration", self.calibration),
             *((gallery.id, gallery.display.title, True) for gallery in self.galleries),
             ("cost", "Cost", self.cost),
@@ -187,6 +191,8 @@ def section(records: Records, title: str, *, prefix: str = "") -> Section:
         gains=gains(records),
         averaging=averaging(records),
         figures=figures(records),
+        metrics=metric_sheet(records),
+        reasons=reasons(records),
         calibration=calibration_sheet(records),
         reliability=reliability(records),
         galleries=galleries(records),

@@ -156,7 +156,7 @@ def load(folder: str | Path, *, trust_code: bool = False) -> nn.Module:
     if metadata.get(SEAL, _seal(card)) != _seal(card):  # older files have no seal
         raise CheckpointError(
             f"the card in {folder} was changed since its network was saved",
-            findings=[f"one of {', '.join(SEALED)} is not what it was"],
+            findings=[f"one of {', '.join(SEALED)}, task is not what it was"],
             todo="restore both files from the same run",
         )
     return network.eval()
@@ -201,7 +201,8 @@ def _check_size(card: Card, tensors: Mapping[str, Tensor], folder: str | Path) -
 
 def _seal(card: Card) -> str:
     """A hash of everything in a card that the answers of its network depend on, besides its tensors."""
-    facts = card.model_dump_json(include=set(SEALED))
+    sealed = {*SEALED} | ({"task"} if card.task != "classes" else set())  # as in cards before there were tasks
+    facts = card.model_dump_json(include=sealed)
     return hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()
 
 
