@@ -66,6 +66,17 @@ Accuracy misleads where one class is frequent, where errors differ in cost, or w
 that calls every mail harmless is right for 87 of 100, and no attack can change that. A *metric* measures the answers
 of a network for a task over the whole data set, with an interval over examples **and draws**:
 
+```
+variate evaluate runs/a --metric auto                              # those that fit the labels, and why
+variate evaluate runs/a --metric mcc --metric "f-beta(beta=2)"
+```
+
+They stand below the rates and in the report: clean, under every attack, and for a random network the clean difference
+to its mean network on the same examples, which says whether the performance of the task is kept. They take the outputs
+of all examples under the first 16 draws of the verdict, of one draw and of the first `mean-S`, so all examples must be
+judged in one process and call; clean ones are judged once more if need be. In Python it is `evaluate(...,
+metrics=["auto"])`, and for outputs of your own:
+
 ```python
 import torch
 from variate.metrics.measure import kept, measure
