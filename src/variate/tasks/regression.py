@@ -96,7 +96,8 @@ class Regression(Task):
     def margin(self, outputs: Tensor, y: Tensor, climb: str | None = None) -> Tensor:
         """The error, or the error upwards or downwards, in units of that from which on the score is 0, minus 1."""
         error = (outputs - _numbers(y).to(outputs)) / self.lost  # (B, Q)
-        signed = {"error": error.abs(), "up": error, "down": -error}
+        size = error.where(error >= 0, -error)  # its slope is 1 at 0, where that of abs is 0
+        signed = {"error": size, "up": error, "down": -error}
         return until_all(signed[self.check_climb(climb)] - 1)
 
     def score(self, outputs: Tensor, y: Tensor) -> Tensor:
