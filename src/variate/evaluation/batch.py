@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -22,7 +23,7 @@ from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream
 from variate.records.bits import pack
 from variate.records.claim import Claim
-from variate.records.schema import Example, Picture, Record, Timing
+from variate.records.schema import TASK, Example, Picture, Record, Timing
 from variate.statistics.rates import Bits, Deployment, Floats
 
 PICTURES = 6
@@ -115,8 +116,7 @@ def answers(
         )
         lines.append(line)
         if target.pictures and budget is not None and example < PICTURES:
-            labels = line.label, answered[j]
-            lines += _pictures(target.modality, claim, example, labels, x[j], attacked.first[j])
+            lines += _pictures(target.modality, claim, example, (line.label, answered[j]), x[j], attacked.first[j])
     return [*lines, timing]
 
 
@@ -129,10 +129,10 @@ def _judged(
     y: Tensor,
     goal: Tensor | None,
     outputs: Outputs | None,
-) -> tuple[dict[str, Bits | Floats], dict[str, list[float]], list[int | None]]:
+) -> tuple[dict[str, Bits | Floats], dict[str, list[float]], list[int | dict[str, Any]]]:
     """Scores by deployment on fresh draws, the confidences, and the label that most draws gave each example.
 
-    There are no confidences for targeted attacks; other tasks than classes have neither confidences nor one label.
+    There are no confidences for targeted attacks. Other tasks than classes have none; a report shows ``Task.shown``.
     """
 
     def judged(x: Tensor, together: int) -> Tensor:
@@ -148,7 +148,7 @@ def _judged(
         )
 
     first, *_ = perturbed.values()
-    answered: list[int | None] = []  # (B,)
+    answered: list[int | dict[str, Any]] = []  # (B,)
     right: dict[str, Bits | Floats] = {}
     confidence: dict[str, list[float]] = {}
     different = list({d.source: d for d in deployments}.values())
@@ -156,7 +156,7 @@ def _judged(
         shared = judged(first, together)  # (n, B, K)
         if outputs is not None and not right:
             outputs.add(indices, shared)
-        answered = answered or (shared.argmax(-1).mode(0).values.tolist() if target.classifies else [None] * len(y))
+        answered = answered or _answered(target, shared, indices, y)
         for deployment in alike:
             own, logits = perturbed.get(deployment.source, first), shared
             moved = (own != first).flatten(1).any(1).nonzero()[:, 0]
@@ -195,6 +195,14 @@ def _attacked(
     return Attacked({"": perturbed}, oracle.queries, shares_rising, none_chosen, no_shares)
 
 
+def _answered(target: Target, outputs: Tensor, indices: Sequence[int], y: Tensor) -> list[int | dict[str, Any]]:
+    """The label that most draws gave each example, or of other tasks than classes what shows the first few."""
+    if target.classifies:
+        return list(outputs.argmax(-1).mode(0).values.tolist())
+    first = [target.pictures and index < PICTURES for index in indices]
+    return [target.task.shown(outputs[:, j], y[j]) if wanted else {} for j, wanted in enumerate(first)]
+
+
 def _first(chosen: Mapping[str, str]) -> str | None:
     return next(iter(chosen.values()), None)
 
@@ -203,7 +211,7 @@ def _pictures(
     modality: Modality,
     claim: Claim,
     example: int,
-    labels: tuple[int | None, int | None],
+    labels: tuple[int | None, int | dict[str, Any]],
     original: Tensor,
     perturbed: Tensor,
 ) -> Iterator[Picture]:
@@ -213,7 +221,7 @@ def _pictures(
         modality: the modality of the inputs.
         claim: the claim that the example belongs to.
         example: number of the example.
-        labels: its label, and the label that most draws gave its adversarial input.
+        labels: its label, and the label that most draws gave its adversarial input; or what shows both.
         original: the example, one input.
         perturbed: the adversarial input.
     """
@@ -224,10 +232,10 @@ def _pictures(
         claim=claim.id,
         example=example,
         label=labels[0],
-        answer=labels[1],
+        answer=labels[1] if isinstance(labels[1], int) else None,
         shape=list(original.shape),
         original=kept.original,
         adversarial=kept.adversarial,
         modality=name_of(modality),
-        details=dict(kept.details),
+        details=dict(kept.details) | ({} if isinstance(labels[1], int) else {TASK: labels[1]}),
     )

@@ -173,6 +173,9 @@ class MetricValue(Line):
         return (self.claim, self.metric, self.rule, self.minus)
 
 
+TASK = "task"  # key in the details of a picture: what shows the label and the answer of another task than classes
+
+
 class Picture(Line):
     """An original and its adversarial input for the report, in hexadecimal.
 

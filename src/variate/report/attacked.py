@@ -8,7 +8,7 @@ is added to the page. ``Modality.kept`` decides what an evaluation stores of an 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from variate.records.bits import unpack
 from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.groups import shown
-from variate.records.schema import Picture
+from variate.records.schema import TASK, Picture
 from variate.report import single
 from variate.statistics.notation import percent
 
@@ -133,11 +133,24 @@ def _strongest_claims(records: Records) -> Iterator[Claim]:
 
 def _read(picture: Picture, names: Sequence[str]) -> str:
     if picture.label is None:
-        return "under attack"
+        return _read_as_task(picture.details.get(TASK, {}), names)
     label, answer = (_name(index, names) for index in (picture.label, picture.answer))
     if picture.answer is None:
         return f"label {label}"
     return f"{label} {'still ' * (not _misread(picture))}read as {answer}"
+
+
+def _read_as_task(shown: Mapping[str, Any], names: Sequence[str]) -> str:
+    """What the answer of another task was and should be, in words; masks are shown as pictures."""
+    label, answer = shown.get("label"), shown.get("answer")
+    if not isinstance(label, list) or not isinstance(answer, list):
+        return "under attack"
+    said, read = (", ".join(_word(value, names) for value in values) or "nothing" for values in (label, answer))
+    return f"{said} {'still ' * (said == read)}read as {read}"
+
+
+def _word(value: float, names: Sequence[str]) -> str:
+    return f"{value:g}" if isinstance(value, float) else _name(value, names)
 
 
 def _name(index: int | None, names: Sequence[str]) -> str:

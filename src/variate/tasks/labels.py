@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,6 +93,11 @@ class Labels(Task):
         """The share of labels that are right; with ``exact``, whether all are."""
         right = (outputs > 0) == (y > 0)
         return (right.all(-1) if self.exact else right.double().mean(-1)).to(outputs)
+
+    def shown(self, outputs: Tensor, y: Tensor) -> dict[str, Any]:
+        """The labels that are on, and those that most draws answer."""
+        on = (outputs > 0).double().mean(0) > 0.5
+        return {"label": (y > 0).nonzero()[:, 0].tolist(), "answer": on.nonzero()[:, 0].tolist()}
 
     def mean(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The log-odds of the mean probability."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from variate.tasks.parts.margins import below, smoothed, until_all
 from variate.tasks.task import Task
 
 IGNORED = -1  # the label of positions that do not count
+LAST, UNSEEN = 254, 255  # the last class that a report tells apart, and what it shows where none counts
 BALANCE = 0.3  # weight of the positions that are wrong already
 Score = Literal["iou", "accuracy"]
 Order = Literal["first", "last"]
@@ -150,6 +151,14 @@ class Positions(Task):
         both, either = (of_answer & of_label).sum(1), (of_answer | of_label).sum(1)  # (B, K)
         present = either > 0
         return (both / either.clamp(min=1)).sum(1).to(outputs) / present.sum(1)
+
+    def shown(self, outputs: Tensor, y: Tensor) -> dict[str, Any]:
+        """Bytes in hexadecimal of two maps: the label, 255 where none counts, and the class that most draws answer."""
+        maps, labels = _maps(outputs, y[None].expand(len(outputs), *y.shape))
+        answer = maps.argmax(1).mode(0).values.clamp(max=LAST)
+        label = labels[0].clamp(max=LAST).where(labels[0] != IGNORED, UNSEEN)
+        bytes_of = [values.to(torch.uint8).cpu().numpy().tobytes().hex() for values in (label, answer)]
+        return {"shape": list(y.shape), "label": bytes_of[0], "answer": bytes_of[1]}
 
     def mean(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The log of the mean probability at every position."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -107,6 +108,11 @@ class Regression(Task):
             return (error <= self.tolerance).to(outputs).mean(-1)
         return ((self.lost - error) / (self.lost - self.tolerance)).clamp(0, 1).mean(-1)
 
+    def shown(self, outputs: Tensor, y: Tensor) -> dict[str, Any]:
+        """The numbers, and the medians over the draws."""
+        answer = self.majority(outputs[:, None], y[None])[0]
+        return {"label": _listed(_numbers(y[None])[0]), "answer": _listed(answer)}
+
     def mean(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The mean number."""
         return outputs.mean(0)
@@ -114,6 +120,10 @@ class Regression(Task):
     def majority(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The median; of an even number of draws, the mean of the two in the middle."""
         return outputs.quantile(0.5, dim=0)
+
+
+def _listed(values: Tensor) -> list[float]:
+    return [float(f"{value:.4g}") for value in values.tolist()]
 
 
 def _numbers(y: Tensor) -> Tensor:

@@ -93,6 +93,15 @@ class Task(ABC):
     def majority(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The answer of S draws together, by vote or median: (S, B, M) to (B, M). A tie with ``y`` is wrong."""
 
+    def shown(self, outputs: Tensor, y: Tensor) -> dict[str, Any]:
+        """What a report shows of one example: its ``label`` and the ``answer`` of most draws, as JSON values.
+
+        Args:
+            outputs: outputs under every draw, shape (n, M).
+            y: its labels, shape (...).
+        """
+        return {}
+
     def count(self, y: Tensor) -> int:
         """The number of classes, labels or numbers that labels (N, ...) show, which ``width`` takes."""
         return int(y.max()) + 1

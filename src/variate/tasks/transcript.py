@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from rapidfuzz.distance import Levenshtein
@@ -152,6 +152,11 @@ class Transcript(Task):
         spelled[:, 1:] &= path[:, 1:] != path[:, :-1]
         symbols = iter((path[spelled] - int(self.blank == "first")).tolist())
         return [list(islice(symbols, count)) for count in spelled.sum(1).tolist()]
+
+    def shown(self, outputs: Tensor, y: Tensor) -> dict[str, Any]:
+        """The symbols, and those of the mean probabilities of all draws."""
+        answer = self.decoded(self.mean(outputs[:, None], y[None]))[0]
+        return {"label": [symbol for symbol in y.tolist() if symbol != NONE], "answer": answer}
 
     def mean(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The log of the mean probability in every frame."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import colorsys
 import io
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from variate.records.schema import Picture
+from variate.records.schema import TASK, Picture
 from variate.report.attacked import Display
 
 
@@ -22,12 +23,14 @@ class ImagePair:
         original, adversarial: the images.
         difference: ``factor * (adversarial - original)``, centered on middle gray.
         factor: magnification of the difference.
+        masks: the mask of the label and that of the answer, if the answer is one; else none.
     """
 
     original: str
     adversarial: str
     difference: str
     factor: int
+    masks: tuple[str, ...] = ()
 
 
 def image_pair(picture: Picture) -> ImagePair:
@@ -36,7 +39,20 @@ def image_pair(picture: Picture) -> ImagePair:
     change = adversarial.astype(np.int16) - original
     factor = max(1, 127 // max(1, int(np.abs(change).max())))
     difference = np.clip(128 + factor * change, 0, 255).astype(np.uint8)
-    return ImagePair(_data_url(original), _data_url(adversarial), _data_url(difference), factor)
+    shown = picture.details.get(TASK, {})
+    masks = tuple(_mask(shown[name], shown["shape"]) for name in ("label", "answer")) if "shape" in shown else ()
+    return ImagePair(_data_url(original), _data_url(adversarial), _data_url(difference), factor, masks)
+
+
+def _mask(classes: str, shape: list[int]) -> str:
+    """A map of classes in the colors of the report: 0 is black, and gray is what does not count."""
+    values = np.frombuffer(bytes.fromhex(classes), np.uint8).reshape(shape[-2:])  # (H, W)
+    colors = np.zeros((256, 3), np.uint8)
+    for index in range(1, 255):
+        hue = (index - 1) * 0.618 % 1
+        colors[index] = [round(255 * part) for part in colorsys.hls_to_rgb(hue, 0.35 + 0.3 * (index % 2), 0.75)]
+    colors[255] = 128
+    return _data_url(colors[values].transpose(2, 0, 1))
 
 
 def _values(pixels: str, shape: list[int]) -> NDArray[np.uint8]:
