@@ -262,7 +262,7 @@ def test_the_page_of_studies_shows_one_that_can_be_done(tmp_path):
     (tmp_path / "study.toml").write_text(text)
     chosen = read_study(str(tmp_path / "study.toml"))
     check_study(chosen)
-    assert len(places(chosen, tmp_path)) == 18
+    assert len(places(chosen, tmp_path)) == 20
 
 
 def test_a_defense_may_start_from_a_trained_network(whole, monkeypatch):

@@ -15,6 +15,8 @@ from variate.training.clock import Clock
 from variate.training.defense import defended
 from variate.training.inner_attack import InnerAttack
 from variate.training.objectives.interval import interval
+from variate.training.recipe import Recipe
+from variate.training.wiring import wire
 
 X, Y = torch.rand(6, 1, 2, 2, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 0, 1, 2])
 
@@ -65,4 +67,7 @@ def test_a_budget_of_sound_is_half_as_large_in_inputs():
 
 @pytest.mark.parametrize("text", ["ibp(crown=true)", "random-ibp(crown=true)"])
 def test_the_defenses_hand_it_on(text):
-    assert "crown=True" in defended(text, network())[1]
+    net, objective = defended(text, network())
+    assert "crown=true" in objective
+    recipe = Recipe(objective, budget="linf:0.05", attack_steps=1)
+    assert wire(recipe, net, Stream("train", 0))(net, X, Y).isfinite()

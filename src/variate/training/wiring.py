@@ -153,13 +153,13 @@ def _keywords(function: Objective) -> list[str]:
 
 
 def _options(name: str, function: Objective, values: Mapping[str, Value]) -> dict[str, Any]:
-    """Check and convert the options of one part, all of them numbers."""
+    """Check and convert the options of one part, all of them numbers, or true or false."""
     known = [keyword for keyword in _keywords(function) if keyword not in SUPPLIED]
     options = {}
     for option, value in values.items():
         if option not in known:
             raise unknown_name(f"option of {name}", option, known)
-        options[option] = _number(f"{option} of {name}", str(value))
+        options[option] = value if isinstance(value, bool) else _number(f"{option} of {name}", str(value))
     return options
 
 

@@ -28,4 +28,4 @@ def ibp(network: nn.Module, *, beyond: float = 1.1, clean: float = 0.5, crown: b
     Returns:
         The network to train and its objective.
     """
-    return network, f"interval(beyond={beyond}, clean={clean}, crown={crown})"
+    return network, f"interval(beyond={beyond}, clean={clean}{', crown=true' if crown else ''})"

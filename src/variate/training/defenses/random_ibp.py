@@ -44,4 +44,4 @@ def random_ibp(
         The network to train and its objective.
     """
     net = distributed(network, family=family, scale=scale, share=share, only=only)
-    return net, f"interval(beyond={beyond}, clean={clean}, crown={crown})+snr(target=50)"
+    return net, f"interval(beyond={beyond}, clean={clean}{', crown=true' if crown else ''})+snr(target=50)"
