@@ -34,7 +34,7 @@ def path(tmp_path_factory):
         card = train_cell(cell, folder / name)
         net = load(folder / name)
         records.add(describe(card, net, name))
-        asked = Evaluation(budget="l2:0.1", attacks=["fgsm"], draws=2, verdict_draws=32)
+        asked = Evaluation(budget="l2:0.1", attacks=["fgsm"], draws=2, verdict_draws=32, metrics=["accuracy"])
         evaluate(net, x, y, evaluation=asked, records=records, name=name, pictures=True)
         if name == "one":
             evaluate(net, x, y, evaluation=replace(asked, draws="auto"), records=records, name=name)
