@@ -122,7 +122,7 @@ def test_every_default_of_an_evaluation_is_the_same_in_python_on_the_command_lin
     assert {name: inspect.signature(evaluate).parameters[name].default for name in usual} == usual
     assert {name: inspect.signature(doubt).parameters[name].default for name in usual} == usual
     assert Study.model_validate({**STUDY, "evaluation": {}}).evaluation.options(0) == replace(
-        Evaluation(), attacks=[], deployments=list(usual["deployments"])
+        Evaluation(), attacks=[], deployments=list(usual["deployments"]), metrics=[]
     )
     as_typed = {"draws": "20", "deployment": list(usual["deployments"])}
     attack = typed_defaults("attack")
@@ -131,6 +131,7 @@ def test_every_default_of_an_evaluation_is_the_same_in_python_on_the_command_lin
     assert {name: attack[name] for name in as_typed} == as_typed
     assert typed_defaults("evaluate").items() >= {"suite": "standard", "draws": "auto", "batch_size": 128}.items()
     shared = {"budget", "attack", "suite", "target", "draws", "verdict_draws", "deployment", "batch_size", "memory"}
+    shared |= {"metric"}
     shared |= {"time_limit", "seed", "examples", "data_folder", "accelerator", "layers", "doubts", "devices"}
     one, other = typed_defaults("evaluate"), typed_defaults("audit")
     assert {name: one[name] for name in shared} == {name: other[name] for name in shared}
@@ -155,7 +156,7 @@ def test_what_is_typed_in_other_words_or_units_is_what_python_has():
     assert CliRunner().invoke(tool, ["--budget", "l2:1", "--seed", "1"]).exit_code == 2
     evaluation = Study.model_validate({**STUDY, "evaluation": {"memory": 3}}).evaluation
     assert evaluation.options(4) == replace(
-        Evaluation(), attacks=[], deployments=list(Evaluation.deployments), memory=3_000_000, seed=4
+        Evaluation(), attacks=[], deployments=list(Evaluation.deployments), metrics=[], memory=3_000_000, seed=4
     )
 
 
