@@ -102,7 +102,8 @@ def training(records: Records) -> ReportTable | None:
     tests = {claim.network: single.row(records, claim) for claim in single.judged(records, "test split")}
     lines = [_network_cells(network, tests.get(network.network)) for network in records.networks.values()]
     heads: list[Head] = [("network",), ("architecture",), ("objective",), ("seed",), ("parameters",), ("epochs",)]
-    heads += [("training", "seconds"), ("validation", "correct, %"), ("test split", "correct, %")]
+    column = f"{single.measured(records).column}, %"
+    heads += [("training", "seconds"), ("validation", column), ("test split", column)]
     return ReportTable(heads, lines, words=3) if lines else None
 
 

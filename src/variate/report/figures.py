@@ -16,7 +16,8 @@ from variate.report.plot import Curve, CurvePoint, draw_curves, nice_ticks
 from variate.report.reliability import Reliability, diagram, reliabilities
 from variate.report.scale_figure import learned_scales
 from variate.report.sheet import Head, ReportTable, TableCell, rate_cell
-from variate.report.table import measured, titled
+from variate.report.single import measured
+from variate.report.table import titled
 from variate.report.training_figure import training_curves
 from variate.statistics.notation import percent
 from variate.statistics.rates import survive_curve

@@ -58,7 +58,8 @@ def gains(records: Records) -> ReportTable | None:
     """
     lines = [line for group in _random_groups(records) for line in _lines(records, group)]
     heads: list[Head] = [("network",), ("twin",), ("deployment",), ("budget",), ("seeds",)]
-    heads += [(single.measured(records), "network"), (single.measured(records), "twin"), *ENDS]
+    column = f"{single.measured(records).column}, %"
+    heads += [(column, "network"), (column, "twin"), *ENDS]
     return ReportTable(heads, lines, words=4) if lines else None
 
 

@@ -25,7 +25,8 @@ from variate.report import single
 from variate.report.estimate import Estimate, doubts_of, estimate_of, repeated_row, still_gaining
 from variate.report.gains import over_seeds
 from variate.report.paired import compared, twin_claims
-from variate.report.table import capitalized, measured
+from variate.report.single import measured
+from variate.report.table import capitalized
 from variate.statistics.comparison import Comparison
 from variate.statistics.notation import percent, quoted
 from variate.statistics.rates import Deployment

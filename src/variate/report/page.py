@@ -34,8 +34,9 @@ from variate.report.reliability import calibration_sheet, reliabilities
 from variate.report.runs import compare_runs
 from variate.report.sentences import verdict
 from variate.report.sheet import ReportTable, grid_sheet
+from variate.report.single import measured
 from variate.report.strips import difference_bound, difference_strip, rate_strip
-from variate.report.table import TABLES, capitalized, measured, study_grids, titled
+from variate.report.table import TABLES, capitalized, study_grids, titled
 
 TEMPLATES = Path(__file__).parent / "templates"
 BLACK_BOX = ("scores", "labels")

@@ -29,7 +29,8 @@ def twins(records: Records) -> ReportTable | None:
             if worst is not None:
                 lines += [_twin_line(records, worst, twin) for twin in twin_claims(records, worst)]
     heads: list[Head] = [("network",), ("twin",), ("budget",), ("attack", "on the network"), ("attack", "on the twin")]
-    heads += [(single.measured(records), "network"), (single.measured(records), "twin"), *ENDS]
+    column = f"{single.measured(records).column}, %"
+    heads += [(column, "network"), (column, "twin"), *ENDS]
     return ReportTable(heads, lines, words=5) if lines else None
 
 

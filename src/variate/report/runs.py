@@ -131,7 +131,8 @@ def _differences(sides: Sequence[_Side]) -> ReportTable:
     """The most accurate run minus each other one."""
     best, *others = sides
     heads: list[Head] = [("run",), ("other run",), ("attack", "on the run"), ("attack", "on the other")]
-    heads += [(single.measured(best.records), "run"), (single.measured(best.records), "other"), *ENDS]
+    column = f"{single.measured(best.records).column}, %"
+    heads += [(column, "run"), (column, "other"), *ENDS]
     lines = []
     for other in others:
         words = [best.label, other.label, *(single.attack_words(side.claim) for side in (best, other))]
@@ -157,7 +158,7 @@ def _over_seeds(sides: Sequence[_Side]) -> ReportTable | None:
         return None
     best, *others = sorted(several, key=lambda by_seed: -fmean(side.share for side in by_seed.values()))
     lines = [_seed_cells(best, other) for other in others if len(best.keys() & other.keys()) > 1]
-    measured = single.measured(*(side.records for side in sides))
+    measured = f"{single.measured(*(side.records for side in sides)).column}, %"
     heads: list[Head] = [
         ("runs",),
         ("other runs",),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from variate.records import groups
 from variate.records.claim import Claim
 from variate.records.file import Records
-from variate.records.measure import measure_of
+from variate.records.measure import Measure, measure_of
 from variate.records.rows import CLEAN, RateRow, winners_of
 from variate.statistics.crossed import Scores
 from variate.statistics.rates import Deployment, rate_of
@@ -37,9 +37,9 @@ def share(records: Records, claim: Claim) -> float:
     return records.once(("share", claim.id), lambda: float(bits(records, claim).mean()))
 
 
-def measured(*runs: Records) -> str:
-    """The head of a column of rates, such as ``correct, %``."""
-    return f"{measure_of(claim.task for records in runs for claim in judged(records)).column}, %"
+def measured(*runs: Records) -> Measure:
+    """What the rates that are shown measure."""
+    return measure_of(claim.task for records in runs for claim in groups.shown(records))
 
 
 def row(records: Records, claim: Claim) -> RateRow:

@@ -12,8 +12,8 @@ from rich.table import Table
 from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.groups import HIDDEN, deployments_of, notes, shown
-from variate.records.measure import Measure, measure_of
 from variate.records.rows import CLEAN, OverSeeds, RateRow, over_seeds, rows_of
+from variate.report.single import measured
 from variate.statistics.notation import percent, percent_range
 
 TABLES = {
@@ -156,11 +156,6 @@ def study_grids(records: Records) -> list[tuple[str, Grid]]:
 def legend_of(records: Records) -> str:
     """What the numbers of the tables are."""
     return LEGEND.format(capitalized(measured(records).noun))
-
-
-def measured(records: Records) -> Measure:
-    """What the rates that are shown measure."""
-    return measure_of(claim.task for claim in shown(records))
 
 
 def titled(title: str, measure: str) -> str:
