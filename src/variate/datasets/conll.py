@@ -10,6 +10,7 @@ from torch import Tensor
 
 from variate.datasets.info import About
 from variate.datasets.parts.conll import EXPECTED, sentences_of
+from variate.datasets.parts.given import existing
 from variate.datasets.parts.loaded import Loaded, read_once
 from variate.datasets.parts.neighbors import COOCCURRENCE
 from variate.datasets.parts.tagged import tagged_corpus
@@ -79,10 +80,7 @@ def about(
 
 
 def _existing(folder: Path | None) -> Path:
-    if folder is None or not folder.exists():
-        problem = "no file or folder was given" if folder is None else f"there is nothing at {folder}"
-        raise DataError(problem, expected=EXPECTED, todo="--data-folder FILE.conllu")
-    return folder
+    return existing(folder, "no file or folder was given", expected=EXPECTED, todo="--data-folder FILE.conllu")
 
 
 @read_once

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from variate.datasets.info import About
 from variate.datasets.parts.archived import archived_text
+from variate.datasets.parts.given import existing
 from variate.datasets.parts.loaded import Loaded, read_once
 from variate.datasets.parts.neighbors import COOCCURRENCE
 from variate.datasets.parts.text import corpus_of
@@ -59,13 +60,8 @@ def about(folder: Path | None = None, *, length: int = LENGTH, neighbors: str = 
 
 def _existing(folder: Path | None) -> Path:
     """The folder or file, if it exists. Raises ``DataError`` that says how to get it."""
-    if folder is None or not folder.exists():
-        raise DataError(
-            "the movie snippets are not on this machine" if folder is None else f"there is nothing at {folder}",
-            expected=EXPECTED,
-            todo="pip download vaderSentiment --no-binary :all: --no-deps, then --data-folder THE_FILE.tar.gz",
-        )
-    return folder
+    todo = "pip download vaderSentiment --no-binary :all: --no-deps, then --data-folder THE_FILE.tar.gz"
+    return existing(folder, "the movie snippets are not on this machine", expected=EXPECTED, todo=todo)
 
 
 @read_once

