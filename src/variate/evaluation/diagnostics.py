@@ -29,7 +29,6 @@ from variate.inputs.modality import Modality, modality_of
 from variate.inputs.validation import precise
 from variate.oracle.losses import cross_entropy
 from variate.oracle.query_price import Prices, query_prices
-from variate.oracle.view import View
 from variate.oracle.white_box import GradientOracle
 from variate.random.keys import Stream, hash_words
 from variate.random.network import RandomNetwork
@@ -37,7 +36,7 @@ from variate.random.seeding import generators_as_found, left_as_found
 from variate.records.claim import Part
 from variate.records.file import Records
 from variate.records.schema import Gradient
-from variate.tasks.classes import CLASSES, Classes
+from variate.tasks.classes import CLASSES
 from variate.tasks.task import Task, network_of, task_of
 
 EXAMPLES = 64  # number of first examples to measure on
@@ -106,11 +105,10 @@ def doubt(
     with left_as_found(network):
         look = look_at(network, x if relaxed is None else relaxed)
         stream = Stream("search", hash_words("gradients", settings.seed))
-        view = None if isinstance(kind, Classes) else View(kind.margin, y)
+        view, seen = kind.seen(y)
         oracle = GradientOracle(
             network, draws=draws, stream=stream, examples=len(x), kind=look.kind, memory=settings.memory, view=view
         )
-        seen = y if view is None else torch.zeros(len(x), dtype=torch.long)
         size, memory = settings.batch_size, settings.memory
         facts = judged(look, inputs, input_kind, kind, name=name, seed=settings.seed, batch_size=size, memory=memory)
         lines = [] if relaxed is None else _gradients(oracle, relaxed, seen, facts, size)

@@ -75,14 +75,11 @@ class Outputs:
 
     def refill(self, target: Target, claim: Claim, x: Tensor, batch_size: int) -> None:
         """Judge clean inputs once more, whose answers were in the records already."""
-        deployments = [Deployment.parse(text) for text in claim.deployments]
-        draws = claim.verdict_draws
+        draws = min(self._draws, claim.verdict_draws)  # the first of the verdict
         for start in range(0, len(x), batch_size):
             inputs = x[start : start + batch_size].to(device_of(target.network, x))
             stream = Stream("verdict", target.seed)
-            outputs = verdict(
-                target.network, inputs, deployments=deployments, draws=draws, stream=stream, kind=target.kind
-            )
+            outputs = verdict(target.network, inputs, deployments=(), draws=draws, stream=stream, kind=target.kind)
             self.add(range(start, start + len(inputs)), outputs)
 
 

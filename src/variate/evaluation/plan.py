@@ -184,6 +184,7 @@ def perturb(
     """
     entry = registry.get("attacks", plan.attack)
     reach = target.modality.reach(x, budget)
+    view, y = target.task.seen(y, plan.climb)
     oracle = ORACLES[entry.facts["access"]](
         target.network,
         draws=max(plan.draws, 1),  # an attack without queries has none
@@ -195,13 +196,12 @@ def perturb(
         seed=target.seed,
         memory=target.memory,
         reach=reach,
-        view=view_of(target, plan, y),
+        view=view,
     )
-    y = y if target.classifies else torch.zeros(len(x), dtype=torch.long, device=x.device)  # as the view numbers them
     function = entry.load()
     options = dict(plan.options)
     if plan.holds and (target.can_be_held or _required(function, "source")):
-        access = _source(target, plan.source, reach, oracle.view)
+        access = _source(target, plan.source, reach, view)
         options["source"] = partial(registry.get("attacks", "pgd").load(), access)
     if plan.target is not None:
         options["target"] = goal_of(target, plan.target, x, y) if goal is None else goal
@@ -253,11 +253,6 @@ def check_contract(attack: str, perturbed: Tensor, reach: Reach, budget: Budget)
             findings=[f"largest distance {farthest:.6g}; values from {perturbed.min():.4g} to {perturbed.max():.4g}"],
             expected=f"inputs within {budget} of the originals and inside [0, 1]",
         )
-
-
-def view_of(target: Target, plan: Plan, y: Tensor) -> View | None:
-    """What an attack sees of the answers to examples with labels ``y``, (B, ...); None: logits of classes."""
-    return None if target.classifies else View(partial(target.task.margin, climb=plan.climb), y)
 
 
 def _source(target: Target, name: str | None, reach: Reach, view: View | None) -> GradientOracle:

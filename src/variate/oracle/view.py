@@ -29,7 +29,7 @@ class View:
 
     def of(self, outputs: Tensor, rows: Tensor | None = None) -> Tensor:
         """Outputs (..., N, M) for the examples ``rows``, by default all in order, to logits (..., N, 2)."""
-        labels = self._labels if rows is None else self._labels[rows.to(self._labels.device)]
+        labels = (self._labels if rows is None else self._labels[rows.to(self._labels.device)]).to(outputs.device)
         flat = outputs.reshape(-1, *outputs.shape[-2:])  # (S, N, M)
         margins = torch.stack([self._margin(draw, labels) for draw in flat]).view(outputs.shape[:-1])
         return torch.stack([torch.zeros_like(margins), margins], -1)

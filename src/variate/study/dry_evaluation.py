@@ -26,7 +26,6 @@ from variate.evaluation.suites import Suite, suite_of
 from variate.evaluation.target import ENSEMBLE, MEAN, Target
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, modality_of
-from variate.oracle.view import View
 from variate.oracle.white_box import GradientOracle
 from variate.random.ablation import layers as layers_of
 from variate.random.keys import Stream
@@ -92,9 +91,8 @@ class Evaluated:
         """Seconds of one batch under one draw: forward only, and forward with the gradient of the inputs."""
         x, y = self._batch
         network = self._answering
-        kind, view = kind_of(network, x[:2]), None if isinstance(self.task, Classes) else View(self.task.margin, y)
+        kind, (view, y) = kind_of(network, x[:2]), self.task.seen(y)
         oracle = GradientOracle(network, stream=Stream("search", 0), examples=len(x), kind=kind, view=view)
-        y = y if view is None else torch.zeros(len(x), dtype=torch.long, device=x.device)
         with left_as_found(self.network):
             started = perf_counter()
             oracle.scores(x).cpu()  # waits for the device

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from variate.errors import InputError
 from variate.inputs.validation import check_classes, label_findings
 from variate.oracle.losses import margin
+from variate.oracle.view import View
 from variate.random.average import mean_log_probabilities
 from variate.registry import task
 from variate.tasks.task import Task
@@ -35,9 +36,10 @@ class Classes(Task):
         """Labels are whole numbers, one per example."""
         return label_findings((examples, 1), y)
 
-    def answers(self, network: nn.Module) -> nn.Module:
+    @property
+    def reads(self) -> bool:
         """Networks return rows of logits already, unless they are only a part of what one returns."""
-        return network if type(self) is Classes and self.key is None else super().answers(network)
+        return type(self) is not Classes or self.key is not None
 
     def check(self, width: int, y: Tensor) -> None:
         """At least two classes, and every label is one of them."""
@@ -59,6 +61,10 @@ class Classes(Task):
         """The largest other logit minus the label's."""
         self.check_climb(climb)
         return margin(outputs, y)
+
+    def seen(self, y: Tensor, climb: str | None = None) -> tuple[View | None, Tensor]:
+        """Logits and labels themselves."""
+        return None, y
 
     def score(self, outputs: Tensor, y: Tensor) -> Tensor:
         """1 where the largest logit is the label's."""

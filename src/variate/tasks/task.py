@@ -14,12 +14,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from variate import options, registry
 from variate.errors import InputError, UsageError, unknown_name
+from variate.oracle.view import View
 
 Key = str | int | None
 
@@ -78,6 +81,18 @@ class Task(ABC):
             climb: one of ``climbs``; by default the first.
         """
 
+    def seen(self, y: Tensor, climb: str | None = None) -> tuple[View | None, Tensor]:
+        """What an attack sees of answers to examples with these labels, and its labels, (B,).
+
+        The view is None where an attack sees the outputs and the labels themselves.
+
+        Args:
+            y: labels, shape (B, ...).
+            climb: the margin to climb; by default the first of ``climbs``.
+        """
+        view = View(partial(self.margin, climb=climb), y)
+        return view, torch.zeros(len(y), dtype=torch.long, device=y.device)  # as the view numbers them
+
     @abstractmethod
     def score(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The score of every answer: (..., B, M) and (B, ...) to (..., B), in [0, 1]."""
@@ -110,9 +125,14 @@ class Task(ABC):
         """Labels in the type that losses take."""
         return y.long()
 
+    @property
+    def reads(self) -> bool:
+        """Whether outputs are read from what a network returns, which are rows of logits otherwise."""
+        return True
+
     def answers(self, network: nn.Module) -> nn.Module:
         """A network with one row of outputs per example: itself, or in ``Answers``."""
-        return network if isinstance(network, Answers) else Answers(network, self)
+        return Answers(network, self) if self.reads and not isinstance(network, Answers) else network
 
     def width(self, classes: int) -> int:
         """The number of outputs a network needs per position, for data with so many classes, labels or numbers."""
@@ -164,17 +184,9 @@ def read_answer(task: Task, output: object, inputs: tuple[int, ...]) -> Tensor:
     return task.read(answer, inputs)
 
 
-def reads(task: Task) -> bool:
-    """Whether the task reads outputs from what a network returns, which are rows of logits otherwise."""
-    return isinstance(task.answers(IDENTITY), Answers)
-
-
 def network_of(network: nn.Module) -> nn.Module:
     """The network inside ``Answers``; any other one itself."""
     return network.network if isinstance(network, Answers) else network
-
-
-IDENTITY = nn.Identity()
 
 
 def task_of(task: str | Task) -> Task:

@@ -15,7 +15,7 @@ from variate.inputs.asking import asked, made_in_inference_mode, no_gradient_in_
 from variate.inputs.validation import logits_in
 from variate.random.seeding import left_as_found
 from variate.tasks.classes import CLASSES
-from variate.tasks.task import Task, read_answer, reads
+from variate.tasks.task import Task, read_answer
 from variate.training.batch import first_tensor, outputs_of, pair_of
 from variate.training.wiring import Objective
 
@@ -42,7 +42,7 @@ def batch_loss(objective: Objective | None, loss: Loss | None, network: nn.Modul
         if objective is not None:
             x, y = pair_of(batch)
             try:
-                terms.append(objective(logits_of(net), x, task.typed(y) if reads(task) else y))
+                terms.append(objective(logits_of(net), x, task.typed(y) if task.reads else y))
             except (VariateError, torch.OutOfMemoryError):
                 raise
             except Exception as error:  # of any kind: the network's own code
@@ -76,7 +76,7 @@ class Logits(nn.Module):
     def forward(self, x: Tensor) -> Any:
         """Inputs of shape (B, ...) to outputs of shape (B, M)."""
         answer = self.network(x.clone())
-        return read_answer(self.task, answer, tuple(x.shape)) if reads(self.task) else logits_in(answer)
+        return read_answer(self.task, answer, tuple(x.shape)) if self.task.reads else logits_in(answer)
 
 
 def name_of_code(function: Loss) -> str:

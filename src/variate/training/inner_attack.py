@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from variate import registry
@@ -14,13 +13,12 @@ from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, Reach
 from variate.oracle.losses import Loss, cross_entropy
-from variate.oracle.view import View
 from variate.oracle.white_box import GradientOracle
 from variate.random.fixing import fixed
 from variate.random.inside import drawn_in
 from variate.random.keys import Stream, hash_words
 from variate.random.seeding import Kind, kind_of, left_as_found
-from variate.tasks.classes import CLASSES, Classes
+from variate.tasks.classes import CLASSES
 from variate.tasks.task import Task
 from variate.training.clock import Clock
 
@@ -139,10 +137,8 @@ class InnerAttack:
         else:
             replayed = Stream("train", self._stream.seed, index=self._shared_index)
             draw_options = {"stream": replayed, "keys": "fixed"}
-        if not isinstance(self._task, Classes):
-            draw_options["view"] = View(self._task.margin, y)
-            y = torch.zeros(len(x), dtype=torch.long, device=x.device)  # as the view numbers them
-        oracle = GradientOracle(self._network, kind=self._kind, seed=seed, reach=reach, **draw_options)
+        view, y = self._task.seen(y)
+        oracle = GradientOracle(self._network, kind=self._kind, seed=seed, reach=reach, view=view, **draw_options)
         if step_size is not None and "steps" in options:
             options["step_size"] = step_size * reach.budget.eps
         with left_as_found(self._network):
