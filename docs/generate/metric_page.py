@@ -33,7 +33,7 @@ def metric_page() -> str:
 
 def _row(entry: Entry) -> str:
     facts = entry.facts
-    columns = [linked(entry), cell(entry.summary), facts["better"], facts["needs"], cited(facts["cite"])]
+    columns = [linked(entry), cell(entry.summary), facts["better"] or "neither", facts["needs"], cited(facts["cite"])]
     return f"| {' | '.join(columns)} |"
 
 

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from variate.random.randomize import randomize as randomize
     from variate.random.strata import mode_of as mode_of
     from variate.random.strata import stratified as stratified
+    from variate.random.uncertainty import uncertainty as uncertainty
     from variate.records.file import Records as Records
     from variate.records.rows import Result as Result
     from variate.report.spread import spread as spread
@@ -133,6 +134,7 @@ _PLACES = {
     "stratified": "random.strata",
     "stream": "random.fixing",
     "train": "training.train",
+    "uncertainty": "random.uncertainty",
     "unwrap": "random.plain",
 }
 __all__ = ["__version__", *_PLACES]

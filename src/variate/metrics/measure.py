@@ -33,7 +33,7 @@ class Measured:
         name: the metric with its options.
         value: its value, over all examples and draws.
         low, high: its confidence interval, over examples and draws.
-        better: ``high`` or ``low`` values.
+        better: ``high`` or ``low`` values; empty for neither.
         why: why it was chosen; empty if it was named.
         rule: how draws answer.
         examples: number of examples.
@@ -159,7 +159,7 @@ def wanted(task: Task, given: Responses, names: Names) -> list[tuple[Metric, str
 
 
 def better(metric: Metric) -> str:
-    """Whether ``high`` or ``low`` values are better."""
+    """Whether ``high`` or ``low`` values are better; empty for neither."""
     return str(metric.__variate__["better"])
 
 

@@ -148,7 +148,7 @@ class MetricValue(Line):
         rule: how draws answer: ``single`` or ``mean-S``.
         minus: the network whose value on the same examples is subtracted; empty for the value itself.
         value, low, high: the value and its interval.
-        better: whether ``high`` or ``low`` values are better.
+        better: whether ``high`` or ``low`` values are better; empty for neither.
         why: why the metric was chosen; empty if it was named.
         examples: number of examples.
         draws: number of draws, or groups of draws; 1 for a deterministic network.
