@@ -15,7 +15,7 @@ from variate.registry import metric
     tasks=("classes", "binary", "labels"),
     better="",
     needs="probabilities",
-    cite="Malinin & Gales 2021, arXiv:2002.07650, equation 8",
+    cite="Malinin & Gales 2021, arXiv:2002.07650",
 )
 @dataclass(frozen=True)
 class ExpectedPairwiseKl(Disagreement):

@@ -15,7 +15,7 @@ from variate.registry import metric
     tasks=("classes", "binary", "labels"),
     better="",
     needs="probabilities",
-    cite="BALD: Houlsby et al. 2011, arXiv:1112.5745, equation 2",
+    cite="BALD: Houlsby et al. 2011, arXiv:1112.5745",
 )
 @dataclass(frozen=True)
 class MutualInformation(Disagreement):

@@ -6,7 +6,7 @@ With p_s the probabilities under draw s and m their mean over S draws, all in na
 - *mutual information* of answer and draw, H(m) - mean H(p_s) = mean KL(p_s || m): 0 where all draws agree, at most H(m)
   and log S (BALD: Houlsby et al. 2011, arXiv:1112.5745);
 - *expected pairwise KL*, the mean of KL(p_s || p_t) over different draws s and t: at least the mutual information, and
-  without bounds (Malinin & Gales 2021, arXiv:2002.07650, equation 8).
+  without bounds (Malinin & Gales 2021, arXiv:2002.07650).
 
 The first two are those of these S draws as an ensemble; the mutual information of all draws is larger, the difference
 vanishing like 1 / S. The expected pairwise KL has no such bias.
