@@ -130,8 +130,8 @@ variate evaluate runs/a --metric predictive-entropy --metric mutual-information 
   --metric aurc --metric "aurc(by=entropy)" --metric "aurc(by=mutual-information)"
 ```
 
-The mutual information of S draws is at most log S, and below that of many draws; compare it at equal S. A network can be
-sure and wrong: under attack, look at `aurc` and not at the mutual information alone.
+The mutual information of S draws is at most log S, and below that of many draws; compare it at equal S. A network can
+be sure and wrong: under attack, look at `aurc` and not at the mutual information alone.
 
 A curve of accuracy against coverage, in every [report](report.md#selective-accuracy), tries all thresholds and chooses
 none. The threshold to deploy comes from validation data, and is judged on the test split:

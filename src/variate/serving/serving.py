@@ -20,6 +20,7 @@ from variate.random.many import draws
 from variate.random.network import RandomNetwork
 from variate.random.seeding import draws_elsewhere, input_type, outputs_under
 from variate.random.strata import stratified
+from variate.random.uncertainty import Uncertainty
 from variate.serving.fixed_noise import warn_of_fixed_noise
 
 
@@ -61,6 +62,24 @@ class Served:
             InputError: for inputs that are not finite numbers with a row for each example, or that the network refuses,
                 and for a network that does not return a row of logits for each.
         """
+        return mean_log_probabilities(self._asked(x))
+
+    def labels(self, x: Tensor) -> Tensor:
+        """Inputs of shape (B, ...) to the most probable classes, shape (B,)."""
+        return self(x).argmax(-1)
+
+    def uncertainty(self, x: Tensor) -> Uncertainty:
+        """An answer with its uncertainty: predictive entropy, mutual information and expected pairwise KL of its draws.
+
+        The answer is the same as that of a call. One draw has no mutual information: pass ``draws`` of 2 or more.
+
+        Raises:
+            InputError: as for a call.
+        """
+        return Uncertainty.of(self._asked(x))
+
+    def _asked(self, x: Tensor) -> Tensor:
+        """The logits of the draws of one answer, (S, B, K). Raises ``InputError``."""
         _check_request(x)
         if self._process != os.getpid():
             self._prepare()
@@ -78,10 +97,6 @@ class Served:
                 expected="inputs as in its training, with a row for each example",
             ) from error
 
-    def labels(self, x: Tensor) -> Tensor:
-        """Inputs of shape (B, ...) to the most probable classes, shape (B,)."""
-        return self(x).argmax(-1)
-
     def _answer(self, x: Tensor) -> Tensor:
         replica = self._replica()
         keys = stratified(replica, fresh_keys(self.draws))
@@ -92,7 +107,7 @@ class Served:
         else:
             logits = outputs_under(replica, x, keys)
         check_several(logits.shape[-1])
-        return mean_log_probabilities(logits)
+        return logits
 
     def _runs_in_parallel(self, x: Tensor) -> bool:
         """Whether requests can run in parallel, determined at the first one."""
