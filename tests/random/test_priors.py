@@ -143,6 +143,7 @@ def test_priors_reach_networks_inside_a_module(module):
         ({"*": "normal(scale=0)"}, "scale of a prior is 0"),
         ({"*": "student-t"}, "student-t"),
         (["*: normal"], "mapping"),
+        ({"*": 0.1}, "mapping from name patterns to priors such as"),
     ],
 )
 def test_mistakes_are_named(module, priors, message):

@@ -76,8 +76,8 @@ def set_priors(net: nn.Module, priors: Mapping[str, str]) -> None:
         UsageError: for an invalid prior, a pattern that matches nothing, and a family without a closed form of the
             divergence from the prior; it lists every finding.
     """
-    if not isinstance(priors, Mapping):
-        raise UsageError(f"priors is {priors!r}", expected="a mapping from name patterns to priors")
+    if not isinstance(priors, Mapping) or not all(isinstance(text, str) for text in priors.values()):
+        raise UsageError(f"priors is {priors!r}", expected=f"a mapping from name patterns to priors such as {WRITTEN}")
     parts = networks_in(net)
     places = [(part, site, _names(path, site)) for path, part in parts.items() for site in handle_of(part).sites]
     matches = [first_match(priors, names) for _, _, names in places]
