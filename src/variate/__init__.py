@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from variate.random.strata import stratified as stratified
     from variate.records.file import Records as Records
     from variate.records.rows import Result as Result
+    from variate.report.gate.judgment import Judgment as Judgment
+    from variate.report.gate.judgment import shortfalls as shortfalls
     from variate.report.spread import spread as spread
     from variate.serving.exporting import export as export
     from variate.serving.opening import open_exported as open_exported
@@ -79,6 +81,7 @@ _PLACES = {
     "DrawAccuracy": "integrations.torchmetrics",
     "Evaluation": "evaluation.evaluation",
     "GradientOracle": "oracle.white_box",
+    "Judgment": "report.gate.judgment",
     "LabelOracle": "oracle.oracle",
     "Mask": "random.input_noise",
     "Proof": "certificates.proof",
@@ -126,6 +129,7 @@ _PLACES = {
     "randomize": "random.randomize",
     "scale_parameters": "random.measures",
     "set_seed": "random.fixing",
+    "shortfalls": "report.gate.judgment",
     "sites": "random.measures",
     "sizes": "random.measures",
     "spread": "report.spread",

@@ -1,4 +1,4 @@
-"""The command line's entry: its commands, and the exit codes 0, 1, 2 (usage) and 130 (stopped)."""
+"""The command line's entry: its commands, and the exit codes 0, 1, 2 (usage), 3 (not enough) and 130 (stopped)."""
 
 from __future__ import annotations
 
