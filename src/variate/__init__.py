@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from variate.evaluation.evaluate import evaluate as evaluate
     from variate.evaluation.evaluation import Evaluation as Evaluation
     from variate.evaluation.judge import judge_until as judge_until
+    from variate.evidence.verified import Verified as Verified
+    from variate.evidence.verify import verify as verify
+    from variate.evidence.write import write_evidence as write_evidence
     from variate.inputs.budget import Budget as Budget
     from variate.integrations.foolbox_art import art_classifier as art_classifier
     from variate.integrations.foolbox_art import foolbox_model as foolbox_model
@@ -94,6 +97,7 @@ _PLACES = {
     "Shift": "random.input_noise",
     "Stream": "random.keys",
     "VariateError": "errors",
+    "Verified": "evidence.verified",
     "about": "datasets.info",
     "art_classifier": "integrations.foolbox_art",
     "as_modes": "random.as_modes",
@@ -138,6 +142,8 @@ _PLACES = {
     "stream": "random.fixing",
     "train": "training.train",
     "unwrap": "random.plain",
+    "verify": "evidence.verify",
+    "write_evidence": "evidence.write",
 }
 __all__ = ["__version__", *_PLACES]
 

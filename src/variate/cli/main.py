@@ -17,6 +17,7 @@ from variate.cli import (
     data,
     doctor,
     evaluate,
+    evidence,
     export,
     list_entries,
     report,
@@ -24,6 +25,7 @@ from variate.cli import (
     spread,
     study,
     train,
+    verify,
 )
 from variate.cli.entry_options import misplaced
 from variate.cli.mistakes import PARSER, drawn
@@ -123,6 +125,8 @@ app.command("certify", cls=Several)(certify.certify)
 app.command("study", cls=Command)(study.study)
 app.command("report", cls=Command)(report.report)
 app.command("spread", cls=Command)(spread.spread)
+app.command("evidence", cls=Command)(evidence.evidence)
+app.command("verify", cls=Command)(verify.verify)
 app.command("export", cls=Command)(export.export)
 app.command("data", cls=Command)(data.data)
 app.command("check", cls=Command)(check.check)
