@@ -67,8 +67,8 @@ def test_a_targeted_attack_is_skipped_and_several_networks_are_refused(tmp_path)
     found = variate.verify(path, nets[0])
     assert {rate.recorded.attack for rate in found.rates} == {"clean", "fgsm"}
     assert any("targeted" in words for words in found.skipped)
+    variate.evaluate(nets[1], x, y, records=tmp_path / RECORDS, budget="linf:0.1", attacks=["fgsm"], name="b")
     with pytest.raises(UsageError, match="several networks"):
-        variate.evaluate(nets[1], x, y, records=tmp_path / RECORDS, budget="linf:0.1", attacks=["fgsm"], name="b")
         variate.write_evidence(tmp_path, tmp_path / "f.zip")
 
 
@@ -91,6 +91,10 @@ def test_a_trained_network_travels_with_its_evidence(tmp_path):
     assert missing.exit_code == 2
     assert "--network" in missing.stderr
     other = run("verify", path, "--network", f"{tmp_path / 'mine.py'}:net", "--mode", "eval", "--json")
-    assert other.exit_code == 2 or json.loads(other.stdout)["holds"] is False
+    assert other.exit_code == 3
+    assert [check["holds"] for check in json.loads(other.stdout)["checks"]] == [True, True, True, False]
+    assert run("verify", path, "--no-judge").exit_code == 0
     with zipfile.ZipFile(path) as archive:
-        assert "variate evaluate" in archive.read(README).decode() or "Command" in archive.read(README).decode()
+        page = archive.read(README).decode()
+    assert "- Data: digits\n" in page
+    assert "defense random, objective" in page
