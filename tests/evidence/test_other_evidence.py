@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from variate.cli.main import app
 from variate.errors import UsageError
 from variate.evidence.manifest import MANIFEST, README
 from variate.inputs.modalities.tabular import Tabular
-from variate.records.file import RECORDS
+from variate.records.file import RECORDS, Records
 
 COLUMNS = (
     {"name": "age", "low": 0.0, "high": 100.0},
@@ -38,10 +39,16 @@ def test_numbers_of_a_table_are_judged_again_with_their_scores_and_columns(tmp_p
     with torch.no_grad():
         y = variate.mean(net)(x)[:, 0]
     table = {"modality": Tabular(features=COLUMNS), "task": "regression(tolerance=0.05, until=0.5)"}
-    path = kept(tmp_path, net, x, y, budget="features:age=5", attacks=["pgd"], draws=2, **table)
+    path = kept(tmp_path, net, x, y, budget="features:age=5", attacks=["pgd"], draws=2, metrics=["mae"], **table)
     found = variate.verify(path, net, seed=1)
     assert found.holds, str(found)
     assert len(found.rates) == 8
+    assert len(found.metrics) == 4  # by single draws and mean-16, clean and attacked
+    recorded = [line.value for line in Records(tmp_path / RECORDS).metrics.values() if not line.minus]
+    assert sorted(one.recorded.value for one in found.metrics) == sorted(recorded)
+    assert all(one.again.value != one.recorded.value for one in found.metrics)  # other draws
+    flattering = replace(found.metrics[0], recorded=found.metrics[0].recorded.model_copy(update={"value": 0.0}))
+    assert not replace(found, metrics=[flattering]).holds
     assert 0 < found.rates[0].again.rate < 1
     with zipfile.ZipFile(path) as archive:
         (originals,) = json.loads(archive.read(MANIFEST))["originals"].values()
@@ -84,7 +91,7 @@ def test_a_trained_network_travels_with_its_evidence(tmp_path):
     assert "with the network" in done.stdout
     done = run("verify", path, "--seed", 2)
     assert done.exit_code == 0, done.output
-    assert "8 of 8 rates hold on fresh draws (seed 2)" in done.stdout
+    assert "8 of 8 numbers hold on fresh draws (seed 2)" in done.stdout
     (tmp_path / "mine.py").write_text("import torch\n\ndef net():\n    return torch.nn.Flatten()\n")
     assert run("evidence", folder, "--out", path, "--no-network").exit_code == 0
     missing = run("verify", path)

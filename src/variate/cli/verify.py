@@ -28,7 +28,7 @@ def verify(
     show_config: ShowConfig = False,
     json: Json = False,
 ) -> None:
-    """Verify an evidence file: its hashes, the budget of every adversarial input, and every rate on fresh draws.
+    """Verify an evidence file: its hashes, the budget of every adversarial input, and every number on fresh draws.
 
     The exit code is 3 if something does not hold. Nothing in the archive is unpickled.
 

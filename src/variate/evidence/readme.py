@@ -119,7 +119,7 @@ def _checks(manifest: Manifest) -> Iterator[str]:
     yield ""
     yield (
         "It compares the SHA-256 of every file with `manifest.json`, checks that every adversarial input is within its "
-        "budget, judges all inputs again on fresh draws, and tests each rate in the table against the new one. The "
+        "budget, judges all inputs again on fresh draws, and tests each rate and metric against the new one. The "
         "hashes show damage; that nobody replaced the whole archive, only a hash kept elsewhere can show."
     )
     yield ""

@@ -7,8 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from variate.evidence.manifest import Manifest
+from variate.metrics.measure import Measured
 from variate.records.rows import CLEAN, RateRow
+from variate.records.schema import MetricValue
 from variate.statistics.comparison import Comparison
+from variate.statistics.notation import percent
 from variate.statistics.rates import Rate
 
 ALPHA = 0.01  # error of all tests of an evidence file together
@@ -59,7 +62,42 @@ class Rejudged:
         )
         return (
             f"{what}: recorded {row.percent}, on {self.draws} fresh draws {self.again}; difference "
-            f"{self.difference.points} at {100 * self.level:.4g} %"
+            f"{self.difference.points} at {100 * self.level:.4g} %; a change under {percent(self.unseen)} points could "
+            "be missed"
+        )
+
+    @property
+    def unseen(self) -> float:
+        """The size of a change that the test may miss, in [0, 1]: half the width of its interval."""
+        return (self.difference.high - self.difference.low) / 2
+
+
+@dataclass(frozen=True)
+class Remeasured:
+    """A recorded metric beside the one on fresh draws.
+
+    Attributes:
+        what: the metric in words.
+        recorded: the value in the records.
+        again: the value on fresh draws.
+        apart: how far apart the two may lie.
+    """
+
+    what: str
+    recorded: MetricValue
+    again: Measured
+    apart: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the two values lie close enough together."""
+        return abs(self.again.value - self.recorded.value) <= self.apart
+
+    def __str__(self) -> str:
+        old, new = self.recorded, self.again
+        return (
+            f"{self.what}: recorded {old.value:.3g} [{old.low:.3g}, {old.high:.3g}], on {new.draws} fresh draws "
+            f"{new.value:.3g} [{new.low:.3g}, {new.high:.3g}]; they may lie {self.apart:.3g} apart"
         )
 
 
@@ -71,6 +109,7 @@ class Verified:
         manifest: its manifest.
         checks: hashes, the table, budgets, and the network.
         rates: every rate that was judged again.
+        metrics: every metric that was measured again.
         skipped: what cannot be judged again, and why.
         seed: seed of the fresh draws.
     """
@@ -78,13 +117,15 @@ class Verified:
     manifest: Manifest
     checks: list[Check]
     rates: list[Rejudged]
+    metrics: list[Remeasured]
     skipped: list[str]
     seed: int
 
     @property
     def holds(self) -> bool:
-        """Whether every check and every rate that was judged again holds."""
-        return all(check.holds for check in self.checks) and all(rate.holds for rate in self.rates)
+        """Whether every check and every number that was judged again holds."""
+        numbers = all(rate.holds for rate in self.rates) and all(metric.holds for metric in self.metrics)
+        return numbers and all(check.holds for check in self.checks)
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
@@ -95,10 +136,11 @@ class Verified:
             yield f"{words[check.holds]}: {check.what}"
             yield from (f"  {finding}" for finding in check.findings)
         yield from (f"{words[rate.holds]}: {rate}" for rate in self.rates)
+        yield from (f"{words[metric.holds]}: {metric}" for metric in self.metrics)
         yield from (f"not judged again: {what}" for what in self.skipped)
         if self.rates:
-            held = sum(rate.holds for rate in self.rates)
-            yield f"{held} of {len(self.rates)} rates hold on fresh draws (seed {self.seed})"
+            held = [rate.holds for rate in self.rates] + [metric.holds for metric in self.metrics]
+            yield f"{sum(held)} of {len(held)} numbers hold on fresh draws (seed {self.seed})"
 
     def as_json(self) -> dict[str, Any]:
         """Everything as plain objects."""
@@ -106,6 +148,10 @@ class Verified:
             "holds": self.holds,
             "checks": [asdict(check) for check in self.checks],
             "rates": [{"holds": rate.holds, **asdict(rate)} for rate in self.rates],
+            "metrics": [
+                {"holds": one.holds, "recorded": one.recorded.model_dump(), "again": one.again.as_json()}
+                for one in self.metrics
+            ],
             "skipped": self.skipped,
             "seed": self.seed,
         }
