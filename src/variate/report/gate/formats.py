@@ -42,7 +42,7 @@ def as_github(records: Sequence[Records], judgments: Sequence[Judgment]) -> str:
     if judgments:
         fallen = sum(not judgment.holds for judgment in judgments)
         outcome = f"{fallen} of {len(judgments)} requirements fall short" if fallen else "All requirements are met"
-        rows = ["| requirement | | measured |", "| :-- | :-- | :-- |"]
+        rows = ["| requirement | outcome | measured |", "| :-- | :-- | :-- |"]
         rows += [f"| `{_cell(j.requirement)}` | {MARKS[j.holds]} | {_cell(j.sentence)} |" for j in judgments]
         parts += [f"### {outcome}", "\n".join(rows)]
     for one in records:
