@@ -73,8 +73,16 @@ def test_the_options_of_an_attack_are_compared():
     claim(store, "net", right(20), options={"steps": 100})
     assert not variate.shortfalls(store, "single under pgd(steps=10)>=45")
     assert variate.shortfalls(store, "single under pgd(steps=100)>=45")
-    with pytest.raises(UsageError, match="not measured"):
-        variate.shortfalls(store, "single under pgd(steps=50)>=45")
+    assert variate.shortfalls(store, "single under pgd(draws=1)>=45")
+    for words in ("pgd(steps=50)", "pgd(draws=2)", "pgd(steps=10, draws=2)"):
+        with pytest.raises(UsageError, match="not measured"):
+            variate.shortfalls(store, f"single under {words}>=45")
+
+
+def test_a_default_that_is_named_is_that_of_the_attack():
+    store = Records()
+    claim(store, "net", right(60), settings={"steps": 40, "target": None})
+    assert not variate.shortfalls(store, ["single under pgd(steps=40)>=45", "single>=45"])
 
 
 @pytest.mark.parametrize(("size", "most"), [(40, 0.7), (300, 0.9)])
@@ -92,6 +100,17 @@ def test_too_few_examples_for_any_answer_are_said():
     (fallen,) = variate.shortfalls(store, "single>=95")
     least = int(fallen.sentence.partition("at least ")[2].partition(" examples")[0])
     assert clopper_pearson(least, least)[0] >= 0.95 > clopper_pearson(least - 1, least - 1)[0]
+
+
+def test_a_rate_of_many_draws_is_not_told_that_it_cannot_be_shown():
+    """Each of 20 examples is right in 31 of 32 draws: its interval is narrower than that of 20 right answers."""
+    answers = ~np.eye(32, 20, dtype=bool)
+    store = Records()
+    claim(store, "net", answers)
+    assert clopper_pearson(20, 20)[0] < 0.9 < rate_of(SINGLE, answers).low
+    assert not variate.shortfalls(store, "single>=90")
+    (fallen,) = variate.shortfalls(store, "single>=97")
+    assert "cannot" not in fallen.sentence
 
 
 def test_examples_do_not_help_where_draws_limit_the_interval():

@@ -14,7 +14,7 @@ from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.groups import not_begun, shown
 from variate.records.rows import Result
-from variate.report.gate.measurement import PART, Measurement, is_attacked_as, measurements
+from variate.report.gate.measurement import PART, Measurement, chosen, is_attacked_as, measurements
 from variate.report.gate.requirement import Requirement
 from variate.statistics.crossed import Crossed, crossed
 from variate.statistics.notation import percent
@@ -174,7 +174,7 @@ def _waiting(records: Records, requirement: Requirement, network: str) -> list[C
         claim
         for claim in not_begun(records)
         if requirement.kind != "certified" and claim.part == PART and claim.network == network
-        if is_attacked_as(requirement, claim.attack, claim.options, claim.budget)
+        if is_attacked_as(requirement, claim.attack, chosen(claim), claim.budget)
     ]
 
 
@@ -199,18 +199,22 @@ def _needed(records: Records, requirement: Requirement, one: Measurement) -> str
 
 
 def _best_end(one: Measurement, requirement: Requirement) -> str | None:
-    """For a rate, how many examples there must be at least, if even all of these could not meet the requirement."""
+    """How many examples there must be at least, for a rate at its limit, or one whose best could not meet the bar."""
     share = requirement.threshold if requirement.at_least else 1 - requirement.threshold
-    together = _together(one)
-    answers = one.draws // together  # of each example
-    size = min(one.examples, answers) if answers > 1 else one.examples  # that an interval at its own limit rests on
-    if one.kind == "metric" or size < 1 or share <= clopper_pearson(size, size, LEVEL)[0]:
+    if one.kind == "metric" or (share < 1 and one.kind == "certified"):
         return None
     if share >= 1:
         return "no number of examples is enough: an interval never ends at its own limit"
+    at_limit = one.value == (1.0 if requirement.at_least else 0.0)
+    together = _together(one)
+    answers = one.draws // together  # of each example
+    size = min(one.examples, answers) if answers > 1 else one.examples  # that an interval at its own limit rests on
+    binomial = at_limit or answers <= 1  # rates of several draws may have narrower intervals elsewhere
+    if not binomial or size < 1 or share <= clopper_pearson(size, size, LEVEL)[0]:
+        return None
     least = draws_for(share, (1 - LEVEL) / 2)
     draws = f" and {least * together:,} verdict draws" if one.claim is not None and answers > 1 else ""
-    return f"at least {least:,} examples{draws}: fewer cannot show it, whatever the answers"
+    return f"at least {least:,} examples{draws}: fewer cannot show it"
 
 
 def _together(one: Measurement) -> int:

@@ -31,8 +31,8 @@ class Measurement:
         kind, name, rule: as in ``Requirement``; the deployment of a deterministic network is ``any``.
         network, group: the network, and the name it shares with those of other seeds.
         attack: name of the attack; ``clean`` for none, empty for a certificate.
-        options: the attack's options that differ from its defaults.
-        setting: the same in words.
+        options: the attack's options.
+        setting: those that differ from its defaults, in words.
         budget: perturbation budget; None for clean inputs.
         value, low, high: the value and its interval; rates in [0, 1].
         examples, draws: numbers that it rests on.
@@ -98,7 +98,12 @@ def is_attacked_as(requirement: Requirement, attack: str, options: Mapping[str, 
     name, asked = (None, {}) if requirement.attack is None else parse(requirement.attack, "an attack")
     if name not in (None, attack) or not all(str(options.get(key)) == _text(value) for key, value in asked.items()):
         return False
-    return ("target" in asked or "target" not in options) and _same_budget(budget, requirement.budget)
+    return ("target" in asked or options.get("target") is None) and _same_budget(budget, requirement.budget)
+
+
+def chosen(claim: Claim) -> dict[str, Any]:
+    """The options of an attack, defaults included as far as they are recorded, with its draws."""
+    return {**(claim.settings or {}), **claim.options, "draws": claim.draws}
 
 
 def _text(value: object) -> str:
@@ -154,7 +159,7 @@ def _metrics(records: Records) -> Iterator[Measurement]:
 
 
 def _attack(claim: Claim) -> dict[str, Any]:
-    of_attack = {"attack": claim.attack, "options": claim.options, "setting": setting_words(claim)}
+    of_attack = {"attack": claim.attack, "options": chosen(claim), "setting": setting_words(claim)}
     return of_attack | {"budget": claim.budget, "group": claim.group, "claim": claim}
 
 
