@@ -42,7 +42,7 @@ def verify(
     Checked are the SHA-256 of every file, that the rates in the manifest are those of the records, that every
     adversarial input is within its budget, and that the network is that of the records. Every rate is then judged
     again on the stored inputs with as many fresh draws as before, and does not hold if the difference is significant:
-    examples are paired, draws are not (``variate.compare``), and the error over all numbers is 1 % at most, or 0.1 %
+    examples are paired, draws are not (``variate.compare``), and the error over all numbers is nominally 1 %, or 0.1 %
     each for more than ten. A metric does not hold if the two values lie farther apart than their intervals allow.
 
     Args:
