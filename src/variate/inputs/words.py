@@ -7,6 +7,8 @@ E-dimensional vector: a value v adds (v - 1/2) * 2 * ``RADIUS``, so 1/2 adds not
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import cast
 
@@ -112,7 +114,7 @@ class Lookup(nn.Module):
             )
         self.network = network
         self.embedding_name = candidates[0]
-        self.embedding.register_forward_hook(_add_offsets)
+        self.embedding.register_forward_hook(add_offsets)
 
     @property
     def embedding(self) -> nn.Embedding:
@@ -126,19 +128,26 @@ class Lookup(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Inputs in either form to logits."""
-        previous = OFFSETS.set(offsets_of(x, self.width) if x.shape[-1] > 1 else None)
-        try:
+        with moved_by(offsets_of(x, self.width) if x.shape[-1] > 1 else None):
             logits: Tensor = self.network(x[..., :1])
-        finally:
-            OFFSETS.reset(previous)
         return logits
 
 
 OFFSETS: ContextVar[Tensor | None] = ContextVar("OFFSETS", default=None)  # one value per thread
 
 
-def _add_offsets(_embedding: nn.Module, _ids: tuple[Tensor, ...], vectors: Tensor) -> Tensor:
-    """A forward hook of an embedding that adds the offsets of the smooth form to its vectors."""
+@contextmanager
+def moved_by(offsets: Tensor | None) -> Iterator[None]:
+    """Context in which embeddings with the hook ``add_offsets`` add offsets to their vectors; None: nothing."""
+    previous = OFFSETS.set(offsets)
+    try:
+        yield
+    finally:
+        OFFSETS.reset(previous)
+
+
+def add_offsets(_embedding: nn.Module, _ids: tuple[Tensor, ...], vectors: Tensor) -> Tensor:
+    """A forward hook of an embedding that adds the offsets of ``moved_by`` to its vectors."""
     offsets = OFFSETS.get()
     if offsets is None:
         return vectors
