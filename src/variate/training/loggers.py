@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -95,12 +96,14 @@ def to_trackio(folder: Path, name: str, done: int) -> Iterator[Send]:
     trackio: Any = imported("trackio", "trackio")
     known = _read_id(folder) if done else None
     project = os.environ.get("TRACKIO_PROJECT", PROJECT)
-    run = trackio.init(project=project, name=known or name, resume="must" if known else "never")
+    with redirect_stdout(sys.stderr):  # it prints
+        run = trackio.init(project=project, name=known or name, resume="must" if known else "never")
     _write_id(folder, run.name)
     try:
         yield lambda values, step: trackio.log(dict(values), step=step)
     finally:
-        trackio.finish()
+        with redirect_stdout(sys.stderr):
+            trackio.finish()
 
 
 LOGGERS: dict[str, Logger] = {
