@@ -132,7 +132,8 @@ class TestMaite:
             network, x, network(x).argmax(-1), budget="linf:0.5", attacks=[{"name": "square", "queries": 60}],
             deployments=["single"],
         )  # fmt: skip
-        assert [row.rate for row in result.rows][0] > result.rows[1].rate
+        clean, attacked = (row.rate for row in result.rows)
+        assert clean > attacked
 
     def test_a_random_network_answers_as_a_model(self):
         network = variate.randomize(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), scale=0.5).eval()

@@ -12,7 +12,7 @@ import variate
 from variate.errors import UsageError
 from variate.inputs.modalities.text import Text
 from variate.inputs.words import inputs_of
-from variate.integrations.pipelines import is_pipeline, network_of
+from variate.integrations.transformers.pipelines import is_pipeline, network_of
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")

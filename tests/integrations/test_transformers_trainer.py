@@ -51,7 +51,7 @@ def images(count=8):
 
 
 def adversary(**options):
-    from variate.integrations.transformers import AdversarialTraining
+    from variate.integrations.transformers.adversarial_training import AdversarialTraining
 
     return AdversarialTraining(**{"budget": "l2:0.5", "steps": 2, **options})
 
@@ -205,7 +205,7 @@ def test_the_processor_of_the_trainer_says_how_pixels_are_normalized(tmp_path):
 
 class TestRobustEvaluation:
     def evaluated(self, folder, budget, **options):
-        from variate.integrations.transformers import RobustEvaluation
+        from variate.integrations.transformers.robust_evaluation import RobustEvaluation
 
         model = bert()
         with torch.no_grad():

@@ -18,7 +18,7 @@ def build(path: str) -> nn.Module:
     """Call the user's callable and return its module, or that of its transformers pipeline. Raises ``UsageError``."""
     from torch import nn
 
-    from variate.integrations.pipelines import is_pipeline, network_of
+    from variate.integrations.transformers.pipelines import is_pipeline, network_of
     from variate.own_code import running
 
     function = import_callable(path)
@@ -44,7 +44,7 @@ def build(path: str) -> nn.Module:
 def fitted(network: nn.Module, modality: Modality) -> nn.Module:
     """A user's network for inputs of a modality: the pipeline of a text gets the vocabulary, others what they need."""
     from variate.inputs.modalities.text import Text
-    from variate.integrations.pipelines import TextPipeline
+    from variate.integrations.transformers.pipelines import TextPipeline
 
     if isinstance(network, TextPipeline):
         return network.with_words(modality.words if isinstance(modality, Text) else ())

@@ -151,7 +151,45 @@ class Pieces(Batched):
         self._hook.remove()
 
 
-def batched(
+def seen_as(
+    model: nn.Module,
+    batch: Mapping[str, Any],
+    budget: str,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+) -> Batched:
+    """The model as an attack within a budget sees it. Raises ``UsageError`` for another norm or kind of batch."""
+    seen = _batched(model, batch, mean=mean, std=std)
+    if Budget.parse(budget).norm not in seen.norms:
+        seen.close()
+        raise UsageError(
+            f"the budget {budget} does not apply to {seen.key}", expected=f"a budget in {', '.join(seen.norms)}"
+        )
+    return seen
+
+
+def labels_in(batch: Mapping[str, Any], *, todo: str) -> Tensor:
+    """The labels of a batch, one class per example: (B,). Raises ``InputError`` if there are none."""
+    labels = batch.get("labels")
+    if not isinstance(labels, Tensor):
+        raise InputError(
+            "the batch has no labels when the model sees it",
+            findings=["a Trainer with compute_loss_func or label smoothing takes them out before"],
+            todo=todo,
+        )
+    return labels
+
+
+def normalization(
+    processor: Any, mean: Sequence[float] | None, std: Sequence[float] | None
+) -> tuple[Sequence[float] | None, Sequence[float] | None]:
+    """The mean and standard deviation of the pixels: as given, or else those of an image processor."""
+    if mean is not None or std is not None or not getattr(processor, "do_normalize", False):
+        return mean, std
+    return list(processor.image_mean), list(processor.image_std)
+
+
+def _batched(
     model: nn.Module, batch: Mapping[str, Any], *, mean: Sequence[float] | None, std: Sequence[float] | None
 ) -> Batched:
     """A model as an attack sees it, for batches like this one. Raises ``UsageError`` for other batches."""
