@@ -194,6 +194,21 @@ def test_mistakes_are_told(tmp_path):
         trainer(bert(), unlabelled, tmp_path, [adversary()]).train()
 
 
+def test_an_interrupted_training_leaves_no_second_attack(tmp_path):
+    class Interrupting(transformers.TrainerCallback):
+        def on_step_end(self, *args, **given):
+            raise KeyboardInterrupt
+
+    model, passes = bert(random=False), []
+    with pytest.raises(KeyboardInterrupt):
+        trainer(model, texts(), tmp_path, [adversary(), Interrupting()]).train()
+    model.classifier.register_forward_pre_hook(lambda *_: passes.append(torch.is_grad_enabled()))
+    trainer(model, texts(), tmp_path, [adversary()], max_steps=1).train()
+    assert sum(passes) == 2 + 1  # two steps of one attack, and the Trainer's own
+    assert not model._forward_pre_hooks
+    assert not model.bert.embeddings.word_embeddings._forward_hooks
+
+
 def test_the_processor_of_the_trainer_says_how_pixels_are_normalized(tmp_path):
     processor = transformers.ViTImageProcessor(image_mean=MEAN, image_std=STD)
     model, callback = vit(), adversary(budget="linf:0.1")
@@ -240,6 +255,23 @@ class TestRobustEvaluation:
         _, metrics, *_ = self.evaluated(tmp_path, "l2:30", examples=6)
         _, clean, *_ = self.evaluated(tmp_path, "l2:1e-6", examples=6)
         assert metrics["eval_robust_accuracy"] < clean["eval_robust_accuracy"] - 0.2
+
+    def test_an_evaluation_within_a_training_has_the_same_budget(self, tmp_path):
+        from variate.integrations.transformers.batches import Pieces
+        from variate.training.robust_rate import RobustRate
+
+        model, batch = bert(random=False).eval(), texts(4)
+        kept = {key: torch.stack([torch.as_tensor(example[key]) for example in batch]) for key in batch[0]}
+        seen, sizes = [Pieces(model), Pieces(model)], []  # of the training, and of the evaluation
+        model.bert.embeddings.word_embeddings.register_forward_hook(
+            lambda module, args, output: sizes.append((output - module.weight[args[0]]).flatten(1).norm(dim=1).max())
+        )
+        x = seen[1].keep(kept)
+        RobustRate(seen[1], "l2:0.5", steps=3, modality=seen[1].modality).add(x, kept["labels"])
+        assert float(sizes[-1]) == pytest.approx(0.5, abs=0.02)
+        seen[1].close()
+        seen[0].close()
+        assert len(model.bert.embeddings.word_embeddings._forward_hooks) == 1  # that of this test
 
     def test_it_leaves_no_trace(self, tmp_path):
         model, *_, state = self.evaluated(tmp_path, "l2:0.5")

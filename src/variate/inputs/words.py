@@ -14,6 +14,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from variate.errors import InputError, UsageError
 
@@ -114,7 +115,7 @@ class Lookup(nn.Module):
             )
         self.network = network
         self.embedding_name = candidates[0]
-        self.embedding.register_forward_hook(add_offsets)
+        make_movable(self.embedding)
 
     @property
     def embedding(self) -> nn.Embedding:
@@ -138,12 +139,19 @@ OFFSETS: ContextVar[Tensor | None] = ContextVar("OFFSETS", default=None)  # one 
 
 @contextmanager
 def moved_by(offsets: Tensor | None) -> Iterator[None]:
-    """Context in which embeddings with the hook ``add_offsets`` add offsets to their vectors; None: nothing."""
+    """Context in which embeddings made by ``make_movable`` add offsets to their vectors; None: nothing."""
     previous = OFFSETS.set(offsets)
     try:
         yield
     finally:
         OFFSETS.reset(previous)
+
+
+def make_movable(embedding: nn.Embedding) -> RemovableHandle | None:
+    """Let the vectors of an embedding be ``moved_by`` offsets; the handle ends that, None if they were before."""
+    if add_offsets in embedding._forward_hooks.values():  # a second hook would add the offsets twice
+        return None
+    return embedding.register_forward_hook(add_offsets)
 
 
 def add_offsets(_embedding: nn.Module, _ids: tuple[Tensor, ...], vectors: Tensor) -> Tensor:

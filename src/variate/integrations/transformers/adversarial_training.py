@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ else:
     TrainerCallback, ExportableState = callbacks.TrainerCallback, callbacks.ExportableState
 
 Against = Literal["labels", "answers"]
+_hooked: WeakKeyDictionary[nn.Module, ExitStack] = WeakKeyDictionary()  # what a training has put on a model, to remove
 
 
 class AdversarialTraining(TrainerCallback, ExportableState):  # type: ignore[misc]
@@ -106,6 +108,8 @@ class AdversarialTraining(TrainerCallback, ExportableState):  # type: ignore[mis
         loader = given.get("train_dataloader")
         self._clock = Clock(examples=_length(loader), total=max(1, state.max_steps), step=state.global_step)
         self._adversary = self._seen = None
+        _hooked.pop(model, ExitStack()).close()  # of a training that was interrupted
+        self._hooks = _hooked[model] = ExitStack()
         self._hooks.callback(model.register_forward_pre_hook(self._perturb, with_kwargs=True).remove)
         self._hooks.callback(model.register_forward_hook(self._settle, always_call=True).remove)
 
@@ -117,9 +121,8 @@ class AdversarialTraining(TrainerCallback, ExportableState):  # type: ignore[mis
     def on_train_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Remove the hooks; draws come from the entropy of the operating system again."""
         self._hooks.close()
-        if self._seen is not None and self._adversary is not None:
+        if self._adversary is not None:
             self.indices = list(self._adversary.indices)
-            self._seen.close()
             self._adversary.leave()
             self._adversary = self._seen = None
 
@@ -169,6 +172,7 @@ class AdversarialTraining(TrainerCallback, ExportableState):  # type: ignore[mis
         """The adversary, made at the first batch, which shows what the inputs are."""
         if self._adversary is None or self._seen is None:
             self._seen = seen_as(model, batch, self.budget, self.mean, self.std)
+            self._hooks.callback(self._seen.close)
             self._adversary = Adversary(
                 model,
                 self.budget,

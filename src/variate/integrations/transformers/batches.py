@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from variate.errors import InputError, UsageError
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, Reach
-from variate.inputs.words import RADIUS, add_offsets, moved_by, offsets_of
+from variate.inputs.words import RADIUS, make_movable, moved_by, offsets_of
 
 NOT_INPUTS = ("labels", "label", "label_ids", "num_items_in_batch")  # what a Trainer passes for the loss
 PIECES = 2**24  # whole numbers below are exact in float32
@@ -129,7 +129,7 @@ class Pieces(Batched):
                 expected="a torch.nn.Embedding from get_input_embeddings()",
             )
         self._width = embedding.embedding_dim
-        self._hook = embedding.register_forward_hook(add_offsets)
+        self._hook = make_movable(embedding)
 
     def inputs(self) -> Tensor:
         """The pieces without offsets: (B, T, 1 + E)."""
@@ -148,7 +148,8 @@ class Pieces(Batched):
 
     def close(self) -> None:
         """Remove the hook from the embedding."""
-        self._hook.remove()
+        if self._hook is not None:
+            self._hook.remove()
 
 
 def seen_as(
