@@ -15,7 +15,7 @@ import typer
 from variate.cli import options
 from variate.cli.gate import check_requirements
 from variate.cli.options import this_command
-from variate.cli.own_module import build
+from variate.cli.own_module import build, fitted
 from variate.errors import BatchWarning, UsageError
 from variate.evaluation.evaluation import Evaluation
 from variate.inputs.budget import Budget
@@ -178,9 +178,9 @@ def of_module(
     if budget is None and facts is None:
         raise UsageError(f"{data} has no default budget", todo="pass --budget, such as linf:8/255")
     input_kind = modality_of("image") if facts is None else facts.modality
-    loaded = {source: input_kind.taken(build(source)).to(device).eval() for source in sources}
+    loaded = {source: fitted(build(source), input_kind).to(device).eval() for source in sources}
     return Setting(
-        input_kind.taken(network),
+        fitted(network, input_kind),
         x[: shared.examples],
         y[: shared.examples],
         budget or (facts.budget if facts else ""),
