@@ -97,7 +97,7 @@ $(VENV)/tested: $(VENV)/installed
 	@echo "Adding what the tests need:"
 	@set -o pipefail; $(subst --quiet,,$(PIP)) install --editable '.[dev]' | $(NAMES)
 	rm -rf $(PEERS)
-	$(PIP) install --no-deps --target $(PEERS) river mlxtend timm torchattacks torchvision \
+	$(PIP) install --no-deps --target $(PEERS) river mlxtend maite monai timm torchattacks torchvision \
 	  -r benchmarks/peers.txt tyxe==0.0.2 pyro-ppl==1.9.2 pyro-api opt-einsum
 	touch $@
 
