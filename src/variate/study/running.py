@@ -19,6 +19,7 @@ from variate.datasets.info import about
 from variate.errors import UsageError, VariateError
 from variate.evaluation.judge import check_draws
 from variate.evaluation.plan import Plan
+from variate.evaluation.stateful import facing
 from variate.evaluation.suites import suite_of
 from variate.fields import built
 from variate.inputs.budget import Budget
@@ -86,6 +87,7 @@ def check_study(study: Study, *, folders: Folders = None) -> None:
             raise UsageError(f"the study has no network for {data}", todo=f'networks = {{ {data} = ["mlp"] }}')
         _check_budgets(study, data)
     check_certifications(study)
+    facing(study.evaluation.attacks, study.evaluation.detector)
     for attack in study.evaluation.attacks:
         plan = Plan.of(attack, study.evaluation.draws)
         if not any(fits(attack, budget, data) for data in study.data for budget in study.budgets_for(data)):
