@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from variate.errors import UsageError
+from variate.evaluation import diagnostics
 from variate.evaluation.evaluate import evaluate
+from variate.evaluation.evaluation import Evaluation
 from variate.evaluation.plan import Plan
 from variate.evaluation.stateful import facing
 from variate.records.adapted import adapted, stateful_notes
@@ -128,3 +130,14 @@ def test_the_same_seed_gives_the_same_answers(measured):
     again = judged(["oars(queries=500)"], detector=DETECTOR)
     claim = again.claims[-1]
     assert again.records.examples[claim.id] == faced.records.examples[claim.id]
+
+
+def test_the_measurements_for_red_flags_face_no_detector(monkeypatch):
+    """They measure the network itself, with attacks of their own."""
+    asked = []
+    monkeypatch.setattr(diagnostics, "evaluate", lambda *_, evaluation, **__: asked.append(evaluation))
+    model, x, y = linear()
+    settings = Evaluation(budget="l2:0.5", attacks=ATTACKS, detector=DETECTOR)
+    diagnostics.doubt(model, x, y, records=Records(), name="linear", evaluation=settings)
+    assert len(asked) > 1
+    assert {evaluation.detector for evaluation in asked} == {None}

@@ -87,7 +87,6 @@ def check_study(study: Study, *, folders: Folders = None) -> None:
             raise UsageError(f"the study has no network for {data}", todo=f'networks = {{ {data} = ["mlp"] }}')
         _check_budgets(study, data)
     check_certifications(study)
-    facing(study.evaluation.attacks, study.evaluation.detector)
     for attack in study.evaluation.attacks:
         plan = Plan.of(attack, study.evaluation.draws)
         if not any(fits(attack, budget, data) for data in study.data for budget in study.budgets_for(data)):
@@ -120,6 +119,7 @@ def _check_budgets(study: Study, data: str) -> None:
         raise UsageError(f"the study has no budget for {data}", todo=f'budgets = {{ {data} = ["linf:0.1"] }}')
     for budget in budgets:
         modality.check_norm(budget)
+        facing([a for a in study.evaluation.attacks if fits(a, budget.text, data)], study.evaluation.detector)
         if study.evaluation.suite is not None:
             table = study.evaluation
             suite_of(table.suite, budget, draws=table.draws, transfers=[], target=table.target, modality=modality)
