@@ -33,21 +33,26 @@ def adapted(records: Records, claim: Claim) -> bool:
 
 
 def stateful_notes(records: Records, claims: Sequence[Claim]) -> list[str]:
-    """Sentences on the detectors of claims: what they reject, and which claims are not shown without ``oars``."""
-    notes: list[str] = []
+    """Sentences on the detectors of claims: what each rejects, and which claims are not shown without ``oars``."""
+    shares: dict[tuple[str, str, str], list[str]] = {}
+    hidden: list[str] = []
     for claim in claims:
         examples = records.examples.get(claim.id, {}).values()
         if _detector(claim) is None or not examples:
             continue
         name = f"{claim.network}, detector {claim.options.get('detector', '')}"
-        if claim.ordinary is not None:
-            notes.append(f"{name}: rejects {100 * claim.ordinary:.1f} % of the inputs sent once in random order")
         if not adapted(records, claim):
-            notes.append(f"{name}: {claim.attack} is not shown, since {ADAPTIVE} has not answered the same examples")
+            hidden.append(f"{name}: {claim.attack} is not shown, since {ADAPTIVE} has not answered the same examples")
             continue
-        share = sum(line.rejected for line in examples) / max(sum(line.points for line in examples), 1)
-        notes.append(f"{name}: rejects {100 * share:.1f} % of the queries of {claim.attack} at {claim.budget}")
-    return list(dict.fromkeys(notes))
+        ordinary = ""
+        if claim.ordinary is not None:
+            ordinary = f"{100 * claim.ordinary:.1f} % of the inputs sent once in random order, and "
+        rejected = sum(line.rejected for line in examples) / max(sum(line.points for line in examples), 1)
+        words = f"{100 * rejected:.1f} % of the queries of {claim.attack}"
+        shares.setdefault((name, ordinary, f"at {claim.budget}"), []).append(words)
+    return [
+        f"{name}: rejects {ordinary}{budget} {', '.join(words)}" for (name, ordinary, budget), words in shares.items()
+    ] + list(dict.fromkeys(hidden))
 
 
 def _detector(claim: Claim) -> Any:
