@@ -116,6 +116,12 @@ def test_a_detector_without_its_adaptive_attack_is_refused(attacks, detector, sa
     assert says in str(error.value)
 
 
+def test_a_suite_faces_no_detector():
+    """It keeps the worst input of several attacks, so that no rate of the detector alone would stand beside another."""
+    with pytest.raises(UsageError, match="faces a detector"):
+        judged([], suite="hopskipjump(queries=500, detector=similar)+fgsm")
+
+
 def test_only_attacks_that_query_labels_face_the_detector():
     specs = facing(["pgd(steps=3)", {"name": "rays", "queries": 900}, "oars"], "similar(step=0.20)")
     plans = [Plan.of(spec, 1) for spec in specs]
