@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from variate.serving.exporting import export as export
     from variate.serving.opening import open_exported as open_exported
     from variate.serving.serving import Served as Served
+    from variate.serving.similar import Similar as Similar
     from variate.statistics.comparison import compare as compare
     from variate.training.optimization import parameter_groups as parameter_groups
     from variate.training.recipe import Recipe as Recipe
@@ -96,6 +97,7 @@ _PLACES = {
     "ScoreOracle": "oracle.oracle",
     "Served": "serving.serving",
     "Shift": "random.input_noise",
+    "Similar": "serving.similar",
     "Stream": "random.keys",
     "VariateError": "errors",
     "Verified": "evidence.verified",

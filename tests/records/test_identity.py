@@ -58,6 +58,7 @@ CHANGES = {
     "budget": ({"budget": "linf:0.1"}, {}),
     "attacks": ({"attacks": ["pgd(steps=3)"]}, {}),
     "suite": ({"suite": "quick"}, {"attacks": []}),
+    "detector": ({"detector": "similar(share=0.3)"}, {"detector": "similar", "attacks": ["oars"]}),
     "target": ({"target": "next"}, {"suite": "quick", "attacks": []}),
     "draws": ({"draws": 3}, {"network": Noisy()}),
     "deployments": ({"deployments": ["survive-2"]}, {}),
@@ -131,7 +132,7 @@ COMMAND = {
     "module": "network", "data": "x, y, modality", "mode": "network", "suite": "suite", "attack": "attacks",
     "budget": "budget", "target": "target", "source": "source", "draws": "draws", "verdict_draws": "verdict_draws",
     "deployment": "deployments", "examples": "x, y", "batch_size": "batch_size", "memory": "memory",
-    "data_folder": "x, y, modality", "seed": "seed", "task": "task",
+    "data_folder": "x, y, modality", "seed": "seed", "task": "task", "detector": "detector",
 }  # fmt: skip
 SILENT = {
     "out", "time_limit", "devices", "layers", "doubts", "accelerator", "dry_run", "config", "show_config", "json",
@@ -188,7 +189,9 @@ def test_every_line_says_what_it_was_measured_on_and_hides_only_what_is_shown(li
     answers = {"zero", "snr", "cosine", "price", "price_by_step", "accuracy", "chosen", "flat"}
     answers |= {"draws"} if line is Convergence else set()
     told = {"options", "settings"}  # a claim's are hashed as they are resolved
-    assert line.shown <= {"kind", "network", "date", "twin_of", "group", "coupled", "asked"} | answers | told
+    assert (
+        line.shown <= {"kind", "network", "date", "twin_of", "group", "coupled", "asked", "ordinary"} | answers | told
+    )
 
 
 def test_no_answer_is_reused_where_other_columns_may_be_changed():

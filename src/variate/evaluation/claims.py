@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from variate.errors import unknown_name
 from variate.evaluation.plan import Plan
 from variate.evaluation.probes import answers_of, coupling_of, device_of
+from variate.evaluation.stateful import ordinary_share
 from variate.evaluation.suites import Suite
 from variate.evaluation.target import Target
 from variate.hashing import fingerprint
@@ -145,6 +146,7 @@ def claim_of(
         budget=None if plan.attack == CLEAN else budget.text,
         draws=plan.draws if random else min(plan.draws, 1),
         deployments=[str(deployment) for deployment in deployments],
+        ordinary=ordinary_share(plan, x, target.seed),
     )
 
 

@@ -41,6 +41,11 @@ class Evaluation:
         entries="attacks",
         singular="attack",
     )
+    detector: str | None = option(
+        None,
+        "detector of similar queries that attacks with access labels face, such as similar or 'similar(queries=500)'; "
+        "needs the attack oars, which adapts to it",
+    )
     suite: str | None = option(
         None,
         "quick, standard or full, or attacks joined by +, in addition to the attacks; none: only the attacks",

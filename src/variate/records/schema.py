@@ -91,6 +91,7 @@ class Example(Line):
         distance: distance of the adversarial input (of the first deployment) from the original, in the budget's norm.
         forwards, backwards: number of forward and backward passes of the attack.
         points: number of inputs that the attack queried; each query averages over several draws.
+        rejected: number of queried inputs that a detector refused to answer.
         flat: number of backward passes whose averaged gradient was zero everywhere.
         left_out: for a suite, the attacks that did not run, because the network has no gradient for them to follow.
         rising: how far the attack's best loss still moved in its last steps, as a share of its range.
@@ -110,6 +111,7 @@ class Example(Line):
     forwards: int
     backwards: int
     points: int = 0
+    rejected: int = 0
     flat: int = 0
     left_out: list[str] = []
     rising: float | None = None

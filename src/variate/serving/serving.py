@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Hashable
 from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from variate.errors import InputError, UsageError, VariateError
+from variate.errors import InputError, SimilarQueryError, UsageError, VariateError
 from variate.inputs.validation import check_module, check_several, checked_logits
 from variate.own_code import lines_of
 from variate.random.average import mean_log_probabilities
@@ -22,6 +23,7 @@ from variate.random.seeding import draws_elsewhere, input_type, outputs_under
 from variate.random.strata import stratified
 from variate.random.uncertainty import Uncertainty
 from variate.serving.fixed_noise import warn_of_fixed_noise
+from variate.serving.similar import Similar, detector_of
 
 
 class Served:
@@ -42,25 +44,45 @@ class Served:
     Args:
         network: a module from inputs to logits: a random network, one with another defense, or a deterministic one.
         draws: S, number of draws averaged for every request; they use the modes of a network with modes evenly.
+        detector: rejects queries that are too similar to earlier ones of the same client: ``Similar``, or text such as
+            ``similar(queries=500)``; None: every query is answered. An adaptive attacker evades it: report it with the
+            attack ``oars`` alone.
+        on_similar: called with the error about such queries, which are then answered; None: the error is raised.
     """
 
     _parallel: bool | None  # whether it draws from nothing but its keys; None: unknown
 
-    def __init__(self, network: nn.Module, draws: int = 1) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        draws: int = 1,
+        *,
+        detector: Similar | str | None = None,
+        on_similar: Callable[[SimilarQueryError], object] | None = None,
+    ) -> None:
         check_module(network)
         if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
             raise UsageError(f"draws is {draws!r}", expected="a whole number from 1")
         warn_of_fixed_noise(network, levels=2)
         self.network = network
         self.draws = draws
+        self.detector = detector_of(detector)
+        self.on_similar = on_similar
+        if on_similar is not None and self.detector is None:
+            raise UsageError("on_similar is never called without a detector", todo="pass detector='similar'")
         self._prepare()
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, *, client: Hashable = "") -> Tensor:
         """Inputs of shape (B, ...) to log probabilities of shape (B, K).
+
+        Args:
+            x: the inputs of one request.
+            client: who asks, for the detector of similar queries; by default all share one memory.
 
         Raises:
             InputError: for inputs that are not finite numbers with a row for each example, or that the network refuses,
                 and for a network that does not return a row of logits for each.
+            SimilarQueryError: if the detector rejects one of the inputs; then none is answered.
         """
         return mean_log_probabilities(self._asked(x))
 
@@ -81,6 +103,27 @@ class Served:
     def _asked(self, x: Tensor) -> Tensor:
         """The logits of the draws of one answer, (S, B, K). Raises ``InputError``."""
         _check_request(x)
+        answer = self._answered(x)
+        if self.detector is not None and len(x):  # last: a request that failed may be sent again
+            self._detect(self.detector, x, client)
+        return answer
+
+    def labels(self, x: Tensor, *, client: Hashable = "") -> Tensor:
+        """Inputs of shape (B, ...) to the most probable classes, shape (B,)."""
+        return self(x, client=client).argmax(-1)
+
+    def _detect(self, detector: Similar, x: Tensor, client: Hashable) -> None:
+        """Raise ``SimilarQueryError``, or report it, for inputs that are too similar to earlier ones of the client."""
+        try:
+            hash(client)
+        except TypeError as error:
+            raise UsageError(f"the client is a {type(client).__name__}", expected="text or a number") from error
+        if self.on_similar is None:
+            detector.answered(x, client)
+        elif (found := detector.flagged(x, client)) is not None:
+            self.on_similar(found)
+
+    def _answered(self, x: Tensor) -> Tensor:
         if self._process != os.getpid():
             self._prepare()
         try:
@@ -146,14 +189,16 @@ class Served:
         self._parallel = None  # determined at the first request
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"network": self.network, "draws": self.draws}
+        kept = ("network", "draws", "detector", "on_similar")
+        return {name: getattr(self, name) for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._prepare()
 
     def __repr__(self) -> str:
-        return f"Served({type(self.network).__name__}, draws={self.draws})"
+        detector = "" if self.detector is None else f", detector={str(self.detector)!r}"
+        return f"Served({type(self.network).__name__}, draws={self.draws}{detector})"
 
 
 def _check_request(x: Tensor) -> None:
