@@ -4,23 +4,42 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from variate.errors import InputError, UsageError, VariateError
+from variate.errors import InputError, UsageError, VariateError, unknown_name
 from variate.inputs.validation import check_module, check_several, checked_logits
 from variate.own_code import lines_of
-from variate.random.average import mean_log_probabilities
 from variate.random.copies import copied
 from variate.random.keys import fresh_keys
 from variate.random.many import draws
 from variate.random.network import RandomNetwork
-from variate.random.seeding import draws_elsewhere, input_type, outputs_under
+from variate.random.seeding import draws_elsewhere, input_type, left_as_found, outputs_under, under
 from variate.random.strata import stratified
 from variate.serving.fixed_noise import warn_of_fixed_noise
+from variate.tasks.classes import Classes
+from variate.tasks.task import Task, answer_in, network_of, task_of
+
+Together = Literal["mean", "majority"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a request.
+
+    Attributes:
+        values: what the network says, in the form of the task's labels: a class (B,), 0 or 1 for each label (B, L), a
+            class at every position (B, ...), numbers (B, Q), or symbols (B, L), filled up with -1.
+        confidence: probability of every value, in its shape; of a majority, the share of draws that say the same. None
+            for numbers and symbols, which have none.
+    """
+
+    values: Tensor
+    confidence: Tensor | None
 
 
 class Served:
@@ -39,28 +58,63 @@ class Served:
     raises a ``CertificateWarning``. ``variate.Certified`` answers only where its certificate is large enough.
 
     Args:
-        network: a module from inputs to logits: a random network, one with another defense, or a deterministic one.
+        network: a module from inputs to what the task reads, such as logits: a random network, one with another
+            defense, or a deterministic one.
         draws: S, number of draws averaged for every request; they use the modes of a network with modes evenly.
+        task: what the answers mean, such as ``positions`` or ``regression(tolerance=0.5)``.
+        together: how the draws answer together: the ``mean`` of their probabilities or numbers, or the ``majority``: a
+            vote, or the median of numbers. A tie goes against class 0, and for a label.
     """
 
     _parallel: bool | None  # whether it draws from nothing but its keys; None: unknown
 
-    def __init__(self, network: nn.Module, draws: int = 1) -> None:
+    def __init__(
+        self, network: nn.Module, draws: int = 1, *, task: str | Task = "classes", together: Together = "mean"
+    ) -> None:
         check_module(network)
         if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
             raise UsageError(f"draws is {draws!r}", expected="a whole number from 1")
+        if together not in get_args(Together):
+            raise unknown_name("way to answer together", str(together), get_args(Together))
         warn_of_fixed_noise(network, levels=2)
-        self.network = network
+        self.task = task_of(task)
+        self.network = self.task.answers(network)
         self.draws = draws
+        self.together = together
         self._prepare()
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Inputs of shape (B, ...) to log probabilities of shape (B, K).
+        """Inputs of shape (B, ...) to log probabilities of shape (B, K); for other tasks, to their outputs (B, M).
+
+        Of a majority it is the votes for each class, or the median.
 
         Raises:
             InputError: for inputs that are not finite numbers with a row for each example, or that the network refuses,
                 and for a network that does not return a row of logits for each.
         """
+        return self._combined(self._requested(x), x)
+
+    def answer(self, x: Tensor) -> Answer:
+        """The answers to inputs of shape (B, ...), with their confidence. Raises as a call."""
+        drawn = self._requested(x)
+        y = self._placeholder(x)
+        outputs = self._combined(drawn, x)
+        values, confidence = self.task.decided(outputs, y), self.task.confidence(outputs, y)
+        if confidence is not None and self.together == "majority":
+            confidence = torch.stack([self.task.decided(draw, y) == values for draw in drawn]).to(drawn).mean(0)
+        return Answer(values, confidence)
+
+    def labels(self, x: Tensor) -> Tensor:
+        """The values of ``answer``: for classes the most probable ones, shape (B,)."""
+        return self.answer(x).values
+
+    def _combined(self, drawn: Tensor, x: Tensor) -> Tensor:
+        """The outputs of all draws together: (S, B, M) to (B, M)."""
+        y = self._placeholder(x)
+        return self.task.mean(drawn, y) if self.together == "mean" else self.task.majority(drawn, y)
+
+    def _requested(self, x: Tensor) -> Tensor:
+        """The outputs of fresh draws, shape (S, B, M)."""
         _check_request(x)
         if self._process != os.getpid():
             self._prepare()
@@ -78,11 +132,8 @@ class Served:
                 expected="inputs as in its training, with a row for each example",
             ) from error
 
-    def labels(self, x: Tensor) -> Tensor:
-        """Inputs of shape (B, ...) to the most probable classes, shape (B,)."""
-        return self(x).argmax(-1)
-
     def _answer(self, x: Tensor) -> Tensor:
+        """The outputs of fresh draws, in this thread."""
         replica = self._replica()
         keys = stratified(replica, fresh_keys(self.draws))
         if self._parallel:
@@ -91,20 +142,33 @@ class Served:
                 logits = torch.stack([checked_logits(output, x) for output in draws(replica, x, keys)])  # (S, B, K)
         else:
             logits = outputs_under(replica, x, keys)
-        check_several(logits.shape[-1])
-        return mean_log_probabilities(logits)
+        if isinstance(self.task, Classes):
+            check_several(logits.shape[-1])
+        return logits
+
+    def _placeholder(self, x: Tensor) -> Tensor:
+        """Zeros in the shape of labels, for a task that needs their shape to read its outputs."""
+        if not self.task.reads:
+            return x.new_zeros(len(x), dtype=torch.long)
+        if x.shape[1:] not in self._shapes:
+            replica = self._replica()
+            with self._lock, left_as_found(replica), under(replica, fresh_keys(1)[0]), torch.no_grad():
+                one = x[:1].to(input_type(replica, x))
+                answer = answer_in(self.task, network_of(replica)(one), tuple(one.shape))
+            self._shapes[x.shape[1:]] = self.task.label_shape(answer, tuple(one.shape))
+        return x.new_zeros((len(x), *self._shapes[x.shape[1:]]), dtype=torch.long)
 
     def _runs_in_parallel(self, x: Tensor) -> bool:
         """Whether requests can run in parallel, determined at the first one."""
         with self._lock:
             if self._parallel is None and draws_elsewhere(self._replica(), x):
                 raise UsageError(
-                    f"{type(self.network).__name__} draws random numbers outside torch, which no entropy reaches: a "
-                    "fork or a restart would repeat them",
+                    f"{type(network_of(self.network)).__name__} draws random numbers outside torch, which no entropy "
+                    "reaches: a fork or a restart would repeat them",
                     todo="draw them with torch.randn or torch.rand",
                 )
             if self._parallel is None:
-                self._parallel = isinstance(self.network, RandomNetwork) and not self._uses_generator(x)
+                self._parallel = isinstance(network_of(self.network), RandomNetwork) and not self._uses_generator(x)
             return self._parallel
 
     def _uses_generator(self, x: Tensor) -> bool:
@@ -129,16 +193,17 @@ class Served:
         self._lock = threading.Lock()
         self._local = threading.local()
         self._parallel = None  # determined at the first request
+        self._shapes: dict[torch.Size, tuple[int, ...]] = {}  # of labels, by that of an input
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"network": self.network, "draws": self.draws}
+        return {name: vars(self)[name] for name in ("network", "draws", "task", "together")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._prepare()
 
     def __repr__(self) -> str:
-        return f"Served({type(self.network).__name__}, draws={self.draws})"
+        return f"Served({type(network_of(self.network)).__name__}, draws={self.draws})"
 
 
 def _check_request(x: Tensor) -> None:
