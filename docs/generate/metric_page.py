@@ -99,9 +99,16 @@ Outputs are those of fresh draws that no attack has seen. `rule` says how they a
 OVER_LABELS = """Over several labels, a metric is the mean of each label's. Where there are three or more classes,
 metrics that rank examples take each class against the rest, and average.
 """
-AUTO = f"""`variate.metrics.choose.chosen` looks at the labels, and takes what you know of the problem: `ordinal`
-(classes have an order), `costs` (a row for each label, a column for each answer) and `small_structures`. Classes count
-as unequal if one has {RATIO} times as many examples as another, beyond chance; the flag
+AUTO = f"""`auto` looks at the labels, and takes what you know of the problem and they do not say: `ordinal`
+(classes have an order), `costs` (a row for each label, a column for each answer) and `small_structures`:
+
+```
+variate evaluate runs/a --metric "auto(ordinal=yes)"
+variate evaluate runs/a --metric "auto(costs='0 1; 5 0')"
+```
+
+In Python it is `metrics=["auto(ordinal=yes)"]`; `variate.metrics.choose.chosen(task, y, ordinal=True)` chooses alone.
+Classes count as unequal if one has {RATIO} times as many examples as another, beyond chance; the flag
 [accuracy-misleads](flags/accuracy-misleads.md) is then raised as well.
 """
 INTERVALS = f"""## Intervals
