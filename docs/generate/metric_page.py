@@ -149,9 +149,16 @@ print(f"AURC {selective(certainty, right).area:.3f}")
 ```
 """
 
-AUTO = f"""`variate.metrics.choose.chosen` looks at the labels, and takes what you know of the problem: `ordinal`
-(classes have an order), `costs` (a row for each label, a column for each answer) and `small_structures`. Classes count
-as unequal if one has {RATIO} times as many examples as another, beyond chance; the flag
+AUTO = f"""`auto` looks at the labels, and takes what you know of the problem and they do not say: `ordinal`
+(classes have an order), `costs` (a row for each label, a column for each answer) and `small_structures`:
+
+```
+variate evaluate runs/a --metric "auto(ordinal=yes)"
+variate evaluate runs/a --metric "auto(costs='0 1; 5 0')"
+```
+
+In Python it is `metrics=["auto(ordinal=yes)"]`; `variate.metrics.choose.chosen(task, y, ordinal=True)` chooses alone.
+Classes count as unequal if one has {RATIO} times as many examples as another, beyond chance; the flag
 [accuracy-misleads](flags/accuracy-misleads.md) is then raised as well.
 """
 INTERVALS = f"""## Intervals

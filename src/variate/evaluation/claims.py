@@ -61,11 +61,11 @@ def look_at(network: nn.Module, x: Tensor) -> Look:
     """Run a network on a few of ``x``, (B, ...). Raises ``InputError`` for inputs that it cannot take."""
     few = x[:2].to(device_of(network, x))
     few = few.to(input_type(network, few))
-    before = settings_of(network)
     with torch.no_grad(), left_as_found(network):
         generators = _generators(few)
         outputs = asked(network, few)
         consumed = not all(map(torch.equal, generators, _generators(few)))
+    before = settings_of(network)  # after a first pass: what only that one sets, as libraries do, is no state
     width = outputs.shape[1]
     kind = kind_of(network, few)
     drawn = _drawn(network, kind, consumed=consumed)
@@ -178,7 +178,10 @@ def _source_fingerprints(target: Target, plan: Plan | Suite, x: Tensor) -> dict[
 
 def _recognized(network: nn.Module, x: Tensor) -> str:
     few = x[:2].to(device_of(network, x))
-    return f"{identity(network)} {answers_of(network, few, kind_of(network, few))}"
+    kind = kind_of(network, few)
+    before = settings_of(network)  # as in ``look_at``
+    answers = answers_of(network, few, kind)
+    return f"{identity(network, before)} {answers}"
 
 
 def _drawn(network: nn.Module, kind: Kind, *, consumed: bool) -> Drawn:

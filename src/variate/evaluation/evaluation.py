@@ -71,6 +71,7 @@ class Evaluation:
     metrics: Sequence[str] = option(
         (),
         "metrics of the task beside the rates, over all examples: auto chooses those that fit the labels; "
+        "auto(ordinal=yes), auto(costs='0 1; 5 0') or auto(small_structures=yes) say what labels do not; "
         "`variate list metrics` shows all",
         entries="metrics",
         choices=("auto",),
