@@ -58,7 +58,7 @@ def columns_of_features(features: Sequence[Mapping[str, Any]]) -> list[ColumnLoo
     looks = []
     for name, indices in groups_of(columns).items():
         column = columns[indices[0]]
-        fixed = "" if column.mutable else ", immutable"
+        fixed = "".join(f", {limit}" for limit in column.limits)
         if column.group is None:
             use = "whole number" if column.step == 1 else "number"
             unit = f" {column.unit}" if column.unit else ""
