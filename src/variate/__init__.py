@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from variate.random.measures import stds as stds
     from variate.random.network import RandomNetwork as RandomNetwork
     from variate.random.per_example import draws_per_example as draws_per_example
+    from variate.random.pipeline import Pipeline as Pipeline
+    from variate.random.pipeline import pipeline as pipeline
     from variate.random.plain import at as at
     from variate.random.plain import mean as mean
     from variate.random.plain import unwrap as unwrap
@@ -81,6 +83,7 @@ _PLACES = {
     "GradientOracle": "oracle.white_box",
     "LabelOracle": "oracle.oracle",
     "Mask": "random.input_noise",
+    "Pipeline": "random.pipeline",
     "Proof": "certificates.proof",
     "RandomNetwork": "random.network",
     "Recipe": "training.recipe",
@@ -122,6 +125,7 @@ _PLACES = {
     "mode_of": "random.strata",
     "open_exported": "serving.opening",
     "parameter_groups": "training.optimization",
+    "pipeline": "random.pipeline",
     "push_to_hub": "integrations.hugging_face",
     "randomize": "random.randomize",
     "scale_parameters": "random.measures",

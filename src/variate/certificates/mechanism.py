@@ -58,9 +58,8 @@ class Mechanism(ABC):
         """
         if columns_moved(modality) > 1:
             raise UsageError(
-                f"tables with categories have no certificate by {self.name}, and with sums or ratios neither: the budget "
-                "counts a change of category as one, by its cost, but it changes two columns, and columns that follow "
-                "others it does not count",
+                f"tables with categories, sums or ratios have no certificate by {self.name}: one change moves several "
+                "columns, but the budget counts a change of category by its cost, and columns that follow others not",
                 expected="columns of numbers that are not computed from others, or a random Mask in front "
                 "(random-ablation), which counts changes",
             )
