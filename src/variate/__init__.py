@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from variate.evaluation.evaluate import evaluate as evaluate
     from variate.evaluation.evaluation import Evaluation as Evaluation
     from variate.evaluation.judge import judge_until as judge_until
+    from variate.evaluation.thresholds import with_thresholds as with_thresholds
     from variate.inputs.budget import Budget as Budget
     from variate.integrations.foolbox_art import art_classifier as art_classifier
     from variate.integrations.foolbox_art import foolbox_model as foolbox_model
@@ -138,6 +139,7 @@ _PLACES = {
     "stream": "random.fixing",
     "train": "training.train",
     "unwrap": "random.plain",
+    "with_thresholds": "evaluation.thresholds",
 }
 __all__ = ["__version__", *_PLACES]
 
