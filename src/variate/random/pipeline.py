@@ -21,8 +21,8 @@ class Pipeline(nn.Module):
     Every forward pass runs all stages, and every random stage makes a fresh draw. The logits have a gradient, and their
     largest is always the label that the rule gives:
 
-    - ``veto``: the logits of the stage with the largest lead of the ``positive`` class over the others. With two
-      classes, the pipeline says ``positive`` exactly if any stage does.
+    - ``veto``: ``positive`` exactly if any stage says so. The lead of its logit over the others is the largest lead at
+      any stage; the logits of the others are the mean log probabilities of all stages.
     - ``majority``: the mean log probabilities of the stages that gave the most frequent label; of labels that are
       equally frequent, the one with the larger mean log probability over all stages.
 
@@ -56,14 +56,15 @@ class Pipeline(nn.Module):
                 f"the positive class is {self.positive}, and the stages have {logs.shape[-1]} classes",
                 expected=f"a class below {logs.shape[-1]}",
             )
-        return self._most_suspicious(logs) if self.rule == "veto" else _of_most(logs)
+        return self._of_any(logs) if self.rule == "veto" else _of_most(logs)
 
-    def _most_suspicious(self, logs: Tensor) -> Tensor:
-        """The log probabilities of the stage that is nearest to the alarm: (S, B, K) to (B, K)."""
-        others = logs.detach().clone()
-        others[..., self.positive] = -torch.inf
-        stage = (logs.detach()[..., self.positive] - others.amax(-1)).argmax(0)  # (B,)
-        return logs[stage, torch.arange(logs.shape[1], device=logs.device)]
+    def _of_any(self, logs: Tensor) -> Tensor:
+        """The logits of a veto: (S, B, K) to (B, K)."""
+        alarm = nn.functional.one_hot(torch.tensor(self.positive), logs.shape[-1]).bool().to(logs.device)  # (K,)
+        leads = logs[..., self.positive] - logs.masked_fill(alarm, -torch.inf).amax(-1)  # (S, B)
+        others = logs.mean(0)  # (B, K)
+        highest = others.masked_fill(alarm, -torch.inf).amax(-1)  # (B,)
+        return torch.where(alarm, (highest + leads.amax(0))[:, None], others)
 
 
 def _of_most(logs: Tensor) -> Tensor:
