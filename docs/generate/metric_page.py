@@ -117,10 +117,10 @@ variate evaluate runs/a --metric "detection(fpr=0.05)"
 ```
 
 The threshold is chosen on the validation split, by 16 draws that no attack and no verdict uses, and never on the
-examples that are measured, unlike that of `sensitivity`; so `false-alarms` on clean inputs says whether the rate holds. With
-fewer validation examples of class 0 than 1 / `fpr`, it is their highest score. In Python, pass validation data
-yourself: `variate.with_thresholds(["detection"], net, x_validation, y_validation)` gives metrics for `evaluate`, and
-`detection(threshold=0.9)` is a threshold of your own. Under attack the detector meets malicious examples that were
+examples that are measured, unlike that of `sensitivity`; so `false-alarms` on clean inputs says whether the rate
+holds. With fewer validation examples of class 0 than 1 / `fpr`, it is their highest score. In Python, pass validation
+data yourself: `variate.with_thresholds(["detection"], net, x_validation, y_validation)` gives metrics for `evaluate`,
+and `detection(threshold=0.9)` is a threshold of your own. Under attack the detector meets malicious examples that were
 changed: `detection` is what remains.
 
 How many *queries* an evasion takes is in the report's table "Evaded within k queries": the share of malicious examples

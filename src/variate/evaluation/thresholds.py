@@ -91,5 +91,5 @@ def _outputs(network: nn.Module, x: Tensor, batch_size: int, keys: list[int]) ->
     device = device_of(network, x)
     with generators_as_found(), left_as_found(network):
         used = keys[:1] if kind_of(network, x[:2].to(device)) == "deterministic" else keys
-        parts = [outputs_under(network, part.to(device), used).cpu() for part in x.split(batch_size)]
+        parts = [outputs_under(network, part.to(device), used).cpu() for part in torch.split(x, batch_size)]
     return torch.cat(parts, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Thresholded(ClassMetric):
     fpr: float = 0.01
     threshold: float | None = None
 
-    of_class = 1
+    of_class: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         """Check the options."""
