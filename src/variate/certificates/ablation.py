@@ -84,5 +84,6 @@ class Ablation(OnInput):
 
     def sentence(self) -> str:
         """How much the mask keeps."""
-        also = f", where one change touches up to {self.touched}" if self.touched > 1 else ""
-        return f"a random mask that shows {self.keep} of {self.positions} positions of the input{also}"
+        most = {2: "two", 3: "three"}.get(self.touched, str(self.touched))
+        also = f", where a change of category, or of a number that others follow, touches up to {most}"
+        return f"a random mask that shows {self.keep} of {self.positions} positions of the input{also if self.touched > 1 else ''}"
