@@ -86,4 +86,5 @@ class Ablation(OnInput):
         """How much the mask keeps."""
         most = {2: "two", 3: "three"}.get(self.touched, str(self.touched))
         also = f", where a change of category, or of a number that others follow, touches up to {most}"
-        return f"a random mask that shows {self.keep} of {self.positions} positions of the input{also if self.touched > 1 else ''}"
+        shown = f"a random mask that shows {self.keep} of {self.positions} positions of the input"
+        return shown + also if self.touched > 1 else shown
