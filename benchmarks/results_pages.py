@@ -131,19 +131,25 @@ def _area(proven: Proven, deployment: str) -> float | None:
 
 
 def metrics_over_seeds(folder: Path) -> str:
-    """The metrics of single draws, by group of networks and attack: the mean over seeds, and their spread."""
+    """The metrics of single draws by group of networks, clean and under the attack that leaves least of the first.
+
+    The mean over seeds, and their spread, in percent.
+    """
     records = answers(folder)
     claims = {claim.id: claim for claim in shown(records, "table")}
     found: dict[tuple[str, str, str], dict[str, list[float]]] = {}
     for line in records.metrics.values():
         claim = claims.get(line.claim)
         if claim is not None and line.rule == "single" and not line.minus:
-            key = claim.group or claim.network, attack_words(claim), claim.budget or "-"
+            key = claim.group or claim.network, claim.budget or "-", attack_words(claim)
             found.setdefault(key, {}).setdefault(line.metric, []).append(100 * line.value)
     names = list(dict.fromkeys(name for values in found.values() for name in values))
-    lines = [["network", "attack", "budget", *(f"{name}, %" for name in names)], [":--"] * 3 + ["--:"] * len(names)]
+    worst: dict[tuple[str, str], tuple[str, str, str]] = {}
     for key, values in found.items():
-        lines.append([*key, *(spread(values[name], 1) if name in values else "-" for name in names)])
+        if key[:2] not in worst or mean(values[names[0]]) < mean(found[worst[key[:2]]][names[0]]):
+            worst[key[:2]] = key
+    lines = [["network", "budget", "attack", *(f"{name}, %" for name in names)], [":--"] * 3 + ["--:"] * len(names)]
+    lines += [[*key, *(spread(found[key][name], 1) for name in names)] for key in worst.values()]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -6,6 +6,7 @@ from torch import nn
 
 import variate
 from variate.errors import InputError, UsageError
+from variate.evaluation.thresholds import filled
 from variate.metrics.measure import measure
 from variate.metrics.metric import metric_of, written
 from variate.metrics.responses import responses
@@ -86,6 +87,11 @@ def test_what_has_no_threshold_is_not_measured():
         metric_of("detection(threshold=2)")
     with pytest.raises(InputError, match="no example of class 0"):
         variate.with_thresholds(["detection"], Scored(), torch.rand(3, 1), torch.ones(3, dtype=torch.long))
+
+
+def test_other_metrics_read_no_validation_data():
+    names = ("accuracy", "auto", "detection(threshold=0.5)")
+    assert filled(names, Scored(), lambda: pytest.fail("the split was read")) == names
 
 
 def test_a_command_chooses_the_threshold_on_the_validation_split(tmp_path, monkeypatch):
