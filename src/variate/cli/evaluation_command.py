@@ -242,10 +242,8 @@ def _measured(
     from variate.evaluation.thresholds import filled
 
     records.add([setting.run_line(evaluation.seed), *setting.lines])
-    evaluation = replace(evaluation, budget=setting.budget)
-    if setting.validation is not None:
-        chosen = filled(evaluation.metrics, setting.network, setting.validation, task=setting.task)
-        evaluation = replace(evaluation, metrics=chosen)
+    metrics = filled(evaluation.metrics, setting.network, setting.validation, task=setting.task)
+    evaluation = replace(evaluation, budget=setting.budget, metrics=metrics)
     judge = partial(
         evaluate, modality=setting.modality, task=setting.task, records=records, shard=shard,
         show_progress=not shared.quiet,

@@ -60,17 +60,17 @@ def with_thresholds(
 def filled(
     metrics: Sequence[str],
     network: nn.Module,
-    split: Callable[[], tuple[Tensor, Tensor]],
+    split: Callable[[], tuple[Tensor, Tensor]] | None,
     *,
     task: str | Task = "classes",
     batch_size: int = 256,
     seed: int = 0,
 ) -> tuple[str, ...]:
-    """``with_thresholds`` for a split that is loaded only if a metric needs it."""
+    """``with_thresholds`` for a split that is loaded only if a metric needs it; None leaves all metrics as they are."""
     kind = task_of(task)
     check_metrics(metrics, kind)
     lacking = [name for name in metrics if name != AUTO and _lacks(name)]
-    if not lacking:
+    if split is None or not lacking:
         return tuple(metrics)
     x, y = split()
     outputs = _outputs(kind.answers(network), x, batch_size, Stream("probe", seed).take(DRAWS))
