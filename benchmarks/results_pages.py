@@ -24,11 +24,14 @@ import tools
 from variate import registry
 from variate.options import parse
 from variate.records.file import Records
+from variate.records.groups import shown
 from variate.records.proofs import Proven, proofs
 from variate.records.rows import CLEAN
+from variate.report.evaded import evaded_over_seeds
 from variate.report.gains import gains
 from variate.report.scale_table import scale_table
 from variate.report.sheet import markdown_of
+from variate.report.single import attack_words
 from variate.report.summary import summary
 from variate.report.table import markdown, study_rows
 from variate.study.grid import TWINS
@@ -127,6 +130,29 @@ def _area(proven: Proven, deployment: str) -> float | None:
     return sum((one.rate + two.rate) / 2 * (two.radius - one.radius) for one, two in pairwise(curve))
 
 
+def metrics_over_seeds(folder: Path) -> str:
+    """The metrics of single draws by group of networks, clean and under the attack that leaves least of the first.
+
+    The mean over seeds, and their spread, in percent.
+    """
+    records = answers(folder)
+    claims = {claim.id: claim for claim in shown(records, "table")}
+    found: dict[tuple[str, str, str], dict[str, list[float]]] = {}
+    for line in records.metrics.values():
+        claim = claims.get(line.claim)
+        if claim is not None and line.rule == "single" and not line.minus:
+            key = claim.group or claim.network, claim.budget or "-", attack_words(claim)
+            found.setdefault(key, {}).setdefault(line.metric, []).append(100 * line.value)
+    names = list(dict.fromkeys(name for values in found.values() for name in values))
+    worst: dict[tuple[str, str], tuple[str, str, str]] = {}
+    for key, values in found.items():
+        if key[:2] not in worst or mean(values[names[0]]) < mean(found[worst[key[:2]]][names[0]]):
+            worst[key[:2]] = key
+    lines = [["network", "budget", "attack", *(f"{name}, %" for name in names)], [":--"] * 3 + ["--:"] * len(names)]
+    lines += [[*key, *(spread(found[key][name], 1) for name in names)] for key in worst.values()]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 TABLES: dict[str, Callable[[Path], str]] = {
     "table": lambda folder: markdown(answers(folder)),
     "over-seeds": over_seeds,
@@ -137,6 +163,8 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "highlights": highlights,
     "scales": lambda folder: scale_table(answers(folder)),
     "grid": grid,
+    "evaded": lambda folder: markdown_of(sheet) if (sheet := evaded_over_seeds(answers(folder))) else "",
+    "metrics": metrics_over_seeds,
     "certified": certified,
     "tools": lambda folder: tools.table(json.loads((folder / "tools.json").read_text())["tools"]),
     "honesty": lambda folder: honesty.table(Records(folder / "answers.jsonl.gz")),

@@ -28,7 +28,7 @@ def metric_page() -> str:
         lines += [f"### {title}", "", *HEAD, *(_row(entry) for entry in entries), ""]
     lines += [OVER_LABELS, UNCERTAINTY, "## What `auto` chooses", "", AUTO, "| data | metrics, and why |", "|:--|:--|"]
     lines += [_choice(*case) for case in _cases()]
-    return "\n".join([*lines, "", INTERVALS]).rstrip() + "\n"
+    return "\n".join([*lines, "", DETECTION, "", INTERVALS]).rstrip() + "\n"
 
 
 def _row(entry: Entry) -> str:
@@ -161,6 +161,30 @@ In Python it is `metrics=["auto(ordinal=yes)"]`; `variate.metrics.choose.chosen(
 Classes count as unequal if one has {RATIO} times as many examples as another, beyond chance; the flag
 [accuracy-misleads](flags/accuracy-misleads.md) is then raised as well.
 """
+DETECTION = """\
+## Detection at a fixed rate of false alarms
+
+A detector of malware, phishing or spam is set to raise few false alarms, and then asked what it finds. `detection` is
+the share of class 1 above a threshold that at most 1 % of class 0 exceed (`fpr=0.01`), and `false-alarms` the share of
+class 0 above the same threshold:
+
+```
+variate evaluate runs/a --metric detection --metric false-alarms
+variate evaluate runs/a --metric "detection(fpr=0.05)"
+```
+
+The threshold is chosen on the validation split, by 16 draws that no attack and no verdict uses, and never on the
+examples that are measured, unlike that of `sensitivity`; so `false-alarms` on clean inputs says whether the rate
+holds. With fewer validation examples of class 0 than 1 / `fpr`, it is their highest score. In Python, pass validation
+data yourself: `variate.with_thresholds(["detection"], net, x_validation, y_validation)` gives metrics for `evaluate`,
+and `detection(threshold=0.9)` is a threshold of your own. Under attack the detector meets malicious examples that were
+changed: `detection` is what remains.
+
+How many *queries* an evasion takes is in the report's table "Evaded within k queries": the share of malicious examples
+(class 1) that pass after at most 10, 100 and 1,000 answers on each, for every attack that sees scores or labels only,
+the strongest attacker first. An attack that averages over D draws spends D queries at each point, and one that needs
+more than k leaves the example as it is. In Python, `variate.records.evaded.evaded(records)` gives the rows."""
+
 INTERVALS = f"""## Intervals
 
 - A mean of numbers in [0, 1], such as accuracy, has the interval of a [rate](evaluate.md), over examples and draws.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from variate.evaluation.evaluate import evaluate as evaluate
     from variate.evaluation.evaluation import Evaluation as Evaluation
     from variate.evaluation.judge import judge_until as judge_until
+    from variate.evaluation.thresholds import with_thresholds as with_thresholds
     from variate.evidence.verified import Verified as Verified
     from variate.evidence.verify import verify as verify
     from variate.evidence.write import write_evidence as write_evidence
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
     from variate.random.measures import stds as stds
     from variate.random.network import RandomNetwork as RandomNetwork
     from variate.random.per_example import draws_per_example as draws_per_example
+    from variate.random.pipeline import Pipeline as Pipeline
+    from variate.random.pipeline import pipeline as pipeline
     from variate.random.plain import at as at
     from variate.random.plain import mean as mean
     from variate.random.plain import unwrap as unwrap
@@ -89,6 +92,7 @@ _PLACES = {
     "Judgment": "report.gate.judgment",
     "LabelOracle": "oracle.oracle",
     "Mask": "random.input_noise",
+    "Pipeline": "random.pipeline",
     "Proof": "certificates.proof",
     "RandomNetwork": "random.network",
     "Recipe": "training.recipe",
@@ -132,6 +136,7 @@ _PLACES = {
     "mode_of": "random.strata",
     "open_exported": "serving.opening",
     "parameter_groups": "training.optimization",
+    "pipeline": "random.pipeline",
     "push_to_hub": "integrations.hugging_face",
     "randomize": "random.randomize",
     "scale_parameters": "random.measures",
@@ -147,6 +152,7 @@ _PLACES = {
     "uncertainty": "random.uncertainty",
     "unwrap": "random.plain",
     "verify": "evidence.verify",
+    "with_thresholds": "evaluation.thresholds",
     "write_evidence": "evidence.write",
 }
 __all__ = ["__version__", *_PLACES]

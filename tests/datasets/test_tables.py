@@ -452,3 +452,87 @@ def test_defenses_that_need_images_say_so(tmp_path, defense):
     done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "run")])
     assert done.exit_code in (1, 2), done.output
     assert "images" in done.output or "convolution" in done.output
+
+
+RELATED = """
+label = "kind"
+[features.sent]
+change = "up"
+[features.received]
+at_most = "sent"
+[features.total]
+sum_of = ["sent", "received"]
+unit = "bytes"
+[features.ratio]
+ratio_of = ["received", "seconds"]
+[features.seconds]
+low = 1
+high = 10
+change = "down"
+"""
+
+
+def related(tmp_path, declared=RELATED, change=None):
+    """A table whose rows keep the declared relations, except for one cell."""
+    draw, rows = random.Random(0), []
+    for index in range(60):
+        received, seconds = draw.randint(0, 40), draw.randint(1, 10)
+        sent = received + draw.randint(0, 30)
+        rows.append(
+            [str(sent), str(sent + received), str(received), f"{received / seconds:.2f}", str(seconds), "ab"[index % 2]]
+        )
+    for (row, column), cell in (change or {}).items():
+        rows[row][column] = cell
+    return write(
+        tmp_path / "table.csv", rows, ["sent", "total", "received", "ratio", "seconds", "kind"], declared
+    ), rows
+
+
+def test_relations_between_features_are_read_and_kept(tmp_path):
+    path, rows = related(tmp_path)
+    facts = about("csv", folder=path)
+    columns = columns_of(facts.details["features"])
+    assert [column.name for column in columns] == ["sent", "total", "received", "ratio", "seconds"]
+    sent, total, received, ratio, seconds = columns
+    assert (sent.change, seconds.change, received.at_most) == ("up", "down", "sent")
+    assert (total.sum_of, ratio.ratio_of) == (("sent", "received"), ("received", "seconds"))
+    assert (total.low, total.high) == (sent.low + received.low, sent.high + received.high)
+    assert (ratio.low, ratio.high) == pytest.approx((received.low / 10, received.high), abs=1e-9)
+    for split in ("train", "validation", "test"):
+        x, _ = load(path, split)
+        assert list(facts.modality.findings(x)) == []
+        own = {column.name: column.low + column.range * x[:, i] for i, column in enumerate(columns)}
+        torch.testing.assert_close(own["sent"] + own["received"], own["total"], atol=1e-3, rtol=0)
+        torch.testing.assert_close(own["received"] / own["seconds"], own["ratio"], atol=1e-3, rtol=0)
+    order = permutation(60)[:12]  # the test split, where parts are clipped and their sum is too
+    assert any(abs(float(rows[i][1]) - float(own["total"][place])) < 1e-3 for place, i in enumerate(order))
+    shown = CliRunner().invoke(app, ["data", str(path)])
+    assert "sum of sent and received" in shown.output
+    assert "may only grow" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("declared", "change", "message"),
+    [
+        (RELATED, {(3, 1): "999"}, "total, line 5: '999' is not the sum of sent and received"),
+        (RELATED, {(3, 3): "99"}, "ratio, line 5: '99' is not the ratio of received and seconds"),
+        (RELATED, {(3, 2): "70", (3, 1): "", (4, 0): "1"}, "missing values"),
+        (RELATED.replace("low = 1\n", "low = 0\n"), None, "divides by seconds, which may be 0"),
+        (RELATED.replace('"sent", "received"', '"sent", "lost"'), None, "'lost', which is not another numeric feature"),
+        (RELATED.replace('"down"', '"sideways"'), None, "not a valid declaration"),
+        (RELATED.replace('unit = "bytes"', "high = 10"), None, "total runs from"),
+    ],
+)
+def test_relations_that_a_table_does_not_keep_are_named(tmp_path, declared, change, message):
+    path, _ = related(tmp_path, declared, change)
+    with pytest.raises(DataError) as error:
+        load(path)
+    assert message in str(error.value)
+
+
+def test_a_value_above_its_limit_is_named(tmp_path):
+    row = int(permutation(60)[-1])  # of the training split, so that nothing is clipped
+    declared = 'label = "kind"\ndrop = ["total"]\n[features.received]\nat_most = "sent"\n'
+    path, _ = related(tmp_path, declared, {(row, 0): "0", (row, 2): "9"})
+    with pytest.raises(DataError, match=f"line {row + 2}: '9' is above sent"):
+        load(path)

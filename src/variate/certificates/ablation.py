@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from variate.certificates.front import Front, OnInput, mask
 from variate.certificates.mechanism import Floats
 from variate.inputs.budget import Budget
-from variate.inputs.columns import changes_categories
+from variate.inputs.columns import columns_moved
 from variate.inputs.modality import Modality
 from variate.registry import certificate
 
@@ -36,7 +36,7 @@ class Ablation(OnInput):
         keep: number of positions that stay visible, k.
         front: the layer that hides.
         touched: number of positions that one change may touch: 2 for tables with categories, where a change of category
-            moves the columns of the old and of the new one.
+            moves the columns of the old and of the new one, and one more for each sum or ratio that a number is in.
     """
 
     positions: int
@@ -55,8 +55,8 @@ class Ablation(OnInput):
         return cls(layer.order.numel(), layer.keep, front)
 
     def on(self, modality: Modality) -> Ablation:
-        """The same for inputs of a modality: whether a change may be one of category."""
-        return replace(self, touched=2) if changes_categories(modality) else self
+        """The same for inputs of a modality: how many columns a change may move."""
+        return replace(self, touched=columns_moved(modality))
 
     def seen(self, changed: Floats | int) -> Floats:
         """The probability that the mask shows one of the positions that ``changed`` changes may touch."""
@@ -84,5 +84,7 @@ class Ablation(OnInput):
 
     def sentence(self) -> str:
         """How much the mask keeps."""
-        also = ", where a change of category touches two" if self.touched > 1 else ""
-        return f"a random mask that shows {self.keep} of {self.positions} positions of the input{also}"
+        most = {2: "two", 3: "three"}.get(self.touched, str(self.touched))
+        also = f", where a change of category, or of a number that others follow, touches up to {most}"
+        shown = f"a random mask that shows {self.keep} of {self.positions} positions of the input"
+        return shown + also if self.touched > 1 else shown

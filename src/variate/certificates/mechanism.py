@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
-from variate.inputs.columns import changes_categories
+from variate.inputs.columns import columns_moved
 from variate.inputs.modality import Modality
 
 Floats = NDArray[np.float64]
@@ -53,13 +53,15 @@ class Mechanism(ABC):
         """The mechanism for inputs of a modality, with budgets in its unit.
 
         Raises:
-            UsageError: for tables whose categories may change: such a change moves two columns, by its declared cost.
+            UsageError: for tables in which one change moves several columns: one of category, or of a number that
+                others are computed from.
         """
-        if changes_categories(modality):
+        if columns_moved(modality) > 1:
             raise UsageError(
-                f"tables with categories have no certificate by {self.name}: the budget counts a change of category as "
-                "one, by its cost, but it changes two columns",
-                expected="columns of numbers, or a random Mask in front (random-ablation), which counts changes",
+                f"tables with categories, sums or ratios have no certificate by {self.name}: one change moves several "
+                "columns, but the budget counts a change of category by its cost, and columns that follow others not",
+                expected="columns of numbers that are not computed from others, or a random Mask in front "
+                "(random-ablation), which counts changes",
             )
         return self.in_unit(modality.unit)
 

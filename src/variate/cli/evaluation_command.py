@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setting:
-    """A network with labelled inputs, and the folder of its records."""
+    """A network with labelled inputs, other ones to choose thresholds on, and the folder of its records."""
 
     network: nn.Module
     x: Tensor
@@ -50,6 +50,7 @@ class Setting:
     modality: str | Modality = "image"
     task: str = "classes"
     labels: Sequence[str] = ()
+    validation: Callable[[], tuple[Tensor, Tensor]] | None = None
 
     def run_line(self, seed: int) -> Record:
         """The record of this command."""
@@ -149,6 +150,7 @@ def of_run(
         modality_of(card.kind, card.details),
         shared.task or card.task,
         facts.labels,
+        partial(labelled, card.data, folder=shared.data_folder, split="validation", cut=True, task=card.task),
     )
 
 
@@ -192,6 +194,7 @@ def of_module(
         modality=input_kind,
         task=shared.task or (facts.task if facts else "classes"),
         labels=facts.labels if facts else (),
+        validation=None if is_own(data) else partial(labelled, data, folder=shared.data_folder, split="validation"),
     )
 
 
@@ -236,9 +239,11 @@ def _measured(
     """The table, the evidence for red flags, and the noise by layer, into records that this process holds."""
     from variate.evaluation.diagnostics import doubt
     from variate.evaluation.evaluate import evaluate
+    from variate.evaluation.thresholds import filled
 
     records.add([setting.run_line(evaluation.seed), *setting.lines])
-    evaluation = replace(evaluation, budget=setting.budget)
+    metrics = filled(evaluation.metrics, setting.network, setting.validation, task=setting.task)
+    evaluation = replace(evaluation, budget=setting.budget, metrics=metrics)
     judge = partial(
         evaluate, modality=setting.modality, task=setting.task, records=records, shard=shard,
         show_progress=not shared.quiet,

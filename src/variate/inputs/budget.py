@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from variate.errors import UsageError, unknown_name
 from variate.options import exact
@@ -13,6 +13,7 @@ from variate.options import exact
 if TYPE_CHECKING:
     from torch import Tensor
 
+Change = Literal["both", "up", "down"]  # whether a value may grow and fall, only grow, or only fall
 NORMS = ("linf", "l2", "l1", "l0")
 OTHERS = ("snr", "features", "words", "chars")  # defined by a modality: see ``variate.inputs.modality``
 BEGINNINGS = tuple(f"{norm}:" for norm in NORMS + OTHERS)  # prefixes of budgets
@@ -20,7 +21,7 @@ ORDERS = {"linf": float("inf"), "l2": 2.0, "l1": 1.0, "l0": 0.0}
 COUNTS = ("l0", "words", "chars")  # norms whose size is an integer
 EXPECTED = (
     "NORM:SIZE, such as linf:8/255, linf:0.1, l2:1.5, l1:12 or l0:20; for audio snr:20dB, for text words:3 or chars:2, "
-    "for tables features:NAME=SIZE,NAME=SIZE"
+    "for tables features:NAME=SIZE,NAME=SIZE up"
 )
 TIMES = "; times "  # after the sizes of features: a common factor
 TOLERANCE = 1e-5  # float32 rounding of x + delta, relative to eps
@@ -38,7 +39,8 @@ class Budget:
         norm: ``linf``, ``l2``, ``l1``, or ``l0``, the number of changed values; or a norm of one modality: ``snr`` in
             decibels, ``words``, ``chars``, or ``features``, each feature in its own unit.
         size: the size as an exact fraction; for ``features`` the factor that multiplies their sizes.
-        features: the size of every named feature, as written; ``*`` stands for all others.
+        features: the size of every named feature, as written, with ``up`` or ``down`` if the value may only grow or
+            only fall; ``*`` stands for all others.
     """
 
     text: str
@@ -173,13 +175,14 @@ def _parse_features(text: str, sizes_text: str) -> tuple[Fraction, tuple[tuple[s
     pairs = [tuple(part.strip() for part in item.rpartition("=")[::2]) for item in size_list.split(",")]
     for name, size in pairs:
         try:
-            bad = not name or exact(size.removesuffix("%")) < 0
+            bad = not name or exact(directed(size)[0].removesuffix("%")) < 0
         except ValueError:
             bad = True
         if bad:
             raise UsageError(
                 f"{_shown(name or size)} in the budget {_shown(text)} has no size",
-                expected="features:NAME=SIZE,NAME=SIZE; sizes in the feature's own unit or in % of its range",
+                expected="features:NAME=SIZE,NAME=SIZE; sizes in the feature's own unit or in % of its range, with "
+                "up or down behind them if the feature may only grow or only fall",
             )
     try:
         factor = exact(factor_text or "1")
@@ -190,6 +193,14 @@ def _parse_features(text: str, sizes_text: str) -> tuple[Fraction, tuple[tuple[s
             f"{_shown(factor_text)} is not a valid factor of sizes", expected=f"a number of at least 0 after {TIMES!r}"
         )
     return factor, tuple((name, size) for name, size in pairs)
+
+
+def directed(size: str) -> tuple[str, Change]:
+    """Split the size of a feature as written, such as ``5% up``, into the size and how the value may change."""
+    for change in get_args(Change)[1:]:
+        if size.endswith(change):
+            return size.removesuffix(change).rstrip(), cast(Change, change)
+    return size, "both"
 
 
 def _shown(text: object) -> str:

@@ -6,11 +6,13 @@ feature is a group of columns, one per category: one of them is 1 and the others
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, get_args
 
 from variate.errors import UsageError
+from variate.inputs.budget import Change
 
 MOST_STEPS = 1_000_000  # in a feature's range: float32 cannot distinguish more
 
@@ -27,6 +29,10 @@ class Column:
         group: the categorical feature that a category belongs to; None for a numeric feature.
         unit: its unit of measurement, for display.
         cost: share of a budget that a change of category takes, in (0, 1]; 1 equals the whole range of a feature.
+        change: whether an adversary may raise and lower a number (``both``), only raise it (``up``), or only lower it.
+        sum_of: the numeric features that add up to this one, which follows them.
+        ratio_of: the numeric features whose quotient this one is, which follows them.
+        at_most: the numeric feature that this one never exceeds.
     """
 
     name: str
@@ -37,6 +43,32 @@ class Column:
     group: str | None = None
     unit: str = ""
     cost: float = 1.0
+    change: Change = "both"
+    sum_of: tuple[str, ...] = ()
+    ratio_of: tuple[str, ...] = ()
+    at_most: str = ""
+
+    def __post_init__(self) -> None:
+        """Lists of names, as files have them, become tuples."""
+        for name in ("sum_of", "ratio_of"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The features that this one is computed from; none for a feature with values of its own."""
+        return self.sum_of or self.ratio_of
+
+    @property
+    def limits(self) -> list[str]:
+        """What bounds its changes, in words."""
+        ways = {"up": "may only grow", "down": "may only fall"}
+        computed = [f"{'sum' if self.sum_of else 'ratio'} of {' and '.join(self.sources)}"] if self.sources else []
+        return [
+            *([] if self.mutable else ["immutable"]),
+            *([ways[self.change]] if self.change in ways else []),
+            *computed,
+            *([f"at most {self.at_most}"] if self.at_most else []),
+        ]
 
     @property
     def feature(self) -> str:
@@ -71,6 +103,10 @@ class Column:
                 )
         if not 0 < self.cost <= 1:
             yield f"{self.feature} costs {self.cost:g} per change: the cost must be above 0 and at most 1"
+        if self.change not in get_args(Change):
+            yield f"{self.feature} may change {self.change!r}: it must be {', '.join(get_args(Change))}"
+        if self.group is not None and (self.change != "both" or self.sources or self.at_most):
+            yield f"{self.feature} is categorical: only a number goes up or down, or depends on other features"
 
 
 def columns_of(declared: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
@@ -86,15 +122,22 @@ def columns_of(declared: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
         columns.append(Column(**declaration))
         findings += columns[-1].findings()
     findings += _group_findings(columns)
+    findings += relation_findings(columns)
     if findings:
         raise UsageError("these are not features", findings=findings, expected=f"mappings of {', '.join(sorted(keys))}")
     return tuple(columns)
 
 
-def changes_categories(details: object) -> bool:
-    """Whether a modality has categories that may change: such a change moves two columns, by its declared cost."""
-    columns = columns_of(getattr(details, "features", ()))
-    return any(column.group is not None and column.mutable for column in columns)
+def columns_moved(details: object) -> int:
+    """The largest number of columns that one change moves in a modality.
+
+    A change of category moves two, by its declared cost. A change of a number moves those that are computed from it,
+    which budgets do not count.
+    """
+    columns = [column for column in columns_of(getattr(details, "features", ())) if column.mutable]
+    followers = Counter(source for column in columns for source in set(column.sources))
+    changed = [followers[column.name] for column in columns if not column.sources]
+    return max(1 + max(changed, default=0), 2 if any(column.group is not None for column in columns) else 1)
 
 
 def groups_of(columns: Sequence[Column]) -> dict[str, list[int]]:
@@ -103,6 +146,53 @@ def groups_of(columns: Sequence[Column]) -> dict[str, list[int]]:
     for index, column in enumerate(columns):
         groups.setdefault(column.feature, []).append(index)
     return groups
+
+
+def relation_findings(columns: Sequence[Column]) -> Iterator[str]:
+    """Problems of relations between features: other features than numbers, chains, ranges that do not fit."""
+    numbers = {column.name: column for column in columns if column.group is None}
+    for column in columns:
+        if column.sum_of and column.ratio_of:
+            yield f"{column.name} is declared as a sum and as a ratio"
+            continue
+        if column.sum_of and (len(set(column.sum_of)) < len(column.sum_of) or len(column.sum_of) < 2):
+            yield f"{column.name} must be the sum of two or more different features"
+        if column.ratio_of and len(set(column.ratio_of)) != 2:
+            yield f"{column.name} must be the ratio of two different features"
+        if column.sources and (column.change != "both" or not column.mutable):
+            yield f"{column.name} follows {' and '.join(column.sources)}: declare there what may change"
+        for other in (*column.sources, *([column.at_most] if column.at_most else [])):
+            if other == column.name or other not in numbers:
+                yield f"{column.name} depends on {other!r}, which is not another numeric feature"
+            elif numbers[other].sources or (column.at_most and column.sources):
+                yield f"{column.name} depends on {other}: relations must be between features that follow no others"
+        if column.sources and all(name in numbers for name in column.sources):
+            yield from _range_findings(column, [numbers[name] for name in column.sources])
+
+
+def range_of_relation(column: Column, sources: Sequence[Column]) -> tuple[float, float] | None:
+    """The lowest and highest value that a sum or a ratio can have; None for a ratio whose divisor may be 0."""
+    if column.sum_of:
+        return sum(source.low for source in sources), sum(source.high for source in sources)
+    above, below = sources[0], sources[-1]
+    if below.low <= 0 <= below.high:
+        return None
+    corners = [one / two for one in (above.low, above.high) for two in (below.low, below.high)]
+    return min(corners), max(corners)
+
+
+def _range_findings(column: Column, sources: Sequence[Column]) -> Iterator[str]:
+    """A divisor that may be 0, or a range that does not hold every value of a sum or a ratio."""
+    ends = range_of_relation(column, sources)
+    if ends is None:
+        yield f"{column.name} divides by {column.ratio_of[-1]}, which may be 0: its range must not hold 0"
+        return
+    slack = 1e-9 * max(1.0, *map(abs, ends))
+    if column.low > ends[0] + slack or column.high < ends[1] - slack:
+        yield (
+            f"{column.name} runs from {column.low:g} to {column.high:g}, but what it is computed from gives "
+            f"{ends[0]:g} to {ends[1]:g}"
+        )
 
 
 def _group_findings(columns: Sequence[Column]) -> Iterator[str]:

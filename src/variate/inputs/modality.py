@@ -61,8 +61,9 @@ class Reach:
         settle: maps inputs (N, ...) and originals (N, ...) to the nearest allowed inputs (N, ...); None if all inputs
             are allowed. It never moves a value away from its original.
         measure: sizes of perturbations in the user's units, (B, ...) and (B, ...) to (B,); None for the budget's norm.
-        pull: maps a gradient in the inputs (..., N, D) and the originals (N, D) to the gradient that the points should
-            follow, for values that are settled jointly; None if values are independent.
+        pull: maps a gradient in the inputs (..., N, D), the originals (N, D) and the inputs (N, D) to the gradient that
+            the points should follow, for values that are settled jointly or may move one way only; None if the gradient
+            itself will do.
         swaps: replacements of words, for budgets that replace words; there are no points between words.
     """
 
@@ -72,7 +73,7 @@ class Reach:
     scale: Tensor | None = None
     settle: Settle | None = None
     measure: Callable[[Tensor, Tensor], Tensor] | None = None
-    pull: Callable[[Tensor, Tensor], Tensor] | None = None
+    pull: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
     swaps: Swaps | None = None
 
     @property
@@ -88,9 +89,9 @@ class Reach:
         moved = points if self.scale is None else (x + self._take_rows(self.scale, rows) * (points - x)).clamp(0.0, 1.0)
         return moved if self.settle is None else self.settle(moved, x)
 
-    def slope(self, gradient: Tensor, rows: Tensor | None = None) -> Tensor:
-        """Convert a gradient in the inputs to one in the points, straight through settling (Bengio et al. 2013)."""
-        pulled = gradient if self.pull is None else self.pull(gradient, self._take_rows(self.x, rows))
+    def slope(self, gradient: Tensor, inputs: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Convert a gradient at inputs to one in the points, straight through settling (Bengio et al. 2013)."""
+        pulled = gradient if self.pull is None else self.pull(gradient, self._take_rows(self.x, rows), inputs)
         return pulled if self.scale is None else pulled * self._take_rows(self.scale, rows)
 
     def distance(self, perturbed: Tensor) -> Tensor:
@@ -146,9 +147,9 @@ def free_of(reach: Reach | None, x: Tensor) -> Tensor | None:
     return (reach.scale > 0).expand_as(x)
 
 
-def slope_at(reach: Reach | None, gradient: Tensor, rows: Tensor | None) -> Tensor:
-    """Convert a gradient in the inputs, (..., N, D), to one in the points."""
-    return gradient if reach is None else reach.slope(gradient, rows)
+def slope_at(reach: Reach | None, gradient: Tensor, inputs: Tensor, rows: Tensor | None) -> Tensor:
+    """Convert a gradient at inputs, (..., N, D), to one in the points."""
+    return gradient if reach is None else reach.slope(gradient, inputs, rows)
 
 
 @dataclass(frozen=True)

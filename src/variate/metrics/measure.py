@@ -89,7 +89,7 @@ def measure(
     for metric, why in wanted(task, given, names):
         value, low, high = _measured(metric, given, seed, level)
         facts = (str(given.deployment), given.outputs.shape[1], len(given.outputs))
-        found.append(Measured(written(metric), value, low, high, better(metric), why, *facts))
+        found.append(Measured(metric.title, value, low, high, better(metric), why or metric.because, *facts))
     return found
 
 
@@ -133,7 +133,7 @@ def kept(
         random = [count for count in draws if count > 1]
         low, high = pair.interval(examples, min(random, default=1), (-width, width), level=level)
         facts = (str(ours.deployment), examples, max(draws))
-        found.append(Measured(written(metric), pair.value, low, high, better(metric), why, *facts))
+        found.append(Measured(metric.title, pair.value, low, high, better(metric), why, *facts))
     return found
 
 

@@ -54,6 +54,16 @@ class Metric(ABC):
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     biased: ClassVar[bool] = False
 
+    @property
+    def title(self) -> str:
+        """Its name in records and reports, the same for every network."""
+        return written(self)
+
+    @property
+    def because(self) -> str:
+        """What was chosen for this network, for reports; empty if nothing was."""
+        return ""
+
     @abstractmethod
     def prepared(self, given: Responses) -> Prepared:
         """The metric of these answers, as a function of weights. Raises ``InputError`` where it is undefined."""

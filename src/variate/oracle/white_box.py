@@ -69,7 +69,7 @@ class GradientOracle(ScoreOracle):
             value, gradient = self._mean_loss(x, y, loss, keys, rows)
             self._count(x, rows, keys, forwards=1, backwards=1, gradient=gradient)
             self.trace.note(value, loss, rows)
-            return value, slope_at(self.reach, gradient, rows)
+            return value, slope_at(self.reach, gradient, x, rows)
         check_differentiable(self.average)
         value, slopes = pull_back(
             self._in_units(self._logits(x, keys)),
@@ -114,7 +114,7 @@ class GradientOracle(ScoreOracle):
                 passed = next(self._passes(x[part], y[part], partial(_along, slope[part]), [key], raw=True))
                 gradient[part] += passed.gradient
         self._count(x, rows, keys, forwards=2, backwards=1, gradient=gradient)
-        return slope_at(self.reach, gradient, rows)
+        return slope_at(self.reach, gradient, x, rows)
 
     def logits_of(self, x: Tensor, keys: list[int], *, rows: Tensor | None = None) -> Tensor:
         """The logits of each draw, not averaged and without gradients: (B, ...) and S keys to (S, B, K)."""
@@ -146,7 +146,7 @@ class GradientOracle(ScoreOracle):
                 losses[s, part], gradients[s, part] = passed.loss, passed.gradient
                 logits[s].append(self._seen(passed.logits[0], of))
         self._count(x, rows, keys, forwards=1, backwards=1, gradient=gradients.transpose(0, 1))
-        return losses, slope_at(self.reach, gradients, rows), torch.stack([torch.cat(parts) for parts in logits])
+        return losses, slope_at(self.reach, gradients, x, rows), torch.stack([torch.cat(parts) for parts in logits])
 
     def _mean_loss(
         self, x: Tensor, y: Tensor, loss: Loss, keys: list[int], rows: Tensor | None

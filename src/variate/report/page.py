@@ -14,6 +14,7 @@ from variate.files.reading import replace_text
 from variate.flags.raise_flags import Raised, raised
 from variate.records import groups
 from variate.records.accepted import accepted_rows
+from variate.records.evaded import BLACK_BOX
 from variate.records.file import Records
 from variate.records.measure import ACCURACY
 from variate.records.rows import CLEAN
@@ -21,6 +22,7 @@ from variate.report.attacked import Gallery, galleries, not_shown
 from variate.report.bibliography import bibtex
 from variate.report.cost import attack_cost, training
 from variate.report.estimate import warnings
+from variate.report.evaded import evaded_sheet
 from variate.report.facts import Facts, facts
 from variate.report.figures import Figure, coverage, figures, reliability
 from variate.report.formats import names
@@ -40,7 +42,6 @@ from variate.report.strips import difference_bound, difference_strip, rate_strip
 from variate.report.table import TABLES, capitalized, study_grids, titled
 
 TEMPLATES = Path(__file__).parent / "templates"
-BLACK_BOX = ("scores", "labels")
 BADGES: dict[Tone, str] = {
     "gain": "significant",
     "loss": "significant",
@@ -82,6 +83,7 @@ class Section:
     twins: ReportTable | None
     gains: ReportTable | None
     averaging: ReportTable | None
+    evaded: ReportTable | None
     figures: list[Figure]
     metrics: ReportTable | None
     reasons: list[str]
@@ -111,6 +113,7 @@ class Section:
             ("gains", "Differences by deployment and over seeds", self.gains),
             *((figure.id, figure.title, True) for figure in self.figures),
             ("averaging", "Naive and averaged attacks", self.averaging),
+            ("evaded", "Evaded within k queries", self.evaded),
             ("metrics", "Metrics of the task", self.metrics),
             ("calibration", "Calibration", self.calibration),
             ("selective", "Selective accuracy", self.selective),
@@ -195,6 +198,7 @@ def section(records: Records, title: str, *, prefix: str = "") -> Section:
         twins=twins(records),
         gains=gains(records),
         averaging=averaging(records),
+        evaded=evaded_sheet(records),
         figures=figures(records),
         metrics=metric_sheet(records),
         reasons=reasons(records),

@@ -18,6 +18,7 @@ from variate.evaluation.claims import look_at
 from variate.evaluation.diagnostics import doubt
 from variate.evaluation.evaluate import evaluate
 from variate.evaluation.evaluation import Evaluation
+from variate.evaluation.thresholds import filled
 from variate.inputs.budget import Budget
 from variate.random import plain
 from variate.random.network import RandomNetwork
@@ -142,10 +143,13 @@ def _judge_network(
     whole = Evaluation(budget=place.budgets[0], attacks=(), verdict_draws=CLEAN_DRAWS, seed=seed)
     judge(network, x, y, evaluation=whole, name=name, part=split)
     few, labels = x[: plan.examples], y[: plan.examples]
+    other = partial(place.cell.split, "validation" if plan.split == "test" else "train")
+    thresholds = partial(filled, network=network, split=other, task=task, seed=seed)
+    metrics = thresholds(plan.metrics)
     owner = look_at(task.answers(network), few).fingerprint
     for budget in place.budgets:
         attacks = [attack for attack in plan.attacks if fits(attack, budget, place.cell.data)]
-        table = replace(plan.options(seed), budget=budget, attacks=attacks)
+        table = replace(plan.options(seed), budget=budget, attacks=attacks, metrics=metrics)
         judge(network, few, labels, evaluation=table, source=sources, name=name, pictures=True)
         if plan.doubts and budget == place.budgets[0]:
             measure = partial(doubt, modality=modality, task=task, records=records, group=place.group)
@@ -153,7 +157,8 @@ def _judge_network(
         single = replace(table, deployments=("single",), suite=None, target=None)
         for twin, module in (_twins(network) if place.twins else {}).items():
             group = f"{place.group}, {twin}" if place.group is not None else None
-            judge_twin = partial(judge, evaluation=single, source=sources, part="twins", twin_of=owner, group=group)
+            own = replace(single, metrics=thresholds(plan.metrics, network=module))
+            judge_twin = partial(judge, evaluation=own, source=sources, part="twins", twin_of=owner, group=group)
             judge_twin(module, few, labels, name=place.twins[twin])
     _draw_curves(study, place, network, x, y, partial(judge, name=name))
     for certification in study.certify:

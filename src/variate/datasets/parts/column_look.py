@@ -10,7 +10,7 @@ from typing import Any
 from variate.datasets.parts.csv import NUMBER, Sheet, is_missing
 from variate.datasets.parts.declared import Declaration, Feature
 from variate.datasets.parts.encoder import WHOLE, is_categorical
-from variate.inputs.columns import columns_of, groups_of
+from variate.inputs.columns import Column, columns_of, groups_of
 
 SHOWN = 5  # odd cells of a column, and its most frequent categories
 LONGEST = 30  # characters of a cell
@@ -58,7 +58,7 @@ def columns_of_features(features: Sequence[Mapping[str, Any]]) -> list[ColumnLoo
     looks = []
     for name, indices in groups_of(columns).items():
         column = columns[indices[0]]
-        fixed = "" if column.mutable else ", immutable"
+        fixed = "".join(f", {limit}" for limit in column.limits)
         if column.group is None:
             use = "whole number" if column.step == 1 else "number"
             unit = f" {column.unit}" if column.unit else ""
@@ -82,10 +82,23 @@ def _feature(name: str, sheet: Sheet, there: Sequence[str], declared: Feature) -
         whole = all(map(WHOLE.fullmatch, (cell for cell in there if NUMBER.fullmatch(cell))))
         values = f"{min(numbers):g} to {max(numbers):g}" if numbers else "no numbers"
         use = "whole number" if whole else "number"
+        values += "".join(f", {limit}" for limit in _limits(name, declared))
         return ColumnLook(name, use, values, len(set(there)), len(missing), tuple(odd))
     unknown = [cell for cell in there if declared.categories and cell not in declared.categories]
     odd += [f"not declared: {cell[:LONGEST]!r}" for cell in dict.fromkeys(unknown)][:SHOWN]
     return ColumnLook(name, "category", _most(there), len(set(there)), len(missing), tuple(odd))
+
+
+def _limits(name: str, declared: Feature) -> list[str]:
+    """What bounds the changes of a number, in words."""
+    return Column(
+        name,
+        mutable=not declared.immutable,
+        change=declared.change,
+        sum_of=declared.sum_of,
+        ratio_of=declared.ratio_of,
+        at_most=declared.at_most,
+    ).limits
 
 
 def _most(cells: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from variate.errors import DataError
 from variate.files.toml import findings_of, read_toml
+from variate.inputs.budget import Change
 
 
 class _Strict(BaseModel):
@@ -27,6 +28,15 @@ class Feature(_Strict):
     categorical: bool = False
     categories: tuple[str, ...] = ()
     cost: float = Field(default=1.0, gt=0, le=1)
+    change: Change = "both"
+    sum_of: tuple[str, ...] = ()
+    ratio_of: tuple[str, ...] = ()
+    at_most: str = ""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The features that this one is computed from."""
+        return self.sum_of or self.ratio_of
 
 
 class Declaration(_Strict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,8 @@ from torch import Tensor
 from variate.datasets.parts.csv import NUMBER, SHOWN, Sheet
 from variate.datasets.parts.declared import Feature
 from variate.errors import DataError
-from variate.inputs.columns import MOST_STEPS, Column, columns_of
+from variate.inputs.columns import MOST_STEPS, Column, columns_of, range_of_relation, relation_findings
+from variate.inputs.relations import MISFIT, ROUNDING
 
 WHOLE = re.compile(r"[+-]?\d{1,18}")
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
@@ -66,8 +67,13 @@ def encode(
         DataError: for values that the features do not allow; it lists every finding.
     """
     encoder = _Encoder(sheet, train, may_be_constant)
+    follows = [name for name in names if name in declared and declared[name].sources]
     for name in names:
-        encoder.add(name, declared.get(name, Feature()))
+        if name not in follows:
+            encoder.add(name, declared.get(name, Feature()))
+    for name in follows:
+        encoder.add_computed(name, declared[name])
+    encoder.in_order(names)
     if encoder.findings:
         raise DataError(
             f"{sheet.path} has values that its features do not allow",
@@ -115,6 +121,61 @@ class _Encoder:
         else:
             self._add_number(name, cells, seen, declared)
 
+    def add_computed(self, name: str, declared: Feature) -> None:
+        """Add a sum or a ratio of features that are there: its values are computed, after a look at those of the table.
+
+        Its range is by default whatever the ranges of the others allow, because it must hold every row that an attack
+        may make.
+        """
+        sources = {column.name: column for column in self.columns if column.group is None}
+        column = Column(name, step=declared.step or None, unit=declared.unit, mutable=not declared.immutable,
+                        change=declared.change, sum_of=declared.sum_of, ratio_of=declared.ratio_of,
+                        at_most=declared.at_most)  # fmt: skip
+        cells = self.sheet.column(name)
+        if not all(source in sources for source in declared.sources):
+            self.findings += [] if self.findings else list(relation_findings([*self.columns, column]))
+            return
+        if self._report_bad(name, cells, [not NUMBER.fullmatch(cell) for cell in cells], NOT_A_NUMBER):
+            return
+        ends = range_of_relation(column, [sources[source] for source in declared.sources]) or (0.0, 1.0)
+        low, high = (end if own is None else own for own, end in zip((declared.low, declared.high), ends, strict=True))
+        column = replace(column, low=low, high=high)
+        findings = [*column.findings(), *relation_findings([*self.columns, column])]
+        self.findings += findings
+        if findings:
+            return
+        raw = [np.array([float(cell) for cell in self.sheet.column(source)]) for source in declared.sources]
+        written = np.array([float(cell) for cell in cells])
+        misfit = np.abs(_computed(declared, raw) - written) > MISFIT * column.range
+        kind = "sum" if declared.sum_of else "ratio"
+        if self._report_bad(name, cells, misfit, f"not the {kind} of {' and '.join(declared.sources)}"):
+            return
+        own = _computed(declared, [self._own(source) for source in declared.sources])
+        own = own if column.step is None else low + ((own - low) / column.step).round() * column.step
+        self.columns.append(column)
+        self.values.append(((own - low) / column.range).clip(0.0, 1.0)[:, None])
+
+    def in_order(self, names: Sequence[str]) -> None:
+        """Bring columns in the order of the table, and look for values above their limits."""
+        for column in self.columns:
+            if column.at_most and any(other.name == column.at_most for other in self.columns):
+                high, cells = self._own(column.at_most), self.sheet.column(column.name)
+                over = self._own(column.name) > high + ROUNDING * column.range
+                self._report_bad(column.name, cells, over, f"above {column.at_most}, as encoded")
+        order = sorted(range(len(self.values)), key=lambda place: names.index(self._features()[place]))
+        by_feature = {feature: [c for c in self.columns if c.feature == feature] for feature in self._features()}
+        self.columns = [column for place in order for column in by_feature[self._features()[place]]]
+        self.values = [self.values[place] for place in order]
+
+    def _features(self) -> list[str]:
+        return list(dict.fromkeys(column.feature for column in self.columns))
+
+    def _own(self, name: str) -> Floats:
+        """The values of an encoded number in its own unit, (N,)."""
+        place = self._features().index(name)
+        column = next(column for column in self.columns if column.feature == name)
+        return column.low + column.range * self.values[place][:, 0]
+
     def _add_categories(self, name: str, cells: list[str], seen: list[str], declared: Feature) -> None:
         categories = list(declared.categories) or sorted(set(seen))
         if (declared.low, declared.high, declared.step) != (None, None, None):
@@ -131,8 +192,10 @@ class _Encoder:
             )
         elif not self._report_bad(name, cells, [cell not in categories for cell in cells], "not a known category"):
             index = {category: i for i, category in enumerate(categories)}
-            mutable, cost = not declared.immutable, declared.cost
-            self.columns += [Column(word, group=name, mutable=mutable, cost=cost) for word in categories]
+            column = Column(name, group=name, mutable=not declared.immutable, cost=declared.cost,
+                            change=declared.change, at_most=declared.at_most)  # fmt: skip
+            self.findings += list(column.findings())
+            self.columns += [replace(column, name=word) for word in categories]
             self.values.append(np.eye(len(categories))[[index[cell] for cell in cells]])
 
     def _add_number(self, name: str, cells: list[str], seen: list[str], declared: Feature) -> None:
@@ -147,7 +210,8 @@ class _Encoder:
         step = declared.step or None
         if declared.step is None and all(map(WHOLE.fullmatch, seen)) and low == round(low) and high == round(high):
             step = 1.0 if high - low <= MOST_STEPS else None
-        column = Column(name, low, high, step, not declared.immutable, unit=declared.unit)
+        column = Column(name, low, high, step, not declared.immutable, unit=declared.unit, change=declared.change,
+                        at_most=declared.at_most)  # fmt: skip
         if low == high and declared.low is None and declared.high is None and self.may_be_constant:
             self.columns.append(Column(name, low, low + 1.0, mutable=False))
             self.values.append(np.zeros((len(values), 1)))
@@ -189,3 +253,8 @@ class _Encoder:
             f"{name}, {self.sheet.counts} {line}: {cell!r} is {problem}{others if len(rows) > 1 else ''}"
         )
         return True
+
+
+def _computed(declared: Feature, parts: Sequence[Floats]) -> Floats:
+    """The sum or the ratio of numbers, (N,) each."""
+    return np.asarray(np.sum(parts, axis=0) if declared.sum_of else parts[0] / parts[1])

@@ -1,4 +1,4 @@
-"""Tables: continuous, discrete and categorical features in their own units, some of them immutable."""
+"""Tables: continuous, discrete and categorical features in their own units, some immutable, one-sided or related."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from variate.errors import UsageError, unknown_name
-from variate.inputs.budget import ORDERS, Budget
+from variate.inputs.budget import ORDERS, Budget, directed
 from variate.inputs.columns import Column, columns_of, groups_of
 from variate.inputs.modality import Kept, Modality, Reach, packed
+from variate.inputs.relations import Relations
 from variate.registry import modality
 
 ROUNDING = 1e-4  # of a step: float32 error below which a step counts as whole
@@ -35,7 +36,8 @@ class Tabular(Modality):
     size of its ``cost``, 1 by default, so within linf:0.1 no such category changes. A budget
     ``features:age=2,income=5%,protocol=1,*=1%`` gives each feature its own size, in its own unit or in percent of its
     range; for a categorical feature, 1 allows a change of category. Features that are not named are not changed, unless
-    ``*`` stands for them.
+    ``*`` stands for them. ``age=2 up`` lets a value grow but not fall, and ``down`` the other way round; a column can
+    also be declared so. Sums and ratios follow the features that they are computed from, and have no size.
 
     Attributes:
         features: one mapping per column: see ``variate.inputs.columns.Column``. If empty, every column is a mutable
@@ -62,6 +64,7 @@ class Tabular(Modality):
             if bool(bad.any()):
                 expected = "a whole step" if columns[indices[0]].group is None else "one category"
                 yield f"{feature} is not {expected} in {int(bad.sum())} examples, first {int(bad.nonzero()[0, 0])}"
+        yield from Relations(columns).findings(x)
 
     def norm(self, budget: Budget) -> str:
         """Points are bounded in linf if features have sizes of their own."""
@@ -87,8 +90,13 @@ class _Table:
         self.columns, self.budget, self.x = columns, budget, x
         features = groups_of(columns)
         self.groups = [indices for indices in features.values() if columns[indices[0]].group is not None]
+        self.relations = Relations(columns)
         sizes = _sizes(columns, budget) if budget.norm == "features" else dict.fromkeys(features, 1.0)
-        self.sizes = [sizes[column.feature] if column.mutable else 0.0 for column in columns]  # in units of the range
+        self.sizes = [
+            sizes[column.feature] if column.mutable and not column.sources else 0.0 for column in columns
+        ]  # in units of the range
+        changes = _changes(columns, budget)
+        self.up, self.down = (self._mask([change == way for change in changes]) for way in ("up", "down"))
         positive = [size for size in self.sizes if size > 0]
         self.smallest = min(positive, default=0.0)
         if budget.norm == "features":
@@ -102,15 +110,17 @@ class _Table:
         scale = torch.tensor([self._scale(index) for index in range(len(self.columns))]).to(self.x)[None]  # (1, D)
         steps = [column.step / column.range if column.step else 0.0 for column in self.columns]
         self.steps = self._exactly(steps)  # (D,)
-        settles = bool(self.groups) or bool(self.steps.any())
+        sided = bool((self.up | self.down).any())
+        related = bool(self.relations.derived or self.relations.pairs)
+        settles = bool(self.groups) or bool(self.steps.any()) or sided or related
         return Reach(
             self.x,
             self.points,
             unit=relative,
             scale=scale,
             settle=self._settled if settles else None,
-            measure=self._measured if self.groups else None,
-            pull=self._pulled if self.groups else None,
+            measure=self._measured if self.groups or self.relations.derived else None,
+            pull=self._pulled if self.groups or sided or self.relations.derived else None,
         )
 
     def _scale(self, index: int) -> float:
@@ -148,8 +158,12 @@ class _Table:
         return max(1.0, MARGIN / eps) if eps > 0 and cost <= eps * MARGIN else 0.0
 
     def _settled(self, inputs: Tensor, x: Tensor) -> Tensor:
-        """Round to whole steps, toward the original, and to one category in every group."""
-        settled = inputs
+        """Undo moves the wrong way, round to whole steps, toward the original, and to one category in every group.
+
+        Then keep the relations between columns.
+        """
+        inputs = torch.where(self.up, torch.maximum(inputs, x), inputs)
+        settled = inputs = torch.where(self.down, torch.minimum(inputs, x), inputs)
         discrete = self.steps > 0
         if bool(discrete.any()):
             size = self.steps.where(discrete, 1.0)
@@ -163,7 +177,7 @@ class _Table:
             settled = torch.where(discrete, moved.where(steps != 0, x), inputs)
         for indices in self.groups:
             settled = settled.index_copy(1, _as_tensor(indices, x), _winner(inputs[:, indices], x[:, indices]))
-        return settled
+        return self.relations.keep(settled, x)
 
     def _farthest(self) -> Tensor:
         """How far every column may move in linf: (D,)."""
@@ -174,6 +188,9 @@ class _Table:
         """A tensor in double precision if the device supports it."""
         dtype = torch.float32 if self.x.device.type == "mps" else torch.float64
         return torch.tensor(values, dtype=dtype, device=self.x.device)
+
+    def _mask(self, values: Sequence[bool]) -> Tensor:
+        return torch.tensor(values, device=self.x.device)
 
     def _measured(self, perturbed: Tensor, x: Tensor) -> Tensor:
         """The budget's norm over features, with the cost of changed categories; infinite if out of reach."""
@@ -187,15 +204,21 @@ class _Table:
             relative[:, indices[0]] = torch.zeros_like(relative[:, 0]).masked_fill(
                 changed, self._measured_cost(indices[0])
             )
+        relative[:, list(self.relations.derived)] = 0.0  # they follow: see ``Relations``
         norms: Tensor = relative.norm(p=ORDERS[self.points.norm], dim=1)
         return norms.masked_fill(relative.isinf().any(1), torch.inf)  # l0 would count an infinite value as one
 
-    def _pulled(self, gradient: Tensor, x: Tensor) -> Tensor:
+    def _pulled(self, gradient: Tensor, x: Tensor, inputs: Tensor) -> Tensor:
         """In each group follow the best other category, or return to the original if none is better.
 
         With the plain gradient, sign steps would raise all categories that increase the loss alike, and select none.
+        A one-sided column at its original value is not pulled the way that it cannot go, which would spend the budget.
         """
         pulled, down = gradient.clone(), -ORIGINAL_SLOPE if self.points.norm in ("l1", "l0") else -1.0
+        if self.relations.derived:
+            pulled = gradient = self.relations.pulled(gradient, inputs)
+        stuck = (self.up & (inputs <= x) & (pulled < 0)) | (self.down & (inputs >= x) & (pulled > 0))
+        pulled = pulled.masked_fill(stuck, 0.0)
         for indices in self.groups:
             own = x[..., indices].bool().expand(gradient[..., indices].shape)
             gain = gradient[..., indices] - gradient[..., indices].where(own, 0.0).sum(-1, keepdim=True)
@@ -241,10 +264,33 @@ def _sizes(columns: Sequence[Column], budget: Budget) -> dict[str, float]:
             raise unknown_name("feature", name, list(groups))
     for feature, indices in groups.items():
         column = columns[indices[0]]
-        text = given.get(feature, given.get("*", "0"))
+        text, _ = directed(given.get(feature, given.get("*", "0")))
         size = Fraction(text.removesuffix("%"))
         if feature in given and size and not column.mutable:
             raise UsageError(f"the budget {budget} gives a size to {feature}, which cannot be changed")
+        if feature in given and size and column.sources:
+            raise UsageError(
+                f"the budget {budget} gives a size to {feature}, which is computed from {' and '.join(column.sources)}",
+                todo=f"give sizes to {' and '.join(column.sources)}",
+            )
         percent = text.endswith("%")
         sizes[feature] = float(size / 100 if percent else size / Fraction(column.range))
     return sizes
+
+
+def _changes(columns: Sequence[Column], budget: Budget) -> list[str]:
+    """Which way each column may move, as declared and as the budget says. Raises ``UsageError``."""
+    given = {name: directed(text)[1] for name, text in budget.features}
+    changes: list[str] = []
+    for column in columns:
+        change = given.get(column.feature, "both")
+        if change != "both" and column.group is not None:
+            raise UsageError(f"the budget {budget} lets {column.feature} go {change}, but it is categorical")
+        if change != "both" and column.change not in ("both", change):
+            raise UsageError(
+                f"the budget {budget} lets {column.feature} go {change}, but it is declared to go {column.change}"
+            )
+        if column.feature not in given and column.group is None:
+            change = given.get("*", "both")
+        changes.append(column.change if column.change != "both" else change)
+    return changes
