@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from variate.random.reseeding import reseed_after_fork
 from variate.registry import defense
-from variate.training.defenses.parts.members import permuted_copy
+from variate.training.defenses.parts.members import answered_in_shares, permuted_copy
 from variate.training.defenses.parts.ranges import check_at_least
 from variate.training.defenses.parts.surgery import seeded_by
 
@@ -56,11 +56,7 @@ class Ensemble(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of shape (B, K)."""
-        first = int(torch.randint(len(self.members), ()))
-        if not self.training or len(x) < 2 * len(self.members):  # batch norm needs two examples
-            logits: Tensor = self.members[first](x)
-            return logits
-        turns = (torch.randperm(len(x)) + first) % len(self.members)  # (B,), the member of each example
-        shares = [(turns == i).nonzero()[:, 0].to(x.device) for i in range(len(self.members))]
-        answers = [member(x[share]) for member, share in zip(self.members, shares, strict=True)]
-        return torch.cat(answers)[torch.cat(shares).argsort()]  # (B, K), in the order of the batch
+        if self.training:
+            return answered_in_shares(list(self.members), x)
+        logits: Tensor = self.members[int(torch.randint(len(self.members), ()))](x)
+        return logits
