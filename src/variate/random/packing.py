@@ -100,4 +100,4 @@ def _to_bits(cells: NDArray[np.int64], bits: int) -> NDArray[np.uint8]:
 
 def _from_bits(packed: NDArray[np.uint8], bits: int, count: int) -> NDArray[np.int64]:
     rows = np.unpackbits(packed, count=count * bits).reshape(count, bits)
-    return (rows.astype(np.int64) << np.arange(bits - 1, -1, -1)).sum(1)
+    return rows.astype(np.int64) @ (1 << np.arange(bits - 1, -1, -1))

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from scipy import stats
-from torch import Tensor, nn
+from torch import Tensor
 
 from variate import registry
-from variate.options import parse, written
-from variate.random import measures
+from variate.options import parse
 from variate.random.distribution import Family, family_named
-from variate.random.fixing import fixed
-from variate.random.randomize import randomize
-from variate.random.scale import Share
 from variate.testing.family_modes import mode_findings
+from variate.testing.family_networks import network_findings
 from variate.testing.findings import FALSE_ALARM, Z, conform
-from variate.testing.slow import slow_forward
 
 COUNT = 2**16
 MEAN, SCALE, PRIOR = 0.5, 0.3, 0.8
@@ -57,7 +52,9 @@ def check_family(text: str) -> None:
         }[family.form]
     findings = [finding for check in checks for finding in check(family)]
     if registry.get("families", parse(text, "a family")[0]).facts["random"]:
-        findings += [finding for share in family.shares for finding in _network(text, share)]
+        findings += [
+            finding for share in family.shares for finding in network_findings(text, share, key=KEY, scale=SCALE)
+        ]
     conform(f"family {text}", findings)
 
 
@@ -290,36 +287,3 @@ def _independence(family: Family) -> Iterator[str]:
             yield f"noise under {what} is correlated: {z:.1f} standard errors"
         if not stats.ks_2samp(first.numpy(), other.numpy()).pvalue > FALSE_ALARM:
             yield f"noise under {what} has a different distribution"
-
-
-def _network(text: str, share: Share) -> Iterator[str]:
-    """Draws of a network agree with the slow twin, survive saving and loading, and share scales as declared."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        module = nn.Sequential(nn.Linear(5, 40), nn.Tanh(), nn.Linear(40, 3))
-    name, options = parse(text, "a family")
-    net = randomize(module, written(name, {**options, "share": share}), scale=SCALE)
-    x = torch.linspace(-1, 1, 10).view(2, 5)
-    with fixed(net, KEY):
-        fast = net(x)
-        with torch.no_grad():
-            fast_no_grad = net(x)
-    expected = slow_forward(net, KEY, x)
-    if not torch.allclose(fast, expected, atol=1e-4) or not torch.allclose(fast_no_grad, expected, atol=1e-4):
-        yield f"shared per {share}, the draw of a network differs from that of the slow twin"
-    learning = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    gradients = zip(*(torch.autograd.grad(o.sum(), learning) for o in (fast, expected)), strict=True)
-    if not all(
-        torch.allclose(fast_gradient, slow_gradient, rtol=1e-3, atol=1e-3) for fast_gradient, slow_gradient in gradients
-    ):
-        yield f"shared per {share}, the gradients of a network differ from those of the slow twin"
-    reloaded = randomize(nn.Sequential(nn.Linear(5, 40), nn.Tanh(), nn.Linear(40, 3)), measures.sites(net)[0].family)
-    reloaded.load_state_dict(net.state_dict())
-    for copied in (reloaded, copy.deepcopy(net)):
-        with fixed(copied, KEY):
-            if not torch.equal(copied(x), fast_no_grad):
-                yield f"shared per {share}, a network draws differently after saving and loading or copying"
-    sizes = {"element": 200, "channel": 40, "tensor": 1, "network": 1}
-    rho = measures.scale_parameters(net)[0]
-    if rho.numel() != sizes[share]:
-        yield f"shared per {share}, a matrix of 40 by 5 has {rho.numel()} scales, not {sizes[share]}"
