@@ -146,6 +146,14 @@ def test_a_pretrained_weight_begins_as_near_as_the_grid_allows(bits, share):
         assert float(other.square().sum()) > float(off.square().sum())
 
 
+@pytest.mark.parametrize("size", [0, 5])
+def test_a_tensor_of_zeros_begins_with_the_noise_that_was_asked(size):
+    family, mean = Binomial(bits=4), torch.zeros(1, size)
+    scale = family.first_scale(mean, 0.1).float()
+    assert float(scale) == pytest.approx(0.1 * math.sqrt(15))
+    assert torch.allclose(family.std(mean, scale), torch.full((size,), 0.1), rtol=0.01)
+
+
 def test_a_mean_beyond_the_scale_is_at_the_end_of_the_grid_and_pulls_the_scale():
     family, mean = Binomial(bits=2), torch.tensor([3.0], requires_grad=True)
     scale = torch.tensor(1.0, requires_grad=True)

@@ -90,14 +90,16 @@ class Binomial(Family):
         return (_wide(scale) * (2 * self._chance(mean, scale) - 1)).to(mean.dtype)
 
     def first_scale(self, rows: Tensor, std: float) -> Tensor:
-        wide = rows.double()
-        size = wide.abs().amax(1, keepdim=True) if rows.numel() else wide.new_zeros(len(rows), 1)
-        scale, tiny = size / (1 - 1 / self.levels), torch.finfo(torch.float32).tiny
+        wide, tiny, least = rows.double(), torch.finfo(torch.float32).tiny, self.length * std**2
+        if not rows.numel():
+            return wide.new_full((len(rows),), math.sqrt(least))
+        scale = wide.abs().amax(1, keepdim=True) / (1 - 1 / self.levels)
         for _ in range(ROUNDS):
             units = 2 * self._grid(self.cells(wide, scale.clamp_min(tiny))).to(wide) - 1
-            scale = (units * wide).sum(1, keepdim=True) / units.square().sum(1, keepdim=True).clamp_min(tiny)
-        square = wide.square().mean(1, keepdim=True) if rows.numel() else size
-        return torch.maximum(scale, (square + self.length * std**2).sqrt()).squeeze(1)
+            before, scale = scale, (units * wide).sum(1, keepdim=True) / units.square().sum(1, keepdim=True)
+            if torch.equal(before, scale):
+                break
+        return torch.maximum(scale, (wide.square().mean(1, keepdim=True) + least).sqrt()).squeeze(1)
 
     def noise(self, key: int | Tensor, uid: int, like: Tensor) -> tuple[Tensor, ...]:
         return (counter.noise("unit", key, uid, like.shape, device=like.device),)
