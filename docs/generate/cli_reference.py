@@ -90,7 +90,7 @@ def _usage(start: str, command: Any) -> str:
 
 
 def _table(parameters: Sequence[Any]) -> str:
-    lines = ["| option | | default |", "| :-- | :-- | :-- |"]
+    lines = ["| option | meaning | default |", "| :-- | :-- | :-- |"]
     for parameter in parameters:
         names = [*parameter.opts, *parameter.secondary_opts]
         shown = ", ".join(f"`{name}`" for name in names) if parameter.param_type_name == "option" else names[0].upper()
