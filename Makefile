@@ -96,7 +96,7 @@ $(VENV)/tested: $(VENV)/installed
 	@echo "Adding what the tests need:"
 	@set -o pipefail; $(subst --quiet,,$(PIP)) install --editable '.[dev]' | $(NAMES)
 	rm -rf $(PEERS)
-	$(PIP) install --no-deps --target $(PEERS) river mlxtend timm torchattacks torchvision
+	$(PIP) install --no-deps --target $(PEERS) river mlxtend maite monai timm torchattacks torchvision
 	touch $@
 
 clean:

@@ -131,7 +131,7 @@ def test_every_default_of_an_evaluation_is_the_same_in_python_on_the_command_lin
     assert {name: attack[name] for name in as_typed} == as_typed
     assert typed_defaults("evaluate").items() >= {"suite": "standard", "draws": "auto", "batch_size": 128}.items()
     shared = {"budget", "attack", "suite", "target", "draws", "verdict_draws", "deployment", "batch_size", "memory"}
-    shared |= {"metric"}
+    shared |= {"metric", "keep_inputs", "require"}
     shared |= {"time_limit", "seed", "examples", "data_folder", "accelerator", "layers", "doubts", "devices"}
     one, other = typed_defaults("evaluate"), typed_defaults("audit")
     assert {name: one[name] for name in shared} == {name: other[name] for name in shared}

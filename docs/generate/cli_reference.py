@@ -44,7 +44,8 @@ without them.
 
 ## Exit codes, errors, output
 
-The exit code is 0 for success, 1 if something is missing, damaged or failed, 2 for a usage error, and 130 after Ctrl-C.
+The exit code is 0 for success, 1 if something is missing, damaged or failed, 2 for a usage error, 3 if a requirement
+(`--require`) is not met or a number of an evidence file does not hold, and 130 after Ctrl-C.
 An error says what was found, what was expected and what to do. Progress goes to standard error, as a bar on a terminal
 and as a line every ten seconds elsewhere; results go to standard output, as one JSON document with `--json`.
 

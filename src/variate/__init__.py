@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from variate.evaluation.evaluate import evaluate as evaluate
     from variate.evaluation.evaluation import Evaluation as Evaluation
     from variate.evaluation.judge import judge_until as judge_until
+    from variate.evidence.verified import Verified as Verified
+    from variate.evidence.verify import verify as verify
+    from variate.evidence.write import write_evidence as write_evidence
     from variate.inputs.budget import Budget as Budget
     from variate.integrations.foolbox_art import art_classifier as art_classifier
     from variate.integrations.foolbox_art import foolbox_model as foolbox_model
@@ -62,6 +65,8 @@ if TYPE_CHECKING:
     from variate.random.strata import stratified as stratified
     from variate.records.file import Records as Records
     from variate.records.rows import Result as Result
+    from variate.report.gate.judgment import Judgment as Judgment
+    from variate.report.gate.judgment import shortfalls as shortfalls
     from variate.report.spread import spread as spread
     from variate.serving.exporting import export as export
     from variate.serving.opening import open_exported as open_exported
@@ -79,6 +84,7 @@ _PLACES = {
     "DrawAccuracy": "integrations.torchmetrics",
     "Evaluation": "evaluation.evaluation",
     "GradientOracle": "oracle.white_box",
+    "Judgment": "report.gate.judgment",
     "LabelOracle": "oracle.oracle",
     "Mask": "random.input_noise",
     "Proof": "certificates.proof",
@@ -91,6 +97,7 @@ _PLACES = {
     "Shift": "random.input_noise",
     "Stream": "random.keys",
     "VariateError": "errors",
+    "Verified": "evidence.verified",
     "about": "datasets.info",
     "art_classifier": "integrations.foolbox_art",
     "as_modes": "random.as_modes",
@@ -126,6 +133,7 @@ _PLACES = {
     "randomize": "random.randomize",
     "scale_parameters": "random.measures",
     "set_seed": "random.fixing",
+    "shortfalls": "report.gate.judgment",
     "sites": "random.measures",
     "sizes": "random.measures",
     "spread": "report.spread",
@@ -134,6 +142,8 @@ _PLACES = {
     "stream": "random.fixing",
     "train": "training.train",
     "unwrap": "random.plain",
+    "verify": "evidence.verify",
+    "write_evidence": "evidence.write",
 }
 __all__ = ["__version__", *_PLACES]
 

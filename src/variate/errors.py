@@ -1,7 +1,8 @@
 """The exceptions that Variate raises: what went wrong, what was expected, and what to do.
 
 Each exception keeps these parts as attributes, so that the command line can draw them as a tree and programs can read
-them. ``exit_code`` is the exit status of the command line: 2 for a usage error, 1 for everything else.
+them. ``exit_code`` is the exit status of the command line: 2 for a usage error, 1 for everything else. What was
+measured and is not enough is no error, and has a status of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Sequence
 
 LONG_WORD = re.compile(r"\S{400,}")  # a value that nobody reads to its end; paths are shorter
 KEPT = 60  # characters of it at either end
+FALLS_SHORT = 3  # exit status where a requirement is not met, or a number of an evidence file does not hold
 
 
 class VariateError(Exception):

@@ -57,6 +57,10 @@ def test_a_network_of_ones_own(own, tmp_path):
     assert "Certified for 30 examples" in again.stdout
     assert "vote" not in again.stdout.partition("Certified:")[0]
     assert len(Records(tmp_path / "out" / "records.jsonl").certificates) == 1  # its votes were kept
+    short = ["--require", "certified single l2:0.1>=1%", "--require", "certified single l2:0.3>=99"]
+    gated = run(*own, "--draws", 200, "--radii", "0.1", "0.3", "--deployment", "single", "--quiet", "--json", *short)
+    assert gated.exit_code == 3, gated.output
+    assert [judgment["holds"] for judgment in json.loads(gated.stdout)["requirements"]] == [True, False]
 
 
 def test_right_or_abstain_is_proved_and_judged(own, tmp_path):

@@ -14,6 +14,8 @@ from variate.datasets.info import About
 from variate.errors import CheckpointError, UsageError
 from variate.integrations.hugging_face import from_pretrained, model_card, push_to_hub
 from variate.records.file import RECORDS, Records
+from variate.records.groups import shown
+from variate.records.rows import rows_of
 from variate.report.table import markdown
 from variate.training.saved import CARD, WEIGHTS, build, read_card, save
 
@@ -101,12 +103,32 @@ def test_the_page_shows_the_measured_table_and_can_be_read_by_the_hub(run, hub):
     assert 'from_pretrained("us/digits")' in text
 
 
+def test_the_metadata_has_every_rate_of_the_table_with_its_interval(run):
+    card = huggingface_hub.ModelCard(model_card(run, "us/digits"))
+    found = {(one.metric_args["attack"], one.metric_args["deployment"]): one for one in card.data.eval_results}
+    rows = [row for claim in shown(Records(run / RECORDS), "table") for row in rows_of(Records(run / RECORDS), claim)]
+    assert card.data.model_name == "digits"
+    assert found.keys() == {(row.attack, row.deployment) for row in rows}
+    assert {attack for attack, _ in found} == {"clean", "fgsm"}
+    for row in rows:
+        one = found[row.attack, row.deployment]
+        assert (one.task_type, one.dataset_type, one.metric_type) == ("image-classification", "digits", "accuracy")
+        assert one.metric_value == pytest.approx(row.rate, abs=1e-4)
+        interval = one.metric_args["interval"]
+        assert (interval["low"], interval["high"]) == pytest.approx((row.low, row.high), abs=1e-4)
+        assert interval["low"] <= one.metric_value <= interval["high"]
+        assert one.metric_args["examples"] == 20
+        assert f"{interval['low']:g} to {interval['high']:g}" in one.metric_name
+    assert found["fgsm", "single"].metric_args["budget"] == "linf:0.1"
+
+
 def test_where_nothing_was_measured_nothing_is_claimed(run, tmp_path):
     for name in (CARD, WEIGHTS):
         shutil.copy(run / name, tmp_path / name)
     assert "no robustness is claimed" in model_card(tmp_path)
     (tmp_path / RECORDS).write_text("")
     assert "no robustness is claimed" in model_card(tmp_path)
+    assert "model-index" not in model_card(tmp_path)
     assert "no robustness is claimed" not in model_card(run)
 
 

@@ -33,6 +33,8 @@ RESULTS = sorted(ROOT.glob("docs/results/*/records.jsonl.gz"))
 
 
 @pytest.mark.filterwarnings("ignore:Please import `gaussian_filter`:DeprecationWarning")  # as Foolbox is imported
+@pytest.mark.filterwarnings("ignore:The '(train|val)_dataloader' does not have many workers")  # of Lightning
+@pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning")  # of torch, as Lightning is used
 @pytest.mark.parametrize("page", PAGES)
 def test_every_python_block_runs_as_it_is_pasted(page, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -29,6 +29,11 @@ USES = {  # something of Variate that needs the extra, and what it says where th
     "foolbox": ("variate.foolbox_model(net)", ""),
     "hub": ("variate.push_to_hub('nowhere', 'us/nothing')", "CheckpointError: .*nowhere"),
     "lightning": ("from variate.integrations.lightning import RobustAccuracy; RobustAccuracy('linf:0.1')", ""),
+    "mlflow": (
+        "import os\nos.environ['MLFLOW_TRACKING_URI'] = f'sqlite:///{folder}/a.db'\n"
+        "from variate.training.loggers import to_mlflow\nwith to_mlflow(folder, 'a', 0): pass",
+        "",
+    ),
     "onnx": ("variate.export(net, folder / 'a.onnx', x)", ""),
     "ray": (
         "from variate.study.engines.ray import run_with_ray\n"
@@ -43,6 +48,12 @@ USES = {  # something of Variate that needs the extra, and what it says where th
         "from variate.models.encoder import Encoder\n(folder / 'config.json').write_text('{}')\n"
         "Encoder((4, 1), 2, details={'words': []}, path=str(folder))",
         "UsageError: cannot read the encoder",
+    ),
+    "trackio": ("from variate.training.loggers import to_trackio\nwith to_trackio(folder, 'a', 0): pass", ""),
+    "wandb": (
+        "import os\nos.environ['WANDB_MODE'] = 'offline'\n"
+        "from variate.training.loggers import to_wandb\nwith to_wandb(folder, 'a', 0): pass",
+        "",
     ),
 }
 SCRIPT = """

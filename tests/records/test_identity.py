@@ -80,6 +80,7 @@ CANNOT = {
     "twin_of": "only shown",
     "group": "only shown",
     "pictures": "keeps more of the same answers",
+    "keep_inputs": "keeps the same inputs",
     "time_limit": "what is not begun is asked later",
     "shard": "who asks, not what",
     "show_progress": "only shown",
@@ -134,7 +135,7 @@ COMMAND = {
 }  # fmt: skip
 SILENT = {
     "out", "time_limit", "devices", "layers", "doubts", "accelerator", "dry_run", "config", "show_config", "json",
-    "quiet", "metric",
+    "quiet", "metric", "keep_inputs", "require",
 }  # fmt: skip
 
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
+from variate.errors import UsageError
 from variate.statistics.comparison import SMALLEST_P, compare
+from variate.statistics.rates import Deployment, rate_of
 
 SIMULATIONS = 400
 
@@ -135,3 +137,24 @@ def test_p_is_the_error_at_which_the_interval_reaches_zero(seed):
         if SMALLEST_P < error < 1:
             found = compare(first, second, level=1 - error)
             assert (found.low > 0 or found.high < 0) == excludes
+
+
+def test_repeated_answers_of_one_network_seldom_differ_and_of_two_do():
+    """The difference of survive-10 holds 0 in about 95 of 100 cases where nothing differs; it is the two rates'."""
+    rng = np.random.default_rng(0)
+    single, survive = Deployment("single", 1), Deployment("survive", 10)
+    held, simulations = 0, 100
+    for _ in range(simulations):
+        chances = rng.beta(6, 1, 80)
+        first, second = (rng.random((64, 80)) < chances for _ in range(2))
+        found = compare(first, second, repeated=10)
+        held += found.low <= 0 <= found.high
+    assert held / simulations >= 0.87
+    assert found.difference == pytest.approx(rate_of(survive, first).rate - rate_of(survive, second).rate)
+    assert compare(first, second).difference == pytest.approx(
+        rate_of(single, first).rate - rate_of(single, second).rate
+    )
+    noisier = second & (rng.random(second.shape) < 0.9)
+    assert compare(first, noisier, repeated=10).low > 0.1
+    with pytest.raises(UsageError):
+        compare(first, second, paired_draws=True, repeated=10)

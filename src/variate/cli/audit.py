@@ -27,7 +27,10 @@ class Mode(StrEnum):
 @from_fields
 def audit(
     module: Annotated[
-        str, typer.Argument(help="module:callable that returns a torch.nn.Module with its weights loaded.")
+        str,
+        typer.Argument(
+            help="module:callable that returns a torch.nn.Module with its weights loaded, or a transformers pipeline."
+        ),
     ],
     data: Annotated[str, typed(Cell, "data")],
     out: Annotated[Path, typer.Option(help="Folder for the records; an interrupted audit resumes from it.")],

@@ -14,6 +14,7 @@ from variate.cli import evaluation_command as judging
 from variate.cli.audit import Mode
 from variate.cli.evaluation_command import Setting, SharedOptions
 from variate.cli.from_fields import from_fields
+from variate.cli.gate import check_requirements, end, judgments_of, print_judgments
 from variate.cli.options import TrustCode, begin, print_json
 from variate.errors import UsageError
 
@@ -53,6 +54,7 @@ def certify(
     """
     doing = "planning" if shared.dry_run else "certifying"
     begin(f"{doing} {target}: {certification.draws} votes an example", quiet=shared.quiet, json=shared.json)
+    check_requirements(shared.require)
     from variate.certificates.acceptance import CHOOSING
     from variate.certificates.certify import certify as prove
     from variate.certificates.judge_certified import judge_certified
@@ -93,11 +95,15 @@ def certify(
                 **shown,
             )
         ]
+    judgments = judgments_of(records, shared.require, [setting.name])
     if shared.json:
         rows = [row.model_dump() for row in proof.rows]
         judged = [asdict(row) for row in accepted]
         abstained = int((proof.label < 0).sum())
-        print_json({"rows": rows, "judged": judged, "abstained": abstained, "sentence": proof.sentence})
+        required = [judgment.as_json() for judgment in judgments]
+        parts = {"rows": rows, "judged": judged, "abstained": abstained, "sentence": proof.sentence}
+        print_json(parts | {"requirements": required})
+        end(judgments)
         return
     print_proved(proof.rows, setting.title)
     typer.echo(LEGEND)
@@ -106,6 +112,8 @@ def certify(
         typer.echo(ACCEPTED_LEGEND)
     typer.echo(f"{proof.sentence} No certificate for {int((proof.label < 0).sum())} of {len(proof.label)} examples.")
     typer.echo(f"every vote: {setting.folder / RECORDS}")
+    print_judgments(judgments)
+    end(judgments)
 
 
 def _print_plan(plan: Mapping[str, object], *, as_json: bool) -> None:

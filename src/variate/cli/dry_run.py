@@ -26,7 +26,7 @@ def judge_or_plan(
     """Judge a network and show the result; with ``--dry-run``, only print the plan."""
     if not shared.dry_run:
         records, result = judging.judged(setting, evaluation, shared, extras)
-        show(setting, records, result, json=shared.json)
+        show(setting, records, result, json=shared.json, require=shared.require)
         return
     from variate.study.dry_evaluation import of_evaluation
 

@@ -10,9 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from variate.cli import options
+from variate.cli.gate import check_requirements
 from variate.cli.options import this_command
-from variate.cli.own_module import build
+from variate.cli.own_module import build, fitted
 from variate.errors import BatchWarning, UsageError
 from variate.evaluation.evaluation import Evaluation
 from variate.inputs.budget import Budget
@@ -66,6 +69,7 @@ class SharedOptions:
     task: options.Task = Cell.task
     accelerator: options.Accelerator = Recipe.accelerator
     dry_run: options.DryRun = False
+    require: options.Require = None
     config: options.Config = None
     show_config: options.ShowConfig = False
     json: options.Json = False
@@ -92,8 +96,9 @@ def check_something_is_run(evaluation: Evaluation) -> None:
 
 
 def begin(text: str, shared: SharedOptions) -> None:
-    """Say what the command begins, before it loads anything heavy."""
+    """Say what the command begins, before it loads anything heavy, and check what it requires."""
     options.begin(f"{'planning' if shared.dry_run else 'attacking'} {text}", quiet=shared.quiet, json=shared.json)
+    check_requirements(shared.require)
 
 
 def named(evaluation: Evaluation) -> str:
@@ -173,9 +178,9 @@ def of_module(
     if budget is None and facts is None:
         raise UsageError(f"{data} has no default budget", todo="pass --budget, such as linf:8/255")
     input_kind = modality_of("image") if facts is None else facts.modality
-    loaded = {source: input_kind.taken(build(source)).to(device).eval() for source in sources}
+    loaded = {source: fitted(build(source), input_kind).to(device).eval() for source in sources}
     return Setting(
-        input_kind.taken(network),
+        fitted(network, input_kind),
         x[: shared.examples],
         y[: shared.examples],
         budget or (facts.budget if facts else ""),
@@ -199,7 +204,9 @@ def spread(devices: int) -> bool:
 
     if devices == 1 or this_shard()[1] > 1:  # a single process, or one of those started here
         return False
-    spawn(without(sys.argv[1:], "--devices"), devices)
+    status = spawn(without(sys.argv[1:], "--devices"), devices)
+    if status:
+        raise typer.Exit(status)
     return True
 
 

@@ -1,4 +1,4 @@
-"""The command line's entry: its commands, and the exit codes 0, 1, 2 (usage) and 130 (stopped)."""
+"""The command line's entry: its commands, and the exit codes 0, 1, 2 (usage), 3 (not enough) and 130 (stopped)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from variate.cli import (
     data,
     doctor,
     evaluate,
+    evidence,
     export,
     list_entries,
     report,
@@ -24,6 +25,7 @@ from variate.cli import (
     spread,
     study,
     train,
+    verify,
 )
 from variate.cli.entry_options import misplaced
 from variate.cli.mistakes import PARSER, drawn
@@ -123,6 +125,8 @@ app.command("certify", cls=Several)(certify.certify)
 app.command("study", cls=Command)(study.study)
 app.command("report", cls=Command)(report.report)
 app.command("spread", cls=Command)(spread.spread)
+app.command("evidence", cls=Command)(evidence.evidence)
+app.command("verify", cls=Command)(verify.verify)
 app.command("export", cls=Command)(export.export)
 app.command("data", cls=Command)(data.data)
 app.command("check", cls=Command)(check.check)

@@ -51,6 +51,13 @@ DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Print the plan, its number of passes and approximate time, and exit."),
 ]
+Require = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What must hold, by the end of its interval, such as 'survive-10>=40', 'certified vote l2:0.5>=30' or 'no "
+        "flags'; the exit code is 3 if it does not. Repeatable."
+    ),
+]
 
 
 def begin(text: str, *, quiet: bool, json: bool) -> None:

@@ -11,11 +11,14 @@ from variate.options import import_callable
 if TYPE_CHECKING:
     from torch import nn
 
+    from variate.inputs.modality import Modality
+
 
 def build(path: str) -> nn.Module:
-    """Call the user's callable and return its module. Raises ``UsageError``."""
+    """Call the user's callable and return its module, or that of its transformers pipeline. Raises ``UsageError``."""
     from torch import nn
 
+    from variate.integrations.transformers.pipelines import is_pipeline, network_of
     from variate.own_code import running
 
     function = import_callable(path)
@@ -29,6 +32,20 @@ def build(path: str) -> nn.Module:
         pass
     with running(path):
         network = function()
+    if is_pipeline(network):
+        return network_of(network)
     if not isinstance(network, nn.Module):
-        raise UsageError(f"{path} returned {type(network).__name__}", expected="a torch.nn.Module")
+        raise UsageError(
+            f"{path} returned {type(network).__name__}", expected="a torch.nn.Module, or a pipeline of transformers"
+        )
     return network
+
+
+def fitted(network: nn.Module, modality: Modality) -> nn.Module:
+    """A user's network for inputs of a modality: the pipeline of a text gets the vocabulary, others what they need."""
+    from variate.inputs.modalities.text import Text
+    from variate.integrations.transformers.pipelines import TextPipeline
+
+    if isinstance(network, TextPipeline):
+        return network.with_words(modality.words if isinstance(modality, Text) else ())
+    return modality.taken(network)

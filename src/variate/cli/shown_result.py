@@ -1,4 +1,4 @@
-"""What `attack`, `evaluate` and `audit` print at the end: the table, who won, the red flags, and the verdict last."""
+"""What `attack`, `evaluate` and `audit` print at the end: the table, who won, the red flags, verdict, requirements."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from variate.cli.evaluation_command import Setting
+from variate.cli.gate import end, judgments_of, print_judgments
 from variate.cli.options import print_json
 
 if TYPE_CHECKING:
@@ -19,8 +20,13 @@ if TYPE_CHECKING:
 SHOWN = 4  # attacks of a suite that are named as winners
 
 
-def show(setting: Setting, records: Records, result: Result, *, json: bool) -> None:
-    """Print the table, the red flags, the files with the rest and the verdict; or everything as JSON."""
+def show(
+    setting: Setting, records: Records, result: Result, *, json: bool, require: Sequence[str] | None = None
+) -> None:
+    """Print the table, the red flags, the files with the rest, the verdict and requirements; or everything as JSON.
+
+    The command ends with an exit status of its own if a requirement falls short.
+    """
     from variate.evaluation.processes import this_shard
     from variate.flags.raise_flags import raised
     from variate.records.file import RECORDS
@@ -33,12 +39,16 @@ def show(setting: Setting, records: Records, result: Result, *, json: bool) -> N
         return
     flags = raised(records)
     lines = headline(records, setting.name).lines
+    judgments = judgments_of(records, require, [setting.name])
     if json:
         proved = [row.as_json() for row in result.proved]
         flagged = [flag.as_json() for flag in flags]
         metrics = [line.model_dump(exclude={"kind"}) for line in result.metrics]
         rates = result.as_json()
-        print_json({"rates": rates, "metrics": metrics, "proved": proved, "flags": flagged, "verdict": lines})
+        required = [judgment.as_json() for judgment in judgments]
+        parts = {"rates": rates, "metrics": metrics, "proved": proved, "flags": flagged, "verdict": lines}
+        print_json(parts | {"requirements": required})
+        end(judgments)
         return
     print_rows(shown_rows(records, result.claims), setting.title)
     rows = study_rows(records, "layers")
@@ -57,6 +67,8 @@ def show(setting: Setting, records: Records, result: Result, *, json: bool) -> N
     typer.echo(f"every answer: {setting.folder / RECORDS}; page: {command}\n")
     for line in lines:
         typer.echo(line)
+    print_judgments(judgments)
+    end(judgments)
 
 
 def costs(records: Records, result: Result) -> Sequence[str]:

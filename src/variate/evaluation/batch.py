@@ -84,6 +84,8 @@ def answers(
     goal = goal_of(target, plan.target, x, y)
     deployments = [Deployment.parse(text) for text in claim.deployments]
     attacked = _attacked(target, plan, budget, x, y, goal, report, deployments)
+    if target.kept is not None and budget is not None:
+        target.kept.add(claim, indices, attacked.perturbed)  # before the records, which promise them
     judging = now(x)
     right, confidence, answered = _judged(target, claim, deployments, indices, attacked.perturbed, y, goal, outputs)
     timing = Timing(

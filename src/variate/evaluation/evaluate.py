@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from variate.evaluation.convergence import EXAMPLES, converge
 from variate.evaluation.evaluation import Evaluation
 from variate.evaluation.fitting import bounds
 from variate.evaluation.judge import check_draws
+from variate.evaluation.kept_inputs import keeping
 from variate.evaluation.measuring import Outputs, check_metrics, lacking, measure_claim
 from variate.evaluation.plan import Plan
 from variate.evaluation.population import population_bound
@@ -169,6 +170,7 @@ def evaluate(
             draws = _draws_needed(target, budget, x, y, facts, store, show_progress)
         uses = deployments if look.kind != "deterministic" else []
         plans = _plans(attacks, suite, budget, draws, _transfer_sources(target), goal, input_kind, uses, kind)
+        target = replace(target, kept=keeping(target, settings, store.path, inputs, x, y, plans))
         facts |= {"verdict_draws": verdict_draws, "part": part, "twin_of": twin_of, "group": group, "asked": len(x)}
         asks_bound = part == "table" and target.classifies
         bound = population_bound(network, x, look, input_kind, budget, name) if asks_bound else None

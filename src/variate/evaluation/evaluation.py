@@ -82,6 +82,15 @@ class Evaluation:
         factor=MEGABYTE,
         at_least=1,
     )
+    keep_inputs: int | None = option(
+        None,
+        "keep the inputs that are judged beside the records, for `variate evidence`, if they take at most so many "
+        "{unit}; none are kept by default",
+        unit="bytes",
+        typed_unit="megabytes",
+        factor=MEGABYTE,
+        at_least=1,
+    )
     time_limit: float | None = option(
         None, "seconds after which no new batch starts; repeat the call or command to continue", at_least=0
     )

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from variate.errors import UsageError, VariateError
+from variate.errors import FALLS_SHORT, UsageError, VariateError
 from variate.records.file import Records, shard_of
 from variate.records.merging import gather
 
@@ -24,12 +24,15 @@ def this_shard() -> Shard:
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def spawn(arguments: Sequence[str], count: int) -> None:
+def spawn(arguments: Sequence[str], count: int) -> int:
     """Run the command line as ``count`` processes on this machine, and wait for all of them.
 
     Args:
         arguments: arguments of ``variate``, without the option that asks for processes.
         count: number of processes.
+
+    Returns:
+        The exit status of the command: 0, or ``FALLS_SHORT``.
 
     Raises:
         VariateError: if one of them failed; what each has written is kept.
@@ -49,11 +52,13 @@ def spawn(arguments: Sequence[str], count: int) -> None:
         for process in processes:
             process.terminate()
         raise
-    if any(codes):
+    failed = [code for code in codes if code not in (0, FALLS_SHORT)]
+    if failed:
         raise VariateError(
-            f"{sum(map(bool, codes))} of {count} processes failed",
+            f"{len(failed)} of {count} processes failed",
             todo="read their messages above, then run the same command again to continue",
         )
+    return max(codes)
 
 
 def wait_for_all(shard: Shard) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -17,6 +18,9 @@ from variate.random.seeding import Kind
 from variate.tasks.classes import CLASSES, Classes
 from variate.tasks.task import Task, network_of
 
+if TYPE_CHECKING:
+    from variate.evaluation.kept_inputs import KeptInputs
+
 MEAN, ENSEMBLE = "mean", "ensemble"  # networks to transfer from besides the given sources
 
 
@@ -24,7 +28,7 @@ MEAN, ENSEMBLE = "mean", "ensemble"  # networks to transfer from besides the giv
 class Target:
     """The attacked network, its kind of randomness, name, modality and task, and the networks that the attacker holds.
 
-    Networks return one row of outputs per example (``Task.answers``).
+    Networks return one row of outputs per example (``Task.answers``). ``kept`` says where judged inputs are kept.
     """
 
     network: nn.Module
@@ -36,6 +40,7 @@ class Target:
     memory: int | None = None
     modality: Modality = field(default_factory=Image)
     task: Task = CLASSES
+    kept: KeptInputs | None = None
 
     @property
     def classifies(self) -> bool:

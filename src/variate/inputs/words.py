@@ -7,11 +7,14 @@ E-dimensional vector: a value v adds (v - 1/2) * 2 * ``RADIUS``, so 1/2 adds not
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from variate.errors import InputError, UsageError
 
@@ -112,7 +115,7 @@ class Lookup(nn.Module):
             )
         self.network = network
         self.embedding_name = candidates[0]
-        self.embedding.register_forward_hook(_add_offsets)
+        make_movable(self.embedding)
 
     @property
     def embedding(self) -> nn.Embedding:
@@ -126,19 +129,33 @@ class Lookup(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Inputs in either form to logits."""
-        previous = OFFSETS.set(offsets_of(x, self.width) if x.shape[-1] > 1 else None)
-        try:
+        with moved_by(offsets_of(x, self.width) if x.shape[-1] > 1 else None):
             logits: Tensor = self.network(x[..., :1])
-        finally:
-            OFFSETS.reset(previous)
         return logits
 
 
 OFFSETS: ContextVar[Tensor | None] = ContextVar("OFFSETS", default=None)  # one value per thread
 
 
-def _add_offsets(_embedding: nn.Module, _ids: tuple[Tensor, ...], vectors: Tensor) -> Tensor:
-    """A forward hook of an embedding that adds the offsets of the smooth form to its vectors."""
+@contextmanager
+def moved_by(offsets: Tensor | None) -> Iterator[None]:
+    """Context in which embeddings made by ``make_movable`` add offsets to their vectors; None: nothing."""
+    previous = OFFSETS.set(offsets)
+    try:
+        yield
+    finally:
+        OFFSETS.reset(previous)
+
+
+def make_movable(embedding: nn.Embedding) -> RemovableHandle | None:
+    """Let the vectors of an embedding be ``moved_by`` offsets; the handle ends that, None if they were before."""
+    if add_offsets in embedding._forward_hooks.values():  # a second hook would add the offsets twice
+        return None
+    return embedding.register_forward_hook(add_offsets)
+
+
+def add_offsets(_embedding: nn.Module, _ids: tuple[Tensor, ...], vectors: Tensor) -> Tensor:
+    """A forward hook of an embedding that adds the offsets of ``moved_by`` to its vectors."""
     offsets = OFFSETS.get()
     if offsets is None:
         return vectors

@@ -1,1 +1,1 @@
-"""Integrations, one file each: Hugging Face, scikit-learn, Lightning, Foolbox and ART, torchmetrics."""
+"""Integrations: Hugging Face, transformers, scikit-learn, Lightning, Foolbox and ART, torchmetrics, MAITE."""

@@ -15,6 +15,7 @@ from typing import Any
 from torch import nn
 
 from variate.errors import CheckpointError
+from variate.integrations.model_index import model_index, task_type
 from variate.optional import imported
 from variate.options import names_code
 from variate.records.claim import Claim
@@ -108,6 +109,8 @@ def from_pretrained(
 def model_card(folder: str | Path, repo_id: str = "user/name") -> str:
     """The model card of a trained network: what it is, how to load it, and the rates in its records.
 
+    The rates stand in a table, and with their intervals as ``model-index`` in the metadata.
+
     Args:
         folder: a folder that ``variate train`` wrote.
         repo_id: where the network will be uploaded.
@@ -118,14 +121,17 @@ def model_card(folder: str | Path, repo_id: str = "user/name") -> str:
     """
     card, path = read_card(folder), _records_of(Path(folder))
     records = None if path is None else Records(path)
-    parts = [_front_matter(card), f"# {repo_id.rpartition('/')[2]}", _facts_table(card), _usage(card, repo_id)]
+    name = repo_id.rpartition("/")[2]
+    parts = [_front_matter(card, name, records), f"# {name}", _facts_table(card), _usage(card, repo_id)]
     return "\n\n".join([*parts, "## Measured robustness", _measured(card, records)]) + "\n"
 
 
-def _front_matter(card: Card) -> str:
+def _front_matter(card: Card, name: str, records: Records | None) -> str:
     facts: dict[str, Any] = {"library_name": "variate", "tags": ["variate", "adversarial-robustness", card.defense]}
-    if len(card.shape) == 3:
-        facts["pipeline_tag"] = "image-classification"
+    if (task := task_type(card)) is not None:
+        facts["pipeline_tag"] = task
+    if records is not None and (index := model_index(card, name, records)):
+        facts["model-index"] = index
     lines = [f"{name}: {json.dumps(value)}" for name, value in facts.items()]  # YAML, which holds JSON
     return "\n".join(["---", *lines, "---"])
 

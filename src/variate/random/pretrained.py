@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any
 
 from torch import nn
@@ -10,6 +11,7 @@ from torch import nn
 from variate.errors import UsageError
 
 SAVING, LOADING = "save_pretrained", "from_pretrained"
+OLD_NAMES = "save_original_format"  # of transformers from 5 on: write the names that parameters had in older versions
 
 
 def pretrained_methods(original: type[nn.Module]) -> dict[str, Any]:
@@ -27,14 +29,19 @@ def pretrained_methods(original: type[nn.Module]) -> dict[str, Any]:
 
 
 def _under_name_of(original: Any) -> Any:
-    """``save_pretrained`` while the random class bears the name of the original, which libraries write into files."""
+    """``save_pretrained`` while the random class bears the name of the original, which libraries write into files.
+
+    Parameters keep the names that they have in the network, by which their scales are loaded again: without that, a
+    Trainer that resumes leaves those at their start whose names transformers has changed, as in the attention of ViT.
+    """
+    names = {OLD_NAMES: False} if OLD_NAMES in inspect.signature(original.save_pretrained).parameters else {}
 
     @functools.wraps(original.save_pretrained)
     def save_pretrained(net: nn.Module, *args: Any, **kwargs: Any) -> Any:
         kind = type(net)
         name, kind.__name__ = kind.__name__, original.__name__
         try:
-            return original.save_pretrained(net, *args, **kwargs)
+            return original.save_pretrained(net, *args, **{**names, **kwargs})
         finally:
             kind.__name__ = name
 

@@ -90,7 +90,7 @@ def _notes(records: Records) -> Iterator[str]:
     others: dict[str, list[Claim]] = {}
     for claim in _grouping(records).others:
         others.setdefault(claim.network, []).append(claim)
-    yield from unfinished(records, [*shown(records), *_not_begun(records)])
+    yield from unfinished(records, [*shown(records), *not_begun(records)])
     yield from left_out(records, shown(records))
     for network, claims in others.items():
         ours = [claim for claim in shown(records) if claim.network == network]
@@ -102,7 +102,7 @@ def _notes(records: Records) -> Iterator[str]:
         )
 
 
-def _not_begun(records: Records) -> list[Claim]:
+def not_begun(records: Records) -> list[Claim]:
     """The claims without any answer, of networks that are shown."""
     ours = {(claim.network, claim.part, claim.subject) for claim in shown(records)}
     return [

@@ -62,7 +62,7 @@ class Comparison:
 
 
 def compare(
-    first: Scores, second: Scores, *, paired_draws: bool = False, level: float = 0.95, seed: int = 0
+    first: Scores, second: Scores, *, paired_draws: bool = False, repeated: int = 1, level: float = 0.95, seed: int = 0
 ) -> Comparison:
     """Compare two networks, or one under two attacks.
 
@@ -89,12 +89,15 @@ def compare(
         first: right or wrong, or scores in [0, 1], shape (n, B).
         second: the same of the other, shape (m, B).
         paired_draws: whether row s of both comes from the same draw.
+        repeated: N of ``survive-N``, for the difference of how often N answers are all right; draws are not paired.
         level: confidence of the interval.
         seed: seed of the resampling.
 
     Raises:
         UsageError: if the examples differ or the draws cannot be paired.
     """
+    if paired_draws and repeated > 1:
+        raise UsageError("paired draws cannot be repeated", todo="pass paired_draws=False")
     if first.shape[1] != second.shape[1] or (paired_draws and len(first) != len(second)):
         raise UsageError(
             f"answers of shapes {first.shape} and {second.shape} cannot be compared",
@@ -110,10 +113,10 @@ def compare(
         p = min(1.0, 2 * float(special.bdtr(minority, discordant, 0.5))) if discordant else 1.0
         low, high = _tango(only_first, only_second, first.shape[1], level)
     else:
-        interval_at = _studentized(first, second, paired_draws, seed)
+        interval_at = _studentized(first, second, paired_draws, repeated, seed)
         low, high = interval_at(level)
         p = _inverted(interval_at)
-    difference = float(first.mean() - second.mean())
+    difference = _mean_of(first, repeated).rate - _mean_of(second, repeated).rate
     return Comparison(difference, min(low, difference), max(high, difference), only_first, only_second, p)
 
 
@@ -135,9 +138,16 @@ def _inverted(interval_at: Callable[[float], tuple[float, float]]) -> float:
     return outside
 
 
-def _studentized(first: Scores, second: Scores, paired: bool, seed: int) -> Callable[[float], tuple[float, float]]:
+def _mean_of(answers: Scores, repeated: int) -> Crossed:
+    """The mean of one answer, or of the worst of several; those of one draw are always the same."""
+    return crossed(answers, [repeated if len(answers) > 1 else 1])[0]
+
+
+def _studentized(
+    first: Scores, second: Scores, paired: bool, repeated: int, seed: int
+) -> Callable[[float], tuple[float, float]]:
     """The interval of the difference as a function of its confidence level."""
-    first_means, second_means = crossed(first)[0], crossed(second)[0]
+    first_means, second_means = _mean_of(first, repeated), _mean_of(second, repeated)
     difference = first_means.rate - second_means.rate
     gap = first_means.per_example - second_means.per_example  # (B,)
     by_draw = (

@@ -114,7 +114,7 @@ Judging = create_model(
     "Judging",
     __base__=_StudyTable,
     __module__=__name__,
-    **settings_of(Evaluation(attacks=()), without=("budget", "seed", "time_limit"), given=True),
+    **settings_of(Evaluation(attacks=()), without=("budget", "seed", "time_limit", "keep_inputs"), given=True),
 )
 
 

@@ -1,4 +1,4 @@
-"""Write the curves of a training run for TensorBoard."""
+"""The numbers of a training run after every epoch, for whoever logs them."""
 
 from __future__ import annotations
 
@@ -8,49 +8,39 @@ from pathlib import Path
 
 from torch import nn
 
-from variate.errors import UsageError
 from variate.random import measures
 from variate.random.inside import contains_random
 from variate.training.history import History
+from variate.training.loggers import Send, logger_of
 
 Write = Callable[[History, nn.Module], None]
 
 
 @contextmanager
-def curves(log: str | None, folder: Path, *, done: int) -> Iterator[Write]:
+def curves(log: str | Send | None, folder: Path, *, done: int, name: str = "network") -> Iterator[Write]:
     """Yield a function to call after every epoch, with the history so far and the network.
 
     The curves are ``loss``, ``accuracy/clean``, ``accuracy/robust``, and for every parameter of a random network
     ``scale/NAME``: the root mean square of its standard deviations over that of its means.
 
     Args:
-        log: ``tensorboard``; None writes nothing.
-        folder: folder for the events.
-        done: epochs finished before a resume; events of later epochs are replaced.
+        log: name of a logger, or a function of a dictionary and an epoch, from 1; None writes nothing.
+        folder: folder for what the logger writes.
+        done: epochs finished before a resume; what was logged of later epochs is replaced where that is possible.
+        name: name of the run.
 
     Raises:
-        UsageError: if TensorBoard is not installed.
+        UsageError: if the library of the logger is not installed.
     """
     if log is None:
         yield lambda history, network: None
         return
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UsageError(
-            f"log='tensorboard' needs TensorBoard: {error}", todo='pip install "variate[tensorboard]"'
-        ) from error
-    writer = SummaryWriter(str(folder), purge_step=done + 1)
+    with logger_of(log, folder, name, done) as send:
 
-    def write(history: History, network: nn.Module) -> None:
-        for name, value in _values(history, network).items():
-            writer.add_scalar(name, value, len(history.losses))
-        writer.flush()
+        def write(history: History, network: nn.Module) -> None:
+            send(_values(history, network), len(history.losses))
 
-    try:
         yield write
-    finally:
-        writer.close()
 
 
 def _values(history: History, network: nn.Module) -> dict[str, float]:

@@ -9,7 +9,7 @@ from variate.fields import option
 from variate.inputs.budget import BEGINNINGS
 
 Keep = Literal["last", "best"]
-Log = Literal["tensorboard"]
+Log = Literal["tensorboard", "csv", "mlflow", "wandb", "trackio"]
 OptimizerName = Literal["adamw", "sgd"]
 Schedule = Literal["cosine", "linear"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "64-true"]
@@ -93,7 +93,9 @@ class Recipe:
     )
     accelerator: str = option("auto", "auto, cpu, cuda, mps", choices=("auto", "cpu", "cuda", "mps"))
     log: Log | None = option(
-        None, "tensorboard: log losses, accuracies and scales by epoch; a command writes them to OUT/tensorboard"
+        None,
+        "where losses, accuracies and scales go after every epoch: tensorboard or csv (a command writes to OUT/csv), "
+        "or the trackers mlflow, wandb and trackio; in Python also your own function of a dictionary and an epoch",
     )
 
     @property

@@ -46,7 +46,7 @@ def train(
     teacher: nn.Module | None = None,
     checkpoint: str | Path | None = None,
     origin: Mapping[str, object] | None = None,
-    log_folder: str | Path = "tensorboard",
+    log_folder: str | Path | None = None,
     name: str = "network",
     show_progress: bool = False,
     **overrides: Any,
@@ -73,8 +73,8 @@ def train(
         checkpoint: file for the state after every epoch; if it exists, training resumes from it.
         origin: JSON data on the network and the data set that also determines the result; a checkpoint of another
             origin is refused.
-        log_folder: folder for the curves.
-        name: name shown with the progress.
+        log_folder: folder for what is logged; by default the name of the logger.
+        name: name shown with the progress, and of the run in what is logged.
         show_progress: show a progress bar on standard error.
         overrides: fields of ``Recipe`` by name, which replace those of ``recipe``: ``epochs=20, lr=1e-3``.
 
@@ -137,9 +137,10 @@ def train(
         check_extra_state(network)
     first = resume(run, checkpoint)
     show = show_progress and fabric.is_global_zero
+    folder = Path(str(recipe.log) if log_folder is None else log_folder)
     with (
         progress(f"training {name}", recipe.epochs, "epochs", already=first, show=show) as report,
-        curves(recipe.log if fabric.is_global_zero else None, Path(log_folder), done=first) as write,
+        curves(recipe.log if fabric.is_global_zero else None, folder, done=first, name=name) as write,
     ):
         for epoch in range(first, recipe.epochs):
             if recipe.patience is not None and run.history.waited >= recipe.patience:

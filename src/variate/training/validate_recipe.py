@@ -36,7 +36,7 @@ def check_recipe(recipe: Recipe, modality: Modality) -> None:
         )
     if recipe.augment is not None:
         check_augment(recipe.augment)
-    if recipe.log is not None and recipe.log not in get_args(Log):
+    if recipe.log is not None and not callable(recipe.log) and recipe.log not in get_args(Log):
         raise unknown_name("log", recipe.log, get_args(Log))
     if recipe.clip is not None and not recipe.clip > 0:
         raise UsageError(f"clip is {recipe.clip:g}", expected="a norm above 0, such as 1")
