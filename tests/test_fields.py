@@ -101,20 +101,23 @@ def test_every_default_of_a_training_is_the_same_in_python_on_the_command_line_a
     signature = inspect.signature(train).parameters
     (place,) = places(Study.model_validate({**STUDY, "evaluation": {}}), Path("out")).values()
     assert set(usual) == {field.name for field in fields(Recipe)}
-    assert {name: typed[name] for name in usual} == usual
+    assert {name: typed[name] for name in usual if name != "priors"} | {"priors": ()} == usual
+    assert typed["prior"] is None  # repeatable, in the singular
     assert {name: signature[name].default for name in usual} == usual
     assert place.cell.recipe == replace(Recipe(), budget="linf:0.1")
     assert usual["attack_steps"] == 10
     own = {one.name: one.default for one in options_of(Cell) if one.default is not MISSING}
-    assert {name: typed[name] for name in own} == own
-    assert {one.name for one in options_of(Cell)} <= set(typed)
+    assert {name: typed[name] for name in own if name != "priors"} | {"priors": ()} == own
+    assert {one.option.singular or one.name for one in options_of(Cell)} <= set(typed)
     assert place.cell == Cell("digits", "mlp", "at", place.cell.recipe)
 
 
 def test_every_option_of_a_training_can_stand_in_a_study_but_what_its_grid_and_its_command_say():
     known = {one.name for one in options_of(Cell)} - {*OF_THE_GRID, *OF_THE_COMMAND}
     assert set(Study.model_fields["training"].annotation.model_fields) == known
-    assert set(Recipe().numbers()) == {field.name for field in fields(Recipe)} - {*NEUTRAL}
+    numbers = {field.name for field in fields(Recipe)} - {*NEUTRAL}
+    assert set(Recipe(priors=("*: normal",)).numbers()) == numbers
+    assert set(Recipe().numbers()) == numbers - {"priors"}  # as in cards before there were priors
 
 
 def test_every_default_of_an_evaluation_is_the_same_in_python_on_the_command_line_and_in_a_study():

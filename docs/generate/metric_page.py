@@ -26,14 +26,14 @@ def metric_page() -> str:
     for task, title in TASKS.items():
         entries = [entry for entry in ours("metrics") if task in entry.facts["tasks"]]
         lines += [f"### {title}", "", *HEAD, *(_row(entry) for entry in entries), ""]
-    lines += [OVER_LABELS, "## What `auto` chooses", "", AUTO, "| data | metrics, and why |", "|:--|:--|"]
+    lines += [OVER_LABELS, UNCERTAINTY, "## What `auto` chooses", "", AUTO, "| data | metrics, and why |", "|:--|:--|"]
     lines += [_choice(*case) for case in _cases()]
     return "\n".join([*lines, "", INTERVALS]).rstrip() + "\n"
 
 
 def _row(entry: Entry) -> str:
     facts = entry.facts
-    columns = [linked(entry), cell(entry.summary), facts["better"], facts["needs"], cited(facts["cite"])]
+    columns = [linked(entry), cell(entry.summary), facts["better"] or "neither", facts["needs"], cited(facts["cite"])]
     return f"| {' | '.join(columns)} |"
 
 
@@ -99,9 +99,66 @@ Outputs are those of fresh draws that no attack has seen. `rule` says how they a
 OVER_LABELS = """Over several labels, a metric is the mean of each label's. Where there are three or more classes,
 metrics that rank examples take each class against the rest, and average.
 """
-AUTO = f"""`variate.metrics.choose.chosen` looks at the labels, and takes what you know of the problem: `ordinal`
-(classes have an order), `costs` (a row for each label, a column for each answer) and `small_structures`. Classes count
-as unequal if one has {RATIO} times as many examples as another, beyond chance; the flag
+UNCERTAINTY = """## Uncertainty, and answers withheld
+
+Draws that disagree are what users of Bayesian networks come for. With p_s the probabilities under draw s and m their
+mean, `variate.uncertainty` asks a network under fresh draws and says, for every input and in nats:
+
+| quantity | formula | range |
+|:--|:--|:--|
+| predictive entropy | H(m) | 0 to log K |
+| mutual information of answer and draw (BALD) | H(m) - mean H(p_s) | 0 where all draws agree, to H(m) |
+| expected pairwise KL | mean of KL(p_s, p_t) over different draws | from the mutual information, without bounds |
+
+```python
+import torch
+import variate
+
+net = variate.randomize(torch.nn.Linear(4, 3), scale=0.5)
+found = variate.uncertainty(net, torch.rand(8, 4), draws=32)          # fresh draws; seed=0 repeats them
+found.labels, found.confidence                                        # of the mean over draws
+found.entropy, found.mutual_information, found.pairwise_kl            # (8,) each
+served = variate.Served(net.eval(), draws=32)
+served.uncertainty(torch.rand(8, 4)).mutual_information               # the draws of one answer
+```
+
+The same three as metrics are means over all examples, clean and under every attack, of all draws that are measured or,
+for `mean-S`, of the S draws that answer together; `aurc` is what is gained by withholding answers:
+
+```
+variate evaluate runs/a --metric predictive-entropy --metric mutual-information --metric expected-pairwise-kl \\
+  --metric aurc --metric "aurc(by=entropy)" --metric "aurc(by=mutual-information)"
+```
+
+The mutual information of S draws is at most log S, and below that of many draws; compare it at equal S. A network can
+be sure and wrong: under attack, look at `aurc` and not at the mutual information alone.
+
+A curve of accuracy against coverage, in every [report](report.md#selective-accuracy), tries all thresholds and chooses
+none. The threshold to deploy comes from validation data, and is judged on the test split:
+
+```python
+import numpy as np
+from variate.statistics.selective import at_threshold, selective, threshold
+
+validation, certainty = np.random.rand(500), np.random.rand(500)     # such as confidence, or minus an entropy
+right = np.random.rand(500) < certainty
+least = threshold(validation, coverage=0.8)                           # answers 80 % of the validation examples
+point = at_threshold(certainty, right, least)
+print(f"{point.coverage:.2f} answered, {point.accuracy:.2f} [{point.low:.2f}, {point.high:.2f}] right")
+print(f"AURC {selective(certainty, right).area:.3f}")
+```
+"""
+
+AUTO = f"""`auto` looks at the labels, and takes what you know of the problem and they do not say: `ordinal`
+(classes have an order), `costs` (a row for each label, a column for each answer) and `small_structures`:
+
+```
+variate evaluate runs/a --metric "auto(ordinal=yes)"
+variate evaluate runs/a --metric "auto(costs='0 1; 5 0')"
+```
+
+In Python it is `metrics=["auto(ordinal=yes)"]`; `variate.metrics.choose.chosen(task, y, ordinal=True)` chooses alone.
+Classes count as unequal if one has {RATIO} times as many examples as another, beyond chance; the flag
 [accuracy-misleads](flags/accuracy-misleads.md) is then raised as well.
 """
 INTERVALS = f"""## Intervals

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from variate.random.randomize import randomize as randomize
     from variate.random.strata import mode_of as mode_of
     from variate.random.strata import stratified as stratified
+    from variate.random.uncertainty import uncertainty as uncertainty
     from variate.records.file import Records as Records
     from variate.records.rows import Result as Result
     from variate.report.gate.judgment import Judgment as Judgment
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from variate.serving.exporting import export as export
     from variate.serving.opening import open_exported as open_exported
     from variate.serving.serving import Served as Served
+    from variate.serving.similar import Similar as Similar
     from variate.statistics.comparison import compare as compare
     from variate.training.optimization import parameter_groups as parameter_groups
     from variate.training.recipe import Recipe as Recipe
@@ -95,6 +97,7 @@ _PLACES = {
     "ScoreOracle": "oracle.oracle",
     "Served": "serving.serving",
     "Shift": "random.input_noise",
+    "Similar": "serving.similar",
     "Stream": "random.keys",
     "VariateError": "errors",
     "Verified": "evidence.verified",
@@ -141,6 +144,7 @@ _PLACES = {
     "stratified": "random.strata",
     "stream": "random.fixing",
     "train": "training.train",
+    "uncertainty": "random.uncertainty",
     "unwrap": "random.plain",
     "verify": "evidence.verify",
     "write_evidence": "evidence.write",

@@ -99,6 +99,20 @@ class ExportError(VariateError):
     """A network cannot be exported, or the exported graph disagrees with the network."""
 
 
+class SimilarQueryError(VariateError):
+    """A served network refuses to answer inputs that are too similar to earlier queries; HTTP status 429 fits.
+
+    Args:
+        problem: one sentence that says what went wrong.
+        rows: the rows of the request that are too similar.
+        expected: what would have been accepted.
+    """
+
+    def __init__(self, problem: str, *, rows: Sequence[int] = (), expected: str | None = None) -> None:
+        self.rows = tuple(rows)
+        super().__init__(problem, findings=[f"rows {', '.join(map(str, self.rows))}"], expected=expected)
+
+
 class BatchWarning(UserWarning):
     """The answers of a network depend on the rest of the batch."""
 

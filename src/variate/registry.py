@@ -196,13 +196,13 @@ def flag(
 
 
 def metric(
-    *, tasks: tuple[str, ...], better: Literal["high", "low"], needs: Literal["answers", "probabilities"], cite: str
+    *, tasks: tuple[str, ...], better: Literal["high", "low", ""], needs: Literal["answers", "probabilities"], cite: str
 ) -> Callable[[T], T]:
     """Register a metric.
 
     Args:
         tasks: the tasks that it measures.
-        better: whether high or low values are better.
+        better: whether high or low values are better; empty for neither.
         needs: what it is computed from.
         cite: its source.
     """

@@ -105,7 +105,15 @@ def test_metrics_of_other_tasks():
     assert worse["mae"] > found["mae"]
 
 
+def test_what_is_known_of_a_problem_chooses_metrics_too():
+    rows = [row.metric for row in evaluated(network(), metrics=["auto(costs='0 1; 5 0')"]).metrics]
+    assert rows[0] == "expected-cost(costs=0 1; 5 0)"
+    assert "balanced-accuracy" in rows
+
+
 def test_what_does_not_fit_is_refused_before_any_work():
+    with pytest.raises(UsageError, match="small_structures does not go with the task classes"):
+        evaluated(network(), metrics=["auto(small_structures=yes)"])
     with pytest.raises(UsageError, match="mccc"):
         evaluated(network(), metrics=["mccc"])
     with pytest.raises(UsageError, match="expected: a list of metrics"):

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from variate.errors import InputError, UsageError
-from variate.metrics.choose import chosen
+from variate.metrics.choose import Wishes, chosen, wishes_of
 from variate.metrics.measure import measure
 from variate.metrics.metric import metric_of
+from variate.tasks.task import task_of
 
 
 def names(task, y, **wishes):
@@ -103,3 +104,34 @@ def test_numbers():
 def test_bad_wishes(task, y, wishes, error, message):
     with pytest.raises(error, match=message):
         chosen(task, y, **wishes)
+
+
+def test_wishes_are_written_as_options_of_auto():
+    assert wishes_of("auto") == Wishes()
+    assert wishes_of("auto(ordinal=yes)") == Wishes(ordinal=True)
+    assert wishes_of("auto(costs='0 1; 5 0', small_structures=no)") == Wishes(costs="0 1; 5 0")
+    assert wishes_of("accuracy") is wishes_of(metric_of("accuracy")) is None
+
+
+def test_wishes_choose_as_the_arguments_do():
+    y, outputs = labels_of(5, 5, 5), torch.randn(1, 15, 3, generator=torch.Generator().manual_seed(0))
+    found = measure("classes", outputs, y, names=["auto(ordinal=yes)"])
+    assert [one.name for one in found] == names("classes", y, ordinal=True)
+    assert found[0].name == "expected-cost(costs=linear)"
+    distance = (outputs[0].argmax(-1) - y).abs().double().mean()
+    assert found[0].value == pytest.approx(float(distance))
+
+
+@pytest.mark.parametrize(
+    ("text", "task", "words"),
+    [
+        ("auto(order=yes)", "classes", "no option of auto named 'order'"),
+        ("auto(ordinal=perhaps)", "classes", "ordinal of auto is 'perhaps'"),
+        ("auto(ordinal=yes)", "positions", "ordinal does not go with the task positions"),
+        ("auto(small_structures=yes)", "classes", "small_structures does not go with"),
+        ("auto(costs='0 1; 5')", "classes", "costs"),
+    ],
+)
+def test_wishes_that_cannot_be_are_told(text, task, words):
+    with pytest.raises(UsageError, match=words):
+        wishes_of(text).check(task_of(task))

@@ -115,6 +115,10 @@ def test_the_page_shows_calibration_only_where_confidences_were_kept(net, x, tmp
     assert 'id="calibration"' in page
     assert 'id="reliability-1"' in page
     assert "guo2017-170604599" in page
+    assert 'id="coverage-1"' in page
+    assert "geifman2017-170508500" in page
+    areas = [one.selective.area for one in reliabilities(records)]
+    assert all(f"{100 * area:.1f}<small>" in page for area in areas)
     assert f"{100 * reliabilities(records)[0].calibration.error:.1f}<small>" in page
     old = Records()
     old.add([*records.claims.values()])
@@ -125,6 +129,8 @@ def test_the_page_shows_calibration_only_where_confidences_were_kept(net, x, tmp
     page = page_text([old])
     assert 'id="calibration"' not in page
     assert 'id="reliability-1"' not in page
+    assert 'id="selective"' not in page
+    assert 'id="coverage-1"' not in page
     assert "guo2017" not in page
     assert "these records hold no confidences" in page
     assert "do not say how long the attacks took" in page

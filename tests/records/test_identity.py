@@ -10,7 +10,7 @@ from torch import nn
 
 from variate.cli.audit import audit
 from variate.errors import BatchWarning
-from variate.evaluation.claims import fingerprint_of
+from variate.evaluation.claims import fingerprint_of, look_at
 from variate.evaluation.evaluate import evaluate
 from variate.evaluation.evaluation import Evaluation
 from variate.evaluation.probes import answers_of
@@ -58,6 +58,7 @@ CHANGES = {
     "budget": ({"budget": "linf:0.1"}, {}),
     "attacks": ({"attacks": ["pgd(steps=3)"]}, {}),
     "suite": ({"suite": "quick"}, {"attacks": []}),
+    "detector": ({"detector": "similar(share=0.3)"}, {"detector": "similar", "attacks": ["oars"]}),
     "target": ({"target": "next"}, {"suite": "quick", "attacks": []}),
     "draws": ({"draws": 3}, {"network": Noisy()}),
     "deployments": ({"deployments": ["survive-2"]}, {}),
@@ -131,7 +132,7 @@ COMMAND = {
     "module": "network", "data": "x, y, modality", "mode": "network", "suite": "suite", "attack": "attacks",
     "budget": "budget", "target": "target", "source": "source", "draws": "draws", "verdict_draws": "verdict_draws",
     "deployment": "deployments", "examples": "x, y", "batch_size": "batch_size", "memory": "memory",
-    "data_folder": "x, y, modality", "seed": "seed", "task": "task",
+    "data_folder": "x, y, modality", "seed": "seed", "task": "task", "detector": "detector",
 }  # fmt: skip
 SILENT = {
     "out", "time_limit", "devices", "layers", "doubts", "accelerator", "dry_run", "config", "show_config", "json",
@@ -188,7 +189,9 @@ def test_every_line_says_what_it_was_measured_on_and_hides_only_what_is_shown(li
     answers = {"zero", "snr", "cosine", "price", "price_by_step", "accuracy", "chosen", "flat"}
     answers |= {"draws"} if line is Convergence else set()
     told = {"options", "settings"}  # a claim's are hashed as they are resolved
-    assert line.shown <= {"kind", "network", "date", "twin_of", "group", "coupled", "asked"} | answers | told
+    assert (
+        line.shown <= {"kind", "network", "date", "twin_of", "group", "coupled", "asked", "ordinary"} | answers | told
+    )
 
 
 def test_no_answer_is_reused_where_other_columns_may_be_changed():
@@ -343,3 +346,30 @@ def test_quantized_weights_count():
         return torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(4, 2)), {nn.Linear}, dtype=torch.qint8)
 
     assert identity(quantized(0)) == identity(quantized(0)) != identity(quantized(1))
+
+
+class Prepared(nn.Module):
+    """Sets a mark at its first call that stays, as transformers do, and counts its calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.calls = nn.Linear(6, 2), 0
+
+    def forward(self, x):
+        self.ready, self.calls = True, self.calls + 1
+        return self.layer(x.flatten(1))
+
+
+def test_a_network_is_the_same_before_and_after_its_first_call():
+    torch.manual_seed(0)
+    network, x = Prepared().eval(), torch.rand(4, 6)
+    first = look_at(network, x).fingerprint
+    assert [look_at(network, x).fingerprint for _ in range(2)] == [first, first]
+
+
+def test_a_source_is_the_same_before_and_after_its_first_call():
+    torch.manual_seed(0)
+    network, source, x = Prepared().eval(), Prepared().eval(), torch.rand(4, 6)
+    transfer = {"attacks": [{"name": "transfer"}], "source": {"other": source}}
+    results = [evaluate(network, x, torch.arange(4) % 2, budget="linf:0.1", **transfer) for _ in range(2)]
+    assert results[0].claims == results[1].claims

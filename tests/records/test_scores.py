@@ -7,7 +7,7 @@ import pytest
 
 from variate.errors import RecordError, UsageError
 from variate.records.bits import pack, unpack, unpack_all
-from variate.records.calibration import calibration, calibration_of
+from variate.records.calibration import answered, calibration
 from variate.records.claim import Claim
 from variate.records.consistency import check_line
 from variate.records.curve import EpochAccuracy, rise_of
@@ -109,7 +109,7 @@ def test_scores_have_rows_and_no_calibration(judged):
     single, four = rows_of(judged, CLAIM)
     assert single.rate == pytest.approx(scores().mean(), abs=1e-5)
     assert 0 < four.low < four.rate < single.low < single.rate < single.high < 1
-    assert calibration_of(judged, CLAIM, "single") is None
+    assert answered(judged, CLAIM, "single") is None
     with pytest.raises(UsageError, match="right and wrong"):
         calibration(np.full(20, 0.5), scores()[0, :20])
 

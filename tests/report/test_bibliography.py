@@ -10,7 +10,7 @@ from claims import JUDGED, answers, claim, network, sample
 from variate import registry
 from variate.records.certified import Certificate
 from variate.records.file import Records
-from variate.report.bibliography import AUTHORS, CALIBRATION, FAMILY, TITLE, _sources, bibtex, titles
+from variate.report.bibliography import AUTHORS, FAMILY, OF_CONFIDENCE, TITLE, _sources, bibtex, titles
 from variate.training.defenses.random import random
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +71,7 @@ def test_every_source_that_the_registry_cites_has_a_title():
         for name, entry in registry.entries(kind).items()
         for key, _ in _sources(entry.facts.get("cite") or "", name)
     }
-    keys |= {key for key, _ in _sources(CALIBRATION[2], "")}
+    keys |= {key for _, _, cite in OF_CONFIDENCE for key, _ in _sources(cite, "")}
     without_source = {re.sub(r"\W", "", name) for kind in registry.SINGULAR for name in registry.entries(kind)}
     assert {key for key in keys if key not in titles()} <= without_source
     assert set(titles()) <= keys

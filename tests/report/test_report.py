@@ -102,6 +102,7 @@ def test_the_page_shows_figures_pictures_with_alternatives_and_every_rate(page, 
     assert [title.removeprefix("Accuracy against the ") for title in titles] == [
         "size of the budget, linf", "number of attack draws", "steps of the attack", "number of repeated queries",
         "Learned scales", "Reliability of random", "Reliability of deterministic",
+        "Accuracy against coverage of random", "Accuracy against coverage of deterministic",
     ]  # fmt: skip
     images = [attributes for tag, attributes in elements if tag == "img"]
     assert len(images) == 2 * 6 * 3

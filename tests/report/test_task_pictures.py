@@ -5,9 +5,13 @@ import torch
 from torch import nn
 
 import variate
+from variate.inputs.modalities.text import Text
+from variate.inputs.words import WORDS
 from variate.records.file import Records
+from variate.records.schema import TASK, Picture
 from variate.report.attacked import galleries
 from variate.report.page import page_text
+from variate.report.shown.text import attacked_text
 from variate.tasks.task import task_of
 from variate.testing.task_truths import PixelClassifier
 
@@ -52,3 +56,44 @@ def test_numbers_and_labels_are_said_in_words():
 )
 def test_the_answer_of_most_draws_is_kept(text, outputs, y, expected):
     assert task_of(text).shown(torch.tensor(outputs), torch.tensor(y)) == expected
+
+
+class Tagger(nn.Module):
+    """Answers class 1 at every word, and class 2 where the word is number 3: (B, T, 1) to (B, T, 3)."""
+
+    def forward(self, x):
+        words = (x[..., 0] * WORDS).round()
+        return torch.stack([0 * words, 0 * words + 1, 2.0 * (words == 3)], -1)
+
+
+def test_tags_stand_below_their_words_and_wrong_ones_are_marked():
+    ids = torch.tensor([[2, 3, 4, 0], [0, 0, 3, 2]])  # padding behind, and before
+    y = torch.tensor([[1, 2, 0, -1], [-1, -1, 1, 1]])
+    modality = Text(words=["", "?", "the", "dog", "barks"], neighbors=[[], [], [], [], []])
+    records = Records()
+    variate.evaluate(Tagger(), ids[..., None] / WORDS, y, task="positions(classes=last)", budget="words:1",
+                     modality=modality, attacks=["greedy-words"], records=records, pictures=True)  # fmt: skip
+    (gallery,) = galleries(records)
+    (examples,) = gallery.networks.values()
+    first, second = sorted(examples, key=lambda one: one.example)
+    assert [(word.original, word.tag, word.answer) for word in first.shown.words] == [
+        ("the", 1, 1),
+        ("dog", 2, 2),
+        ("barks", 0, 1),
+    ]
+    assert [(word.original, word.tag, word.answer) for word in second.shown.words] == [("dog", 1, 2), ("the", 1, 1)]
+    assert (first.shown.mistagged, first.shown.tagged, second.shown.mistagged) == (1, 3, 1)
+    page = page_text([records])
+    assert 'barks<sub class="tag"><mark>1</mark> <del>0</del></sub>' in page
+    assert 'the<sub class="tag">1</sub>' in page
+    assert "1 of 3 tags wrong" in page
+    assert "A tag stands below its word" in page
+
+
+def test_a_word_that_does_not_count_has_no_tag():
+    details = {"original": ["a", "b"], "adversarial": ["a", "b"], "moved": [0.0, 0.0]}
+    tags = {TASK: {"shape": [2], "label": "ff01", "answer": "0001"}}
+    picture = Picture(claim="", example=0, shape=[2, 1], original="", adversarial="", details={**details, **tags})
+    assert [(word.tag, word.mistagged) for word in attacked_text(picture).words] == [(None, False), (1, False)]
+    without = attacked_text(picture.model_copy(update={"details": details}))
+    assert without.tagged == without.mistagged == 0

@@ -362,7 +362,14 @@ def test_the_command_writes_a_network_as_accurate_as_the_trained_one(form, train
     path = path_of(tmp_path, form)
     done = command("export", trained, "--format", form, "--out", path, "--json")
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout) == {"path": str(path), "format": form, "random": True, "draws": 1, "batch": None}
+    assert json.loads(done.stdout) == {
+        "path": str(path),
+        "format": form,
+        "random": True,
+        "draws": 1,
+        "noise": "graph",
+        "batch": None,
+    }
     x, y = get("datasets", "digits").load()("test")
     x, y = x[:200], y[:200]
     run, net = open_exported(path), variate.load(trained)
@@ -382,3 +389,14 @@ def test_the_command_writes_the_twins_too(trained, tmp_path):
         assert torch.allclose(open_exported(tmp_path / "t.onnx")(x), twin(x), rtol=1e-3, atol=1e-4)
     done = command("export", trained, "--out", tmp_path / "t.onnx", "--mean", "--key", "3")
     assert done.exit_code == 2
+
+
+def test_the_command_writes_a_graph_that_takes_its_draw(trained, tmp_path):
+    done = command("export", trained, "--noise", "input", "--out", tmp_path / "a.onnx", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["noise"] == "input"
+    run, x = open_exported(tmp_path / "a.onnx"), images()
+    assert torch.allclose(run.at(3, x), variate.load(trained).at(3)(x), rtol=1e-3, atol=1e-4)
+    done = command("export", trained, "--noise", "input", "--mean", "--out", tmp_path / "b.onnx")
+    assert done.exit_code == 2
+    assert "mean and key leave no noise" in done.output

@@ -250,3 +250,18 @@ def test_a_deterministic_network_is_served_as_it_is():
 def test_no_draws():
     with pytest.raises(UsageError, match="draws is 0"):
         Served(net(), draws=0)
+
+
+def test_an_answer_carries_the_uncertainty_of_its_own_draws(keys):
+    network = net()
+    served = Served(network, draws=6)
+    found = served.uncertainty(inputs())
+    (used,) = [own for own in keys if len(own) == 6]
+    logits = network.draws(inputs(), used)
+    torch.testing.assert_close(found.log_probabilities, mean_log_probabilities(logits))
+    shares = logits.softmax(-1)
+    entropy = -(shares.mean(0) * shares.mean(0).log()).sum(-1)
+    torch.testing.assert_close(found.entropy, entropy)
+    torch.testing.assert_close(found.mutual_information, entropy + (shares * shares.log()).sum(-1).mean(0))
+    assert (found.pairwise_kl >= found.mutual_information).all()
+    assert Served(network).uncertainty(inputs()).mutual_information.max() < 1e-7  # one draw agrees with itself

@@ -83,3 +83,20 @@ def test_a_card_from_before_an_option_is_that_of_its_default(plain, tmp_path):
     assert train_cell(PLAIN, tmp_path).fingerprint == card["fingerprint"]
     with pytest.raises(UsageError, match="trained otherwise"):
         train_cell(replace(PLAIN, recipe=Recipe(epochs=1, ema=0.9)), tmp_path)
+
+
+def test_pretrained_weights_as_a_prior_come_back_with_the_network(plain, tmp_path):
+    priors = ("*.weight: normal(at=pretrained, scale=0.1)", "*: normal(scale=0.5)")
+    recipe = Recipe("elbo", priors=priors, epochs=1, lr=0.01)
+    cell = replace(PLAIN, defense="random", start=plain, recipe=recipe, train_examples=200)
+    card = train_cell(cell, tmp_path / "run")
+    assert train_cell(cell, tmp_path / "run") == card  # finished: kept as it is
+    begun, network = load(plain), load(tmp_path / "run")
+    for name, parameter in begun.named_parameters():
+        assert not torch.equal(network.get_parameter(name), parameter)
+        if name.endswith("weight"):
+            assert torch.equal(network.get_buffer(f"{name}_prior"), parameter)
+    assert set(card.priors) == dict(begun.named_parameters()).keys()
+    assert torch.isfinite(network.kl())
+    with pytest.raises(UsageError, match="trained otherwise"):
+        train_cell(replace(cell, recipe=Recipe("elbo", epochs=1, lr=0.01)), tmp_path / "run")

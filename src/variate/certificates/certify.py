@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from variate.certificates.acceptance import check_acceptance, check_draws
+from variate.certificates.certifiable import certifiable
 from variate.certificates.certification import DEPLOYMENTS, Certification
 from variate.certificates.mechanism import Mechanism, usual_norm
 from variate.certificates.proof import Proof, check_deployments, proof_of
@@ -20,6 +21,7 @@ from variate.inputs.modality import Modality
 from variate.random.seeding import generators_as_found, left_as_found
 from variate.records.file import Records
 from variate.statistics.proved_names import VOTE
+from variate.tasks.task import Task
 
 
 @takes_options(Certification)
@@ -34,6 +36,7 @@ def certify(
     name: str = "network",
     group: str | None = None,
     modality: str | Modality = "image",
+    task: str | Task = "classes",
     show_progress: bool = False,
     **overrides: Any,
 ) -> Proof:
@@ -54,6 +57,7 @@ def certify(
         name: name of the network in the records.
         group: name shared by networks that differ only in their training seed.
         modality: modality of the inputs.
+        task: what the answers mean: ``classes``, or ``binary`` for one logit.
         show_progress: show a progress bar on standard error.
         overrides: fields of ``Certification`` by name, which replace those of ``certification``: ``radii=[0.25, 0.5]``,
             ``draws=10_000``.
@@ -63,13 +67,15 @@ def certify(
 
     Raises:
         InputError: for inputs or labels that cannot be judged.
-        UsageError: for a network without such noise or with fixed draws, and options that can prove nothing.
+        UsageError: for a network without such noise or with fixed draws, another task, and options that can prove
+            nothing.
         RecordError: if the records cannot be written.
 
     Source: Cohen, Rosenfeld & Kolter 2019, arXiv:1902.02918, for the vote under Gaussian noise.
     """
     asked = overridden(certification, overrides, certify)
     uses = check_deployments(_decided_early(asked.deployments) if asked.early_stop else asked.deployments)
+    network = certifiable(network, task)
     kind = checked(network, x, y, modality, asked)
     store = Records() if records is None else records
     with left_as_found(network), store.held():

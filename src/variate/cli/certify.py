@@ -56,6 +56,7 @@ def certify(
     begin(f"{doing} {target}: {certification.draws} votes an example", quiet=shared.quiet, json=shared.json)
     check_requirements(shared.require)
     from variate.certificates.acceptance import CHOOSING
+    from variate.certificates.certifiable import certifiable
     from variate.certificates.certify import certify as prove
     from variate.certificates.judge_certified import judge_certified
     from variate.files.reading import check_folder
@@ -65,6 +66,7 @@ def certify(
 
     setting = _setting(target, data, out, mode, shared, trust_code=trust_code)
     check_folder(setting.folder)
+    network = certifiable(setting.network, setting.task)
     if shared.dry_run:
         passes = len(setting.x) * (certification.draws + CHOOSING) * certification.votes_of
         plan = {"network": setting.title, "examples": len(setting.x), "forward passes": passes}
@@ -79,13 +81,13 @@ def certify(
             "modality": setting.modality,
             "show_progress": not shared.quiet,
         }
-        proof = prove(setting.network, setting.x, setting.y, certification=certification, **shown)
+        proof = prove(network, setting.x, setting.y, certification=certification, **shown)
         accepted = [
             row
             for use in certification.deployments
             if (size := certified_radius(use)) is not None and attack != ["none"]
             for row in judge_certified(
-                setting.network,
+                network,
                 setting.x,
                 setting.y,
                 radius=size,

@@ -108,6 +108,7 @@ def answers(
             forwards=int(attacked.queries.forwards[j]),
             backwards=int(attacked.queries.backwards[j]),
             points=int(attacked.queries.points[j]),
+            rejected=int(attacked.queries.rejected[j]),
             flat=int(attacked.queries.flat[j]),
             left_out=[name for name, rows in attacked.queries.left_out.items() if j in rows],
             rising=attacked.rising[j],

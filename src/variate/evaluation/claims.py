@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from variate.errors import unknown_name
 from variate.evaluation.plan import Plan
 from variate.evaluation.probes import answers_of, coupling_of, device_of
+from variate.evaluation.stateful import ordinary_share
 from variate.evaluation.suites import Suite
 from variate.evaluation.target import Target
 from variate.hashing import fingerprint
@@ -60,11 +61,11 @@ def look_at(network: nn.Module, x: Tensor) -> Look:
     """Run a network on a few of ``x``, (B, ...). Raises ``InputError`` for inputs that it cannot take."""
     few = x[:2].to(device_of(network, x))
     few = few.to(input_type(network, few))
-    before = settings_of(network)
     with torch.no_grad(), left_as_found(network):
         generators = _generators(few)
         outputs = asked(network, few)
         consumed = not all(map(torch.equal, generators, _generators(few)))
+    before = settings_of(network)  # after a first pass: what only that one sets, as libraries do, is no state
     width = outputs.shape[1]
     kind = kind_of(network, few)
     drawn = _drawn(network, kind, consumed=consumed)
@@ -145,6 +146,7 @@ def claim_of(
         budget=None if plan.attack == CLEAN else budget.text,
         draws=plan.draws if random else min(plan.draws, 1),
         deployments=[str(deployment) for deployment in deployments],
+        ordinary=ordinary_share(plan, x, target.seed),
     )
 
 
@@ -176,7 +178,10 @@ def _source_fingerprints(target: Target, plan: Plan | Suite, x: Tensor) -> dict[
 
 def _recognized(network: nn.Module, x: Tensor) -> str:
     few = x[:2].to(device_of(network, x))
-    return f"{identity(network)} {answers_of(network, few, kind_of(network, few))}"
+    kind = kind_of(network, few)
+    before = settings_of(network)  # as in ``look_at``
+    answers = answers_of(network, few, kind)
+    return f"{identity(network, before)} {answers}"
 
 
 def _drawn(network: nn.Module, kind: Kind, *, consumed: bool) -> Drawn:

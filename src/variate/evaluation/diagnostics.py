@@ -118,8 +118,9 @@ def doubt(
             records.add(lines)
         has_gradient = any(line.zero < 1 for line in lines)
     single = replace(
-        settings, draws=draws, deployments=("single",), suite=None, target=None, keep_inputs=None, time_limit=None
-    )
+        settings, draws=draws, deployments=("single",), suite=None, target=None, keep_inputs=None, time_limit=None,
+        detector=None,
+    )  # fmt: skip
     measure = partial(
         evaluate, network, x, y, source=source, modality=input_kind, task=kind, records=records, name=name, group=group,
         shard=shard, show_progress=show_progress,

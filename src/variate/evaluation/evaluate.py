@@ -25,6 +25,7 @@ from variate.evaluation.measuring import Outputs, check_metrics, lacking, measur
 from variate.evaluation.plan import Plan
 from variate.evaluation.population import population_bound
 from variate.evaluation.probes import check_mode, device_of
+from variate.evaluation.stateful import facing
 from variate.evaluation.suites import Suite, suite_of
 from variate.evaluation.target import ENSEMBLE, MEAN, Target
 from variate.fields import check_limits, overridden, takes_options
@@ -130,9 +131,9 @@ def evaluate(
         RecordError: if the records cannot be written, or another process writes to the same file.
     """
     settings = overridden(evaluation, overrides, evaluate)
-    attacks, suite, goal, time_limit = settings.attacks, settings.suite, settings.target, settings.time_limit
+    suite, goal, time_limit = settings.suite, settings.target, settings.time_limit
     draws, verdict_draws, seed = settings.draws, settings.verdict_draws, settings.seed
-    budget = budget_of(settings)
+    budget, attacks = budget_of(settings), facing(settings.attacks, settings.detector)
     check_module(network)
     check_shard(shard)
     if isinstance(settings.deployments, str) or not settings.deployments:

@@ -41,6 +41,11 @@ class Evaluation:
         entries="attacks",
         singular="attack",
     )
+    detector: str | None = option(
+        None,
+        "detector of similar queries that attacks with access labels face, such as similar or 'similar(queries=500)'; "
+        "needs the attack oars, which adapts to it",
+    )
     suite: str | None = option(
         None,
         "quick, standard or full, or attacks joined by +, in addition to the attacks; none: only the attacks",
@@ -66,6 +71,7 @@ class Evaluation:
     metrics: Sequence[str] = option(
         (),
         "metrics of the task beside the rates, over all examples: auto chooses those that fit the labels; "
+        "auto(ordinal=yes), auto(costs='0 1; 5 0') or auto(small_structures=yes) say what labels do not; "
         "`variate list metrics` shows all",
         entries="metrics",
         choices=("auto",),

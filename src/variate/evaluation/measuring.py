@@ -12,7 +12,8 @@ from variate.evaluation.judge import verdict
 from variate.evaluation.probes import device_of
 from variate.evaluation.target import Target
 from variate.inputs.asking import asked
-from variate.metrics.measure import AUTO, Measured, check_task, kept, measure
+from variate.metrics.choose import wishes_of
+from variate.metrics.measure import Measured, check_task, kept, measure
 from variate.metrics.metric import metric_of
 from variate.random import plain
 from variate.random.keys import Stream
@@ -35,8 +36,11 @@ def check_metrics(metrics: Sequence[str], task: Task) -> None:
     if isinstance(metrics, str):
         raise UsageError(f"metrics is {metrics!r}", expected=f"a list of metrics, such as [{metrics!r}]")
     for name in metrics:
-        if name != AUTO:
+        wishes = wishes_of(name)
+        if wishes is None:
             check_task(metric_of(name), task)
+        else:
+            wishes.check(task)
 
 
 class Outputs:

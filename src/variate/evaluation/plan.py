@@ -14,6 +14,7 @@ from torch import Tensor
 from variate import options as spec
 from variate import registry
 from variate.errors import AttackError, UsageError, unknown_name
+from variate.evaluation.detector import checked_detector, detector_of_attack, detector_settings
 from variate.evaluation.fitting import bounds, serves
 from variate.evaluation.target import Target
 from variate.inputs.budget import Budget
@@ -48,6 +49,7 @@ class Plan:
         target: target label: ``next``, ``random``, ``least-likely`` or a label; None for an untargeted attack.
         source: network to transfer from: ``mean``, ``ensemble``, or the name of a source of the evaluation.
         climb: for other tasks than classes, the margin of the task that the attack climbs; None for the task's first.
+        detector: detector of similar queries that the attack faces; None: every query is answered.
     """
 
     attack: str
@@ -58,6 +60,7 @@ class Plan:
     target: str | None = None
     source: str | None = None
     climb: str | None = None
+    detector: str | None = None
 
     @classmethod
     def of(cls, attack: str | Mapping[str, Any], draws: int) -> Plan:
@@ -88,6 +91,7 @@ class Plan:
             target=None if target is None else _checked_target(name, facts, target),
             source=_checked_source(name, options.pop("source", None)),
             climb=None if (climb := options.pop("climb", None)) is None else str(climb),
+            detector=checked_detector(name, facts["access"], options.pop("detector", None)),
         )._with(options)
 
     def _with(self, options: Mapping[str, Any]) -> Plan:
@@ -138,7 +142,7 @@ class Plan:
     def choices(self) -> dict[str, Any]:
         """The options and all other fields that differ from their defaults, as the records keep them."""
         default = Plan(self.attack, self.draws, {})
-        others = ("average", "keys", "target", "source", "climb")
+        others = ("average", "keys", "target", "source", "climb", "detector")
         return self.options | {n: getattr(self, n) for n in others if getattr(self, n) != getattr(default, n)}
 
     def settings(self) -> dict[str, Any]:
@@ -149,8 +153,9 @@ class Plan:
         defaults = {name: parameters[name].default for name in attack_options(self.attack)}
         declared = {name: value for name, value in defaults.items() if value is not inspect.Parameter.empty}
         wired = {name: getattr(self, name) for name in ("average", "keys", "target", "source")}
-        climb = {} if self.climb is None else {"climb": self.climb}  # absent where there is no choice
-        return wired | climb | declared | self.options
+        more: dict[str, Any] = {} if self.climb is None else {"climb": self.climb}  # absent where there is no choice
+        more |= {} if self.detector is None else {"detector": detector_settings(self.detector)}
+        return wired | more | declared | self.options
 
 
 def attack_options(name: str) -> list[str]:
@@ -197,6 +202,7 @@ def perturb(
         memory=target.memory,
         reach=reach,
         view=view,
+        detector=detector_of_attack(plan.detector, target.seed, len(x)),
     )
     function = entry.load()
     options = dict(plan.options)

@@ -124,6 +124,8 @@ def suite_of(
         raise UsageError(
             f"no{targeted} attack of the suite {name} supports {budget.norm}", todo="name an attack with --attack"
         )
+    if any(plan.detector is not None for plan in plans):
+        raise UsageError(f"an attack of the suite {name} faces a detector", todo="name it with --attack instead")
     return Suite(name, tuple(plans))
 
 

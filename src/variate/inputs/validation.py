@@ -16,7 +16,8 @@ from variate.errors import InputError, UsageError
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16, torch.uint32, torch.uint64)
 TWO_LOGITS = (
-    "wrap it in a module that returns two logits, such as torch.cat([torch.zeros_like(z), z], 1) for z of shape (B, 1)"
+    "name its task (task='binary', --task binary), or wrap it in a module that returns two logits, such as "
+    "torch.cat([torch.zeros_like(z), z], 1) for z of shape (B, 1)"
 )
 
 

@@ -7,25 +7,29 @@ a metric hides depends on how frequent classes are, on what errors cost and on h
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from variate.errors import UsageError
+from variate.errors import UsageError, unknown_name
 from variate.metrics.expected_cost import LINEAR, ExpectedCost, as_text
 from variate.metrics.metric import Metric, written
 from variate.metrics.parts.objects import objects_of
 from variate.metrics.parts.problems import Whole
 from variate.metrics.small_objects import SmallObjects
+from variate.options import parse
 from variate.statistics.prevalence import Prevalence, prevalence
 from variate.tasks.positions import IGNORED
 from variate.tasks.regression import Regression
 from variate.tasks.task import Task, task_of
 from variate.tasks.task import name_of as task_name
 
+AUTO = "auto"
 RANKED = 20  # classes up to which each is ranked against the rest
 MANY = 0.2  # share of the objects that are small from which on they are measured apart
+WORDS = {"yes": True, "no": False, "true": True, "false": False}
 RARE = 0.25  # share of the examples that have a label, below which most answers are right without it
 
 
@@ -39,6 +43,49 @@ class Chosen:
     def as_json(self) -> dict[str, str]:
         """As a dict for JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a user knows of a problem and its labels do not say: written ``auto(costs='0 1; 5 0')``.
+
+    Attributes:
+        ordinal: whether classes have an order, so that a near miss is less of an error.
+        costs: what it costs to answer column j where row i is right, as in ``0 1; 5 0``, if errors differ in cost.
+        small_structures: whether small objects matter as much as large ones.
+    """
+
+    ordinal: bool = False
+    costs: str | None = None
+    small_structures: bool = False
+
+    def check(self, task: Task) -> None:
+        """Check that a task can have them. Raises ``UsageError``."""
+        _check_wishes(task_name(task), **asdict(self))
+        if self.costs is not None:
+            ExpectedCost(self.costs)
+
+
+def wishes_of(text: object) -> Wishes | None:
+    """The wishes in ``auto`` or ``auto(ordinal=yes, ...)``; None for anything else, such as the name of a metric.
+
+    Raises:
+        UsageError: for an option that ``auto`` does not have, and a value that is not one of its own.
+    """
+    if not isinstance(text, str) or text.partition("(")[0].strip() != AUTO:
+        return None
+    found: dict[str, Any] = {}
+    for name, value in parse(text, "a choice of metrics", Wishes)[1].items():
+        if name not in (known := [field.name for field in fields(Wishes)]):
+            raise unknown_name("option of auto", name, known)
+        found[name] = value if name == "costs" else _yes(name, value)
+    return Wishes(**found)
+
+
+def _yes(name: str, value: object) -> bool:
+    if value not in WORDS:
+        raise UsageError(f"{name} of auto is {value!r}", expected="yes or no")
+    return WORDS[str(value)]
 
 
 def chosen(

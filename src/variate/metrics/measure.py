@@ -12,7 +12,7 @@ from torch import Tensor
 from variate import registry
 from variate.errors import InputError, UsageError
 from variate.metrics.bootstrap import difference, resampled
-from variate.metrics.choose import Chosen, chosen
+from variate.metrics.choose import AUTO, Chosen, chosen, wishes_of
 from variate.metrics.metric import Mean, Metric, Prepared, metric_of, name_of, written
 from variate.metrics.responses import Responses, responses
 from variate.statistics.rates import Deployment, rate_of
@@ -20,7 +20,6 @@ from variate.tasks.classes import Classes
 from variate.tasks.task import Task, task_of
 from variate.tasks.task import name_of as task_name
 
-AUTO = "auto"
 EACH = Deployment("single", 1)  # the answers are those of the deployment already
 Names = str | Sequence[str | Metric | Chosen]
 
@@ -33,7 +32,7 @@ class Measured:
         name: the metric with its options.
         value: its value, over all examples and draws.
         low, high: its confidence interval, over examples and draws.
-        better: ``high`` or ``low`` values.
+        better: ``high`` or ``low`` values; empty for neither.
         why: why it was chosen; empty if it was named.
         rule: how draws answer.
         examples: number of examples.
@@ -74,7 +73,8 @@ def measure(
         task: what the outputs mean, such as ``classes`` or ``regression(tolerance=0.3)``.
         outputs: outputs under every verdict draw, shape (n, N, M); n is 1 for a deterministic network.
         y: labels, shape (N, ...).
-        names: metrics such as ``f-beta(beta=2)``, or ``auto``: those that ``chosen`` finds fit for the labels.
+        names: metrics such as ``f-beta(beta=2)``, or ``auto``: those that ``chosen`` finds fit for the labels, and for
+            what you know of the problem, as in ``auto(ordinal=yes)`` (``variate.metrics.choose.Wishes``).
         rule: ``single``, ``mean-S`` or ``majority-S``.
         seed: seed of the resampling.
         level: confidence of each interval.
@@ -142,10 +142,11 @@ def wanted(task: Task, given: Responses, names: Names) -> list[tuple[Metric, str
     listed: Sequence[str | Metric | Chosen] = [names] if isinstance(names, str) else names
     found: dict[Metric, str] = {}
     for name in listed:
-        if name == AUTO:
+        wishes = wishes_of(name)
+        if wishes is not None:
             fit = [
                 one
-                for one in chosen(task, given.y, classes=_classes(task, given))
+                for one in chosen(task, given.y, classes=_classes(task, given), **asdict(wishes))
                 if not (given.voted and _needs_probabilities(one.name))
             ]
             found |= {metric_of(one.name): one.why for one in fit}
@@ -159,7 +160,7 @@ def wanted(task: Task, given: Responses, names: Names) -> list[tuple[Metric, str
 
 
 def better(metric: Metric) -> str:
-    """Whether ``high`` or ``low`` values are better."""
+    """Whether ``high`` or ``low`` values are better; empty for neither."""
     return str(metric.__variate__["better"])
 
 

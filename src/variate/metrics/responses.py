@@ -26,6 +26,7 @@ class Responses:
         outputs: shape (G, N, M): G draws or groups of draws, N examples; G is 1 for a deterministic network.
         y: labels, shape (N, ...).
         deployment: how draws answer.
+        members: outputs of the draws of each group, shape (G, S, N, M); None where an answer is that of one draw.
         computed: what several metrics share.
     """
 
@@ -33,6 +34,7 @@ class Responses:
     outputs: Tensor
     y: Tensor
     deployment: Deployment
+    members: Tensor | None = None
     computed: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def once(self, name: str, compute: Callable[[], T]) -> T:
@@ -80,7 +82,7 @@ def responses(task: Task, outputs: Tensor, y: Tensor, rule: str | Deployment = "
         )
     groups = outputs[: len(outputs) // size * size].reshape(-1, size, *outputs.shape[1:])  # (G, S, N, M)
     together = task.mean if deployment.rule == "mean" else task.majority
-    return Responses(task, torch.stack([together(group, y) for group in groups]), y, deployment)
+    return Responses(task, torch.stack([together(group, y) for group in groups]), y, deployment, groups)
 
 
 def _check(task: Task, outputs: Tensor, y: Tensor) -> None:

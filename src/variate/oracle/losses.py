@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from variate.errors import unknown_name
+from variate.oracle.rejections import REJECTED
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 LEAK = 1e-20  # slope of the cross-entropy where that of softplus underflows, from a margin of 46 on
@@ -107,8 +108,11 @@ def aimed(loss: Loss, y: Tensor, target: Tensor | None) -> tuple[Loss, Tensor]:
 
 
 def reached(labels: Tensor, y: Tensor, target: Tensor | None) -> Tensor:
-    """Whether the attacker succeeds: labels other than ``y``, or the target. Shapes (..., B) and (B,) to (..., B)."""
-    return labels != y if target is None else labels == target
+    """Whether the attacker succeeds: labels other than ``y``, or the target. Shapes (..., B) and (B,) to (..., B).
+
+    A query that was not answered (``REJECTED``) is no success.
+    """
+    return (labels != y) & (labels != REJECTED) if target is None else labels == target
 
 
 def unit_of(logits: Tensor) -> float | None:

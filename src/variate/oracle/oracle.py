@@ -21,6 +21,7 @@ from variate.oracle.losses import Loss, cross_entropy, margin, unit_of
 from variate.oracle.memory import room_for
 from variate.oracle.queries import Queries
 from variate.oracle.randomness import Coins
+from variate.oracle.rejections import REJECTED, Detector
 from variate.oracle.repeated_draws import Watch
 from variate.oracle.view import View
 from variate.random.keys import Stream
@@ -53,6 +54,7 @@ class Oracle:
         reach: maps each queried point to the input that the network sees; None: points are inputs.
         view: the two logits that stand for the answers of another task than classes, whose labels are all 0; None:
             the network's logits and labels themselves.
+        detector: refuses label queries; each example is attacked by a client of its own. None: every query is answered.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Oracle:
         memory: int | None = None,
         reach: Reach | None = None,
         view: View | None = None,
+        detector: Detector | None = None,
     ) -> None:
         if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
             raise UsageError(f"cannot average over {draws!r} draws", expected="a whole number of draws from 1")
@@ -85,7 +88,7 @@ class Oracle:
         self._last_keys: list[int] | None = None
         self._reuse = keys
         self._seed = seed
-        self._memory, self.reach, self.view = memory, reach, view
+        self._memory, self.reach, self.view, self._detector = memory, reach, view, detector
         self._room: int | None = None
         self._watch = Watch(network)
         self.trace = Trace()
@@ -174,8 +177,20 @@ class LabelOracle(Oracle):
     """Labels only, by majority of the draws."""
 
     def labels(self, x: Tensor, *, rows: Tensor | None = None) -> Tensor:
-        """The label that most draws predict: (B, ...) to (B,)."""
-        return label_of(self._outputs(x, rows))
+        """The label that most draws predict, or ``REJECTED`` for queries that a detector refuses: (B, ...) to (B,)."""
+        if self._detector is None:
+            return label_of(self._outputs(x, rows))
+        indices = torch.arange(len(x)) if rows is None else rows.cpu()
+        rejected = self._detector.rejected(inputs_at(self.reach, x, rows), indices.tolist())
+        self.queries.reject(indices[rejected])
+        answered = (~rejected).nonzero()[:, 0]
+        labels = torch.full((len(x),), REJECTED, device=x.device)
+        if not len(answered):
+            self.skip(1)
+            return labels
+        points = answered.to(x.device)
+        labels[points] = label_of(self._outputs(x[points], indices[answered]))
+        return labels
 
 
 class ScoreOracle(LabelOracle):

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Counts = NDArray[np.int64]
-COUNTED = ("points", "forwards", "backwards", "draws", "flat")
+COUNTED = ("points", "forwards", "backwards", "draws", "flat", "rejected")
 
 
 class Queries:
@@ -22,6 +22,7 @@ class Queries:
         backwards: backward passes, shape (B,).
         draws: different draws that were used, shape (B,).
         flat: gradients that were zero everywhere, shape (B,), counted as in ``backwards``.
+        rejected: inputs among the queried ones that a detector refused to answer, shape (B,).
         left_out: by attack, the examples on which it found no gradient to follow.
     """
 
@@ -30,6 +31,7 @@ class Queries:
     backwards: Counts
     draws: Counts
     flat: Counts
+    rejected: Counts
 
     def __init__(self, examples: int) -> None:
         for name in COUNTED:
@@ -66,6 +68,13 @@ class Queries:
         flat = (gradient == 0).flatten(1).all(1).cpu()
         if bool(flat.any()):
             np.add.at(self.flat, rows.cpu()[flat].numpy(), draws)  # an example may occur twice
+
+    def reject(self, rows: Tensor) -> None:
+        """Add queries about the examples ``rows`` that were not answered; each counts as a queried input."""
+        counts = np.bincount(rows.cpu().numpy(), minlength=len(self.points)).astype(np.int64)
+        self._grow(len(counts))
+        self.points += counts
+        self.rejected += counts
 
     def leave_out(self, attack: str, rows: Tensor) -> None:
         """Note the examples on which an attack could not run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, NamedTuple
 
@@ -46,6 +46,7 @@ class Handle:
         stream: source of the keys of ``net(x)``; None: a new stream, seeded from the operating system's entropy.
         key: the fixed key, if any.
         learn: whether gradients reach the parameters.
+        priors: the prior of each site that has its own, by name (``variate.random.priors``).
 
     Attributes:
         draws: makes the draws.
@@ -69,11 +70,13 @@ class Handle:
         stream: Stream | None = None,
         key: int | None = None,
         learn: bool = True,
+        priors: Mapping[str, str] | None = None,
     ) -> None:
         self.sites = sites
         self.original = original
         self.taken = taken
         self.parts = parts
+        self.priors = dict(priors or {})
         self._stream = stream or Stream("serve")
         self.key = key
         self.learn = learn
@@ -95,7 +98,7 @@ class Handle:
         stream = (
             None if self.stream.seed is None else self.stream
         )  # a copy that repeats these keys would be predictable
-        return Handle, (self.sites, self.original, self.taken, self.parts, stream, *self.held())
+        return Handle, (self.sites, self.original, self.taken, self.parts, stream, *self.held(), self.priors)
 
     @property
     def stream(self) -> Stream:

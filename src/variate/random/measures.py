@@ -17,6 +17,7 @@ from variate.random.handle import handle_of
 from variate.random.inside import check_random, networks_in, seen_through
 from variate.random.keys import sibling
 from variate.random.parameters import describe_exceptions, parameter_at, qualified, starting_sizes
+from variate.random.priors import divergence_of
 
 
 def sites(net: nn.Module) -> tuple[Site, ...]:
@@ -29,12 +30,26 @@ def stds(net: nn.Module) -> dict[str, Tensor]:
     return {site.name: site.distribution.std(*group) for site, group in _scaled(net)}
 
 
-def kl(net: nn.Module, prior_std: float) -> Tensor:
-    """KL(q || N(0, prior_std^2)) in nats, summed over all random parameters, differentiable: a scalar.
+def kl(net: nn.Module, prior_std: float | None = None) -> Tensor:
+    """KL(q || prior) in nats, summed over all random parameters, differentiable: a scalar.
 
     In float32 for half precision, whose sums would overflow, and in float64 for double.
+
+    Args:
+        net: a random network, or a module that contains some.
+        prior_std: standard deviation of the prior N(0, prior_std^2) of the parameters without a prior of their own
+            (``randomize(net, priors={...})``); None if all have one.
+
+    Raises:
+        UsageError: if a parameter has no prior of its own and ``prior_std`` is None.
     """
-    return _sum([site.distribution.kl(*group, prior_std=prior_std) for site, group in _scaled(net, widen=True)])
+    return _sum(
+        [
+            divergence_of(part, site, group, prior_std)
+            for part in networks_in(net).values()
+            for site, group in handle_of(part).scaled(part, widen=True)
+        ]
+    )
 
 
 def entropy(net: nn.Module) -> Tensor:

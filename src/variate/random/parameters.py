@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import cast
 
 import torch
@@ -13,7 +12,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from variate import registry
-from variate.errors import RandomizeError, UsageError, unknown_name
+from variate.errors import RandomizeError, UsageError
 from variate.inputs.validation import without_values
 from variate.options import parse
 from variate.random.distribution import Site, family_named, with_defaults
@@ -21,6 +20,7 @@ from variate.random.families.modes import Modes
 from variate.random.hidden import unregistered
 from variate.random.keys import hash_words
 from variate.random.noise import native
+from variate.random.patterns import first_match, no_match
 from variate.random.scale import Share, mean_square
 
 LEAST_SIZE = 0.1  # of a tensor, relative to the largest in its module
@@ -63,7 +63,7 @@ def find_sites(
     matched = set()
     for parameter, owners in places:
         name = qualified(owners[0])
-        pattern = next((p for p in patterns if any(fnmatchcase(qualified(o), p) for o in owners)), None)
+        pattern = first_match(patterns, [*map(qualified, owners)])
         matched.add(pattern)
         text = families.get(pattern, "normal")  # an invalid family is already in wrong; still check its parameters
         if not registry.get("families", parse(text, "a family")[0]).facts["random"]:
@@ -78,12 +78,13 @@ def find_sites(
         sites.append(site)
     findings += [*_storage_findings(places), *_mode_findings(sites)]
     for name, why in hidden.items():
-        pattern = next((p for p in patterns if p != "*" and fnmatchcase(name, p)), None)
+        pattern = first_match([p for p in patterns if p != "*"], [name])
         matched.add(pattern)
         if registry.get("families", parse(families.get(pattern, "normal"), "a family")[0]).facts["random"]:
             findings.append(f"{name} {why}")
     if not isinstance(family, str):
-        findings += [_unmatched(pattern, places, hidden) for pattern in patterns if pattern not in matched]
+        names = [*(qualified(owner) for _, owners in places for owner in owners), *hidden]
+        findings += [no_match(pattern, names) for pattern in patterns if pattern not in matched]
     if not sites and not findings and not wrong:
         findings.append("it has no parameter that could be random")
     if findings:
@@ -283,14 +284,6 @@ def _bytes(parameter: nn.Parameter) -> Tensor:
     for size, stride in zip(parameter.shape, parameter.stride(), strict=True):
         places = places[..., None] + torch.arange(size, device="cpu") * stride
     return places.flatten() * parameter.itemsize
-
-
-def _unmatched(
-    pattern: str, places: list[tuple[nn.Parameter, tuple[tuple[str, str], ...]]], hidden: Mapping[str, str]
-) -> str:
-    names = [*(qualified(owner) for _, owners in places for owner in owners), *hidden]
-    hint = unknown_name("parameter", pattern, names).todo
-    return f"the pattern {pattern!r} matches no parameter" + (f" ({hint})" if hint else "")
 
 
 def describe_exceptions(module: nn.Module, sites: list[Site]) -> list[str]:

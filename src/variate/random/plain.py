@@ -15,6 +15,7 @@ from variate.random.inside import check_random, networks_in, seen_through
 from variate.random.keys import check_key, sibling
 from variate.random.packing import settle
 from variate.random.parameters import HANDLE, parameter_at
+from variate.random.priors import without_priors
 
 
 def at(net: nn.Module, key: int) -> nn.Module:
@@ -41,6 +42,7 @@ def unwrap(net: nn.Module) -> nn.Module:
     settle(net)
     for part in networks_in(net).values():
         handle = handle_of(part)
+        without_priors(part)
         for path, name in handle.learned_places():
             del part.get_submodule(path)._parameters[name]
         for attribute in (HANDLE, COMPILED):

@@ -15,6 +15,7 @@ from variate.random.handle import Handle, attach
 from variate.random.inside import seen_through
 from variate.random.network import RandomNetwork, parts_of, random_class, taken_names
 from variate.random.parameters import find_sites, parameter_at, running_sizes, starting_sizes
+from variate.random.priors import set_priors
 from variate.random.scale import Share, one, rho_of
 
 
@@ -26,6 +27,7 @@ def randomize(
     share: Share = "element",
     floor: float = 0.0,
     snr: float = 0.0,
+    priors: Mapping[str, str] | None = None,
 ) -> RandomNetwork:
     """A copy of ``module`` in which every parameter has a learned distribution, redrawn at each forward.
 
@@ -41,13 +43,17 @@ def randomize(
         share: one learned scale per ``element``, ``channel``, ``tensor``, or one for the ``network``.
         floor: minimum scale as a fraction of each tensor's size: noise that training cannot remove.
         snr: signal-to-noise ratio at which every tensor is fixed; 0: not fixed.
+        priors: a mapping from name patterns to priors, of which the first match applies, for ``net.kl()`` and the
+            objectives ``elbo`` and ``kl``: ``{"*norm*.weight": "normal(at=1, scale=0.1)", "*": "normal(scale=1)"}``. A
+            prior is ``normal`` or ``laplace`` with the standard deviation ``scale`` around ``at``, a number or
+            ``pretrained``: the weights as they are now. Parameters that match none have the prior of the objective.
 
     Returns:
         A network that is an instance of the same class and of ``RandomNetwork``.
 
     Raises:
         RandomizeError: if the module cannot be randomized; it lists every reason.
-        UsageError: for a family, a scale or an option that does not exist or is invalid.
+        UsageError: for a family, a scale, a prior or an option that does not exist or is invalid.
 
     Example:
         >>> net = randomize(nn.Linear(4, 2))
@@ -73,6 +79,8 @@ def randomize(
     original = type(net)  # an fx module has a class of its own, which its copy does not share
     net.__class__ = random_class(original, taken, parts)  # type: ignore[arg-type]
     attach(net, Handle(tuple(sites), original, taken, parts))
+    if priors is not None:
+        set_priors(net, priors)
     return cast(RandomNetwork, net)
 
 

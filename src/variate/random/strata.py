@@ -67,7 +67,11 @@ def stratified(net: nn.Module, keys: Sequence[int]) -> list[int]:
         >>> sorted(mode_of(net, key) for key in stratified(net, [1, 2, 3]))
         [0, 1, 2]
     """
-    found = modes_in(net) if len(keys) > 1 else None
+    return stratified_by(modes_in(net), keys) if len(keys) > 1 else list(keys)
+
+
+def stratified_by(found: Found | None, keys: Sequence[int]) -> list[int]:
+    """``stratified``, from the family with modes and its learned tensors; None for draws without modes."""
     if found is None:
         return list(keys)
     edges = _edges(found)

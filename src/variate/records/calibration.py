@@ -72,8 +72,8 @@ class Calibration:
     examples: int
 
 
-def calibration_of(records: Records, claim: Claim, source: str) -> Calibration | None:
-    """The calibration of a deployment under one claim; None if the records hold no confidences or too few.
+def answered(records: Records, claim: Claim, source: str) -> tuple[Floats, Bits] | None:
+    """Confidence and correctness of one answer of a deployment per example; None if the records hold none or too few.
 
     None also for answers that may be right in part: a confidence is the probability of being right.
     """
@@ -85,7 +85,7 @@ def calibration_of(records: Records, claim: Claim, source: str) -> Calibration |
         return None
     draw_of = np.array([line.example for line in examples]) % len(answers)  # the draw whose confidence was kept
     confidences = np.array([line.confidences[source] for line in examples])
-    return calibration(confidences, answers[draw_of, np.arange(len(examples))].astype(np.bool_))
+    return confidences, answers[draw_of, np.arange(len(examples))].astype(np.bool_)
 
 
 def calibration(confidences: Floats, right: Bits, *, bins: int = BINS, seed: int = 0) -> Calibration:

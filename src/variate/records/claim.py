@@ -97,9 +97,11 @@ class Claim(Judged):
         twin_of: fingerprint of the random network whose mean or frozen draw this network is.
         group: name shared by networks that differ in their training seed alone.
         asked: number of examples to judge; a claim with answers to fewer is unfinished. None in older versions.
+        ordinary: share of the inputs that the detector which the attack faces rejects, when each is sent once in random
+            order; None without a detector.
     """
 
-    shown: ClassVar[frozenset[str]] = Judged.shown | {"options", "settings", "twin_of", "group", "asked"}
+    shown: ClassVar[frozenset[str]] = Judged.shown | {"options", "settings", "twin_of", "group", "asked", "ordinary"}
 
     kind: Literal["claim"] = "claim"
     attack: str
@@ -113,6 +115,7 @@ class Claim(Judged):
     twin_of: str | None = None
     group: str | None = None
     asked: int | None = None
+    ordinary: float | None = None
 
     @cached_property
     def id(self) -> str:

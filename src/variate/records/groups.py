@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
+from variate.records.adapted import adapted, stateful_notes
 from variate.records.claim import UNKNOWN, Claim
 from variate.records.file import Records
 from variate.records.rows import left_out, unfinished
@@ -32,7 +33,8 @@ def shown(records: Records, *parts: str) -> list[Claim]:
 
     For each name, only the network evaluated last is shown. For that network and each part of a report, only the
     inputs (and allowed changes) evaluated last are shown. Where several claims have the same attack and setting, for
-    instance with several seeds, the last claim with a deployment provides it. Claims without answers are not shown.
+    instance with several seeds, the last claim with a deployment provides it. Claims without answers are not shown, nor
+    are those on a detector of similar queries without the attack that adapts to it.
     """
     claims = _grouping(records).claims
     return [claim for claim in claims if not parts or claim.part in parts]
@@ -63,7 +65,7 @@ def _grouping(records: Records) -> _Grouping:
 
 
 def _grouped(records: Records) -> _Grouping:
-    answered = [claim for claim in records.claims.values() if records.examples.get(claim.id)]
+    answered = [c for c in records.claims.values() if records.examples.get(c.id) and adapted(records, c)]
     network = {claim.network: claim.fingerprint for claim in answered}
     ours = [claim for claim in answered if network[claim.network] == claim.fingerprint]
     subject = {(claim.network, claim.part): claim.subject for claim in ours}
@@ -92,6 +94,7 @@ def _notes(records: Records) -> Iterator[str]:
         others.setdefault(claim.network, []).append(claim)
     yield from unfinished(records, [*shown(records), *not_begun(records)])
     yield from left_out(records, shown(records))
+    yield from stateful_notes(records, [*shown(records), *_not_adapted(records)])
     for network, claims in others.items():
         ours = [claim for claim in shown(records) if claim.network == network]
         hidden = list(dict.fromkeys(_why_hidden(records, claim, ours) for claim in claims))
@@ -110,6 +113,11 @@ def not_begun(records: Records) -> list[Claim]:
         for claim in records.claims.values()
         if not records.examples.get(claim.id) and (claim.network, claim.part, claim.subject) in ours
     ]
+
+
+def _not_adapted(records: Records) -> list[Claim]:
+    """The claims with answers that are not shown for want of an adaptive attack."""
+    return [c for c in records.claims.values() if records.examples.get(c.id) and not adapted(records, c)]
 
 
 def _why_hidden(records: Records, claim: Claim, ours: list[Claim]) -> str:

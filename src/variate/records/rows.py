@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from scipy import stats
 
+from variate.records.adapted import adapted, stateful_notes
 from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.measure import measure_of
@@ -137,7 +138,12 @@ class Result:
     @property
     def notes(self) -> list[str]:
         """What the rows do not say: what is unfinished, and the attacks of a suite that were left out."""
-        return [*unfinished(self.records, self.claims), *left_out(self.records, self.claims), *self.unmeasured]
+        return [
+            *unfinished(self.records, self.claims),
+            *left_out(self.records, self.claims),
+            *self.unmeasured,
+            *stateful_notes(self.records, self.claims),
+        ]
 
     @property
     def metrics(self) -> list[MetricValue]:
@@ -217,13 +223,16 @@ def result_of(
 ) -> Result:
     """The rows of claims, computed from their records; a claim without examples has no row.
 
+    Nor has a claim on a detector of similar queries without the attack that adapts to it (``adapted``).
+
     Args:
         records: the records.
         claims: the claims.
         flags_of: looks for red flags, when they are first asked for.
         unmeasured: sentences on what was asked and could not be measured.
     """
-    rows = [row for claim in claims if records.examples.get(claim.id) for row in rows_of(records, claim)]
+    answered = [claim for claim in claims if records.examples.get(claim.id) and adapted(records, claim)]
+    rows = [row for claim in answered for row in rows_of(records, claim)]
     return Result(rows, records, claims, flags_of, unmeasured)
 
 

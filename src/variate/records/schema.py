@@ -93,6 +93,7 @@ class Example(Line):
         distance: distance of the adversarial input (of the first deployment) from the original, in the budget's norm.
         forwards, backwards: number of forward and backward passes of the attack.
         points: number of inputs that the attack queried; each query averages over several draws.
+        rejected: number of queried inputs that a detector refused to answer.
         flat: number of backward passes whose averaged gradient was zero everywhere.
         left_out: for a suite, the attacks that did not run, because the network has no gradient for them to follow.
         rising: how far the attack's best loss still moved in its last steps, as a share of its range.
@@ -112,6 +113,7 @@ class Example(Line):
     forwards: int
     backwards: int
     points: int = 0
+    rejected: int = 0
     flat: int = 0
     left_out: list[str] = []
     rising: float | None = None
@@ -150,7 +152,7 @@ class MetricValue(Line):
         rule: how draws answer: ``single`` or ``mean-S``.
         minus: the network whose value on the same examples is subtracted; empty for the value itself.
         value, low, high: the value and its interval.
-        better: whether ``high`` or ``low`` values are better.
+        better: whether ``high`` or ``low`` values are better; empty for neither.
         why: why the metric was chosen; empty if it was named.
         examples: number of examples.
         draws: number of draws, or groups of draws; 1 for a deterministic network.

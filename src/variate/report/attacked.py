@@ -54,6 +54,7 @@ class ShownExample:
         read: its label, and what most draws read it as if the records say so, where labels are one number.
         outcome: how many draws, or answers of the first deployment, are correct, or their mean score.
         shown: result of its modality's ``Display.show``.
+        names: names of the classes, if they have any.
     """
 
     network: str
@@ -62,6 +63,11 @@ class ShownExample:
     read: str
     outcome: str
     shown: Any
+    names: Sequence[str] = ()
+
+    def name(self, index: int) -> str:
+        """The name of a class, or its number."""
+        return _name(index, self.names)
 
 
 @dataclass(frozen=True)
@@ -108,8 +114,9 @@ def displays() -> dict[str, Display]:
 def _shown_example(records: Records, claim: Claim, picture: Picture) -> ShownExample:
     shown = displays()[picture.modality].show(picture)
     attack = f"{claim.attack}, {claim.budget}"
-    read = _read(picture, class_names(records))
-    return ShownExample(claim.network, attack, picture.example, read, _outcome(records, claim, picture), shown)
+    names = class_names(records)
+    read = _read(picture, names)
+    return ShownExample(claim.network, attack, picture.example, read, _outcome(records, claim, picture), shown, names)
 
 
 def class_names(records: Records) -> list[str]:

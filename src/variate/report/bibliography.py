@@ -15,7 +15,10 @@ from variate.records.file import Records
 
 TITLE = "Variate"  # as in CITATION.cff
 AUTHORS = "The Variate developers"
-CALIBRATION = ("measure", "expected calibration error", "Guo et al. 2017, arXiv:1706.04599")
+OF_CONFIDENCE = (
+    ("measure", "expected calibration error", "Guo et al. 2017, arXiv:1706.04599"),
+    ("measure", "area under the risk-coverage curve", "Geifman & El-Yaniv 2017, arXiv:1705.08500"),
+)
 FAMILY = "normal"  # default family of a random network
 WORD = re.compile(r"[a-z][a-z0-9-]*")
 NAME = r"[A-Z][\w'’-]+"
@@ -68,7 +71,7 @@ def _used(records: Records) -> Iterator[tuple[str, str, str]]:
         if entry is not None and entry.facts.get("cite"):
             yield kind, name, entry.facts["cite"]
     if any(line.confidences for examples in records.examples.values() for line in examples.values()):
-        yield CALIBRATION
+        yield from OF_CONFIDENCE
 
 
 def _named(records: Records) -> Iterator[tuple[str, str]]:

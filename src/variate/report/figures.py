@@ -15,6 +15,7 @@ from variate.report import series, single
 from variate.report.plot import Curve, CurvePoint, draw_curves, nice_ticks
 from variate.report.reliability import Reliability, diagram, reliabilities
 from variate.report.scale_figure import learned_scales
+from variate.report.selective import coverage_diagram
 from variate.report.sheet import Head, ReportTable, TableCell, rate_cell
 from variate.report.single import measured
 from variate.report.table import titled
@@ -45,7 +46,7 @@ class Figure:
 
 
 def figures(records: Records) -> list[Figure]:
-    """Every figure that the records allow, except those of calibration."""
+    """Every figure that the records allow, except those of calibration and coverage."""
     drawn = [*against_size(records), against_draws(records), against_steps(records), against_queries(records)]
     drawn += [survival(records), scales(records), *against_epochs(records)]
     return [figure for figure in drawn if figure is not None]
@@ -174,14 +175,27 @@ def against_epochs(records: Records) -> list[Figure]:
 
 def reliability(records: Records) -> list[Figure]:
     """A reliability diagram for each network, without and under attack; none without confidences."""
-    by_network: dict[str, list[Reliability]] = {}
-    for curve in reliabilities(records):
-        by_network.setdefault(curve.claim.network, []).append(curve)
     drawn = []
-    for number, (network, curves) in enumerate(by_network.items(), start=1):
+    for number, (network, curves) in enumerate(_reliabilities_by_network(records).items(), start=1):
         title = f"Reliability of {network}"
         drawn.append(Figure(f"reliability-{number}", title, "", *diagram(curves, name=title)))
     return drawn
+
+
+def coverage(records: Records) -> list[Figure]:
+    """Accuracy against coverage for each network, without and under attack; none without confidences."""
+    drawn = []
+    for number, (network, curves) in enumerate(_reliabilities_by_network(records).items(), start=1):
+        title = f"Accuracy against coverage of {network}"
+        drawn.append(Figure(f"coverage-{number}", title, "", *coverage_diagram(curves, name=title)))
+    return drawn
+
+
+def _reliabilities_by_network(records: Records) -> dict[str, list[Reliability]]:
+    by_network: dict[str, list[Reliability]] = {}
+    for curve in reliabilities(records):
+        by_network.setdefault(curve.claim.network, []).append(curve)
+    return by_network
 
 
 def _figure(

@@ -53,7 +53,7 @@ def _order(column: Column) -> int:
 def _cell(line: MetricValue) -> TableCell:
     sign = "+" if line.minus else ""
     tone = ""
-    if line.minus and not line.low <= 0 <= line.high:
+    if line.minus and line.better and not line.low <= 0 <= line.high:
         tone = "gain" if (line.value > 0) == (line.better == "high") else "loss"
     small = f"[{line.low:{sign}.3g}, {line.high:{sign}.3g}]"
     return TableCell(f"{line.value:{sign}.3g}", small, line.value, tone=tone)

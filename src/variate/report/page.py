@@ -22,7 +22,7 @@ from variate.report.bibliography import bibtex
 from variate.report.cost import attack_cost, training
 from variate.report.estimate import warnings
 from variate.report.facts import Facts, facts
-from variate.report.figures import Figure, figures, reliability
+from variate.report.figures import Figure, coverage, figures, reliability
 from variate.report.formats import names
 from variate.report.gains import gains
 from variate.report.headline import Headline, Tone, headline
@@ -32,6 +32,7 @@ from variate.report.proved import ACCEPTED_LEGEND, accepted_table, proved_figure
 from variate.report.proved import LEGEND as PROVED_LEGEND
 from variate.report.reliability import calibration_sheet, reliabilities
 from variate.report.runs import compare_runs
+from variate.report.selective import selective_sheet
 from variate.report.sentences import verdict
 from variate.report.sheet import ReportTable, grid_sheet
 from variate.report.single import measured
@@ -86,6 +87,8 @@ class Section:
     reasons: list[str]
     calibration: ReportTable | None
     reliability: list[Figure]
+    selective: ReportTable | None
+    coverage: list[Figure]
     galleries: list[Gallery]
     cost: ReportTable | None
     training: ReportTable | None
@@ -110,6 +113,7 @@ class Section:
             ("averaging", "Naive and averaged attacks", self.averaging),
             ("metrics", "Metrics of the task", self.metrics),
             ("calibration", "Calibration", self.calibration),
+            ("selective", "Selective accuracy", self.selective),
             *((gallery.id, gallery.display.title, True) for gallery in self.galleries),
             ("cost", "Cost", self.cost),
             ("made", "How it was made", True),
@@ -196,6 +200,8 @@ def section(records: Records, title: str, *, prefix: str = "") -> Section:
         reasons=reasons(records),
         calibration=calibration_sheet(records),
         reliability=reliability(records),
+        selective=selective_sheet(records),
+        coverage=coverage(records),
         galleries=galleries(records),
         cost=attack_cost(records),
         training=training(records),

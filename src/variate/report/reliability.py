@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from variate.records.calibration import Bin, Calibration, calibration_of
+from variate.records.calibration import Bin, Calibration, answered, calibration
 from variate.records.claim import Claim
 from variate.records.file import Records
 from variate.records.groups import deployments_of
@@ -14,6 +14,7 @@ from variate.report import single
 from variate.report.plot import Curve, CurvePoint, draw_curves
 from variate.report.sheet import Head, ReportTable, TableCell, count_cell, rate_cell
 from variate.statistics.rates import Deployment
+from variate.statistics.selective import Selective, selective
 
 CLEAN_COLOR, ATTACKED_COLOR, GRAY = 0, 1, 6  # of the colors of figures
 TICKS = (0, 20, 40, 60, 80, 100)
@@ -28,16 +29,28 @@ class Reliability:
         claim: the claim, clean or attacked.
         deployment: deployment that answered; ``any`` for a deterministic network.
         calibration: calibration of its answers.
+        selective: their accuracy against coverage.
     """
 
     claim: Claim
     deployment: str
     calibration: Calibration
+    selective: Selective
 
     @property
     def clean(self) -> bool:
         """Whether the inputs are clean."""
         return self.claim.attack == CLEAN
+
+    @property
+    def color(self) -> int:
+        """The color of its curves."""
+        return CLEAN_COLOR if self.clean else ATTACKED_COLOR
+
+    @property
+    def dashed(self) -> bool:
+        """Whether its curves are dashed."""
+        return self.deployment not in ("any", "single")
 
     @property
     def label(self) -> str:
@@ -77,6 +90,12 @@ def calibration_sheet(records: Records) -> ReportTable | None:
     return ReportTable(heads, lines, words=4) if lines else None
 
 
+def drawable(ours: Sequence[Reliability]) -> Sequence[Reliability]:
+    """Those to draw in one figure: of more than seven, only single-draw deployments."""
+    alone = [line for line in ours if line.deployment in ("any", "single")] if len(ours) > MOST else ours
+    return alone or ours
+
+
 def diagram(ours: Sequence[Reliability], *, name: str) -> tuple[str, ReportTable]:
     """The reliability diagram of one network: accuracy against confidence, with the diagonal of perfect calibration.
 
@@ -85,9 +104,8 @@ def diagram(ours: Sequence[Reliability], *, name: str) -> tuple[str, ReportTable
             deployments are drawn.
         name: accessible name of the figure.
     """
-    drawn = [line for line in ours if line.deployment in ("any", "single")] if len(ours) > MOST else ours
     diagonal = Curve("perfect calibration", [CurvePoint(0, 0), CurvePoint(100, 100)], GRAY, dashed=True)
-    curves = [_curve(line, CLEAN_COLOR if line.clean else ATTACKED_COLOR) for line in drawn or ours]
+    curves = [_curve(line, line.color) for line in drawable(ours)]
     across = "confidence, %"
     svg = draw_curves([*curves, diagonal], name=name, across=across, up="accuracy, %", log=False, ticks=TICKS)
     heads: list[Head] = [("condition",), ("confidence", "mean of the bin, %"), ("accuracy, %",), ("n", "examples")]
@@ -105,16 +123,19 @@ def _claims(records: Records) -> list[Claim]:
 def _by_deployment(records: Records, claim: Claim) -> list[Reliability]:
     sources = dict.fromkeys(Deployment.parse(word).source for word in deployments_of(records, claim))
     if claim.verdict_draws == 1:
-        sole = calibration_of(records, claim, next(iter(sources)))
-        return [Reliability(claim, "any", sole)] if sole is not None else []
-    measured = {source: calibration_of(records, claim, source) for source in sources}
-    return [Reliability(claim, source, own) for source, own in measured.items() if own is not None]
+        sources = dict.fromkeys([next(iter(sources))])
+    measured = {source: answered(records, claim, source) for source in sources}
+    return [
+        Reliability(claim, source if claim.verdict_draws > 1 else "any", calibration(*own), selective(*own))
+        for source, own in measured.items()
+        if own is not None
+    ]
 
 
 def _curve(line: Reliability, color: int) -> Curve:
     bins = line.calibration.bins
     points = [CurvePoint(100 * b.confidence, 100 * b.accuracy, 100 * b.low, 100 * b.high) for b in bins]
-    return Curve(line.label, points, color, dashed=line.deployment not in ("any", "single"))
+    return Curve(line.label, points, color, dashed=line.dashed)
 
 
 def _bin_line(label: str, part: Bin) -> list[TableCell]:

@@ -1,20 +1,18 @@
 """Networks as files that run without Variate, with their randomness: every call of the graph makes a fresh draw.
 
 ``torch-export`` keeps the counter-based noise: the graph draws a key from torch's generator and makes the noise from
-it. ``onnx`` uses random operations that the runtime seeds. ``variate.open_exported`` opens both with fresh entropy.
+it. ``onnx`` uses random operations that the runtime seeds, or takes its draw as inputs, which is several times faster.
+``variate.open_exported`` opens all of them with fresh entropy.
 """
 
 from __future__ import annotations
 
-import io
 import json
-import logging
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -28,17 +26,22 @@ from variate.random import plain
 from variate.random.average import AverageNetwork
 from variate.random.copies import copied
 from variate.random.inside import seen_through
-from variate.random.keys import check_key, sibling
+from variate.random.keys import Stream, check_key, sibling
 from variate.random.network import RandomNetwork
 from variate.random.noise import traced
-from variate.random.seeding import draws_elsewhere, input_type, kind_of
+from variate.random.seeding import draws_elsewhere, input_type, kind_of, under
+from variate.serving.drawn_session import DrawnSession
 from variate.serving.fixed_noise import warn_of_fixed_noise
+from variate.serving.noise_input import FromInputs, drawn_inputs, with_description
 from variate.serving.onnx_graph import onnx_program
 from variate.serving.opening import PROGRAM, open_exported
+from variate.serving.quiet import quiet
 
 Format = Literal["onnx", "torch-export"]
+Noise = Literal["graph", "input"]
 ENDINGS: dict[str, str] = {"onnx": ".onnx", "torch-export": PROGRAM}
 INSTEAD = "serve the network itself (variate.Served)"
+PROBE = Stream("probe", 0).next()  # the key whose draw is compared
 CALLS = 10  # calls of a random graph, of which one must differ from the first
 RTOL, ATOL = 1e-3, 1e-4  # single precision with reordered sums
 
@@ -52,6 +55,7 @@ class Exported:
         format: ``onnx`` or ``torch-export``.
         random: whether every call makes a fresh draw.
         draws: number of fresh draws that one call averages over.
+        noise: who makes the noise: the ``graph``, or the caller, whose drawn parameters are an ``input``.
         batch: the only batch size that the graph takes; None if it takes any.
     """
 
@@ -59,6 +63,7 @@ class Exported:
     format: Format
     random: bool
     draws: int
+    noise: Noise
     batch: int | None
 
 
@@ -69,6 +74,7 @@ def export(
     *,
     format: Format = "onnx",  # noqa: A002
     draws: int = 1,
+    noise: Noise = "graph",
     mean: bool = False,
     key: int | None = None,
 ) -> Exported:
@@ -84,6 +90,9 @@ def export(
         example: inputs in [0, 1], shape (B, ...); the graph takes any batch size if the network allows it.
         format: ``onnx``, or ``torch-export`` for ``torch.export.load``.
         draws: number of fresh draws that every call averages over; more than one returns log probabilities.
+        noise: ``graph``: the graph makes its own noise; ``input``: it takes a drawn tensor for every random parameter,
+            and the file carries their distributions. For ONNX; ``variate.open_exported`` draws them, much faster than
+            the runtime makes noise, and with the same draw for a key as in PyTorch.
         mean: export the mean network instead, with every parameter at its mean: deterministic.
         key: export the draw of this key instead: deterministic.
 
@@ -96,7 +105,7 @@ def export(
     """
     target = Path(path)
     check_module(net)
-    _check(net, target, format, draws, mean, key)
+    _check(net, target, format, draws, noise, mean, key)
     x = example.detach().cpu()
     x = x if len(x) > 1 else torch.cat([x, x])  # from a batch of one, the exporter would infer a fixed size
     network = _copied(net).cpu().eval()
@@ -124,12 +133,13 @@ def export(
     if draws > 1 and not random:
         raise UsageError(f"{draws} draws of a deterministic network are all the same", expected="draws=1")
     target.parent.mkdir(parents=True, exist_ok=True)
-    facts = Exported(str(target), format, random, draws, None)
-    with _quiet(), torch.no_grad():
+    facts = Exported(str(target), format, random, draws, noise, None)
+    with quiet(), torch.no_grad():
         network = _exportable(network, x)
-        batch = _write(FreshAverage(network, draws) if draws > 1 else network, x, target, facts)
+        repeated = draws > 1 and noise == "graph"
+        batch = _write(FreshAverage(network, draws) if repeated else network, x, target, facts)
         _verify(network, x, target, facts)
-    return Exported(str(target), format, random, draws, batch)
+    return replace(facts, batch=batch)
 
 
 def _copied(net: nn.Module) -> nn.Module:
@@ -140,13 +150,26 @@ def _copied(net: nn.Module) -> nn.Module:
         raise ExportError(error.problem, findings=error.findings, todo=error.todo) from error
 
 
-def _check(net: nn.Module, target: Path, format: str, draws: int, mean: bool, key: int | None) -> None:  # noqa: A002
+def _check(
+    net: nn.Module,
+    target: Path,
+    format: str,  # noqa: A002
+    draws: int,
+    noise: str,
+    mean: bool,
+    key: int | None,
+) -> None:
     if format not in ENDINGS:
         raise UsageError(f"there is no format {format!r}", expected=f"one of {', '.join(ENDINGS)}")
     if target.suffix != ENDINGS[format]:
         raise UsageError(f"{target} does not end in {ENDINGS[format]}", expected=f"that ending for {format}")
     if sum((mean, key is not None, draws > 1)) > 1:
         raise UsageError("draws, mean and key exclude one another", expected="only one of the three")
+    if noise not in get_args(Noise):
+        raise UsageError(f"noise is {noise!r}", expected=" or ".join(get_args(Noise)))
+    if noise == "input" and (format != "onnx" or mean or key is not None):
+        unused = "format torch-export makes its noise quickly" if format != "onnx" else "mean and key leave no noise"
+        raise UsageError(f"noise='input' is for random ONNX graphs, and {unused}", todo="leave out noise")
     if draws < 1:
         raise UsageError(f"draws is {draws}", expected="1 or more")
     if any(isinstance(part, AverageNetwork) for part in net.modules()):
@@ -175,15 +198,24 @@ def _write(network: nn.Module, x: Tensor, target: Path, facts: Exported) -> int 
     """Write the graph; returns the only batch size that it takes, or None."""
     from torch.export import Dim, save
 
-    onnx = facts.format == "onnx"
+    onnx, taken = facts.format == "onnx", facts.noise == "input"
+    inputs, tensors = drawn_inputs(network) if taken else ([], {})
+    drawn = [tensors[each.tensors["mean"]].clone() for each in inputs]
+    graph, arguments, shapes = (
+        (FromInputs(network), (x, drawn), ({0: Dim.AUTO}, [None] * len(drawn)))
+        if taken
+        else (network, (x,), ({0: Dim.AUTO},))
+    )
     try:
         with traced.random_operations() if onnx else nullcontext():
-            program = torch.export.export(network, (x,), dynamic_shapes=({0: Dim.AUTO},))
+            program = torch.export.export(graph, arguments, dynamic_shapes=shapes)
         names = program.graph_signature.user_inputs
         size = next(node.meta["val"].shape[0] for node in program.graph.nodes if node.name in names)
         if onnx:
-            exported = onnx_program(program)
+            exported = onnx_program(program, [each.input for each in inputs] if taken else None)
             exported.model.metadata_props.update(_metadata(facts))
+            if taken:
+                with_description(exported.model, inputs, tensors)
             exported.save(str(target))
         else:
             save(program, target, extra_files={"variate.json": json.dumps(_metadata(facts))})
@@ -224,44 +256,33 @@ class _Called(nn.Module):
 
 
 def _metadata(facts: Exported) -> dict[str, str]:
-    values = {name: value for name, value in asdict(facts).items() if name in ("random", "draws")}
+    values = {name: value for name, value in asdict(facts).items() if name in ("random", "draws", "noise")}
     return {"variate": __version__, **{f"variate.{name}": json.dumps(value) for name, value in values.items()}}
 
 
 def _verify(network: nn.Module, x: Tensor, target: Path, facts: Exported) -> None:
-    """Check that calls of a random graph differ, and that others agree with the network; otherwise delete the file."""
+    """Check that calls of a random graph differ, and that the draw of one key agrees; otherwise delete the file."""
     try:
         run: Callable[[Tensor], Tensor] = open_exported(target)
         first = checked_logits(run(x), x)
         check_several(first.shape[1])
         if facts.random and all(torch.equal(first, run(x)) for _ in range(CALLS)):
             raise ExportError("the exported graph is deterministic, but the network is not", todo=INSTEAD)
-        if not facts.random and not torch.allclose(first, network(x).to(first), rtol=RTOL, atol=ATOL):
+        if isinstance(run, DrawnSession):
+            first = run.at(PROBE, x)
+        elif facts.random:
+            return
+        with under(network, PROBE):
+            expected = network(x).to(first)
+        if not torch.allclose(first, expected, rtol=RTOL, atol=ATOL):
             raise ExportError(
                 "the exported graph and the network disagree",
-                findings=[f"by up to {float((first - network(x)).abs().max()):.3g}"],
+                findings=[f"by up to {float((first - expected).abs().max()):.3g}"],
                 todo=INSTEAD,
             )
     except VariateError:
         target.unlink(missing_ok=True)
         raise
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Context without the exporter's progress output, warnings and logs."""
-    names = "torch.onnx._internal.exporter._registration", "torch.fx.experimental.symbolic_shapes"
-    loggers = [logging.getLogger(name) for name in names]
-    before = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)
 
 
 def _first_line(error: BaseException) -> str:

@@ -6,6 +6,7 @@ are first rewritten with uniform numbers, and the random operations are counted 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -23,17 +24,28 @@ RANDOM_OPERATIONS = (
 )
 
 
-def onnx_program(program: Any) -> Any:
-    """The ONNX program of an exported program with one input, with every random operation kept.
+def onnx_program(program: Any, drawn: Sequence[str] | None = None) -> Any:
+    """The ONNX program of an exported program, with every random operation kept.
+
+    Args:
+        program: the exported program.
+        drawn: names of its inputs after the first, where these are its whole randomness.
 
     Raises:
-        ExportError: if the exporter turns a random operation into a constant.
+        ExportError: if the exporter turns a random operation into a constant, or one remains beside drawn inputs.
     """
     aten = torch.ops.aten
     masks = {aten.bernoulli.default: _coin, aten.bernoulli.p: _coin_of_rate, aten.native_dropout.default: _dropout}
     random = [node for node in program.graph.nodes if node.users and _draws(node)]
+    if random and drawn is not None:
+        raise ExportError(
+            f"{len(random)} random operations of the network belong to no random parameter, and have no input",
+            findings=[f"the network draws with {', '.join(sorted({str(node.target) for node in random}))}"],
+            todo="leave the noise in the graph: noise='graph'",
+        )
     program = program.run_decompositions(masks)
-    converted: Any = torch.onnx.export(program, dynamo=True, input_names=["x"], output_names=["logits"], verbose=False)
+    names = ["x", *(drawn or ())]
+    converted: Any = torch.onnx.export(program, dynamo=True, input_names=names, output_names=["logits"], verbose=False)
     proto = converted.model_proto
     nodes = [node for part in (proto.graph, *proto.functions) for node in part.node]
     drawn = [node for node in nodes if node.op_type in RANDOM_OPERATIONS]

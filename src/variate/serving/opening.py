@@ -14,14 +14,19 @@ from torch import Tensor
 from variate.errors import CheckpointError, UsageError, VariateError
 from variate.files.reading import unzipping
 from variate.optional import imported
+from variate.serving.drawn_session import DrawnSession
+from variate.serving.noise_input import INPUTS
 
 PROGRAM = ".pt2"
 TYPES = {"tensor(float)": torch.float32, "tensor(double)": torch.float64, "tensor(int64)": torch.int64}
+ERRORS = 3  # onnxruntime's name for them
 SEED_BITS = 31  # of a seed for onnxruntime's generators
 
 
 def open_exported(path: str | Path) -> Callable[[Tensor], Tensor]:
     """A network that ``variate.export`` wrote, as a function from inputs (B, ...) to logits (B, K), for any thread.
+
+    A graph that takes its draw as inputs gets a fresh one for every answer; ``.at(key, x)`` answers with a chosen one.
 
     Open it in the process that serves: an ONNX session repeats its parent's draws after a fork. Every new session of
     one process repeats the first one's draws too, unless the runtime is seeded, as it is here.
@@ -42,24 +47,33 @@ def open_exported(path: str | Path) -> Callable[[Tensor], Tensor]:
         if file.suffix == PROGRAM:
             with unzipping(file, CheckpointError, todo="export the network again"):  # of a limited size
                 pass
-        return _Session(file) if file.suffix == ".onnx" else _Program(file)
+        return _graph(file) if file.suffix == ".onnx" else _Program(file)
     except VariateError:
         raise
     except Exception as error:
         raise CheckpointError(f"{file} cannot be opened: {error}", todo="export the network again") from error
 
 
+def _graph(path: Path) -> Callable[[Tensor], Tensor]:
+    """An ONNX graph in onnxruntime, on the CPU."""
+    runtime = imported("onnxruntime", "onnx")
+    runtime.set_seed(secrets.randbits(SEED_BITS))  # before the session: its operations read the seed when created
+    options = runtime.SessionOptions()
+    options.log_severity_level = ERRORS  # not a warning for each tensor that the file carries beside its graph
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    takes_draws = INPUTS in session.get_modelmeta().custom_metadata_map
+    return DrawnSession(path, session) if takes_draws else _Session(session)
+
+
 class _Session:
-    """An ONNX graph in onnxruntime, on the CPU.
+    """A graph that makes its own noise, if any.
 
     The generators of a new session have neighboring seeds, and the first numbers of neighboring seeds are similar (a
     correlation of 0.6 between two tensors). So the output of the first call is discarded.
     """
 
-    def __init__(self, path: Path) -> None:
-        runtime = imported("onnxruntime", "onnx")
-        runtime.set_seed(secrets.randbits(SEED_BITS))  # before the session: its operations read the seed when created
-        self._session: Any = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    def __init__(self, session: Any) -> None:
+        self._session = session
         graph_input = self._session.get_inputs()[0]
         self._name: str = graph_input.name
         shape = [size if isinstance(size, int) else 1 for size in graph_input.shape]

@@ -22,6 +22,7 @@ from variate.evaluation.diagnostics import EXAMPLES, measurements
 from variate.evaluation.evaluate import budget_of
 from variate.evaluation.evaluation import Evaluation
 from variate.evaluation.plan import Plan, perturb
+from variate.evaluation.stateful import facing
 from variate.evaluation.suites import Suite, suite_of
 from variate.evaluation.target import ENSEMBLE, MEAN, Target
 from variate.inputs.budget import Budget
@@ -227,14 +228,15 @@ def of_evaluation(
 ) -> Iterator[Workload]:
     """The workloads of an evaluation: every attack, then the measurements for red flags and the noise by layer.
 
-    ``auto`` draws are counted as 20. Passes of the networks that an attack transfers from are not counted.
+    ``auto`` draws are counted as 20. Passes of the networks that an attack transfers from are not counted. A query that
+    a detector would reject is counted as answered.
     """
     input_kind, draws = modality_of(modality), AUTO if evaluation.draws == "auto" else evaluation.draws
     evaluated = Evaluated(network, x, y, evaluation.batch_size, input_kind, task_of(task), sources)
     budget, verdict_draws = budget_of(evaluation), evaluation.verdict_draws
-    plans = [Plan.of(attack, draws) for attack in (CLEAN, *evaluation.attacks)]
+    plans = [Plan.of(attack, draws) for attack in (CLEAN, *facing(evaluation.attacks, evaluation.detector))]
     for plan in plans:
-        yield evaluated.workload(plan, budget, verdict_draws)
+        yield evaluated.workload(replace(plan, detector=None), budget, verdict_draws)
     if evaluation.suite is not None:
         yield evaluated.workload(evaluated.suite(evaluation, budget, draws), budget, verdict_draws)
     if doubts:

@@ -19,6 +19,7 @@ from variate.datasets.info import about
 from variate.errors import UsageError, VariateError
 from variate.evaluation.judge import check_draws
 from variate.evaluation.plan import Plan
+from variate.evaluation.stateful import facing
 from variate.evaluation.suites import suite_of
 from variate.fields import built
 from variate.inputs.budget import Budget
@@ -118,6 +119,7 @@ def _check_budgets(study: Study, data: str) -> None:
         raise UsageError(f"the study has no budget for {data}", todo=f'budgets = {{ {data} = ["linf:0.1"] }}')
     for budget in budgets:
         modality.check_norm(budget)
+        facing([a for a in study.evaluation.attacks if fits(a, budget.text, data)], study.evaluation.detector)
         if study.evaluation.suite is not None:
             table = study.evaluation
             suite_of(table.suite, budget, draws=table.draws, transfers=[], target=table.target, modality=modality)

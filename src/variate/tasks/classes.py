@@ -74,6 +74,14 @@ class Classes(Task):
         """The log of the mean probability."""
         return mean_log_probabilities(outputs)
 
+    def decided(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The class of the largest logit, (B,)."""
+        return outputs.argmax(-1)
+
+    def confidence(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The probability of that class, (B,)."""
+        return outputs.softmax(-1).amax(-1)
+
     def majority(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The number of draws that answer each class."""
         return votes(outputs, y)

@@ -99,6 +99,18 @@ class Labels(Task):
         on = (outputs > 0).double().mean(0) > 0.5
         return {"label": (y > 0).nonzero()[:, 0].tolist(), "answer": on.nonzero()[:, 0].tolist()}
 
+    def label_shape(self, answer: Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """One number per label."""
+        return tuple(answer.shape[1:])
+
+    def decided(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """0 or 1 for each label, (B, L)."""
+        return (outputs > 0).long()
+
+    def confidence(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The probability of every one of them, (B, L)."""
+        return outputs.abs().sigmoid()
+
     def mean(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The log-odds of the mean probability."""
         yes, no = F.logsigmoid(outputs).logsumexp(0), F.logsigmoid(-outputs).logsumexp(0)

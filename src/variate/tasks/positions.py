@@ -60,8 +60,16 @@ class Positions(Task):
         """An answer may be right in part."""
         return False
 
+    def label_shape(self, answer: Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """A class for every position."""
+        return tuple(self._logits(answer, shape).shape[2:])
+
     def read(self, answer: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Logits of all positions in one row, (B, K * P); maps of another size than the image are brought to its."""
+        return self._logits(answer, shape).flatten(1)
+
+    def _logits(self, answer: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Logits of all positions, (B, K, ...)."""
         if answer.dim() < 3:
             raise InputError(
                 f"the network returned shape {tuple(answer.shape)}",
@@ -71,7 +79,7 @@ class Positions(Task):
         logits = answer.movedim(-1, 1) if self.classes == "last" else answer
         if logits.dim() == 4 and len(shape) == 4 and logits.shape[2:] != shape[2:]:
             logits = F.interpolate(logits, size=shape[2:], mode="bilinear", align_corners=False)
-        return logits.flatten(1)
+        return logits
 
     def label_findings(self, y: Tensor, examples: int) -> Iterator[str]:
         """Labels are whole numbers from 0 or -1, for every position."""
@@ -159,6 +167,14 @@ class Positions(Task):
         label = labels[0].clamp(max=LAST).where(labels[0] != IGNORED, UNSEEN)
         bytes_of = [values.to(torch.uint8).cpu().numpy().tobytes().hex() for values in (label, answer)]
         return {"shape": list(y.shape), "label": bytes_of[0], "answer": bytes_of[1]}
+
+    def decided(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The class of every position, in the shape of the labels."""
+        return _maps(outputs, y)[0].argmax(1).view(y.shape)
+
+    def confidence(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The probability of every one of them."""
+        return _maps(outputs, y)[0].softmax(1).amax(1).view(y.shape)
 
     def mean(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The log of the mean probability at every position."""

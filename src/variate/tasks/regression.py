@@ -113,6 +113,10 @@ class Regression(Task):
         answer = self.majority(outputs[:, None], y[None])[0]
         return {"label": _listed(_numbers(y[None])[0]), "answer": _listed(answer)}
 
+    def label_shape(self, answer: Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """One row of numbers."""
+        return (answer.shape[1:].numel(),)
+
     def mean(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The mean number."""
         return outputs.mean(0)

@@ -108,6 +108,21 @@ class Task(ABC):
     def majority(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The answer of S draws together, by vote or median: (S, B, M) to (B, M). A tie with ``y`` is wrong."""
 
+    def label_shape(self, answer: Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the labels of one example, from what a network answered to inputs of a shape."""
+        return ()
+
+    def decided(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """What outputs say, in the form of labels: (B, M) to (B, ...). Of ``y`` only the shape counts."""
+        return outputs
+
+    def confidence(self, outputs: Tensor, y: Tensor) -> Tensor | None:
+        """The probability of every value of ``decided``, in its shape; None where a task has none.
+
+        Of ``y`` only the shape counts.
+        """
+        return None
+
     def shown(self, outputs: Tensor, y: Tensor) -> dict[str, Any]:
         """What a report shows of one example: its ``label`` and the ``answer`` of most draws, as JSON values.
 
@@ -173,6 +188,11 @@ class Answers(nn.Module):
 
 def read_answer(task: Task, output: object, inputs: tuple[int, ...]) -> Tensor:
     """The outputs (B, M) in what a network returned for inputs of a shape. Raises ``InputError``."""
+    return task.read(answer_in(task, output, inputs), inputs)
+
+
+def answer_in(task: Task, output: object, inputs: tuple[int, ...]) -> Tensor:
+    """The answer (B, ...) in what a network returned for inputs of a shape. Raises ``InputError``."""
     answer, examples = _part(output, task.key), inputs[0]
     if not isinstance(answer, Tensor) or answer.dim() < 1 or len(answer) != examples:
         shown = f"shape {tuple(answer.shape)}" if isinstance(answer, Tensor) else type(answer).__name__
@@ -181,7 +201,7 @@ def read_answer(task: Task, output: object, inputs: tuple[int, ...]) -> Tensor:
             expected=f"a tensor with one row per example, for the task {name_of(task)}",
             todo=f"say which part of the output it is, as in {name_of(task)}(key=...)",
         )
-    return task.read(answer, inputs)
+    return answer
 
 
 def network_of(network: nn.Module) -> nn.Module:

@@ -158,6 +158,17 @@ class Transcript(Task):
         answer = self.decoded(self.mean(outputs[:, None], y[None]))[0]
         return {"label": [symbol for symbol in y.tolist() if symbol != NONE], "answer": answer}
 
+    def label_shape(self, answer: Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """A symbol for every frame at most."""
+        return (answer.shape[1],)
+
+    def decided(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """The symbols, filled up with -1 to the longest answer: (B, L)."""
+        rows = self.decoded(outputs)
+        longest = max(map(len, rows))
+        filled = [row + [NONE] * (longest - len(row)) for row in rows]
+        return torch.tensor(filled, dtype=torch.long, device=outputs.device).view(len(rows), longest)
+
     def mean(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The log of the mean probability in every frame."""
         frames = self._frames(outputs.flatten(0, 1))  # (S B, T, K)

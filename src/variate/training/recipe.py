@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -29,6 +30,12 @@ class Recipe:
         "replaces the defense's own objective (in Python: cross-entropy): names joined by +, each with optional "
         "options and weight, such as adversarial+snr(target=10):0.5",
         entries="objectives",
+    )
+    priors: Sequence[str] = option(
+        (),
+        "prior of parameters by name for the objectives elbo and kl, such as '*norm*.weight: normal(at=1, scale=0.1)' "
+        "or '*: normal(at=pretrained, scale=0.1)'; the first match applies, the others have the prior of the objective",
+        singular="prior",
     )
     epochs: int = option(10, "passes over the training split", at_least=1)
     lr: float = option(2e-3, "peak learning rate, from which it falls to zero over all steps", at_least=0)
@@ -110,4 +117,6 @@ class Recipe:
 
     def numbers(self) -> dict[str, Any]:
         """The options that affect the result; devices and logging do not."""
-        return {item.name: getattr(self, item.name) for item in fields(self) if item.name not in NEUTRAL}
+        numbers = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in NEUTRAL}
+        priors = list(numbers.pop("priors"))
+        return numbers | ({"priors": priors} if priors else {})  # absent in older cards

@@ -25,6 +25,7 @@ from variate.random import measures
 from variate.random.inside import contains_random
 from variate.random.keys import hash_words
 from variate.random.packing import settle, stored_bytes
+from variate.random.priors import priors_of
 from variate.records.schema import NetworkLine, Record, RunLine, Scale
 from variate.tasks.task import task_of, written
 from variate.training.cell import Cell
@@ -94,6 +95,7 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
         details=dict(facts.details),
         task=written(task),
         families=families_of(network),
+        priors=priors_of(network),
         defense=cell.defense,
         objective=recipe.objective_or_default,
         data=cell.data,

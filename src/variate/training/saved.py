@@ -24,6 +24,7 @@ from variate.options import import_callable, names_code, parse, whole
 from variate.random.measures import sites
 from variate.random.network import RandomNetwork
 from variate.random.packing import packed, unpacked
+from variate.random.priors import set_priors
 from variate.random.randomize import randomize
 from variate.records.curve import EpochAccuracy
 from variate.tasks.task import task_of
@@ -50,6 +51,7 @@ class Card(BaseModel):
     mean: list[float]
     std: list[float]
     families: dict[str, str]
+    priors: dict[str, str] = {}
     defense: str
     objective: str
     data: str
@@ -183,6 +185,8 @@ def _described(card: Card) -> nn.Module:
         fixed = any(name not in card.families for name, _ in network.named_parameters())
         families = {**card.families, "*": "fixed"} if fixed else card.families
         network = randomize(network, families) if card.families else network
+    if card.priors:
+        set_priors(network, card.priors)
     return network
 
 

@@ -14,6 +14,7 @@ from variate.inputs.modality import Modality, check_kind, modality_of
 from variate.inputs.validation import check_inputs, check_module
 from variate.progress import progress
 from variate.random.keys import Stream
+from variate.random.priors import from_lines, set_priors
 from variate.tasks.classes import CLASSES
 from variate.tasks.task import Task, task_of
 from variate.training.batch_loss import Loss, batch_loss, name_of_code
@@ -97,6 +98,8 @@ def train(
     if validation is not None:
         check_inputs(*validation, answering.label_findings)
         check_kind(input_kind, validation[0])
+    if recipe.priors:
+        set_priors(network, from_lines(recipe.priors))
     fabric = fabric_of(recipe.accelerator, devices=recipe.devices, precision=recipe.precision)
     stream = Stream("train", recipe.seed)
     clock = Clock(examples=examples_of(loader))

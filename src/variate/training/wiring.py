@@ -70,6 +70,8 @@ def wire(
             clock=supplied.clock,
         )
     parts = [_part(text.strip(), network, supplied) for text in SUM.split(recipe.objective_or_default)]
+    if recipe.priors and not any(part.has_prior for part in parts):
+        raise UsageError(f"{recipe.objective_or_default} knows no priors", todo="use the objective elbo, or add +kl")
 
     def total(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         if supplied.perturb is not None:
@@ -97,11 +99,19 @@ def _sum(terms: Sequence[Tensor]) -> Tensor:
 
 @dataclass(frozen=True)
 class Part:
-    """One term of an objective: its weight, its function, and whether that is one of the outputs of the network."""
+    """One term of an objective.
+
+    Attributes:
+        weight: its weight.
+        of: its function.
+        of_outputs: whether that is a function of the outputs of the network.
+        has_prior: whether it is a divergence from a prior.
+    """
 
     weight: float
     of: Objective
     of_outputs: bool
+    has_prior: bool
 
 
 @dataclass
@@ -133,7 +143,7 @@ def _part(text: str, network: nn.Module, supplied: Supplied) -> Part:
     if not isinstance(supplied.task, Classes) and entry.facts["labels"] and "task" not in _keywords(function):
         serve = [e.name for e in registry.entries("objectives").values() if "task" in _keywords(e.load())]
         raise UsageError(f"the objective {name} is one of classes", expected=f"one of {', '.join(serve)}")
-    options = _options(name, function, values)
+    options, has_prior = _options(name, function, values), "prior" in _keywords(function)
     factor = _number(f"the weight of {name}", weight) if weight else 1.0
     for keyword in SUPPLIED:
         if keyword in _keywords(function):
@@ -144,8 +154,8 @@ def _part(text: str, network: nn.Module, supplied: Supplied) -> Part:
     if entry.facts["needs"] == "distribution" and not contains_random(network):
         raise UsageError(f"{name} needs scales, and this network has none", todo="variate.randomize(network) first")
     if entry.facts["needs"] in ("distribution", "layers"):
-        return Part(factor, lambda net, x, y: function(network, x, y, **options), of_outputs=False)
-    return Part(factor, partial(function, **options), of_outputs=True)
+        return Part(factor, lambda net, x, y: function(network, x, y, **options), False, has_prior)
+    return Part(factor, partial(function, **options), True, has_prior)
 
 
 def _keywords(function: Objective) -> list[str]:

@@ -38,7 +38,7 @@ class Edge:
 
     def at(self, deltas: Tensor, radii: Tensor) -> Tensor:
         """Points at the given distances, clipped to [0, 1]: (B, C, ...) and (B, C) to (B, C, ...)."""
-        return (self._x[:, None] + resized(deltas, radii, self._budget.norm)).clamp(0, 1)
+        return at(self._x, deltas, radii, self._budget.norm)
 
     def begin(self, deltas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Find the boundary along rays to starts that most queries answer wrongly. Queries ``BEGIN`` points.
@@ -123,16 +123,7 @@ class Edge:
         Returns:
             Points inside the budget, shape (B, ...).
         """
-        x, budget = self._x, self._budget
-        full = torch.full_like(radius, budget.eps)[:, None]  # (B, 1)
-        candidates = [self.at(delta[:, None], full)[:, 0]]
-        if budget.norm == "linf":
-            scaled = delta / unsqueeze_to(sizes_of(delta[:, None], "linf")[:, 0], delta)
-            candidates += [x + budget.eps * (factor * scaled).clamp(-1, 1) for factor in (2.0, 4.0)]
-            candidates.append(x + budget.eps * delta.sign())
-        candidates += [self.at(delta[:, None], 1.05 * radius[:, None])[:, 0], *others, x]
-        inside = [budget.project(candidate, x) for candidate in candidates]
-        return self._votes.best(torch.stack(inside, 1), queries)
+        return self._votes.best(ends(self._x, self._budget, delta, radius, others), queries)
 
     def closest(self, delta: Tensor, radius: Tensor, queries: int) -> Tensor:
         """Return the first point beyond the boundary that most of several queries answer wrongly, or else the last one.
@@ -150,6 +141,31 @@ class Edge:
         wrong = self._votes.shares(points, max(1, queries // len(BEYOND))) > 0.5
         first = wrong.to(radius).argmax(1).where(wrong.any(1), len(BEYOND) - 1)
         return points[self._each, first]
+
+
+def at(x: Tensor, deltas: Tensor, radii: Tensor, norm: str) -> Tensor:
+    """Points at distances from x, (B, ...), clipped to [0, 1]: (B, C, ...) and (B, C) to (B, C, ...)."""
+    return (x[:, None] + resized(deltas, radii, norm)).clamp(0, 1)
+
+
+def ends(x: Tensor, budget: Budget, delta: Tensor, radius: Tensor, others: list[Tensor]) -> Tensor:
+    """Points within the budget that lie far beyond the boundary: (B, M, ...), the most promising first, x last.
+
+    Args:
+        x: the original inputs, shape (B, ...).
+        budget: the norm, linf or l2, and the size.
+        delta: direction to the boundary, shape (B, ...).
+        radius: distance of the boundary, shape (B,).
+        others: further candidates, each of shape (B, ...), which are projected into the budget.
+    """
+    full = torch.full_like(radius, budget.eps)[:, None]  # (B, 1)
+    candidates = [at(x, delta[:, None], full, budget.norm)[:, 0]]
+    if budget.norm == "linf":
+        scaled = delta / unsqueeze_to(sizes_of(delta[:, None], "linf")[:, 0], delta)
+        candidates += [x + budget.eps * (factor * scaled).clamp(-1, 1) for factor in (2.0, 4.0)]
+        candidates.append(x + budget.eps * delta.sign())
+    candidates += [at(x, delta[:, None], 1.05 * radius[:, None], budget.norm)[:, 0], *others, x]
+    return torch.stack([budget.project(candidate, x) for candidate in candidates], 1)
 
 
 def sizes_of(deltas: Tensor, norm: str) -> Tensor:

@@ -70,10 +70,13 @@ def labels_of(values: Any, where: str, *, of_classes: bool = True) -> NDArray[An
     if array.dtype == object and array.ndim == 1:
         array = _plain(array, where)
     if array.ndim != 1:
-        one_hot = array.ndim == 2 and array.shape[1] > 1
-        raise DataError(
-            f"{where} has shape {array.shape}", expected=LABELS, todo="y.argmax(1)" if one_hot else "y.reshape(-1)"
-        )
+        if array.size == len(array):
+            todo = "y.reshape(-1)"
+        else:
+            one_hot = "y.argmax(1) if they are one-hot, or " if array.ndim == 2 else ""
+            task = "labels" if array.ndim == 2 else "positions"
+            todo = f"{one_hot}name their task, such as {task}: `variate list tasks` shows all"
+        raise DataError(f"{where} has shape {array.shape}", expected=LABELS, todo=todo)
     if array.dtype.kind in "US":
         with reading(where, DataError, expected=LABELS):
             names = array.astype(np.str_)

@@ -118,14 +118,16 @@ class Text(Modality):
         return inputs_of(UNKNOWN + (uniform * max(len(self.words) - UNKNOWN, 1)).long())
 
     def kept(self, original: Tensor, perturbed: Tensor) -> Kept | None:
-        """The words before and after, and the size of the offset to each vector."""
+        """The words before and after, the offset to each vector in size, and their places if padding precedes one."""
         old, new = ids_of(original), ids_of(perturbed)
         mask = old != PADDING
         moved = (perturbed - original)[..., 1:].norm(dim=-1) * (2 * RADIUS)
         names = self.words or [str(index) for index in range(int(torch.maximum(old, new).max()) + 1)]
         words = {"original": old, "adversarial": new}
         shown = {name: [names[int(i)] for i in ids[mask]] for name, ids in words.items()}
-        return Kept(details={**shown, "moved": [round(float(size), 4) for size in moved[mask]]})
+        places = mask.nonzero()[:, 0].tolist()
+        apart = {} if places == list(range(len(places))) else {"places": places}
+        return Kept(details={**shown, "moved": [round(float(size), 4) for size in moved[mask]], **apart})
 
     def whole_range(self, x: Tensor, budget: Budget) -> Budget:
         """Every vector moved as far as the smooth form allows."""

@@ -41,10 +41,12 @@ class Fusion:
 
     Args:
         sites: all sites of the network.
+        positive: whether the level of each site goes through softplus; otherwise it is the scale itself.
     """
 
-    def __init__(self, sites: Sequence[Site]) -> None:
+    def __init__(self, sites: Sequence[Site], positive: Sequence[bool]) -> None:
         self._sites = tuple(sites)
+        self._positive = tuple(positive)
         self._distributions = [site.distribution for site in sites]
         self._scalings = [site.scaling for site in sites]
         self._tables: dict[Any, tuple[list[int], Table | None]] = {}
@@ -103,7 +105,7 @@ class Fusion:
             groups = level.numel()
             inner = math.prod(mean.shape[self._sites[index].channel + 1 :]) if groups > 1 else 1
         kind = cast(LocationScale, self._distributions[index]).kind
-        return Row(self._sites[index].uid, kind, mean.numel(), self._scalings[index].plain, inner, groups)
+        return Row(self._sites[index].uid, kind, mean.numel(), self._positive[index], inner, groups)
 
 
 def _table_class(device: torch.device) -> type[Table] | None:

@@ -26,21 +26,23 @@ class Draws:
 
     Args:
         sites: the random parameters; the methods take one group for each, in this order.
+        scaled: whether a group holds the scale itself in place of rho, as ``Handle.scaled`` returns it.
 
     Attributes:
         places: (path, attribute) of every tensor of every group.
     """
 
-    def __init__(self, sites: Sequence[Site]) -> None:
+    def __init__(self, sites: Sequence[Site], *, scaled: bool = False) -> None:
         self.sites = tuple(sites)
         self.distributions = [site.distribution for site in self.sites]
         self.scalings = [site.scaling for site in self.sites]
         self.places = [(site.owners[0], *site.learned_places()) for site in self.sites]
         self.needs_unit = any(scaling.needs_unit for scaling in self.scalings)
-        self._plain = all(scaling.plain for scaling in self.scalings)
+        self._positive = [scaling.plain and not scaled for scaling in self.scalings]  # the level goes through softplus
+        self._as_they_are = scaled or all(self._positive)
         ends = list(accumulate(2 + len(distribution.learned) for distribution in self.distributions))
         self._slices = [slice(start, end) for start, end in pairwise([0, *ends])]
-        self._fusion = Fusion(self.sites)
+        self._fusion = Fusion(self.sites, self._positive)
         self._drawn, self._gradients, self._stacked = Memory(), Memory(), Memory()
 
     def draw(self, key: int, groups: Sequence[Group], units: Units) -> list[Tensor]:
@@ -168,7 +170,7 @@ class Draws:
         if isinstance(key, Tensor):  # in a graph
             scaling.check_shapes(site.name, mean, site.channel, level)
             noise = distribution.noise(key, site.uid, mean)
-            scale = torch.nn.functional.softplus(level) if scaling.plain else level
+            scale = torch.nn.functional.softplus(level) if self._positive[i] else level
             return distribution.sample(noise, mean, scale, *learned)
         return self._sampled(i, [key], group, lambda noises, *tensors: distribution.sample(noises[0], *tensors))
 
@@ -185,7 +187,7 @@ class Draws:
         try:
             with torch.no_grad():
                 noises = [distribution.noise(key, site.uid, mean) for key in keys]
-            scale = torch.nn.functional.softplus(level) if scaling.plain else level
+            scale = torch.nn.functional.softplus(level) if self._positive[i] else level
             return sample(noises, mean, scale, *learned)
         except RuntimeError as error:
             if all(map(native.is_plain, group)):
@@ -198,7 +200,7 @@ class Draws:
 
     def _levels(self, groups: Sequence[Group], units: Units) -> Sequence[Group]:
         """(mean, level, *learned): the level is rho where the scale is softplus(rho), otherwise the scale itself."""
-        if self._plain:
+        if self._as_they_are:
             return groups
         return [
             group if scaling.plain else (group[0], scaling.scale_of(group[1], _unit(unit, group[0])), *group[2:])

@@ -6,17 +6,34 @@ both draw anew at every run of the graph. ``torch.fx.symbolic_trace`` and ``make
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from variate.errors import UsageError
 from variate.random.handle import Handle, handle_of
 from variate.random.noise import traced
 from variate.random.parameters import parameter_at
+
+_given: ContextVar[Mapping[int, Sequence[Tensor]] | None] = ContextVar("given", default=None)
+
+
+@contextmanager
+def given_draws(drawn: Mapping[int, Sequence[Tensor]]) -> Iterator[None]:
+    """Context in which networks in a graph use tensors drawn outside it, such as inputs of the graph.
+
+    Args:
+        drawn: a drawn tensor for every site of a network, by the ``id`` of the network.
+    """
+    token = _given.set(drawn)
+    try:
+        yield
+    finally:
+        _given.reset(token)
 
 
 def traced_forward(net: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
@@ -34,10 +51,8 @@ def _drawn(net: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) 
     handle = handle_of(net)
     if _stands(net):  # the forward calls itself
         return forward(net, *args, **kwargs)
-    key = traced.key_of(handle.ticket, handle.holder, handle.key)
-    groups = [tuple([parameter_at(net, place) for place in places]) for places in handle.draws.places]
-    with torch.set_grad_enabled(torch.is_grad_enabled() and handle.learn):
-        drawn = handle.draws.traced(key, groups, handle.units(net))
+    given = _given.get() if torch.compiler.is_exporting() else None  # torch.compile cannot trace a context variable
+    drawn = given[id(net)] if given else _made(net, handle)
     shadows = [(owner, index) for index, site in enumerate(handle.sites) for owner in site.owners]
     scales = _scale_places(handle)
     means = [net.get_submodule(path)._parameters[attribute] for (path, attribute), _ in shadows]
@@ -51,6 +66,14 @@ def _drawn(net: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) 
             net.get_submodule(path)._parameters[attribute] = mean
         for (path, name), scale in zip(scales, learned, strict=True):
             net.get_submodule(path)._parameters[name] = scale
+
+
+def _made(net: nn.Module, handle: Handle) -> Sequence[Tensor]:
+    """A draw that the graph makes itself."""
+    key = traced.key_of(handle.ticket, handle.holder, handle.key)
+    groups = [tuple([parameter_at(net, place) for place in places]) for places in handle.draws.places]
+    with torch.set_grad_enabled(torch.is_grad_enabled() and handle.learn):
+        return handle.draws.traced(key, groups, handle.units(net))
 
 
 def _scale_places(handle: Handle) -> list[tuple[str, str]]:

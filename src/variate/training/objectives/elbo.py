@@ -27,7 +27,7 @@ def elbo(
     """Mean cross-entropy of one fresh draw, plus 1/N of the divergence of the distribution from its prior.
 
     E_w CE(net_w(x), y) + weight * KL(q(w) || N(0, prior^2)) / N, for any family. The objective ``kl`` is
-    the second term alone.
+    the second term alone. Parameters with a prior of their own (``priors``, by name pattern) have that one instead.
 
     Args:
         net: the random network.

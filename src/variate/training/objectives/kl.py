@@ -14,6 +14,8 @@ from variate.training.objectives.parts.prior import weighted_divergence
 def kl(net: RandomNetwork, x: Tensor, y: Tensor, *, clock: Clock, prior: float = 0.1, rise: float = 0.0) -> Tensor:
     """KL(q(w) || N(0, prior^2)) / N in nats, for any family: ``adversarial+kl:0.02`` is the loss of Adv-BNN.
 
+    Parameters with a prior of their own (``priors``, by name pattern) have that one instead.
+
     Args:
         net: the random network.
         x: unused; all objectives have the same arguments.
