@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -22,6 +23,7 @@ import honesty
 import tools
 
 from variate import registry
+from variate.flags.raise_flags import raised
 from variate.options import parse
 from variate.records.file import Records
 from variate.records.groups import shown
@@ -56,6 +58,28 @@ def highlights(folder: Path) -> str:
 def over_seeds(folder: Path) -> str:
     """The table without the rows of single seeds."""
     return "\n".join(line for line in markdown(answers(folder)).splitlines() if not ONE_SEED.match(line))
+
+
+def stored(folder: Path) -> str:
+    """Numbers and bytes of the networks of each group, and the bits for each number; seeds are of one size."""
+    lines = [["network", "numbers learned", "bytes stored", "bits a number"], [":--", "--:", "--:", "--:"]]
+    networks = {
+        line.group or line.network: line for line in answers(folder).networks.values() if line.bytes is not None
+    }
+    for name, line in networks.items():
+        bits = f"{8 * (line.bytes or 0) / line.parameters:.1f}"
+        lines.append([name, f"{line.parameters:,}", f"{line.bytes:,}", bits])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def flags(folder: Path) -> str:
+    """The red flags of each group of networks, and on how many of its networks they are raised."""
+    records = answers(folder)
+    group = {line.network: line.group or line.network for line in records.networks.values()}
+    counts = Counter((group.get(own.network, own.network), own.flag, own.level) for own in raised(records))
+    lines = [["network", "flag", "level", "networks"], [":--", ":--", ":--", "--:"]]
+    lines += [[*words, str(count)] for words, count in counts.items()]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def grid(folder: Path) -> str:
@@ -162,6 +186,8 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "summary": lambda folder: summary(answers(folder)),
     "highlights": highlights,
     "scales": lambda folder: scale_table(answers(folder)),
+    "stored": stored,
+    "flags": flags,
     "grid": grid,
     "evaded": lambda folder: markdown_of(sheet) if (sheet := evaded_over_seeds(answers(folder))) else "",
     "metrics": metrics_over_seeds,

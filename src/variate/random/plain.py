@@ -13,6 +13,7 @@ from variate.random.copies import COMPILED, copied
 from variate.random.handle import handle_of
 from variate.random.inside import check_random, networks_in, seen_through
 from variate.random.keys import check_key, sibling
+from variate.random.packing import settle
 from variate.random.parameters import HANDLE, parameter_at
 from variate.random.priors import without_priors
 
@@ -38,6 +39,7 @@ def mean(net: nn.Module) -> nn.Module:
 
 def unwrap(net: nn.Module) -> nn.Module:
     """``net`` itself, back in its original class: the same parameters, at their means; the scales are removed."""
+    settle(net)
     for part in networks_in(net).values():
         handle = handle_of(part)
         without_priors(part)

@@ -16,7 +16,7 @@ from variate.random.inside import seen_through
 from variate.random.network import RandomNetwork, parts_of, random_class, taken_names
 from variate.random.parameters import find_sites, parameter_at, running_sizes, starting_sizes
 from variate.random.priors import set_priors
-from variate.random.scale import Share, one
+from variate.random.scale import Share, one, rho_of
 
 
 def randomize(
@@ -117,6 +117,10 @@ def _initial(site: Site, mean: Tensor, scale: float, size: Tensor) -> tuple[Tens
     distribution, scaling = site.distribution, site.scaling
     scale = scaling.scale or scale
     size = size if scaling.learn else one(mean)
+    if distribution.on_grid:
+        first = distribution.first_scale(scaling.rows(mean, site.channel), scale * float(size))
+        rho = mean.new_tensor([rho_of(float(own)) for own in first]).view(scaling.shape(mean, site.channel))
+        return rho, *distribution.initialize(mean)
     unit = one(mean) if distribution.relative else size.to(mean)
     start = distribution.initialize(mean)
     learned = distribution.in_units(unit, *start)

@@ -87,8 +87,12 @@ class Scaling:
     def initial(self, mean: Tensor, channel: int, scale: float, unit: Tensor) -> Tensor:
         """The ``rho`` that gives the scale ``scale * unit``, or as close as the floor allows."""
         target = max(scale - self.floor, 1e-4 * scale) * (1.0 if self.share == "network" else float(unit))
-        rho = target + math.log(-math.expm1(-target))  # softplus(rho) = target, stable for small and large values
-        return mean.new_full(self.shape(mean, channel), rho)
+        return mean.new_full(self.shape(mean, channel), rho_of(target))
+
+    def rows(self, mean: Tensor, channel: int) -> Tensor:
+        """The means that share a scale in a row each, in the order of ``rho``: (R, E)."""
+        count = math.prod(self.shape(mean, channel))
+        return (mean.movedim(channel, 0) if count > 1 else mean).reshape(count, -1)
 
     def scale_of(self, rho: Tensor, unit: Tensor) -> Tensor:
         """The scale s, broadcastable to the mean, differentiable in ``rho``; ``unit`` is a scalar without gradient."""
@@ -102,6 +106,11 @@ class Scaling:
         if self.snr:
             scale = scale * (unit / (self.snr * mean_square(scale).sqrt()))
         return scale
+
+
+def rho_of(scale: float) -> float:
+    """The rho whose softplus is a scale, stable for small and large values."""
+    return scale + math.log(-math.expm1(-scale))
 
 
 def _softplus(rho: Tensor) -> Tensor:

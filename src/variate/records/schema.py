@@ -45,6 +45,7 @@ class NetworkLine(Line):
     """How an evaluated network was built and trained.
 
     Attributes:
+        bytes: size of its tensors in its run folder; None in records of older versions.
         seed: training seed.
         fingerprint: hash of the tensors alone, as in its run folder; that of a claim includes modes and settings.
         group: name shared by networks that differ in their seed alone.
@@ -66,6 +67,7 @@ class NetworkLine(Line):
     seconds: float
     group: str | None = None
     curve: list[EpochAccuracy] = []
+    bytes: int | None = None
 
 
 class Scale(Line):

@@ -101,7 +101,8 @@ def training(records: Records) -> ReportTable | None:
     """How every network was built and trained, how long that took, and its clean accuracy."""
     tests = {claim.network: single.row(records, claim) for claim in single.judged(records, "test split")}
     lines = [_network_cells(network, tests.get(network.network)) for network in records.networks.values()]
-    heads: list[Head] = [("network",), ("architecture",), ("objective",), ("seed",), ("parameters",), ("epochs",)]
+    heads: list[Head] = [("network",), ("architecture",), ("objective",), ("seed",), ("parameters",)]
+    heads += [("stored", "bytes"), ("epochs",)]
     column = f"{single.measured(records).column}, %"
     heads += [("training", "seconds"), ("validation", column), ("test split", column)]
     return ReportTable(heads, lines, words=3) if lines else None
@@ -146,7 +147,9 @@ def _seconds(value: float | None) -> TableCell:
 
 def _network_cells(network: NetworkLine, test: RateRow | None) -> list[TableCell]:
     words = [TableCell(word) for word in (network.network, network.architecture, network.objective)]
-    numbers = [count_cell(n) for n in (network.seed, network.parameters, network.epochs, network.seconds)]
+    size = NOTHING if network.bytes is None else count_cell(network.bytes)
+    numbers = [count_cell(network.seed), count_cell(network.parameters), size]
+    numbers += [count_cell(network.epochs), count_cell(network.seconds)]
     share = network.validation
     validation = NOTHING if share is None else TableCell(f"{100 * share:.1f}", value=share)
     return [*words, *numbers, validation, rate_cell(test.rate, test.low, test.high) if test else NOTHING]

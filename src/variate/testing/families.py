@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from scipy import stats
-from torch import Tensor, nn
+from torch import Tensor
 
 from variate import registry
-from variate.options import parse, written
-from variate.random import measures
+from variate.options import parse
 from variate.random.distribution import Family, family_named
-from variate.random.fixing import fixed
-from variate.random.randomize import randomize
-from variate.random.scale import Share
 from variate.testing.family_modes import mode_findings
+from variate.testing.family_networks import network_findings
 from variate.testing.findings import FALSE_ALARM, Z, conform
-from variate.testing.slow import slow_forward
 
 COUNT = 2**16
 MEAN, SCALE, PRIOR = 0.5, 0.3, 0.8
@@ -43,7 +38,8 @@ def check_family(text: str) -> None:
         >>> check_family("normal")
     """
     family = family_named(text)[0]
-    checks: list[Callable[[Family], Iterator[str]]] = [_forms, _vanishes, _gradients, _repeats]
+    checks: list[Callable[[Family], Iterator[str]]] = [_forms, _vanishes, _repeats]
+    checks += [_estimates] if family.on_grid else [_gradients]
     if not registry.get("families", parse(text, "a family")[0]).facts["random"]:
         checks += [_deterministic]
     else:
@@ -56,12 +52,16 @@ def check_family(text: str) -> None:
         }[family.form]
     findings = [finding for check in checks for finding in check(family)]
     if registry.get("families", parse(text, "a family")[0]).facts["random"]:
-        findings += [finding for share in family.shares for finding in _network(text, share)]
+        findings += [
+            finding for share in family.shares for finding in network_findings(text, share, key=KEY, scale=SCALE)
+        ]
     conform(f"family {text}", findings)
 
 
-def _mean(count: int = COUNT) -> Tensor:
-    return torch.full((count,), MEAN, dtype=torch.float64)
+def _mean(family: Family, count: int = COUNT) -> Tensor:
+    """Equal means; those of a family on a grid are on it."""
+    mean = torch.full((count,), MEAN if not family.on_grid else MEAN * SCALE, dtype=torch.float64)
+    return family.center(mean, _scale(mean))
 
 
 def _scale(mean: Tensor, scale: float = SCALE) -> Tensor:
@@ -81,7 +81,7 @@ def _learned(family: Family, mean: Tensor) -> tuple[Tensor, ...]:
 
 def _draw(family: Family, key: int = KEY, uid: int = UID, scale: float = SCALE) -> Tensor:
     """One draw of equal elements: shape (COUNT,)."""
-    mean = _mean()
+    mean = _mean(family)
     return family.sample(family.noise(key, uid, mean), mean, _scale(mean, scale), *_start(family, mean, scale))
 
 
@@ -114,8 +114,9 @@ def _forms(family: Family) -> Iterator[str]:
 
 
 def _vanishes(family: Family) -> Iterator[str]:
-    """With a scale of almost zero, a draw is the mean."""
-    farthest = float((_draw(family, scale=1e-12) - MEAN).abs().max())
+    """With a scale of almost zero, a draw is the mean; on a grid, no draw is larger than the scale."""
+    draw = _draw(family, scale=1e-12)
+    farthest = float((draw if family.on_grid else draw - _mean(family)).abs().max())
     if not farthest < 1e-8:
         yield f"with a scale of 1e-12 a draw is {farthest:.3g} away from its mean"
 
@@ -140,10 +141,25 @@ def _gradients(family: Family) -> Iterator[str]:
             yield f"the gradient of {what} is wrong"
 
 
+def _estimates(family: Family) -> Iterator[str]:
+    """Gradients of a draw on a grid are, on average over the noise, those of its mean; and differ from draw to draw."""
+    mean, draws = _mean(family).requires_grad_(), family.noise(KEY, UID, _mean(family))
+    scale = _scale(mean).expand(COUNT).clone().requires_grad_()
+    found = torch.autograd.grad(family.sample(draws, mean, scale).sum(), (mean, scale))
+    expected = torch.autograd.grad(family.center(mean, scale).sum(), (mean, scale))
+    for what, own, true in zip(("mean", "scale"), found, expected, strict=True):
+        off, error = float((own - true).mean()), float(own.std()) / math.sqrt(COUNT)
+        if not abs(off) <= Z * error + 1e-9:
+            yield f"the gradient of a draw with respect to the {what} is {off / error:.1f} standard errors off"
+    if not float(found[1].std()) > 0:
+        yield "the gradient of a draw with respect to the scale does not depend on the draw"
+
+
 def _repeats(family: Family) -> Iterator[str]:
     """The noise is a pure function of key and uid, and does not use the global generator."""
     state = torch.get_rng_state()
-    pairs = zip(family.noise(KEY, UID, _mean()), family.noise(KEY, UID, _mean()), strict=True)
+    mean = _mean(family)
+    pairs = zip(family.noise(KEY, UID, mean), family.noise(KEY, UID, mean), strict=True)
     if not all(torch.equal(one, other) for one, other in pairs):
         yield "the same key and uid give different noise"
     if not torch.equal(state, torch.get_rng_state()):
@@ -152,27 +168,33 @@ def _repeats(family: Family) -> Iterator[str]:
 
 def _deterministic(family: Family) -> Iterator[str]:
     """A family without randomness returns the mean and has no spread."""
-    if not torch.equal(_draw(family), _mean()):
+    mean = _mean(family)
+    if not torch.equal(_draw(family), mean):
         yield "it is registered as not random, but a draw differs from its mean"
-    if float(family.std(_mean(), _scale(_mean())).abs().max()) != 0:
+    if float(family.std(mean, _scale(mean)).abs().max()) != 0:
         yield "it is registered as not random, but its std is not zero"
 
 
 def _linear(family: Family) -> Iterator[str]:
-    """``std`` is linear in the scale and what is in its units, over many orders of magnitude."""
+    """``std`` is linear in the scale and what is in its units, over many orders of magnitude.
+
+    On a grid, the mean is in its units too.
+    """
     mean = torch.linspace(0.3, 1.5, 12, dtype=torch.float64).view(SMALL)
     learned = _learned(family, mean)
     unit_std = family.std(mean, _scale(mean, 1.0), *learned)
     for scale in (1e-6, 1e-2, 30.0):
-        std = family.std(mean, _scale(mean, scale), *family.in_units(_scale(mean, scale), *learned))
+        means = mean * scale if family.on_grid else mean
+        std = family.std(means, _scale(mean, scale), *family.in_units(_scale(mean, scale), *learned))
         if not torch.allclose(std, scale * unit_std, rtol=1e-6, atol=0):
             yield f"std is not linear in the scale: at {scale} it is {float((std / unit_std).mean())} times that at 1"
 
 
 def _moments(family: Family) -> Iterator[str]:
     """The mean and the variance of a draw agree with the ones the family states."""
-    std = family.std(_mean(), _scale(_mean()), *_start(family, _mean()))
-    units = (_draw(family) - MEAN) / std
+    mean = _mean(family)
+    std = family.std(mean, _scale(mean), *_start(family, mean))
+    units = (_draw(family) - mean) / std
     for what, values in (("mean", units), ("variance", units**2 - 1)):
         z = float(values.mean() / values.std() * math.sqrt(COUNT))
         if not abs(z) < Z:
@@ -181,7 +203,7 @@ def _moments(family: Family) -> Iterator[str]:
 
 def _spacings(family: Family) -> Iterator[str]:
     """The entropy agrees with an estimate from the spacings of samples."""
-    mean = _mean()
+    mean = _mean(family)
     entropy = float(family.entropy(mean, _scale(mean), *_start(family, mean))) / COUNT
     estimate = float(stats.differential_entropy(_draw(family).numpy(), method="ebrahimi"))
     if not abs(entropy - estimate) < Z / math.sqrt(COUNT) + SPACING_BIAS:  # log-densities vary by about one nat
@@ -190,7 +212,7 @@ def _spacings(family: Family) -> Iterator[str]:
 
 def _divergence(family: Family) -> Iterator[str]:
     """The KL agrees with -entropy - E log prior, with the expectation by Monte Carlo."""
-    mean = _mean()
+    mean = _mean(family)
     learned = family.initialize(mean)
     draw = _draw(family)
     prior = -((draw / PRIOR) ** 2) / 2 - math.log(PRIOR * math.sqrt(2 * math.pi))  # log N(0, PRIOR^2)
@@ -203,7 +225,7 @@ def _divergence(family: Family) -> Iterator[str]:
 
 def _frequencies(family: Family) -> Iterator[str]:
     """The entropy of a discrete family agrees with the frequencies of its values."""
-    mean = _mean()
+    mean = _mean(family)
     _, counts = _draw(family).unique(return_counts=True)  # type: ignore[no-untyped-call]
     if len(counts) > 16:
         return  # a relaxation: its entropy is that of the family it relaxes
@@ -265,36 +287,3 @@ def _independence(family: Family) -> Iterator[str]:
             yield f"noise under {what} is correlated: {z:.1f} standard errors"
         if not stats.ks_2samp(first.numpy(), other.numpy()).pvalue > FALSE_ALARM:
             yield f"noise under {what} has a different distribution"
-
-
-def _network(text: str, share: Share) -> Iterator[str]:
-    """Draws of a network agree with the slow twin, survive saving and loading, and share scales as declared."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        module = nn.Sequential(nn.Linear(5, 40), nn.Tanh(), nn.Linear(40, 3))
-    name, options = parse(text, "a family")
-    net = randomize(module, written(name, {**options, "share": share}), scale=SCALE)
-    x = torch.linspace(-1, 1, 10).view(2, 5)
-    with fixed(net, KEY):
-        fast = net(x)
-        with torch.no_grad():
-            fast_no_grad = net(x)
-    expected = slow_forward(net, KEY, x)
-    if not torch.allclose(fast, expected, atol=1e-4) or not torch.allclose(fast_no_grad, expected, atol=1e-4):
-        yield f"shared per {share}, the draw of a network differs from that of the slow twin"
-    learning = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    gradients = zip(*(torch.autograd.grad(o.sum(), learning) for o in (fast, expected)), strict=True)
-    if not all(
-        torch.allclose(fast_gradient, slow_gradient, rtol=1e-3, atol=1e-3) for fast_gradient, slow_gradient in gradients
-    ):
-        yield f"shared per {share}, the gradients of a network differ from those of the slow twin"
-    reloaded = randomize(nn.Sequential(nn.Linear(5, 40), nn.Tanh(), nn.Linear(40, 3)), measures.sites(net)[0].family)
-    reloaded.load_state_dict(net.state_dict())
-    for copied in (reloaded, copy.deepcopy(net)):
-        with fixed(copied, KEY):
-            if not torch.equal(copied(x), fast_no_grad):
-                yield f"shared per {share}, a network draws differently after saving and loading or copying"
-    sizes = {"element": 200, "channel": 40, "tensor": 1, "network": 1}
-    rho = measures.scale_parameters(net)[0]
-    if rho.numel() != sizes[share]:
-        yield f"shared per {share}, a matrix of 40 by 5 has {rho.numel()} scales, not {sizes[share]}"

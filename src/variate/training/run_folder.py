@@ -24,6 +24,7 @@ from variate.options import parse
 from variate.random import measures
 from variate.random.inside import contains_random
 from variate.random.keys import hash_words
+from variate.random.packing import settle, stored_bytes
 from variate.random.priors import priors_of
 from variate.records.schema import NetworkLine, Record, RunLine, Scale
 from variate.tasks.task import task_of, written
@@ -82,6 +83,7 @@ def train_cell(cell: Cell, out: Path, *, show_progress: bool = False) -> Card:
         show_progress=show_progress,
     )
     network.cpu()
+    settle(network)
     card = Card(
         architecture=cell.network,
         shape=list(facts.shape),
@@ -165,6 +167,7 @@ def describe(card: Card, network: nn.Module, name: str, *, group: str | None = N
             defense=card.defense,
             objective=card.objective,
             parameters=sum(p.numel() for p in network.parameters()),
+            bytes=stored_bytes(network),
             random=contains_random(network)
             or bool(registry.get("defenses", parse(card.defense, "a defense")[0]).facts["random"]),
             epochs=len(card.history["losses"]),

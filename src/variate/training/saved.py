@@ -23,6 +23,7 @@ from variate.hashing import fingerprint
 from variate.options import import_callable, names_code, parse, whole
 from variate.random.measures import sites
 from variate.random.network import RandomNetwork
+from variate.random.packing import packed, unpacked
 from variate.random.priors import set_priors
 from variate.random.randomize import randomize
 from variate.records.curve import EpochAccuracy
@@ -111,9 +112,13 @@ def build(architecture: str, facts: Facts) -> nn.Module:
 
 
 def save(network: nn.Module, folder: str | Path, card: Card) -> None:
-    """Write a network and its card into a folder, each file atomically. Raises ``CheckpointError``."""
+    """Write a network and its card into a folder, each file atomically; means on a grid in few bits.
+
+    Raises:
+        CheckpointError: if it cannot be written.
+    """
     target = Path(folder)
-    write_tensors(target / WEIGHTS, network.state_dict(), {SEAL: _seal(card)})
+    write_tensors(target / WEIGHTS, packed(network), {SEAL: _seal(card)})
     replace_text(target / CARD, card.model_dump_json(indent=2) + "\n", CheckpointError, todo=FREE)
 
 
@@ -153,7 +158,7 @@ def load(folder: str | Path, *, trust_code: bool = False) -> nn.Module:
         )
     tensors, metadata = read_tensors(Path(folder) / WEIGHTS)
     network = _rebuilt(card, tensors, folder)
-    load_into(network, tensors, Path(folder) / WEIGHTS)
+    load_into(network, unpacked(network, tensors, Path(folder) / WEIGHTS), Path(folder) / WEIGHTS)
     _check_fingerprint(network, card, folder)
     if metadata.get(SEAL, _seal(card)) != _seal(card):  # older files have no seal
         raise CheckpointError(
@@ -194,7 +199,8 @@ def _check_size(card: Card, tensors: Mapping[str, Tensor], folder: str | Path) -
             shapes = build(card.architecture, card)
     except (RuntimeError, NotImplementedError):  # an architecture that needs values to be built
         return
-    described, held = count(shapes.state_dict()), count(tensors)
+    few_bits = {name: t for name, t in tensors.items() if isinstance(t, Tensor) and t.dtype == torch.uint8}
+    described, held = count(shapes.state_dict()), count(tensors) + 7 * count(few_bits)  # a byte has up to 8 numbers
     if described > held + SLACK:  # smaller networks are compared tensor by tensor
         raise CheckpointError(
             f"the card in {folder} describes another network than was saved: {described:,} numbers",
