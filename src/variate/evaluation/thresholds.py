@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from variate.evaluation.measuring import DRAWS, check_metrics
 from variate.evaluation.probes import device_of
-from variate.metrics.measure import AUTO
+from variate.metrics.choose import AUTO
 from variate.metrics.metric import metric_of, written
 from variate.metrics.parts.thresholds import Thresholded
 from variate.metrics.responses import responses

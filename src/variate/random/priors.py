@@ -142,11 +142,12 @@ def divergence_of(part: nn.Module, site: Site, group: tuple[Tensor, ...], prior_
 
 
 def _from_normal(site: Site, group: tuple[Tensor, ...], center: Tensor, scale: float) -> Tensor:
-    """E (w - c)^2 is that of w - c, whose noise is the same; noise that multiplies the mean takes the difference."""
+    """E (w - c)^2 is that of w - c, whose noise is the same; noise that depends on the mean takes the difference."""
     mean, *rest = group
-    if not site.distribution.relative:
-        return site.distribution.kl(mean - center, *rest, prior_std=scale)
-    return site.distribution.kl(*group, prior_std=scale) + (center * (center - 2 * mean)).sum() / (2 * scale**2)
+    own = site.distribution
+    if not (own.relative or own.on_grid):
+        return own.kl(mean - center, *rest, prior_std=scale)
+    return own.kl(*group, prior_std=scale) + (center * (center - 2 * own.center(*group))).sum() / (2 * scale**2)
 
 
 def _from_laplace(site: Site, group: tuple[Tensor, ...], center: Tensor, scale: float) -> Tensor:
