@@ -161,7 +161,7 @@ def test_what_a_task_does_not_have_is_refused():
     for attack, expected in [
         ({"name": "apgd-dlr"}, "does not work on the task regression"),
         ({"name": "pgd", "climb": "sideways"}, "sideways"),
-        ({"name": "pgd", "target": "next"}, "no target labels"),
+        ({"name": "pgd", "target": "next"}, "no target of the task regression"),
     ]:
         with pytest.raises(UsageError, match=expected):
             variate.evaluate(network, X, y, task=task, budget="linf:0.1", attacks=[attack])

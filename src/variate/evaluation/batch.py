@@ -11,9 +11,10 @@ from torch import Tensor
 
 from variate.evaluation.cascade import cascade
 from variate.evaluation.clock import now
+from variate.evaluation.goals import goal_of
 from variate.evaluation.judge import by_strata, confidences, scores_by_source, verdict
 from variate.evaluation.measuring import Outputs
-from variate.evaluation.plan import Plan, goal_of, perturb
+from variate.evaluation.plan import Plan, perturb
 from variate.evaluation.suites import Suite
 from variate.evaluation.target import Target
 from variate.inputs.budget import Budget

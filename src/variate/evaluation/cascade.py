@@ -31,6 +31,8 @@ from variate.random.seeding import outputs_under
 from variate.random.strata import stratified
 from variate.records.rows import CLEAN
 from variate.statistics.rates import Deployment
+from variate.tasks.parts.aimed import aimed_at
+from variate.tasks.task import Task
 
 DRAWS = 64  # search draws that candidates are compared on
 ReportAttack = Callable[[str, int, int], None]  # attack, number of examples it runs on, forward passes so far
@@ -61,7 +63,7 @@ class CandidateScorer:
     Args:
         target: the network.
         y: labels, shape (B, ...).
-        goal: labels that targeted attacks aim at, shape (B,); None for untargeted attacks.
+        goal: answers that targeted attacks aim at, shape (B, ...); None for untargeted attacks.
         deployments: D ways to use the network, with different sources. A deterministic network needs only one.
     """
 
@@ -82,7 +84,7 @@ class CandidateScorer:
         y, goal = self._y[rows], None if self._goal is None else self._goal[rows]
         logits = outputs_under(self._target.network, x, self.keys)  # (S, B, K)
         if not self._target.classifies:
-            return self._task_scores(logits, y)
+            return self._task_scores(logits, *aimed_at(self._target.task, y, goal))
         shares, scores = [], []
         for deployment in self._deployments:
             shares.append(1 - reached(_answers(logits, deployment), y, goal).to(x).mean(0))
@@ -90,9 +92,8 @@ class CandidateScorer:
             scores.append(score if goal is None else -score)
         return torch.stack(shares), torch.stack(scores)
 
-    def _task_scores(self, outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def _task_scores(self, outputs: Tensor, task: Task, y: Tensor) -> tuple[Tensor, Tensor]:
         """The same for another task than classes, from outputs (S, B, M)."""
-        task = self._target.task
         seen, label = View(task.margin, y).of(outputs), torch.zeros(len(y), dtype=torch.long, device=outputs.device)
         shares = [scores_of(deployment, outputs, y, task).mean(0) for deployment in self._deployments]
         return torch.stack(shares), torch.stack([error_score(seen, label, d.rule) for d in self._deployments])
@@ -127,7 +128,7 @@ def cascade(
         budget: the norm and the size.
         x: inputs in [0, 1], shape (B, ...).
         y: labels, shape (B,).
-        goal: labels that the suite aims at, shape (B,); None if it is untargeted.
+        goal: answers that the suite aims at, shape (B, ...); None if it is untargeted.
         report: called before each attack.
         deployments: ways to use the network; each source gets its own worst inputs.
     """

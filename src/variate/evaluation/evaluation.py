@@ -53,7 +53,8 @@ class Evaluation:
     )
     target: str | None = option(
         None,
-        "target label of the suite: next, random, least-likely or a label; untargeted by default",
+        "answer that the suite aims at: next, random, least-likely or a label; of other tasks as docs/tasks.md says; "
+        "untargeted by default",
         choices=("next", "random", "least-likely"),
     )
     draws: Draws = option(

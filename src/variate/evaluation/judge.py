@@ -18,6 +18,7 @@ from variate.random.strata import count_of_modes, stratified
 from variate.statistics.rates import Bits, Deployment, Floats, rate_of
 from variate.statistics.sequential import Sequential, check_until, until
 from variate.tasks.classes import Classes
+from variate.tasks.parts.aimed import aimed_at
 from variate.tasks.task import Task
 
 
@@ -99,10 +100,14 @@ def verdict(
 def scores_by_source(
     deployments: Sequence[Deployment], outputs: Tensor, y: Tensor, task: Task, target: Tensor | None = None
 ) -> dict[str, Bits | Floats]:
-    """Scores by ``Deployment.source``, from (n, B, M) outputs: bits for classes, numbers in [0, 1] for other tasks."""
+    """Scores by ``Deployment.source``, from (n, B, M) outputs: bits for classes, numbers in [0, 1] for other tasks.
+
+    With ``target``, answers to aim at, they are what these are missed by.
+    """
     if isinstance(task, Classes):
         return {**right_by_source(deployments, outputs, y, target)}
-    return {d.source: scores_of(d, outputs, y, task).double().cpu().numpy() for d in deployments}
+    task, labels = aimed_at(task, y, target)
+    return {d.source: scores_of(d, outputs, labels, task).double().cpu().numpy() for d in deployments}
 
 
 def scores_of(deployment: Deployment, outputs: Tensor, y: Tensor, task: Task) -> Tensor:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
-import torch
 from torch import Tensor
 
 from variate import options as spec
@@ -16,23 +15,23 @@ from variate import registry
 from variate.errors import AttackError, UsageError, unknown_name
 from variate.evaluation.detector import checked_detector, detector_of_attack, detector_settings
 from variate.evaluation.fitting import bounds, serves
+from variate.evaluation.goals import SOURCE_DRAWS, goal_of
 from variate.evaluation.target import Target
 from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality, Reach, name_of
 from variate.limits import check_options
 from variate.oracle.averaging import Average, check_average
-from variate.oracle.oracle import Oracle, Reuse, ScoreOracle
+from variate.oracle.oracle import Oracle, Reuse
 from variate.oracle.view import View
 from variate.oracle.white_box import ORACLES, GradientOracle
 from variate.random.keys import Stream
 from variate.random.seeding import kind_of
 from variate.records.rows import CLEAN, label_of
 from variate.tasks.classes import CLASSES, Classes
+from variate.tasks.parts.aimed import Aimed, aimed_at
 from variate.tasks.task import Task
 from variate.tasks.task import name_of as task_name
 
-SOURCE_DRAWS = 10  # draws that a transfer averages over if its source is random
-TARGETS = ("next", "random", "least-likely")
 WIRED = ("budget", "source", "target")  # arguments that the evaluation supplies to an attack
 
 
@@ -46,7 +45,8 @@ class Plan:
         options: the attack's own options.
         average: quantity to average, see ``variate.oracle.averaging``.
         keys: reuse of draws, see ``variate.oracle.oracle``.
-        target: target label: ``next``, ``random``, ``least-likely`` or a label; None for an untargeted attack.
+        target: answer to aim at, such as ``next``, ``random``, ``least-likely`` or a label (``Task.check_target``);
+            None for an untargeted attack.
         source: network to transfer from: ``mean``, ``ensemble``, or the name of a source of the evaluation.
         climb: for other tasks than classes, the margin of the task that the attack climbs; None for the task's first.
         detector: detector of similar queries that the attack faces; None: every query is answered.
@@ -119,9 +119,9 @@ class Plan:
                     todo="attacks on classes choose their loss themselves: pgd(loss=margin), for example",
                 )
         else:
-            task.check_climb(self.climb)
-            if self.target is not None:
-                raise UsageError(f"the task {task_name(task)} has no target labels", todo="leave the target out")
+            (task if self.target is None else Aimed(task=task)).check_climb(self.climb)
+        if self.target is not None:
+            task.check_target(self.target)
         if bounds(self.attack, budget, modality):
             return
         if kind not in facts["modality"]:
@@ -181,7 +181,7 @@ def perturb(
         budget: norm and size.
         x: inputs in [0, 1], shape (B, ...).
         y: labels of the task, shape (B, ...).
-        goal: target labels, shape (B,), if they have been computed already.
+        goal: the answers to aim at, (B, ...), if they have been computed already.
         checked: whether to check the result against the attack's contract.
 
     Returns:
@@ -189,7 +189,9 @@ def perturb(
     """
     entry = registry.get("attacks", plan.attack)
     reach = target.modality.reach(x, budget)
-    view, y = target.task.seen(y, plan.climb)
+    goal = goal_of(target, plan.target, x, y) if goal is None else goal
+    task, labels = aimed_at(target.task, y, goal)
+    view, labels = task.seen(labels, plan.climb)
     oracle = ORACLES[entry.facts["access"]](
         target.network,
         draws=max(plan.draws, 1),  # an attack without queries has none
@@ -209,42 +211,14 @@ def perturb(
     if plan.holds and (target.can_be_held or _required(function, "source")):
         access = _source(target, plan.source, reach, view)
         options["source"] = partial(registry.get("attacks", "pgd").load(), access)
-    if plan.target is not None:
-        options["target"] = goal_of(target, plan.target, x, y) if goal is None else goal
+    if goal is not None and target.classifies:  # in other tasks the view is aimed
+        options["target"] = goal
     function = inspect.unwrap(function)  # the plan has checked its options
-    points = cast(Tensor, function(oracle, x, y, budget=reach.budget, **options)).detach()
+    points = cast(Tensor, function(oracle, x, labels, budget=reach.budget, **options)).detach()
     perturbed = reach.inputs(points) if points.shape == x.shape else points
     if checked:
         check_contract(plan.attack, perturbed, reach, budget)
     return perturbed, oracle
-
-
-def goal_of(target: Target, goal: str | None, x: Tensor, y: Tensor) -> Tensor | None:
-    """The target labels, none of them the true one, shape (B,). Chosen by the evaluation; no query is counted.
-
-    Args:
-        target: the network.
-        goal: ``next`` label, ``random`` other label, ``least-likely`` by the averaged scores, or a label, replaced by
-            the next one where it is the true label; None for an untargeted attack.
-        x: inputs, shape (B, ...).
-        y: labels, shape (B,).
-    """
-    if goal is None:
-        return None
-    oracle = ScoreOracle(
-        target.network, draws=SOURCE_DRAWS, stream=Stream("search", target.seed), kind=target.kind, seed=target.seed
-    )
-    scores = oracle.scores(x)  # (B, K)
-    classes = scores.shape[1]
-    if goal == "random":
-        return (y + 1 + oracle.coins(x).integers("target", (1,), classes - 1)[:, 0]) % classes
-    if goal == "least-likely":
-        possible = scores.masked_fill(scores.isneginf(), torch.inf)  # no attack reaches a class that is ruled out
-        return possible.scatter(1, y[:, None], torch.inf).argmin(1)
-    labels = y + 1 if goal == "next" else torch.full_like(y, int(goal))
-    if goal.isdecimal() and int(goal) >= classes:
-        raise UsageError(f"there is no label {goal}", expected=f"a label from 0 to {classes - 1}")
-    return (labels + (labels == y)) % classes
 
 
 def check_contract(attack: str, perturbed: Tensor, reach: Reach, budget: Budget) -> None:
@@ -288,10 +262,7 @@ def _takes_any(name: str) -> bool:
 def _checked_target(attack: str, facts: Mapping[str, Any], target: Any) -> str:
     if not facts["targeted"]:
         raise UsageError(f"{attack} cannot be targeted", todo="leave out the target, or choose another attack")
-    word = str(spec.whole(target))
-    if word not in TARGETS and not word.isdecimal():
-        raise unknown_name("target", word, [*TARGETS, "a label"])
-    return word
+    return str(spec.whole(target))
 
 
 def _checked_source(attack: str, source: Any) -> str | None:

@@ -103,7 +103,7 @@ def suite_of(
         budget: norm and size.
         draws: draws that each query of an attack averages over, unless the suite sets another number.
         transfers: names of the networks to transfer from; one transfer attack runs from each.
-        target: target label, as in ``variate.evaluation.plan``; attacks that cannot be targeted are left out.
+        target: answer to aim at, as in ``variate.evaluation.plan``; attacks that cannot be targeted are left out.
         modality: modality of the inputs, images by default; attacks that do not support it are left out.
         deployments: ways to use a random network, each of which error-rate attacks; none for a deterministic one.
         task: what the answers are; attacks that do not work on it are left out, and apgd-ce climbs each of its margins.
@@ -155,7 +155,8 @@ def _variants(
     """The options of each run of one attack of a suite; those that are given stay."""
     name = options["name"]
     if name in CLIMBERS and "climb" not in options and not isinstance(task, Classes):
-        return [{"climb": climb} for climb in task.climbs]
+        climbs = task.climbs if options.get("target") is None else task.approaches
+        return [{"climb": climb} for climb in climbs]
     if name == "transfer" and "source" not in options:
         return [{"source": source} for source in transfers]
     if name == "error-rate" and "deployment" not in options:

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
-from variate.errors import InputError
+from variate.errors import InputError, unknown_name
 from variate.inputs.validation import check_classes, label_findings
 from variate.oracle.losses import margin
 from variate.oracle.view import View
 from variate.random.average import mean_log_probabilities
 from variate.registry import task
 from variate.tasks.task import Task
+
+TARGETS = ("next", "random", "least-likely")
 
 
 @task(cite="", labels="whole numbers from 0, shape (B,)", answers="logits, shape (B, K)")
@@ -23,6 +25,7 @@ class Classes(Task):
     """One of K classes for every input; the largest logit answers, and an answer is right or wrong."""
 
     climbs = ("margin",)
+    targets = "next, random, least-likely or a label"
 
     def read(self, answer: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Logits, (B, K)."""
@@ -61,6 +64,11 @@ class Classes(Task):
         """The largest other logit minus the label's."""
         self.check_climb(climb)
         return margin(outputs, y)
+
+    def check_target(self, word: str) -> None:
+        """``next``, ``random``, ``least-likely`` or a label."""
+        if word not in TARGETS and not word.isdecimal():
+            raise unknown_name("target", word, [*TARGETS, "a label"])
 
     def seen(self, y: Tensor, climb: str | None = None) -> tuple[View | None, Tensor]:
         """Logits and labels themselves."""

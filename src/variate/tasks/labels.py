@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from variate.errors import InputError, UsageError
 from variate.inputs.validation import whole_findings
 from variate.registry import task
-from variate.tasks.parts.margins import below, smoothed, until_all
+from variate.tasks.parts.margins import below, near, smoothed, until_all
 from variate.tasks.task import Task
 
 
@@ -31,6 +31,8 @@ class Labels(Task):
     """
 
     climbs = ("smoothed", "margin", "cross-entropy")
+    approaches = climbs
+    targets = "opposite, 1 (every label) or 0 (none)"
 
     exact: bool = False
 
@@ -88,6 +90,25 @@ class Labels(Task):
         if climb == "cross-entropy" and not self.exact:
             return torch.where((wrongness > 0).all(1), wrongness.amin(1), below(F.softplus(wrongness).mean(1)))
         return wrongness.amax(1) if self.exact else until_all(wrongness)
+
+    def approach(self, outputs: Tensor, goal: Tensor, climb: str | None = None) -> Tensor:
+        """How near the labels are to the goal: as ``margin``, of labels that are to be right."""
+        rightness = -_wrongness(outputs, goal)
+        name = self.check_climb(climb)
+        if name == "smoothed":
+            return smoothed(rightness)
+        reached = until_all(rightness)
+        return reached if name == "margin" else torch.where(reached > 0, reached, near(F.softplus(-rightness).mean(1)))
+
+    def check_target(self, word: str) -> None:
+        """Opposite labels, all or none."""
+        if word not in ("opposite", "0", "1"):
+            raise self._no_target(word)
+
+    def goal(self, word: str, y: Tensor, width: int) -> Tensor:
+        """The labels to reach, (B, L)."""
+        self.check_target(word)
+        return 1 - y if word == "opposite" else torch.full_like(y, int(word))
 
     def score(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The share of labels that are right; with ``exact``, whether all are."""

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from variate.errors import InputError, unknown_name
+from variate.errors import InputError, UsageError, unknown_name
 from variate.inputs.validation import whole_findings
 from variate.oracle.losses import bounded
 from variate.random.average import mean_log_probabilities
 from variate.registry import task
 from variate.tasks.classes import votes
-from variate.tasks.parts.margins import below, smoothed, until_all
+from variate.tasks.parts.margins import below, near, smoothed, until_all
 from variate.tasks.task import Task
 
 IGNORED = -1  # the label of positions that do not count
@@ -44,6 +44,8 @@ class Positions(Task):
     """
 
     climbs = ("smoothed", "masked", "cross-entropy", "balanced", "divergence", "cosine")
+    approaches = ("smoothed", "masked", "cross-entropy")
+    targets = "next (the next class at every position) or a class (at all of them)"
 
     score_by: Score = "iou"
     classes: Order = "first"
@@ -142,6 +144,32 @@ class Positions(Task):
         elif name == "cosine":
             values = values * _likeness(maps.detach(), labels)
         return torch.where(masked > 0, masked, below(_mean(values, labels)))
+
+    def approach(self, outputs: Tensor, goal: Tensor, climb: str | None = None) -> Tensor:
+        """How near the positions are to the goal: as ``margin``, of positions that are to be right."""
+        name = self.check_climb(climb)
+        maps, labels = _maps(outputs, goal)
+        counted, rightness = labels != IGNORED, -_gaps(maps, labels)  # (B, P)
+        if name == "smoothed":
+            return smoothed(rightness, counted)
+        reached = until_all(rightness, counted)
+        if name == "masked":
+            return reached
+        return torch.where(reached > 0, reached, near(self.loss(outputs, goal)))
+
+    def check_target(self, word: str) -> None:
+        """The next class, or a class."""
+        if word != "next" and not word.isdecimal():
+            raise self._no_target(word)
+
+    def goal(self, word: str, y: Tensor, width: int) -> Tensor:
+        """The class to reach at every position that counts, in the shape of the labels."""
+        self.check_target(word)
+        classes = width // y[0].numel()
+        if word != "next" and int(word) >= classes:
+            raise UsageError(f"there is no class {word}", expected=f"a class from 0 to {classes - 1}")
+        wanted = (y + 1) % classes if word == "next" else torch.full_like(y, int(word))
+        return wanted.where(y != IGNORED, IGNORED)
 
     def score(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The mean intersection over union of an example, or the share of its positions that are right."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -33,6 +34,8 @@ class Regression(Task):
     """
 
     climbs = ("error", "up", "down")
+    approaches = ("error",)
+    targets = "a number, or one for each joined by commas; by N, such as 'by -2', to add to the labels"
 
     tolerance: float = math.nan
     until: float | None = None
@@ -100,6 +103,34 @@ class Regression(Task):
         size = error.where(error >= 0, -error)  # its slope is 1 at 0, where that of abs is 0
         signed = {"error": size, "up": error, "down": -error}
         return until_all(signed[self.check_climb(climb)] - 1)
+
+    def approach(self, outputs: Tensor, goal: Tensor, climb: str | None = None) -> Tensor:
+        """1 minus the error to the goal in units of the tolerance; of several numbers, until all are within it."""
+        self.check_climb(climb)
+        return until_all(1 - (outputs - _numbers(goal).to(outputs)).abs() / self.tolerance)
+
+    def check_target(self, word: str) -> None:
+        """Finite numbers."""
+        self._target(word)
+
+    def goal(self, word: str, y: Tensor, width: int) -> Tensor:
+        """The numbers to reach, in the shape of the labels."""
+        numbers, shift = self._target(word)
+        if len(numbers) not in (1, width):
+            raise UsageError(f"the target has {len(numbers)} numbers, and the network {width}", expected=self.targets)
+        wanted = torch.tensor(numbers, dtype=torch.float64).to(precise(y)).expand(len(y), width)
+        return (wanted + _numbers(precise(y)) if shift else wanted).reshape(y.shape)
+
+    def _target(self, word: str) -> tuple[list[float], bool]:
+        """The numbers of a target, and whether they are added to the labels. Raises ``UsageError``."""
+        shift = word.startswith("by ")
+        try:
+            numbers = [float(part) for part in word.removeprefix("by ").split(",")]
+        except ValueError:
+            numbers = [math.nan]
+        if not all(map(math.isfinite, numbers)):
+            raise self._no_target(word)
+        return numbers, shift
 
     def score(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The mean over the numbers of 1 within the tolerance, falling to 0."""

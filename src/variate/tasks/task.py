@@ -38,6 +38,8 @@ class Task(ABC):
 
     __variate__: ClassVar[dict[str, Any]]  # the facts given to its decorator
     climbs: ClassVar[tuple[str, ...]]  # names of the margins that an attack can climb, the usual one first
+    approaches: ClassVar[tuple[str, ...]] = ()  # those of them on the way to a goal
+    targets: ClassVar[str] = ""  # how a user writes a goal; empty where there are none
 
     key: Key = None
 
@@ -80,6 +82,35 @@ class Task(ABC):
             y: the labels.
             climb: one of ``climbs``; by default the first.
         """
+
+    def approach(self, outputs: Tensor, goal: Tensor, climb: str | None = None) -> Tensor:
+        """How near an answer is to what a targeted attack aims at, above 0 where it is that: (B, M), (B, ...) to (B,).
+
+        Args:
+            outputs: the answers.
+            goal: what it aims at, in the form of labels.
+            climb: one of ``approaches``; by default the first.
+        """
+        raise self._no_target()
+
+    def goal(self, word: str, y: Tensor, width: int) -> Tensor:
+        """What a targeted attack aims at, in the form of labels: (B, ...). Raises ``UsageError``.
+
+        Args:
+            word: the target as a user writes it.
+            y: the labels, shape (B, ...).
+            width: number of outputs per example, M.
+        """
+        raise self._no_target()
+
+    def check_target(self, word: str) -> None:
+        """Check a target as a user writes it. Raises ``UsageError``."""
+        raise self._no_target()
+
+    def _no_target(self, word: str | None = None) -> UsageError:
+        if not self.targets:
+            return UsageError(f"the task {name_of(self)} has no targets", todo="leave the target out")
+        return UsageError(f"{word!r} is no target of the task {name_of(self)}", expected=self.targets)
 
     def seen(self, y: Tensor, climb: str | None = None) -> tuple[View | None, Tensor]:
         """What an attack sees of answers to examples with these labels, and its labels, (B,).

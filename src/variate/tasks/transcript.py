@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal, get_args
 
@@ -18,7 +18,7 @@ from variate.oracle.losses import bounded
 from variate.random.average import mean_log_probabilities
 from variate.registry import task
 from variate.tasks.parts.alignment import alignment, frames_needed
-from variate.tasks.parts.margins import below
+from variate.tasks.parts.margins import below, near
 from variate.tasks.task import Task
 
 NONE = -1  # what fills the labels of an example after its last symbol
@@ -44,6 +44,8 @@ class Transcript(Task):
     """
 
     climbs = ("ctc", "alignment")
+    approaches = climbs
+    targets = "next (each symbol the next one), or symbols separated by spaces, such as '3 1 4'"
 
     symbols: int = 0
     blank: Blank = "last"
@@ -136,6 +138,27 @@ class Transcript(Task):
         if self.exact:
             return torch.where(lost, _positive(gaps.amax(1)), gaps.amax(1).clamp(max=0))
         return torch.where(lost, _positive(gaps.clamp(min=0).mean(1)), F.logsigmoid(gaps).mean(1))
+
+    def approach(self, outputs: Tensor, goal: Tensor, climb: str | None = None) -> Tensor:
+        """How near an answer is to spelling the goal, above 0 where it does: by the loss, or by the frames' gaps."""
+        reached = replace(self, exact=True).score(outputs, goal) == 1
+        if self.check_climb(climb) == "ctc":
+            rise = near(self.loss(outputs, goal).clamp(min=0))
+            return torch.where(reached, _positive(1 + rise), rise)
+        lead = -self._gaps(outputs, goal)  # (B, T)
+        return torch.where(reached, _positive(lead.amin(1)), F.logsigmoid(lead).mean(1))
+
+    def check_target(self, word: str) -> None:
+        """The next symbols, or symbols."""
+        if word != "next" and not all(part.isdecimal() and int(part) < self.symbols for part in word.split() or [""]):
+            raise self._no_target(word)
+
+    def goal(self, word: str, y: Tensor, width: int) -> Tensor:
+        """The symbols to spell, (B, L)."""
+        self.check_target(word)
+        if word == "next":
+            return ((y + 1) % self.symbols).where(y != NONE, NONE)
+        return torch.tensor([int(part) for part in word.split()], device=y.device).expand(len(y), -1)
 
     def score(self, outputs: Tensor, y: Tensor) -> Tensor:
         """1 minus the character error rate, at least 0; with ``exact``, whether nothing has to be edited."""

@@ -13,6 +13,11 @@ def below(value: Tensor) -> Tensor:
     return -1 / (1 + value)
 
 
+def near(value: Tensor) -> Tensor:
+    """A loss, 0 or more and of any size, in the opposite order from 0 to -1: how near what has no loss is."""
+    return -value / (1 + value)
+
+
 def smoothed(wrongness: Tensor, counted: Tensor | None = None) -> Tensor:
     """A margin of parts, (B, P), each of them wrong above 0: above 0 where every part is.
 
