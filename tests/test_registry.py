@@ -62,7 +62,7 @@ def test_facts_read_from_the_text_are_those_of_the_running_object(kind, name):
 
 MACHINERY = {
     "certificates": {
-        *("acceptance", "certification", "certified", "certify", "front", "judge_certified"),
+        *("acceptance", "certifiable", "certification", "certified", "certify", "front", "judge_certified"),
         *("mechanism", "proof", "subject", "voting"),
     },
     "datasets": {"batches", "info", "load", "look", "splits"},

@@ -38,6 +38,7 @@ def one_logit():
     return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 4), nn.Dropout(0.2), nn.Linear(4, 1))
 """
 DATA = """
+import numpy as np
 
 X = np.random.default_rng(0).random((4, 3, 32, 32), dtype=np.float32)
 

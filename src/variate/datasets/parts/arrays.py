@@ -70,7 +70,7 @@ def labels_of(values: Any, where: str, *, of_classes: bool = True) -> NDArray[An
     if array.dtype == object and array.ndim == 1:
         array = _plain(array, where)
     if array.ndim != 1:
-        if array.size == len(array):
+        if array.ndim == 0 or array.size == len(array):
             todo = "y.reshape(-1)"
         else:
             one_hot = "y.argmax(1) if they are one-hot, or " if array.ndim == 2 else ""

@@ -182,8 +182,7 @@ class Draws:
         mean, level, *learned = group
         site, distribution, scaling = self.sites[i], self.distributions[i], self.scalings[i]
         scaling.check_shapes(site.name, mean, site.channel, level)
-        if not all(map(native.is_allocated, group)):
-            raise RandomizeError(f"the memory of {site.name} has been freed", todo="load its values again")
+        _check_allocated(site, group)
         try:
             with torch.no_grad():
                 noises = [distribution.noise(key, site.uid, mean) for key in keys]
@@ -203,9 +202,20 @@ class Draws:
         if self._as_they_are:
             return groups
         return [
-            group if scaling.plain else (group[0], scaling.scale_of(group[1], _unit(unit, group[0])), *group[2:])
-            for scaling, group, unit in zip(self.scalings, groups, units or [None] * len(groups), strict=True)
+            group if self.scalings[i].plain else self._computed_level(i, group, unit)
+            for i, (group, unit) in enumerate(zip(groups, units or [None] * len(groups), strict=True))
         ]
+
+    def _computed_level(self, i: int, group: Group, unit: Tensor | None) -> Group:
+        """A group with the scale in place of rho."""
+        _check_allocated(self.sites[i], group)
+        return (group[0], self.scalings[i].scale_of(group[1], _unit(unit, group[0])), *group[2:])
+
+
+def _check_allocated(site: Site, group: Group) -> None:
+    """Raise ``RandomizeError`` where torch would read memory that is not there."""
+    if not all(map(native.is_allocated, group)):
+        raise RandomizeError(f"the memory of {site.name} has been freed", todo="load its values again")
 
 
 class _Draw(torch.autograd.Function):
