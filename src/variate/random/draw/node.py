@@ -208,7 +208,8 @@ class Draws:
 
     def _computed_level(self, i: int, group: Group, unit: Tensor | None) -> Group:
         """A group with the scale in place of rho."""
-        _check_allocated(self.sites[i], group)
+        if not torch.compiler.is_compiling():  # a graph has no memory yet
+            _check_allocated(self.sites[i], group)
         return (group[0], self.scalings[i].scale_of(group[1], _unit(unit, group[0])), *group[2:])
 
 
