@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ class DrawnSession:
         facts = session.get_modelmeta().custom_metadata_map
         self.draws = int(json.loads(facts["variate.draws"]))
         self._session = session
+        self._drawing = threading.Lock()  # draws reuse memory that no other thread may take meanwhile
         self._inputs = [DrawnInput(**each) for each in json.loads(facts[INPUTS])]
         tensors = _tensors(path)
         self._networks = [
@@ -58,7 +60,7 @@ class DrawnSession:
             x: inputs, shape (B, ...).
         """
         check_key(key)
-        with torch.no_grad():
+        with torch.no_grad(), self._drawing:
             drawn = [t for i, network in enumerate(self._networks) for t in network.draw(sibling(key, i))]
         feed = {each.input: tensor.numpy() for each, tensor in zip(self._inputs, drawn, strict=True)}
         return torch.from_numpy(self._session.run(["logits"], {"x": x.detach().cpu().numpy(), **feed})[0])
