@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from variate.inputs.budget import Budget
@@ -175,27 +175,24 @@ def against_epochs(records: Records) -> list[Figure]:
 
 def reliability(records: Records) -> list[Figure]:
     """A reliability diagram for each network, without and under attack; none without confidences."""
-    drawn = []
-    for number, (network, curves) in enumerate(_reliabilities_by_network(records).items(), start=1):
-        title = f"Reliability of {network}"
-        drawn.append(Figure(f"reliability-{number}", title, "", *diagram(curves, name=title)))
-    return drawn
+    return _by_network(records, "reliability", "Reliability of", diagram)
 
 
 def coverage(records: Records) -> list[Figure]:
     """Accuracy against coverage for each network, without and under attack; none without confidences."""
-    drawn = []
-    for number, (network, curves) in enumerate(_reliabilities_by_network(records).items(), start=1):
-        title = f"Accuracy against coverage of {network}"
-        drawn.append(Figure(f"coverage-{number}", title, "", *coverage_diagram(curves, name=title)))
-    return drawn
+    return _by_network(records, "coverage", "Accuracy against coverage of", coverage_diagram)
 
 
-def _reliabilities_by_network(records: Records) -> dict[str, list[Reliability]]:
+def _by_network(records: Records, kind: str, words: str, draw: Callable[..., tuple[str, ReportTable]]) -> list[Figure]:
+    """A figure of what confidences say for each network."""
     by_network: dict[str, list[Reliability]] = {}
     for curve in reliabilities(records):
         by_network.setdefault(curve.claim.network, []).append(curve)
-    return by_network
+    drawn = []
+    for number, (network, curves) in enumerate(by_network.items(), start=1):
+        title = f"{words} {network}"
+        drawn.append(Figure(f"{kind}-{number}", title, "", *draw(curves, name=title)))
+    return drawn
 
 
 def _figure(
