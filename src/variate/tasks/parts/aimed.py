@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor
 
@@ -72,7 +71,3 @@ class Aimed(Task):
         if climb is not None and climb not in self.task.approaches:
             raise unknown_name(f"way to approach a target of {name_of(self.task)}", climb, self.task.approaches)
         return climb or self.task.approaches[0]
-
-    def shown(self, outputs: Tensor, y: Tensor) -> dict[str, Any]:
-        """As the task does."""
-        return self.task.shown(outputs, y)
