@@ -23,6 +23,18 @@ def pytest_configure(config):
         config.pluginmanager.register(StrictSkips(allowed_reasons(ALLOWED)), "strict-skips")
 
 
+@pytest.fixture(autouse=True)
+def own_modules(tmp_path_factory):
+    """Forget what a test imported from its own folder: one process runs many tests, and their files share names."""
+    path, before = [*sys.path], set(sys.modules)
+    yield
+    sys.path[:] = path
+    folder = tmp_path_factory.getbasetemp()
+    for name in set(sys.modules) - before:
+        if folder in Path(getattr(sys.modules[name], "__file__", None) or "").parents:
+            del sys.modules[name]
+
+
 @pytest.fixture
 def mlp():
     torch.manual_seed(0)

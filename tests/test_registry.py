@@ -44,9 +44,7 @@ def install(tmp_path, monkeypatch, fresh):
         (info / "entry_points.txt").write_text(f"[variate.attacks]\nx = {target or module}:stay\n")
         monkeypatch.syspath_prepend(str(tmp_path))
 
-    yield made
-    for name in ("stay_put", "fgsm"):
-        sys.modules.pop(name, None)
+    return made
 
 
 @pytest.mark.parametrize(("kind", "name"), ENTRIES)
@@ -170,11 +168,8 @@ def test_code_may_be_named_by_its_file(tmp_path, monkeypatch):
     (folder / "mine_by_file.py").write_text(SOURCE)
     (folder / "beside_it.py").write_text("VALUE = 3\n")
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "path", [*sys.path])
     for path in ("mine_by_file.py:network", "./mine_by_file.py:network", f"{folder}/mine_by_file.py:network"):
         assert import_callable(path)() == 3
-    for name in ("mine_by_file", "beside_it"):
-        sys.modules.pop(name)
 
 
 @pytest.mark.parametrize(

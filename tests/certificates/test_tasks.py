@@ -1,7 +1,5 @@
 """Certificates of one logit are those of two, and of tasks without one class nothing is proved."""
 
-import sys
-
 import pytest
 import torch
 from torch import nn
@@ -82,7 +80,6 @@ def test_the_command_takes_the_task(tmp_path, monkeypatch):
     from variate.cli.main import app
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(sys.modules, "one_logit", raising=False)
     (tmp_path / "one_logit.py").write_text(OWN)
     words = ["certify", "one_logit.py:network", "--data", "one_logit.py:data", "--out", "out", "--draws", "100"]
     done = CliRunner().invoke(app, [*words, "--radii", "0.1", "--task", "binary", "--quiet"])

@@ -1,7 +1,5 @@
 """`variate audit` of networks that say their answer in their own way, without a wrapper of the user's."""
 
-import sys
-
 import pytest
 from typer.testing import CliRunner
 
@@ -61,7 +59,6 @@ FEW = ["--suite", "none", "--attack", "pgd(steps=1)", "--draws", "1", "--verdict
 def audit(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, text in (("audited", NETWORKS), ("audited_data", DATA)):
-        monkeypatch.delitem(sys.modules, name, raising=False)
         (tmp_path / f"{name}.py").write_text(text)
 
     def command(network, data, *words):

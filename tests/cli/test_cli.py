@@ -113,7 +113,6 @@ def test_the_users_own_network(tmp_path, monkeypatch):
         "from torch import nn\n\ndef net():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))\n"
     )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", sys.path.copy())
     words = [
         "--data",
         "digits",

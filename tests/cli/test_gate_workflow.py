@@ -76,7 +76,6 @@ AUDIT = [
 
 def test_an_audit_says_what_falls_short_and_ends_with_3(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    monkeypatch.delitem(sys.modules, "mine", raising=False)
     run = CliRunner().invoke
     wrong = run(app, [*AUDIT, "--require", "survive10>=40"])
     assert wrong.exit_code == 2

@@ -1,7 +1,6 @@
 """Commands on data and code of the user's own: what is printed can be run, and mistakes are told before any work."""
 
 import shlex
-import sys
 
 import numpy as np
 import pytest
@@ -39,8 +38,6 @@ MINE = {
 @pytest.mark.parametrize("kind", MINE)
 def test_the_next_command_after_training_runs_as_it_is_printed(tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
-    for name in ("mine_next", "mine_next_data"):  # of another case
-        monkeypatch.delitem(sys.modules, name, raising=False)
     random = np.random.default_rng(0)
     np.savez("mine data.npz", x=random.random((200, 1, 8, 8)), y=np.array(["cat", "dog"] * 100))
     (tmp_path / "mine_next.py").write_text(NETWORK)

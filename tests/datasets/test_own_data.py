@@ -66,10 +66,7 @@ def own(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     import mydata
 
-    yield mydata
-    import sys
-
-    sys.modules.pop("mydata", None)
+    return mydata
 
 
 def test_pairs_and_data_sets_give_the_same(own):

@@ -35,12 +35,8 @@ def test_a_network_of_your_own(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     mine, arrays, *_ = blocks(ROOT / "docs/your-own-network.md", "python")
     (tmp_path / "mine.py").write_text(mine)
-    sys.modules.pop("mine", None)  # of another test
     exec(arrays, {})
-    try:
-        said = run("docs/your-own-network.md")
-    finally:
-        sys.modules.pop("mine", None)
+    said = run("docs/your-own-network.md")
     assert "survive-10" in said  # its dropout is on, so it is judged as random
 
 

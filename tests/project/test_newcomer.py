@@ -5,7 +5,6 @@ import io
 import shlex
 import shutil
 import subprocess
-import sys
 
 import pytest
 import typer
@@ -35,8 +34,6 @@ def clone(tmp_path_factory):
 
 @pytest.fixture
 def newcomer(clone, monkeypatch):
-    monkeypatch.setitem(sys.modules, "own_network", None)  # of another test, and none is left behind
-    del sys.modules["own_network"]
     monkeypatch.chdir(clone / "variate")
     monkeypatch.setenv("HOME", str(clone / "home"))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
