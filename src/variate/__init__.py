@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from variate.evaluation.evaluation import Evaluation as Evaluation
     from variate.evaluation.judge import judge_until as judge_until
     from variate.evaluation.thresholds import with_thresholds as with_thresholds
+    from variate.evidence.hub_folder import write_hub_folder as write_hub_folder
     from variate.evidence.verified import Verified as Verified
     from variate.evidence.verify import verify as verify
     from variate.evidence.write import write_evidence as write_evidence
@@ -154,6 +155,7 @@ _PLACES = {
     "verify": "evidence.verify",
     "with_thresholds": "evaluation.thresholds",
     "write_evidence": "evidence.write",
+    "write_hub_folder": "evidence.hub_folder",
 }
 __all__ = ["__version__", *_PLACES]
 
