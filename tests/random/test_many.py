@@ -1,6 +1,7 @@
 """Many draws at once: groups of draws give what the loop over keys gives."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,9 +11,12 @@ from torch.nn import functional as F
 
 from variate.datasets.info import About
 from variate.errors import InputError, UsageError
+from variate.oracle.losses import _negative, by_row, cross_entropy, dlr, dlr_reached, margin
+from variate.oracle.white_box import GradientOracle
 from variate.random import many
+from variate.random.draw.buffers import Memory
 from variate.random.draw.node import Draws
-from variate.random.keys import legacy_seed, sibling
+from variate.random.keys import Stream, legacy_seed, sibling
 from variate.random.randomize import randomize
 from variate.random.seeding import outputs_under, passes_under
 from variate.testing.findings import Z
@@ -209,6 +213,33 @@ def test_noise_from_numpy_differs_from_draw_to_draw():
     net = randomize(Elsewhere(lambda out: out * float(generator.uniform())), scale=1e-6).eval()
     found = net.draws(torch.rand(2, 6), KEYS)
     assert all(not torch.allclose(found[0], other) for other in found[1:])
+
+
+@pytest.mark.parametrize("loss", [cross_entropy, margin, dlr, partial(_negative, dlr_reached)], ids=str)
+def test_losses_by_row_take_the_draws_of_a_group_at_once(loss):
+    net, x = randomize(small_lenet(), scale=0.3), torch.rand(4, 1, 28, 28)
+    assert by_row(loss)
+    assert not by_row(lambda logits, y: loss(logits, y))  # which may look at its batch
+    found = []
+    for losses in (loss, lambda logits, y: loss(logits, y)):
+        oracle = GradientOracle(net, draws=5, stream=Stream("search", 0))
+        found.append(oracle.gradient(x, torch.arange(4), losses))
+    for together, each in zip(*found, strict=True):
+        assert torch.allclose(together, each, rtol=1e-5, atol=1e-7)
+
+
+def test_a_loop_of_passes_draws_into_the_same_memory(monkeypatch):
+    net, x = randomize(small_lenet()), torch.rand(4, 1, 28, 28)
+    used, take = [], Memory.take
+    monkeypatch.setattr(Memory, "take", lambda self, *rest: used.append(take(self, *rest)[0].data_ptr()) or kept(self))
+
+    def kept(memory):
+        return list(memory._last[1])
+
+    for _ in passes_under(net, x, lambda logits: cross_entropy(logits, torch.arange(4)), KEYS, alone=True):
+        pass
+    assert len(used) == len(KEYS)
+    assert len(set(used)) == 1
 
 
 def test_hooks_of_the_whole_network_are_kept():

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from variate.errors import UsageError
-from variate.random.many import no_gradient
+from variate.random.slope import no_gradient
 
 Scores = Callable[[Tensor], Tensor]
 

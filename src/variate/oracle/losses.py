@@ -94,6 +94,12 @@ def loss_named(name: str) -> Loss:
     return losses[name]
 
 
+def by_row(loss: Loss) -> bool:
+    """Whether a loss is one of this file, each of whose values depends on one row of logits and one label alone."""
+    inner = loss.args[0] if isinstance(loss, partial) and loss.func is _negative else loss
+    return inner in (cross_entropy, margin, dlr, dlr_reached, dlr_targeted, divergence)
+
+
 def aimed(loss: Loss, y: Tensor, target: Tensor | None) -> tuple[Loss, Tensor]:
     """The loss to maximize and its labels: the loss for ``y``, or the negative loss for the target.
 

@@ -12,7 +12,7 @@ from variate.inputs.modality import inputs_at, slope_at
 from variate.inputs.validation import checked_logits
 from variate.oracle.averaging import check_differentiable, loss_of, pull_back
 from variate.oracle.error_score import Score, error_score
-from variate.oracle.losses import Loss, cross_entropy
+from variate.oracle.losses import Loss, by_row, cross_entropy
 from variate.oracle.module_view import LentNetwork
 from variate.oracle.oracle import LabelOracle, Oracle, ScoreOracle
 from variate.random.many import Passes
@@ -185,11 +185,14 @@ class GradientOracle(ScoreOracle):
         """The passes under each key; with ``raw``, the loss takes the outputs themselves, whatever the task."""
 
         def checked(output: Tensor) -> Tensor:
-            outputs = checked_logits(output, x)
+            together = stacked and isinstance(output, Tensor) and len(output) > len(x)  # of several draws
+            outputs = checked_logits(output, x[:1].expand(len(output), *x.shape[1:]) if together else x)
             self._classes = outputs.shape[1]
-            return loss(self._in_units(outputs) if raw else self._in_units(self._seen(outputs, rows)), y)
+            labels = y.repeat(len(outputs) // len(y), *[1] * (y.dim() - 1)) if together else y
+            return loss(self._in_units(outputs) if raw else self._in_units(self._seen(outputs, rows)), labels)
 
-        return passes_under(self.network, x, checked, keys, alone=alone)
+        stacked = not raw and self.view is None and by_row(loss)
+        return passes_under(self.network, x, checked, keys, alone=alone, stacked=stacked)
 
 
 def _along(slope: Tensor, logits: Tensor, _y: Tensor) -> Tensor:

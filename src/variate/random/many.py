@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from variate.errors import GradientError
 from variate.inputs.asking import own_errors
 from variate.inputs.validation import checked_output, logits_in, not_logits, precise
 from variate.random.fixing import fixed
 from variate.random.handle import handle_of
 from variate.random.inside import is_random
 from variate.random.keys import check_keys
+from variate.random.slope import slope_of
 from variate.random.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -113,6 +113,8 @@ def passes(
     hold: Hold,
     size: int = 1,
     dtype: torch.dtype | None = None,
+    *,
+    stacked: bool = False,
 ) -> Iterator[Passes]:
     """Forward and backward passes, one group of draws at a time; single draws if ``size`` is 1.
 
@@ -124,20 +126,26 @@ def passes(
         hold: function from a key to the context in which the module uses the draw of that key.
         size: number of draws at once, from ``group_size``.
         dtype: type in which the module takes its inputs; by default that of ``x``, which the gradient has.
+        stacked: whether ``loss`` also takes the outputs of several draws below one another: (S * B, K) to (S * B,).
 
     Raises:
         InputError: for outputs that are not logits, and for what the module's own code raises.
         GradientError: if the loss is not a differentiable function of the inputs.
     """
     dtype = x.dtype if dtype is None else dtype
+    together = any(part.training for part in module.modules())  # its examples may depend on one another
     for start in range(0, len(keys), size):
         leaf = (x.clone() if x.is_inference() else x.detach()).requires_grad_(True)
         if size > 1:
             with torch.enable_grad():
                 logits = precise(grouped(module, leaf.to(dtype), keys[start : start + size]))  # (S, B, K)
-                value = torch.stack([loss(logits_of_draw) for logits_of_draw in logits]).mean(0)
-                slope = _slope(module, value, logits, leaf)
-            yield Passes(logits.detach(), value.detach(), slope)
+                each = (
+                    loss(logits.flatten(0, 1)).view(len(logits), -1) if stacked else torch.stack([*map(loss, logits)])
+                )
+                value = each.mean(0)
+                passed = Passes(logits.detach(), value.detach(), slope_of(value, logits, leaf, together))
+            del logits, value  # whose graph holds the draw, so that its memory could not serve the next
+            yield passed
             continue
         with torch.enable_grad(), hold(keys[start]):
             with own_errors(x):
@@ -147,8 +155,9 @@ def passes(
                 raise not_logits(output, len(x))
             logits = precise(output)[None]  # (1, B, K)
             value = loss(logits[0])
-            slope = _slope(module, value, logits, leaf)
-        yield Passes(logits.detach(), value.detach(), slope)
+            passed = Passes(logits.detach(), value.detach(), slope_of(value, logits, leaf, together))
+        del output, logits, value
+        yield passed
 
 
 def group_size(net: RandomNetwork, x: Tensor, keys: Sequence[int], *, training: bool = False) -> int:
@@ -248,53 +257,3 @@ def grouped(net: Any, x: Tensor, keys: Sequence[int], *, learn: bool = False) ->
 
     with handle.turn:
         return torch.func.vmap(forward, in_dims=(0, None))(tuple(weights), x.clone())  # it may work in place
-
-
-def _slope(module: nn.Module, value: Tensor, logits: Tensor, leaf: Tensor) -> Tensor:
-    """The gradient of a loss per example, (B,), with respect to the inputs.
-
-    The gradient in the logits, (S, B, K), goes through the network in units of its largest entry, so that it underflows
-    on the way in no precision. The units are powers of two, which round nothing.
-
-    Raises:
-        GradientError: if the loss does not depend on the inputs, or the gradient is not finite.
-    """
-    outer = torch.autograd.grad(value.sum(), logits, allow_unused=True)[0] if value.requires_grad else None
-    if outer is None or not logits.requires_grad:
-        raise no_gradient()
-    each = outer.reshape(*outer.shape[:2], -1).abs().amax((0, 2))  # (B,)
-    if any(part.training for part in module.modules()):  # examples may depend on one another: one unit for all
-        each = each.amax().expand_as(each)
-    unit = torch.where((each > 0) & each.isfinite(), torch.exp2(each.log2().floor()), 1.0)
-    scaled = outer / unit.view(1, -1, *[1] * (outer.dim() - 2))
-    try:
-        pulled = torch.autograd.grad(logits, leaf, scaled, allow_unused=True)[0]
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError as error:  # of an operation of the network's own
-        raise GradientError(
-            "the backward pass of the network fails",
-            findings=[str(error).partition("\n")[0]],
-            todo="mend it so that torch.autograd.grad(network(x).sum(), x) works, or use a black-box attack",
-        ) from error
-    if pulled is None:
-        raise no_gradient()
-    slope = pulled * unit.to(pulled).view(-1, *[1] * (pulled.dim() - 1))
-    bad = ~slope.flatten(1).isfinite().all(1)
-    if bool(bad.any()):
-        raise GradientError(
-            f"the network's gradient is NaN or infinite at {int(bad.sum())} of {len(bad)} inputs, although its outputs "
-            "are finite",
-            todo="look for a root or norm at 0, a division by 0 or an overflow in its forward, or use a black-box "
-            "attack (square, noise, hopskipjump)",
-        )
-    return slope
-
-
-def no_gradient() -> GradientError:
-    """The error for a network that has no gradient in its inputs."""
-    return GradientError(
-        "the network has no gradient: its output does not depend on its input in a differentiable way",
-        findings=["torch.no_grad(), inference mode, detach(), .data, numpy, rounding and argmax have no gradient"],
-        todo="use a black-box attack (square, noise, hopskipjump), or transfer from a differentiable network",
-    )

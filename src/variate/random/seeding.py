@@ -24,7 +24,7 @@ from variate.inputs.validation import checked_logits
 from variate.random.fixing import holding
 from variate.random.inside import drawn_in
 from variate.random.keys import Stream, legacy_seed
-from variate.random.many import Loss, Passes, group_size, grouped, passes
+from variate.random.many import Hold, Loss, Passes, group_size, grouped, passes
 from variate.random.network import RandomNetwork
 from variate.random.snapshot import Snapshot
 
@@ -40,12 +40,22 @@ def under(module: nn.Module, key: int) -> Iterator[None]:
     Every random network in it uses its own draw. Torch's global generator is seeded from the key, and restored at the
     end. It belongs to the whole process, so threads take turns.
     """
-    devices = _cuda_devices(module)
+    with _holds_of(module)(key):
+        yield
+
+
+def _holds_of(module: nn.Module) -> Hold:
+    """``under`` for many keys of one module, whose networks are found once."""
+    return partial(_under, list(drawn_in(module).values()), _cuda_devices(module))
+
+
+@contextmanager
+def _under(networks: Sequence[nn.Module], devices: list[int], key: int) -> Iterator[None]:
     with _generator, torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(legacy_seed(key))  # torch.manual_seed formats a stack trace at every call
         if devices:
             torch.cuda.manual_seed_all(legacy_seed(key))
-        with holding(drawn_in(module).values(), key, learn=False):
+        with holding(networks, key, learn=False):
             yield
 
 
@@ -68,8 +78,9 @@ def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], *, alone: b
             for start in range(0, len(keys), size):
                 logits += [checked_logits(output, x) for output in grouped(module, x, keys[start : start + size])]
             return torch.stack(logits)
+        hold = _holds_of(module)
         for key in keys:
-            with under(module, key):
+            with hold(key):
                 with own_errors(x):  # not through a function: one call less deep
                     output = module(x.clone())  # it may work in place
                 logits.append(checked_logits(output, x))
@@ -77,7 +88,7 @@ def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], *, alone: b
 
 
 def passes_under(
-    module: nn.Module, x: Tensor, loss: Loss, keys: Sequence[int], *, alone: bool = False
+    module: nn.Module, x: Tensor, loss: Loss, keys: Sequence[int], *, alone: bool = False, stacked: bool = False
 ) -> Iterator[Passes]:
     """Logits, loss and input gradient, one draw or one group of draws at a time.
 
@@ -87,11 +98,12 @@ def passes_under(
         loss: a loss per example: logits (B, K) to (B,); it checks the logits.
         keys: S keys.
         alone: run one draw at a time rather than in groups.
+        stacked: whether ``loss`` also takes the logits of several draws below one another.
     """
     dtype = input_type(module, x)
     with torch.enable_grad():
         size = 1 if alone or not isinstance(module, RandomNetwork) else group_size(module, x.to(dtype), keys)
-    return passes(module, x, loss, keys, partial(under, module), size, dtype=dtype)
+    return passes(module, x, loss, keys, _holds_of(module), size, dtype, stacked=stacked)
 
 
 @contextmanager
