@@ -60,6 +60,7 @@ def _graph(path: Path) -> Callable[[Tensor], Tensor]:
     runtime.set_seed(secrets.randbits(SEED_BITS))  # before the session: its operations read the seed when created
     options = runtime.SessionOptions()
     options.log_severity_level = ERRORS  # not a warning for each tensor that the file carries beside its graph
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it would take cores from our sampler
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     takes_draws = INPUTS in session.get_modelmeta().custom_metadata_map
     return DrawnSession(path, session) if takes_draws else _Session(session)
