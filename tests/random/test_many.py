@@ -215,7 +215,11 @@ def test_noise_from_numpy_differs_from_draw_to_draw():
     assert all(not torch.allclose(found[0], other) for other in found[1:])
 
 
-@pytest.mark.parametrize("loss", [cross_entropy, margin, dlr, partial(_negative, dlr_reached)], ids=str)
+@pytest.mark.parametrize(
+    "loss",
+    [cross_entropy, margin, dlr, partial(_negative, dlr_reached)],
+    ids=["cross-entropy", "margin", "dlr", "aimed"],
+)
 def test_losses_by_row_take_the_draws_of_a_group_at_once(loss):
     net, x = randomize(small_lenet(), scale=0.3), torch.rand(4, 1, 28, 28)
     assert by_row(loss)
