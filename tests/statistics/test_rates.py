@@ -9,8 +9,8 @@ from numpy.polynomial.hermite_e import hermegauss
 from scipy import optimize
 
 from variate.errors import UsageError
-from variate.statistics.crossed import crossed
-from variate.statistics.rates import SEEN, Deployment, Rate, clopper_pearson, rate_of, survive_curve
+from variate.statistics.crossed import Crossed, crossed
+from variate.statistics.rates import SEEN, Deployment, Rate, clopper_pearson, interval, rate_of, survive_curve
 from variate.statistics.survival import all_right
 
 ALL = ("single", "mean-16", "majority-16", "survive-10")
@@ -289,3 +289,13 @@ def test_deployments_that_do_not_exist(text):
 
 def test_rates_are_written_in_percent():
     assert str(Rate(0.5, 0.25, 0.755)) == "50.0 [25.0, 75.5]"
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-120, 1e-200])
+def test_tiny_rates_have_the_interval_of_larger_ones(size):
+    values = size * np.array([1.0, 2.0, 3.0, 4.0])
+    mean = Crossed(values, values.mean(keepdims=True), 0.0)
+    assert mean.carriers == pytest.approx(100 / 30)
+    assert not mean.variance or mean.freedom == pytest.approx(3)
+    found = interval(mean)
+    assert found.low <= found.rate <= found.high

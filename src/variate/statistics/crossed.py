@@ -43,7 +43,10 @@ class Crossed:
     def carriers(self) -> float:
         """The effective number of examples that carry the rate, or its distance from 1: (sum v)^2 / sum v^2."""
         values = self.per_example if self.rate <= 0.5 else 1 - self.per_example
-        return float(values.sum() ** 2 / np.square(values).sum()) if values.any() else 0.0
+        if not values.any():
+            return 0.0
+        shares = values / values.max()  # squares of tiny rates could underflow
+        return float(shares.sum() ** 2 / np.square(shares).sum())
 
     @cached_property
     def by_example(self) -> float:
