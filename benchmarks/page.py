@@ -114,7 +114,8 @@ def draws() -> list[str]:
         rows.append([case, *cells])
     lines += table(["measured", "loop", OURS, "draws in a group", "target of variate"], rows)
     lines += ["Per-example draws, against one deterministic forward pass:", ""]
-    return lines + table(["measured", "ratio"], [[c, _ratio(s["per example"])] for c, s in results["per example"].items()])
+    rows = [[case, _ratio(sides["per example"])] for case, sides in results["per example"].items()]
+    return lines + table(["measured", "ratio"], rows)
 
 
 def large() -> list[str]:
