@@ -232,6 +232,23 @@ def test_losses_by_row_take_the_draws_of_a_group_at_once(loss):
         assert torch.allclose(together, each, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("size", [1, 5])
+@pytest.mark.parametrize("spoil", [lambda out: torch.cat([out, out]), torch.sum, lambda out: out[:, 0]])
+def test_a_search_refuses_outputs_that_are_no_logits(spoil, size, monkeypatch):
+    class Spoiled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return spoil(self.layer(x))
+
+    monkeypatch.setattr(many, "LEAST", size if size > 1 else 10**9)  # a group, or the loop
+    oracle = GradientOracle(randomize(Spoiled()).eval(), draws=5, stream=Stream("search", 0))
+    with pytest.raises(InputError, match="for 3 inputs"):
+        oracle.gradient(torch.rand(3, 4), torch.arange(3))
+
+
 def test_a_loop_of_passes_draws_into_the_same_memory(monkeypatch):
     net, x = randomize(small_lenet()), torch.rand(4, 1, 28, 28)
     used, take = [], Memory.take

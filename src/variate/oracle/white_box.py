@@ -184,14 +184,14 @@ class GradientOracle(ScoreOracle):
     ) -> Iterator[Passes]:
         """The passes under each key; with ``raw``, the loss takes the outputs themselves, whatever the task."""
 
-        def checked(output: Tensor) -> Tensor:
-            together = stacked and isinstance(output, Tensor) and len(output) > len(x)  # of several draws
-            outputs = checked_logits(output, x[:1].expand(len(output), *x.shape[1:]) if together else x)
+        def checked(output: Tensor, draws: int = 1) -> Tensor:
+            inputs = x if draws == 1 else x[:1].expand(draws * len(x), *x.shape[1:])  # only their number is looked at
+            outputs = checked_logits(output, inputs)
             self._classes = outputs.shape[1]
-            labels = y.repeat(len(outputs) // len(y), *[1] * (y.dim() - 1)) if together else y
+            labels = y if draws == 1 else y.repeat(draws, *[1] * (y.dim() - 1))
             return loss(self._in_units(outputs) if raw else self._in_units(self._seen(outputs, rows)), labels)
 
-        stacked = not raw and self.view is None and by_row(loss)
+        stacked = checked if not raw and self.view is None and by_row(loss) else None
         return passes_under(self.network, x, checked, keys, alone=alone, stacked=stacked)
 
 

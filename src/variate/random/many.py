@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 Loss = Callable[[Tensor], Tensor]
 Hold = Callable[[int], AbstractContextManager[None]]
+StackedLoss = Callable[[Tensor, int], Tensor]
 LEAST = 4  # draws: a group of fewer does not pay
 SMALL = 24  # examples on a CPU: more keep two cores busy without grouping (benchmarks/draws.py)
 LIGHT = 2**22  # bytes of one draw's weights on a CPU: more take longer to read than to multiply
@@ -114,7 +115,7 @@ def passes(
     size: int = 1,
     dtype: torch.dtype | None = None,
     *,
-    stacked: bool = False,
+    stacked: StackedLoss | None = None,
 ) -> Iterator[Passes]:
     """Forward and backward passes, one group of draws at a time; single draws if ``size`` is 1.
 
@@ -126,7 +127,7 @@ def passes(
         hold: function from a key to the context in which the module uses the draw of that key.
         size: number of draws at once, from ``group_size``.
         dtype: type in which the module takes its inputs; by default that of ``x``, which the gradient has.
-        stacked: whether ``loss`` also takes the outputs of several draws below one another: (S * B, K) to (S * B,).
+        stacked: the same loss for S draws at once: their outputs below one another, (S * B, K), and S to (S * B,).
 
     Raises:
         InputError: for outputs that are not logits, and for what the module's own code raises.
@@ -139,10 +140,7 @@ def passes(
         if size > 1:
             with torch.enable_grad():
                 logits = precise(grouped(module, leaf.to(dtype), keys[start : start + size]))  # (S, B, K)
-                each = (
-                    loss(logits.flatten(0, 1)).view(len(logits), -1) if stacked else torch.stack([*map(loss, logits)])
-                )
-                value = each.mean(0)
+                value = _losses(logits, len(x), loss, stacked).mean(0)
                 passed = Passes(logits.detach(), value.detach(), slope_of(value, logits, leaf, together))
             del logits, value  # whose graph holds the draw, so that its memory could not serve the next
             yield passed
@@ -158,6 +156,13 @@ def passes(
             passed = Passes(logits.detach(), value.detach(), slope_of(value, logits, leaf, together))
         del output, logits, value
         yield passed
+
+
+def _losses(logits: Tensor, examples: int, loss: Loss, stacked: StackedLoss | None) -> Tensor:
+    """The loss of every draw and example: (S, B, K) to (S, B). Outputs of other shapes are refused draw by draw."""
+    if stacked is None or logits.dim() != 3 or logits.shape[1] != examples:
+        return torch.stack([loss(logits_of_draw) for logits_of_draw in logits])
+    return stacked(logits.flatten(0, 1), len(logits)).view(len(logits), -1)
 
 
 def group_size(net: RandomNetwork, x: Tensor, keys: Sequence[int], *, training: bool = False) -> int:

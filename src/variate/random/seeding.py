@@ -7,7 +7,7 @@ import random
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from functools import partial
 from itertools import chain
@@ -24,7 +24,7 @@ from variate.inputs.validation import checked_logits
 from variate.random.fixing import holding
 from variate.random.inside import drawn_in
 from variate.random.keys import Stream, legacy_seed
-from variate.random.many import Hold, Loss, Passes, group_size, grouped, passes
+from variate.random.many import Hold, Loss, Passes, StackedLoss, group_size, grouped, passes
 from variate.random.network import RandomNetwork
 from variate.random.snapshot import Snapshot
 
@@ -33,15 +33,13 @@ _generator = threading.RLock()  # whoever holds it may seed torch's global gener
 _guarded: ContextVar[frozenset[int]] = ContextVar("_guarded", default=frozenset())  # ids of modules in left_as_found
 
 
-@contextmanager
-def under(module: nn.Module, key: int) -> Iterator[None]:
+def under(module: nn.Module, key: int) -> AbstractContextManager[None]:
     """Context in which ``module`` uses the draw of ``key``, and no gradient reaches its parameters.
 
     Every random network in it uses its own draw. Torch's global generator is seeded from the key, and restored at the
     end. It belongs to the whole process, so threads take turns.
     """
-    with _holds_of(module)(key):
-        yield
+    return _holds_of(module)(key)
 
 
 def _holds_of(module: nn.Module) -> Hold:
@@ -88,7 +86,13 @@ def outputs_under(module: nn.Module, x: Tensor, keys: Sequence[int], *, alone: b
 
 
 def passes_under(
-    module: nn.Module, x: Tensor, loss: Loss, keys: Sequence[int], *, alone: bool = False, stacked: bool = False
+    module: nn.Module,
+    x: Tensor,
+    loss: Loss,
+    keys: Sequence[int],
+    *,
+    alone: bool = False,
+    stacked: StackedLoss | None = None,
 ) -> Iterator[Passes]:
     """Logits, loss and input gradient, one draw or one group of draws at a time.
 
@@ -98,7 +102,7 @@ def passes_under(
         loss: a loss per example: logits (B, K) to (B,); it checks the logits.
         keys: S keys.
         alone: run one draw at a time rather than in groups.
-        stacked: whether ``loss`` also takes the logits of several draws below one another.
+        stacked: the same loss for the logits of several draws at once: see ``variate.random.many.passes``.
     """
     dtype = input_type(module, x)
     with torch.enable_grad():
