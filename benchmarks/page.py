@@ -41,9 +41,9 @@ def interval(estimate: dict[str, float | None]) -> str:
     return f"{estimate['value']:.3f} [{low}, {high}]"
 
 
-def table(head: list[str], rows: list[list[str]]) -> list[str]:
-    """A Markdown table with right-aligned numbers."""
-    lines = ["| " + " | ".join(head) + " |", "|:--" + "|--:" * (len(head) - 1) + "|"]
+def table(columns: list[str], rows: list[list[str]], first: str = "measured") -> list[str]:
+    """A Markdown table of right-aligned numbers; ``first`` heads the column of what was measured."""
+    lines = ["| " + " | ".join([first, *columns]) + " |", "|:--" + "|--:" * len(columns) + "|"]
     return [*lines, *("| " + " | ".join(row) + " |" for row in rows), ""]
 
 
@@ -58,7 +58,7 @@ def overhead() -> list[str]:
         lines += [f"{kind.capitalize()}, ratio of medians with its 95 % interval:", ""]
         rows = [[name, *(_ratio(measured[case].get(name, {})) for case in cases)] for name in names]
         targets = ["target", *(f"{measured[case][OURS]['target']:.2f}" for case in cases)]
-        lines += table(["measured", *cases], [*rows, targets])
+        lines += table([*cases], [*rows, targets])
     lines += [
         "What each library costs above the deterministic network, as a multiple of what Variate costs above it",
         "(target: at least 4):",
@@ -69,7 +69,7 @@ def overhead() -> list[str]:
         measured = {case: results["cases"][case][kind]["sides"] for case in cases}
         for name in dict.fromkeys(n for case in cases for n in measured[case] if n not in (PLAIN, OURS)):
             rows.append([f"{name}, {kind}", *(_excess(measured[case].get(name, {})) for case in cases)])
-    lines += table(["measured", *cases], rows)
+    lines += table([*cases], rows)
     notes = {
         f"- {name}, {case}: {row.get('cannot') or row['note']}"
         for case in cases
@@ -99,7 +99,7 @@ def floor() -> list[str]:
         "",
     ]
     rows = [[case, interval(sides["floor"]["ratio"]), _ratio(sides[OURS])] for case, sides in results["cases"].items()]
-    return lines + table(["training step, ratio to deterministic", "floor", OURS], rows)
+    return lines + table(["floor", OURS], rows, first="training step, ratio to deterministic")
 
 
 def draws() -> list[str]:
@@ -112,10 +112,10 @@ def draws() -> list[str]:
         target, group = sides[OURS].get("target"), sides[OURS]["group"]
         cells = [_ratio(sides["loop"]), _ratio(sides[OURS]), str(group), f"{target:.2f}" if target else ""]
         rows.append([case, *cells])
-    lines += table(["measured", "loop", OURS, "draws in a group", "target of variate"], rows)
+    lines += table(["loop", OURS, "draws in a group", "target of variate"], rows)
     lines += ["Per-example draws, against one deterministic forward pass:", ""]
     rows = [[case, _ratio(sides["per example"])] for case, sides in results["per example"].items()]
-    return lines + table(["measured", "ratio"], rows)
+    return lines + table(["ratio"], rows)
 
 
 def large() -> list[str]:
@@ -133,7 +133,7 @@ def large() -> list[str]:
         for parts in [("forward", "step", "gradient")]
         for case, found in results["cases"].items() for side in found["memory"] if side != "MB"
     ]  # fmt: skip
-    return lines + table(["measured", "forward", "training step", "gradient of one draw", "memory"], rows)
+    return lines + table(["forward", "training step", "gradient of one draw", "memory"], rows)
 
 
 def attacks() -> list[str]:
@@ -150,7 +150,7 @@ def attacks() -> list[str]:
         rows = [
             [side, _ratio(row), f"{row['asked']:.2f}" if "asked" in row else ""] for side, row in one["sides"].items()
         ]
-        lines += [f"{title}:", "", *table(["measured", f"ratio to {one['against']}", "target"], rows)]
+        lines += [f"{title}:", "", *table([f"ratio to {one['against']}", "target"], rows)]
     return lines
 
 
@@ -165,7 +165,7 @@ def sampling() -> list[str]:
     ]
     sides = list(next(iter(results["threads"].values()))["sides"])
     rows = [[side, *(_sampled(measured["sides"][side]) for measured in results["threads"].values())] for side in sides]
-    return lines + table(["measured", *(f"threads: {threads}" for threads in results["threads"])], rows)
+    return lines + table([*(f"threads: {threads}" for threads in results["threads"])], rows)
 
 
 def _sampled(row: dict[str, Any]) -> str:
@@ -190,7 +190,7 @@ def memory() -> list[str]:
         ]
         for side, row in results["sides"].items()
     ]
-    return lines + table(["measured", "peak, MB", "above deterministic, MB", "in parameter-sized tensors"], rows)
+    return lines + table(["peak, MB", "above deterministic, MB", "in parameter-sized tensors"], rows)
 
 
 def report() -> list[str]:
@@ -210,7 +210,7 @@ def report() -> list[str]:
         limit = "" if target is None else f"{target:.0f} ms"
         rows.append([name, f"{case['examples']:,}", *spent, f"{case['MB']:.2f} MB", loaded, limit])
     measured = ["reading the records", "making the page", "page size", "loading the page", "loading, target"]
-    return lines + table(["measured", "example records", *measured], rows)
+    return lines + table(["example records", *measured], rows)
 
 
 def serving() -> list[str]:
@@ -229,7 +229,7 @@ def serving() -> list[str]:
         [side, *(f"{case[side]['ms']:.2f} ms, {interval(case[side]['ratio'])}" for case in cases.values())]
         for side in next(iter(cases.values()))
     ]
-    return lines + table(["measured", *cases], rows)
+    return lines + table([*cases], rows)
 
 
 def certify() -> list[str]:
@@ -244,7 +244,7 @@ def certify() -> list[str]:
         [side, _ratio(row), interval(row["to loop"]), f"{row['asked']:.2f}" if "asked" in row else ""]
         for side, row in results["sides"].items()
     ]
-    return lines + table(["measured", "ratio to deterministic passes", "ratio to the loop", "target for passes"], rows)
+    return lines + table(["ratio to deterministic passes", "ratio to the loop", "target for passes"], rows)
 
 
 def page() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from variate.datasets.parts.npz import arrays_of
 from variate.errors import DataError, UsageError
 from variate.evidence.manifest import Manifest, unpacked
+from variate.evidence.readme import escaped
 from variate.files.reading import check_folder, replace, replace_text
 from variate.optional import imported
 
@@ -46,8 +46,7 @@ def write_hub_folder(evidence: str | Path, folder: str | Path) -> list[str]:
         members = [*manifest.originals, *(stored.member for stored in manifest.stored)]
         for member in members:
             table = _table(library, *arrays_of(Path(unpacking) / member))
-            write = partial(_to_parquet, table)
-            replace(target / "data" / f"{Path(member).stem}.parquet", write, DataError, todo=FREE)
+            replace(target / "data" / f"{Path(member).stem}.parquet", table.to_parquet, DataError, todo=FREE)
     names = [Path(member).stem for member in members]
     card = _card(manifest, names)
     replace_text(target / "README.md", card, DataError, todo=FREE)
@@ -75,14 +74,8 @@ def _feature(library: ModuleType, shape: tuple[int, ...], dtype: str) -> Any:
     return library.List(_feature(library, shape[1:], dtype), length=shape[0])
 
 
-def _to_parquet(table: Any, path: Path) -> None:
-    table.to_parquet(str(path))
-
-
 def _card(manifest: Manifest, names: list[str]) -> str:
     """The card: which files there are, for the library, and what they are, for the reader."""
-    originals = [("none (original inputs)", "-", "-")] * len(manifest.originals)
-    rows = [*originals, *((stored.attack, stored.budget, stored.deployment) for stored in manifest.stored)]
     lines = ["---", "configs:"]
     for number, name in enumerate(names):
         lines += [f"- config_name: {name}", f"  data_files: data/{name}.parquet"]
@@ -90,7 +83,7 @@ def _card(manifest: Manifest, names: list[str]) -> str:
     lines += [
         "---",
         "",
-        f"# Inputs of the evidence for `{manifest.network}`",
+        f"# Inputs of the evidence for `{escaped(manifest.network)}`",
         "",
         "Original inputs and the adversarial inputs that attacks found for the network, in the same order, with labels",
         "in `y`. The evidence file that this folder was made of has rates, intervals and seeds, and `variate verify`",
@@ -99,8 +92,8 @@ def _card(manifest: Manifest, names: list[str]) -> str:
         "| data set | attack | budget | deployment | originals |",
         "| :-- | :-- | :-- | :-- | :-- |",
     ]
-    of = [*(Path(member).stem for member in manifest.originals), *(Path(s.originals).stem for s in manifest.stored)]
-    for name, row, original in zip(names, rows, of, strict=True):
-        cells = [f"`{name}`", *(cell.replace("|", "\\|") for cell in row), f"`{original}`"]
-        lines.append(f"| {' | '.join(cells)} |")
+    lines += [f"| `{name}` | none (original inputs) | - | - | `{name}` |" for name in names[: len(manifest.originals)]]
+    for name, stored in zip(names[len(manifest.originals) :], manifest.stored, strict=True):
+        found = " | ".join(map(escaped, (stored.attack, stored.budget, stored.deployment)))
+        lines.append(f"| `{name}` | {found} | `{Path(stored.originals).stem}` |")
     return "\n".join(lines) + "\n"

@@ -41,7 +41,7 @@ def readme(manifest: Manifest, records: Records) -> str:
     """The page, in Markdown."""
     metrics = metric_sheet(records)
     parts = [
-        f"# Evidence: the robustness of `{_cell(manifest.network)}`",
+        f"# Evidence: the robustness of `{escaped(manifest.network)}`",
         CLAIMS_NOTHING,
         "## What was judged",
         "\n".join(_facts(manifest, records)),
@@ -61,22 +61,23 @@ def readme(manifest: Manifest, records: Records) -> str:
 
 def _facts(manifest: Manifest, records: Records) -> Iterator[str]:
     saved = "in `network/`" if manifest.saved else "not included; by its fingerprint alone"
-    yield f"- Network: `{_cell(manifest.network)}`, fingerprint `{manifest.fingerprint}`, {saved}"
+    yield f"- Network: `{escaped(manifest.network)}`, fingerprint `{manifest.fingerprint}`, {saved}"
     for line in [records.networks[manifest.network]] if manifest.network in records.networks else []:
         yield (
-            f"- Architecture {_cell(line.architecture)}, defense {_cell(line.defense)}, objective "
-            f"{_cell(line.objective)}, {line.parameters:,} parameters, {line.epochs} epochs, training seed {line.seed}"
+            f"- Architecture {escaped(line.architecture)}, defense {escaped(line.defense)}, objective "
+            f"{escaped(line.objective)}, {line.parameters:,} parameters, {line.epochs} epochs, training seed "
+            f"{line.seed}"
         )
-    yield f"- Data: {_cell(', '.join(manifest.data)) or 'given in Python'}"
+    yield f"- Data: {escaped(', '.join(manifest.data)) or 'given in Python'}"
     for member, one in manifest.originals.items():
-        yield f"- Original inputs: {one.examples} examples, {one.modality}, task {_cell(one.task)}, in `{member}`"
+        yield f"- Original inputs: {one.examples} examples, {one.modality}, task {escaped(one.task)}, in `{member}`"
     budgets = dict.fromkeys(stored.budget for stored in manifest.stored)
-    yield f"- Budgets of the attacker: {', '.join(f'`{_cell(budget)}`' for budget in budgets)}"
+    yield f"- Budgets of the attacker: {', '.join(f'`{escaped(budget)}`' for budget in budgets)}"
     yield f"- Seeds of attacks and verdicts: {', '.join(map(str, manifest.seeds))}"
     for title, versions in (("Measured with", manifest.versions), ("Written with", manifest.written_with)):
         if versions:
             yield f"- {title}: {', '.join(f'{name} {version}' for name, version in versions.items())}"
-    yield from (f"- Command: `{_cell(command)}`" for command in manifest.commands)
+    yield from (f"- Command: `{escaped(command)}`" for command in manifest.commands)
 
 
 def _table(manifest: Manifest) -> str:
@@ -93,7 +94,7 @@ def _table(manifest: Manifest) -> str:
             rate["verdict_draws"],
             rate["seed"],
         )
-        rows.append("| " + " | ".join(_cell(str(cell)) for cell in cells) + " |")
+        rows.append("| " + " | ".join(escaped(str(cell)) for cell in cells) + " |")
     return "\n".join(rows)
 
 
@@ -107,10 +108,10 @@ def _attack(rate: dict[str, Any]) -> str:
 def _doubts(manifest: Manifest, records: Records) -> Iterator[str]:
     flags = raised(records, manifest.network)
     for flag in flags:
-        yield f"- {flag.level} `{flag.flag}`: {_cell('; '.join(flag.findings))}. {flag.explanation} Do: {flag.remedy}"
+        yield f"- {flag.level} `{flag.flag}`: {escaped('; '.join(flag.findings))}. {flag.explanation} Do: {flag.remedy}"
     if not flags:
         yield "- No red flag was raised by what is recorded. That proves nothing."
-    yield from (f"- {_cell(note)}" for note in notes(records))
+    yield from (f"- {escaped(note)}" for note in notes(records))
 
 
 def _checks(manifest: Manifest) -> Iterator[str]:
@@ -133,5 +134,6 @@ def _checks(manifest: Manifest) -> Iterator[str]:
     yield ELSE
 
 
-def _cell(text: str) -> str:
+def escaped(text: str) -> str:
+    """Text of others in one line, for a cell of a table."""
     return " ".join(text.split()).replace("|", "\\|")
