@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pages import ROOT
 from strict_skips import ALLOWED, StrictSkips, allowed_reasons, is_strict
 from torch import nn
 from torchvision_operators import declare_operators
@@ -25,13 +26,13 @@ def pytest_configure(config):
 
 @pytest.fixture(autouse=True)
 def own_modules(tmp_path_factory):
-    """Forget what a test imported from its own folder: one process runs many tests, and their files share names."""
+    """Forget what a test imported from its own folder, from examples or benchmarks: many tests share one process."""
     path, before = [*sys.path], set(sys.modules)
     yield
     sys.path[:] = path
-    folder = tmp_path_factory.getbasetemp()
+    folders = {tmp_path_factory.getbasetemp(), ROOT / "examples", ROOT / "benchmarks"}
     for name in set(sys.modules) - before:
-        if folder in Path(getattr(sys.modules[name], "__file__", None) or "").parents:
+        if folders & {*Path(getattr(sys.modules[name], "__file__", None) or "").parents}:
             del sys.modules[name]
 
 
