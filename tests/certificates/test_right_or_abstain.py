@@ -52,7 +52,7 @@ def truth(distances):
 class Independent(Gaussian):
     """The same noise, drawn for every example, and the votes of the halfspace without a network: quick."""
 
-    def votes(self, network, x, keys, votes_of):
+    def votes(self, network, x, keys, votes_of, reading):
         noise = SIGMA * torch.randn(len(keys), len(x), generator=torch.Generator().manual_seed(keys[0]))
         return (x[:, 0] + noise > 0.5).long()
 

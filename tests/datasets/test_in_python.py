@@ -120,3 +120,13 @@ def test_a_loader_takes_tensors_and_refuses_what_cannot_be_trained_on():
 def test_the_examples_of_their_docstrings_run(function):
     examples = doctest.DocTestFinder().find(function, globs={})
     assert [doctest.DocTestRunner().run(example).failed for example in examples] == [0]
+
+
+def test_batches_of_a_data_set_have_the_labels_of_its_task():
+    x, y = next(iter(variate.loader("diabetes", batch_size=16)))
+    assert y.is_floating_point()
+    assert x.shape == (16, 10)
+    own = torch.rand(12, 4), torch.rand(12)
+    assert len(variate.loader(own, batch_size=4, task="regression(tolerance=1)")) == 3
+    with pytest.raises(InputError, match="labels are integers"):
+        variate.loader(own)

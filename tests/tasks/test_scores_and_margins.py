@@ -290,3 +290,31 @@ def test_a_smoothed_margin_of_all_orders_is_one():
     task, y = task_of("labels"), torch.ones(1, 3)
     values = [task.margin(torch.tensor([order]), y).item() for order in itertools.permutations((1.0, -0.5, 2.0))]
     assert max(values) - min(values) < 1e-6
+
+
+PARTED = [
+    "classes",
+    "binary",
+    "labels",
+    "labels(exact=true)",
+    "regression(tolerance=0.5)",
+    "positions(score_by=accuracy)",
+]
+
+
+def test_tasks_say_whether_their_score_is_a_mean_of_parts():
+    assert [text for text in LABELS if task_of(text).parted] == PARTED
+
+
+@pytest.mark.parametrize("text", PARTED)
+def test_a_score_is_the_share_of_right_parts_and_what_most_draws_say_of_a_part_their_majority_does(text):
+    task, _, y = outputs_of(text)
+    draws = torch.stack([outputs_of(text, seed)[1] for seed in range(3)])
+    right = task.part_labels(y)
+    counted = right >= 0
+    agrees = (task.parts(draws, y) == right) & counted  # (3, B, P)
+    assert torch.allclose(task.score(draws, y), (agrees.sum(-1) / counted.sum(-1)).float())
+    most = agrees.sum(0) >= 2
+    together = task.parts(task.majority(draws, y)[None], y)[0] == right
+    assert bool((together | ~most).all())
+    assert 0 < most.float().mean() < 1

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from variate.certificates.mechanism import Floats, Mechanism
+from variate.certificates.reading import Reading
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.statistics.accepted import ABSTAINS, certified_radius
@@ -58,8 +59,9 @@ class Acceptance:
     def labels(self, network: nn.Module, x: Tensor, keys: Sequence[int]) -> Tensor:
         """The answers to inputs (B, ...) from ``keys`` that no other answer uses: labels, or -1 for none, (B,)."""
         first, within = self.choosing * self.votes_of, self.mechanism.within(self.radius)
-        elected = self.mechanism.votes(network, x, keys[:first], self.votes_of).mode(0).values  # (B,)
-        agreed = (within.votes(network, x, keys[first : self.keys], self.votes_of) == elected).sum(0)
+        each, reading = self.votes_of, Reading.of_classes(x)
+        elected = self.mechanism.votes(network, x, keys[:first], each, reading).mode(0).values  # (B,)
+        agreed = (within.votes(network, x, keys[first : self.keys], each, reading) == elected).sum(0)
         return torch.where(agreed >= self.least, elected, ABSTAINS)
 
     def right(self, p: Floats) -> Floats:

@@ -1,30 +1,38 @@
-"""Which tasks a certificate can be about: those whose answer to an input is one class."""
+"""Which tasks a certificate can be about: those whose score is the mean of parts that are right or wrong."""
 
 from __future__ import annotations
-
-from torch import nn
 
 from variate.errors import UsageError
 from variate.tasks.classes import Classes
 from variate.tasks.task import Task, name_of, task_of
 
-INSTEAD = {"labels": "certify each label by itself: a network that returns its logit alone, with task='binary'"}
+INSTEAD = {
+    "positions": "score the share of positions: positions(score_by=accuracy)",
+    "regression": "count a number as right or wrong: leave out until",
+}
 
 
-def certifiable(network: nn.Module, task: str | Task) -> nn.Module:
-    """The network with one row of logits per example, for a task that has classes.
+def certifiable(task: str | Task) -> Task:
+    """A task of which something can be proved.
 
-    A certificate bounds the probability of the class that most draws answer. Several labels, a class at every position
-    and a sequence have as many classes at once; a number has none.
+    A certificate bounds the probability that a draw says what is right, of one class or of one part of an answer.
 
     Raises:
-        UsageError: for a task whose answers nothing is proved of.
+        UsageError: for a task whose answers have no such parts.
     """
     chosen = task_of(task)
-    if not isinstance(chosen, Classes):
+    if not chosen.parted:
         raise UsageError(
-            f"nothing is proved of the task {name_of(chosen)}: a certificate bounds the probability of one class",
-            expected="the task classes or binary",
+            f"nothing is proved of the task {name_of(chosen)}: its score is no mean of parts that are right or wrong",
+            expected="classes, binary, labels, positions(score_by=accuracy), or regression without until",
             todo=INSTEAD.get(name_of(chosen), "measure instead: variate evaluate with its attacks"),
         )
-    return chosen.answers(network)
+    return chosen
+
+
+def of_classes(task: str | Task, what: str) -> Task:
+    """A task whose answer is one class. Raises ``UsageError`` for another, of which ``what`` says what is not there."""
+    chosen = task_of(task)
+    if not isinstance(chosen, Classes):
+        raise UsageError(f"{what} the task {name_of(chosen)}", expected="the task classes or binary")
+    return chosen

@@ -8,10 +8,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from variate.certificates.acceptance import check_acceptance, check_draws
-from variate.certificates.certifiable import certifiable
+from variate.certificates.certifiable import certifiable, of_classes
 from variate.certificates.certification import DEPLOYMENTS, Certification
 from variate.certificates.mechanism import Mechanism, usual_norm
 from variate.certificates.proof import Proof, check_deployments, proof_of
+from variate.certificates.reading import Reading
 from variate.certificates.subject import checked, subject_of
 from variate.certificates.voting import cast_votes
 from variate.errors import UsageError
@@ -20,6 +21,7 @@ from variate.inputs.budget import Budget
 from variate.inputs.modality import Modality
 from variate.random.seeding import generators_as_found, left_as_found
 from variate.records.file import Records
+from variate.statistics.accepted import certified_radius
 from variate.statistics.proved_names import VOTE
 from variate.tasks.task import Task
 
@@ -50,20 +52,21 @@ def certify(
         network: any module with random noise on its input, in the mode it will be used in: ``Shift``, ``Mask`` or the
             defense ``smoothing``.
         x: inputs, shape (B, ...).
-        y: labels, shape (B,).
+        y: labels, shape (B,), or as the task says.
         certification: all options; early stop holds after every vote (``variate.statistics.sequential.lowest_always``),
             so alpha covers the whole procedure, and each radius has votes of its own.
         records: records that the votes are added to; votes that are there already are not cast again.
         name: name of the network in the records.
         group: name shared by networks that differ only in their training seed.
         modality: modality of the inputs.
-        task: what the answers mean: ``classes``, or ``binary`` for one logit.
+        task: what the answers mean: any task whose score is the mean of parts that are right or wrong. Each label,
+            position or number is certified by itself, at ``alpha`` each.
         show_progress: show a progress bar on standard error.
         overrides: fields of ``Certification`` by name, which replace those of ``certification``: ``radii=[0.25, 0.5]``,
             ``draws=10_000``.
 
     Returns:
-        The certified label and radius of every example, and certified rates.
+        The certified label and radius of every example, or of every part of its answer, and certified rates.
 
     Raises:
         InputError: for inputs or labels that cannot be judged.
@@ -75,12 +78,17 @@ def certify(
     """
     asked = overridden(certification, overrides, certify)
     uses = check_deployments(_decided_early(asked.deployments) if asked.early_stop else asked.deployments)
-    network = certifiable(network, task)
-    kind = checked(network, x, y, modality, asked)
+    answering = certifiable(task)
+    network = answering.answers(network)
+    kind = checked(network, x, y, modality, answering, asked)
+    if any(certified_radius(use) is not None for use in uses):
+        of_classes(answering, "right or abstain is not for")
     store = Records() if records is None else records
     with left_as_found(network), store.held():
-        subject = subject_of(network, x, y, kind, asked, name=name, group=group, early_stop=asked.early_stop)
+        subject = subject_of(network, x, y, kind, answering, asked, name=name, group=group, early_stop=asked.early_stop)
         found, certificate = subject.mechanism, subject.certificate
+        if certificate.early_stop and Reading(answering, y).parts > 1:
+            raise UsageError("early_stop is for answers of one part", todo="leave it out")
         norm = usual_norm(found.norms, kind.norms) if asked.norm is None else asked.norm
         budgets = budgets_of(found, norm, asked.radii)
         check_draws(found, budgets, certificate.draws, asked.alpha, early_stop=certificate.early_stop)
@@ -93,7 +101,7 @@ def certify(
             (part, within, cast_votes(subject, part, within, store, asked.batch_size, show_progress))
             for part, within in parts
         ]
-        proof, line = proof_of(certificate, votes, uses)
+        proof, line = proof_of(certificate, votes, uses, y.shape)
         store.add([line])
     return proof
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from variate.certificates.mechanism import Floats, Mechanism
+from variate.certificates.reading import Reading
 from variate.errors import UsageError
 from variate.inputs.asking import asked
 from variate.inputs.validation import checked_logits
@@ -24,6 +25,7 @@ from variate.random.seeding import input_type, left_as_found, outputs_under, und
 from variate.training.defenses.parts.noise import GaussianNoise
 
 L = TypeVar("L", bound=nn.Module)
+FEW = 16  # draws whose outputs are held at a time, where an answer has many parts
 EXAMPLE = (
     'randomize(nn.Sequential(variate.Shift(shape), net), {"0.bias": "normal(scale=0.25, learn=no)", "*": "normal"})'
 )
@@ -41,31 +43,32 @@ class Front:
     path: str
     layer: nn.Module
 
-    def votes(self, network: nn.Module, x: Tensor, keys: Sequence[int], votes_of: int) -> Tensor:
-        """The label of every vote, (n // votes_of, B), from n keys.
+    def votes(self, network: nn.Module, x: Tensor, keys: Sequence[int], votes_of: int, reading: Reading) -> Tensor:
+        """What every vote says, (n // votes_of, B * P), from n keys.
 
         Args:
             network: the network with the layer.
             x: inputs, shape (B, ...).
             keys: keys of the draws.
-            votes_of: draws of the weights whose mean probability casts one vote; all see the output of the layer under
-                the first of their keys. The votes stay independent and alike.
+            votes_of: draws of the weights whose mean answer casts one vote; all see the output of the layer under the
+                first of their keys. The votes stay independent and alike.
+            reading: how outputs are read as votes.
         """
         if votes_of == 1:
-            return outputs_under(network, x, keys).argmax(-1)
-        return torch.stack(
-            [self._vote(network, x, keys[i : i + votes_of]) for i in range(0, len(keys) - votes_of + 1, votes_of)]
-        )
+            size = len(keys) if reading.parts == 1 else FEW
+            return torch.cat([reading.each(outputs_under(network, x, part)) for part in _split(keys, size)])
+        return torch.stack([reading.together(self._under_one(network, x, part)) for part in _split(keys, votes_of)])
 
-    def _vote(self, network: nn.Module, x: Tensor, keys: Sequence[int]) -> Tensor:
+    def _under_one(self, network: nn.Module, x: Tensor, keys: Sequence[int]) -> Tensor:
+        """The outputs of several draws behind one output of the layer: (S, B, M)."""
         x = x.to(input_type(network, x))
         held: list[Tensor] = []
         parts = []
         with torch.no_grad(), _output_held(self.layer, held):
             for key in keys:
                 with under(network, key):
-                    parts.append(checked_logits(network(x.clone()), x).softmax(-1))  # (B, K)
-        return torch.stack(parts).sum(0).argmax(-1)
+                    parts.append(checked_logits(network(x.clone()), x))  # (B, M)
+        return torch.stack(parts)
 
 
 @dataclass(frozen=True)
@@ -97,9 +100,9 @@ class OnInput(Mechanism):
 
     front: Front
 
-    def votes(self, network: nn.Module, x: Tensor, keys: Sequence[int], votes_of: int) -> Tensor:
-        """Labels of single draws, or of the mean probability of ``votes_of`` draws of the weights under one input."""
-        return self.front.votes(network, x, keys, votes_of)
+    def votes(self, network: nn.Module, x: Tensor, keys: Sequence[int], votes_of: int, reading: Reading) -> Tensor:
+        """Of single draws, or of the mean answer of ``votes_of`` draws of the weights under one noise on the input."""
+        return self.front.votes(network, x, keys, votes_of, reading)
 
 
 def input_noise(network: nn.Module, x: Tensor, family: str) -> InputNoise | None:
@@ -206,6 +209,10 @@ def _output_held(layer: nn.Module, held: list[Tensor]) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+def _split(keys: Sequence[int], size: int) -> list[Sequence[int]]:
+    return [keys[start : start + size] for start in range(0, len(keys), size)]
 
 
 def _layers(network: nn.Module, kind: type[L]) -> list[tuple[str, L]]:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from variate.certificates.mechanism import Floats, Mechanism
-from variate.errors import UsageError
+from variate.certificates.reading import Reading
+from variate.errors import InputError, UsageError
 from variate.inputs.budget import Budget
 from variate.inputs.validation import checked_logits
 from variate.random.interval_bounds import Interval as Box
@@ -46,6 +47,7 @@ class Interval(Mechanism):
     unit: float = 1.0
     norms: ClassVar[tuple[str, ...]] = ("linf",)
     apart: ClassVar[bool] = True
+    parted: ClassVar[bool] = False
 
     @classmethod
     def find(cls, network: nn.Module, x: Tensor) -> Interval | None:
@@ -56,7 +58,7 @@ class Interval(Mechanism):
             try:
                 with under(network, key):
                     bounds = output_bounds(network, box(few, 0.0))
-            except UsageError:
+            except (UsageError, InputError):  # no rule for an operation, or for how the output is read
                 return None
             logits = outputs_under(network, few, [key])[0]
             changes = [not torch.equal(outputs_under(network, few, [key + i])[0], logits) for i in (1, 2)]
@@ -94,12 +96,12 @@ class Interval(Mechanism):
         """Whether a network answers a label everywhere in a box, for the draw in place: (B,)."""
         return verified(network, inputs, label)
 
-    def votes(self, network: nn.Module, x: Tensor, keys: Sequence[int], votes_of: int) -> Tensor:
+    def votes(self, network: nn.Module, x: Tensor, keys: Sequence[int], votes_of: int, reading: Reading) -> Tensor:
         """The label of every draw where it is verified in the whole ball, else -1; any label without a budget."""
         if votes_of != 1:
             raise UsageError("interval bounds verify single draws", expected="votes_of=1")
         if self.budget is None:
-            return outputs_under(network, x, keys).argmax(-1)
+            return reading.each(outputs_under(network, x, keys))
         x = x.to(input_type(network, x))
         inputs, labels = box(x, self.budget.eps / self.unit), []
         with torch.no_grad():

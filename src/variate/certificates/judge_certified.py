@@ -29,6 +29,7 @@ from variate.records.certified import Answered
 from variate.records.file import Records
 from variate.records.rows import CLEAN
 from variate.statistics.accepted import CERTIFIED, certified_radius
+from variate.tasks.classes import CLASSES
 
 USUAL = Casting(batch_size=100)
 OTHERS = ("apgd-ce", "hotflip", "jsma", "square", "noise")  # the first that fits, where none of the rule's own does
@@ -91,7 +92,7 @@ def judge_certified(
         RecordError: if the records cannot be written.
     """
     casting = overridden(casting, overrides, judge_certified)
-    kind = checked(network, x, y, modality, casting)
+    kind = checked(network, x, y, modality, CLASSES, casting)
     check_kind(kind, x)
     for option, value in (("answers", answers), ("search_draws", search_draws)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -103,7 +104,7 @@ def judge_certified(
     ]
     store = Records() if records is None else records
     with left_as_found(network), store.held():
-        subject = subject_of(network, x, y, kind, casting, name=name, group=group)
+        subject = subject_of(network, x, y, kind, CLASSES, casting, name=name, group=group)
         found, certificate = subject.mechanism, subject.certificate
         norm = usual_norm(found.norms, kind.norms) if casting.norm is None else casting.norm
         found.check_norm(norm)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from variate.certificates.reading import Reading
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.inputs.columns import columns_moved
@@ -28,11 +29,13 @@ class Mechanism(ABC):
     Attributes:
         norms: norms of the budgets for which it proves something.
         apart: whether each budget needs votes of its own.
+        parted: whether it bounds answers of any task with parts, or classes alone.
         random: whether votes differ; otherwise one vote says all, without any chance of error.
     """
 
     norms: ClassVar[tuple[str, ...]]
     apart: ClassVar[bool] = False
+    parted: ClassVar[bool] = True
     random: bool = True
 
     @property
@@ -93,8 +96,8 @@ class Mechanism(ABC):
         """What makes the noise and how much of it there is, as the end of 'The proof rests on ...'."""
 
     @abstractmethod
-    def votes(self, network: nn.Module, x: Tensor, keys: Sequence[int], votes_of: int) -> Tensor:
-        """The label of every vote, (n // votes_of, B), from n keys: of a draw, or of the mean of several."""
+    def votes(self, network: nn.Module, x: Tensor, keys: Sequence[int], votes_of: int, reading: Reading) -> Tensor:
+        """What every vote says, (n // votes_of, B * P), from n keys: that of a draw, or of the mean of several."""
 
     def check_norm(self, norm: str) -> None:
         """Raise ``UsageError`` unless something is proved within budgets of a norm."""

@@ -33,10 +33,12 @@ class Proof:
     """The certificates of a network for some inputs.
 
     Attributes:
-        label: the label that is certified, chosen by draws of its own; -1: abstains. Shape (B,).
-        radius: certified radius of the vote in ``norm``, 0 where it abstains. Shape (B,).
-        low: lower bound on the probability of the chosen label. Shape (B,).
-        cast: number of votes that this bound comes from. Shape (B,).
+        label: the label that is certified, chosen by draws of its own; -1: abstains. Shape (B,); for answers of several
+            parts, one for each, in the shape of the labels; for numbers, and for ``labels(exact=true)``, 1: most draws
+            are right, and 0: most are not.
+        radius: certified radius of the vote in ``norm``, 0 where it abstains. In the same shape.
+        low: lower bound on the probability of the chosen label. In the same shape.
+        cast: number of votes that this bound comes from. In the same shape.
         norm: norm of the radii.
         rows: certified rates: ``.deployment``, ``.norm``, ``.radius``, ``.rate`` (the mean over the examples), and
             ``.low``, ``.high`` (a 95 % interval for the population that the examples are from; ``low`` also covers
@@ -57,9 +59,10 @@ class Proof:
 
 @dataclass(frozen=True)
 class Tally:
-    """What the votes on all examples say, one number for each example, (B,).
+    """What the votes on all examples say, a number for each of the P parts of each answer, (B * P,).
 
     Attributes:
+        weights: weight of each part in the score of its answer, (B, P): alike, or 0 for one that does not count.
         chosen: the elected labels.
         found: whether the elected label is the true one.
         elected: lower bound on the probability of the elected label.
@@ -68,6 +71,7 @@ class Tally:
         cast: number of votes that bound these probabilities.
     """
 
+    weights: Floats
     chosen: NDArray[np.int64]
     found: NDArray[np.bool_]
     elected: Floats
@@ -82,21 +86,30 @@ class Tally:
             np.concatenate([np.array(getattr(batch, name)) for batch in batches])
             for name in ("labels", "chosen", "agreed", "right")
         )
+        counted = (labels >= 0).reshape(-1, batches[0].parts)  # (B, P)
+        weights = counted / counted.sum(1, keepdims=True)
         if batches[0].cast is not None:
             cast = np.concatenate([np.array(batch.cast) for batch in batches])
             elected, true = (lowest_always(votes, cast, alpha) for votes in (agreed, right))
-            return cls(chosen, chosen == labels, elected, true, None, cast)
+            return cls(weights, chosen, chosen == labels, elected, true, None, cast)
         by_draw = np.sum([batch.by_draw for batch in batches], axis=0)
         n = len(by_draw)
         elected, true = (lowest(votes, n, alpha) if alpha else votes / n for votes in (agreed, right))
-        clean = interval(crossed_counts(right.astype(float), by_draw.astype(float)), level=LEVEL)
-        return cls(chosen, chosen == labels, elected, true, clean, np.full(len(labels), n))
+        scores = (right.reshape(weights.shape) * weights).sum(1)  # (B,), summed over the draws
+        clean = interval(crossed_counts(scores, by_draw.astype(float)), level=LEVEL)
+        return cls(weights, chosen, chosen == labels, elected, true, clean, np.full(len(labels), n))
+
+    def by_example(self, values: Floats) -> Floats:
+        """The mean of each answer's parts: (B * P,) to (B,)."""
+        averaged: Floats = (values.reshape(self.weights.shape) * self.weights).sum(1)
+        return averaged
 
 
 def proof_of(
     certificate: Certificate,
     parts: Sequence[tuple[Mechanism, Sequence[Budget], Sequence[Votes]]],
     deployments: Sequence[str],
+    shape: tuple[int, ...],
 ) -> tuple[Proof, Proved]:
     """What the votes of a certificate prove, and its record.
 
@@ -105,6 +118,7 @@ def proof_of(
         parts: what the proof rests on, the budgets, all in one norm, and the votes on every example; several where each
             budget has its own votes.
         deployments: deployments, as from ``check_deployments``.
+        shape: shape of the labels.
     """
     norm, alpha = parts[0][1][0].norm, certificate.alpha
     tallied = [(mechanism, budgets, Tally.of(votes, alpha)) for mechanism, budgets, votes in parts]
@@ -118,18 +132,20 @@ def proof_of(
     curve = (
         rows if mechanism.apart or certificate.early_stop else _curve(mechanism, tally, certificate, norm, deployments)
     )
-    radius = np.max([part.radius(own.elected, norm) for part, _, own in tallied], axis=0)  # (B,)
-    low = np.max([own.elected for _, _, own in tallied], axis=0)  # (B,)
+    counted = tally.weights.flatten() > 0
+    radius = np.max([part.radius(own.elected, norm) for part, _, own in tallied], axis=0) * counted  # (B * P,)
+    low = np.max([own.elected for _, _, own in tallied], axis=0)
     label = np.where(radius > 0, tally.chosen, -1)
     sentence = sentence_of(certificate, norm)
-    cast = np.max([own.cast for _, _, own in tallied], axis=0)  # (B,)
-    tensors = [torch.from_numpy(values) for values in (label, radius, low, cast)]
+    cast = np.max([own.cast for _, _, own in tallied], axis=0)
+    of_parts = shape if np.prod(shape) == len(label) else tally.weights.shape[:1]
+    tensors = [torch.from_numpy(values.reshape(of_parts)) for values in (label, radius, low, cast)]
     proof = Proof(tensors[0], tensors[1], tensors[2], tensors[3], norm, rows, curve, sentence)
     line = Proved(
         certificate=certificate.id,
         norm=norm,
         radii=[round(float(r), 5) for r in np.where(tally.found, radius, 0.0)],
-        abstained=int((radius <= 0).sum()),
+        abstained=int((counted & (radius <= 0)).sum()),
         rows=rows,
         curve=curve,
     )
@@ -186,17 +202,19 @@ def _rows(
 
 
 def _values(mechanism: Mechanism, deployment: str, tally: Tally, budget: Budget, certificate: Certificate) -> Floats:
-    """The certified probability that each example is answered right: (B,)."""
+    """The certified score of each answer, which is the probability that a part is right, averaged over parts: (B,)."""
     if deployment == VOTE:
-        return (tally.found & (mechanism.remains(tally.elected, budget) > 0.5)).astype(np.float64)
+        return tally.by_example((tally.found & (mechanism.remains(tally.elected, budget) > 0.5)).astype(np.float64))
     left = mechanism.remains(tally.right, budget)
     accepted = acceptance_of(mechanism, certificate, budget.norm, deployment)
     if accepted is not None:
         return accepted.right(left)
     usage = Deployment.parse(deployment)
     if usage.rule == "survive":
-        return np.asarray(left**usage.size)
-    return left if usage.rule == "single" else majority(left, usage.size)
+        left = np.asarray(left**usage.size)
+    elif usage.rule == "majority":
+        left = majority(left, usage.size)
+    return tally.by_example(left)
 
 
 def _wrong(

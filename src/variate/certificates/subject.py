@@ -17,8 +17,10 @@ from variate.evaluation.claims import Look, judged, look_at
 from variate.evaluation.probes import check_mode, device_of
 from variate.hashing import fingerprint
 from variate.inputs.modality import Modality, modality_of
-from variate.inputs.validation import check_classes, check_inputs, check_module, precise
+from variate.inputs.validation import check_inputs, check_module, precise
 from variate.records.certified import Certificate
+from variate.tasks.classes import CLASSES, Classes
+from variate.tasks.task import Task, name_of
 
 WITHOUT_NOISE = ("interval", "crown-ibp")  # the last to be tried, in this order
 
@@ -34,7 +36,8 @@ class Subject:
     Attributes:
         network: the network.
         x: inputs, shape (B, ...).
-        y: labels, shape (B,).
+        y: labels, shape (B, ...).
+        task: what the answers mean.
         mechanism: what the certificate rests on.
         certificate: its record.
         modality: modality of the inputs.
@@ -44,13 +47,16 @@ class Subject:
     network: nn.Module
     x: Tensor
     y: Tensor
+    task: Task
     mechanism: Mechanism
     certificate: Certificate
     modality: Modality
     look: Look
 
 
-def checked(network: nn.Module, x: Tensor, y: Tensor, modality: str | Modality, casting: Casting) -> Modality:
+def checked(
+    network: nn.Module, x: Tensor, y: Tensor, modality: str | Modality, task: Task, casting: Casting
+) -> Modality:
     """The modality of inputs that can be certified, if the options make sense too.
 
     Raises:
@@ -59,7 +65,7 @@ def checked(network: nn.Module, x: Tensor, y: Tensor, modality: str | Modality, 
     """
     casting.check()
     check_module(network)
-    check_inputs(x, y)
+    check_inputs(x, y, task.label_findings)
     return modality_of(modality)
 
 
@@ -68,6 +74,7 @@ def subject_of(
     x: Tensor,
     y: Tensor,
     kind: Modality,
+    task: Task,
     casting: Casting,
     *,
     name: str,
@@ -77,24 +84,25 @@ def subject_of(
     """The subject of a certificate, to be used inside ``left_as_found(network)``.
 
     Args:
-        network: the network.
+        network: the network, which answers as ``task.answers`` makes it.
         x: inputs, shape (B, ...).
-        y: labels, shape (B,).
+        y: labels, shape (B, ...).
         kind: result of ``checked``.
+        task: what the answers mean.
         casting: how votes are cast.
         name: name of the network in the records.
         group: name shared by networks that differ only in their training seed.
         early_stop: whether votes on an example end as soon as they tell whether it is certified.
 
     Raises:
-        InputError: for labels that the network has no class for.
+        InputError: for labels that the network has no outputs for.
         UsageError: for a network of which nothing can be proved.
     """
-    inputs, x, y = fingerprint([x, y]), precise(x.detach()), y.long()
+    inputs, x, y = fingerprint([x, y]), precise(x.detach()), task.typed(y)
     look = look_at(network, x)
-    check_classes(y, look.width)
-    found = mechanism_of(network, x, look, casting.mechanism).on(kind)
-    facts = judged(look, inputs, kind, name=name, seed=casting.seed, batch_size=casting.batch_size, memory=None)
+    task.check(look.width, y)
+    found = mechanism_of(network, x, look, casting.mechanism, task).on(kind)
+    facts = judged(look, inputs, kind, task, name=name, seed=casting.seed, batch_size=casting.batch_size, memory=None)
     certificate = Certificate(
         **facts,
         mechanism=found.name,
@@ -107,11 +115,13 @@ def subject_of(
         asked=len(x),
         early_stop=early_stop and found.random,
     )
-    return Subject(network, x, y, found, certificate, kind, look)
+    return Subject(network, x, y, task, found, certificate, kind, look)
 
 
-def mechanism_of(network: nn.Module, x: Tensor, look: Look | None = None, name: str | None = None) -> Mechanism:
-    """What can be proved of a network, by one certificate or any.
+def mechanism_of(
+    network: nn.Module, x: Tensor, look: Look | None = None, name: str | None = None, task: Task = CLASSES
+) -> Mechanism:
+    """What can be proved of a network, by one certificate or any, for a task.
 
     Raises:
         NothingProvedError: if it has nothing that a certificate needs.
@@ -124,7 +134,8 @@ def mechanism_of(network: nn.Module, x: Tensor, look: Look | None = None, name: 
     noisy = [entry for entry in entries if entry not in WITHOUT_NOISE]
     chosen: Sequence[str] = [*noisy, *WITHOUT_NOISE] if name is None else [name]
     for one in chosen:
-        mechanism: Mechanism | None = registry.get("certificates", one).load().find(network, few)
+        kind: type[Mechanism] = registry.get("certificates", one).load()
+        mechanism = kind.find(network, few) if kind.parted or isinstance(task, Classes) else None
         if mechanism is None:
             continue
         if look.coupled is not None:
@@ -134,7 +145,11 @@ def mechanism_of(network: nn.Module, x: Tensor, look: Look | None = None, name: 
         return mechanism
     needs = {one: registry.get("certificates", one).facts["needs"] for one in chosen}
     raise NothingProvedError(
-        "nothing can be proved of this network: it is not what certificates need",
+        f"nothing can be proved of this network{_for(task)}: it is not what certificates need",
         expected="; or ".join(f"{need} ({one})" for one, need in needs.items()),
         todo=EXAMPLE,
     )
+
+
+def _for(task: Task) -> str:
+    return "" if isinstance(task, Classes) else f" for the task {name_of(task)}"

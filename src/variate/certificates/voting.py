@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from variate.certificates.mechanism import Mechanism
+from variate.certificates.reading import Reading
 from variate.certificates.subject import Subject
 from variate.evaluation.probes import device_of
 from variate.inputs.budget import Budget
@@ -17,6 +19,7 @@ from variate.records.certified import Votes
 from variate.records.file import Records
 from variate.statistics.sequential import decided
 
+PARTS = 20_000  # parts of answers in a batch, at most
 FIRST = 16  # bounding votes before the first look, where they may end early; twice as many before the next
 
 
@@ -40,30 +43,37 @@ def cast_votes(
     choosing, bounding = stream.take(certificate.choosing * each), stream.take(certificate.draws * each)
     budget = budgets[0].text if mechanism.apart or certificate.early_stop else None
     done = store.votes.get((certificate.id, budget), {})
-    already = sum(len(batch.labels) for batch in done.values())
-    start = 0
+    already = sum(batch.examples for batch in done.values())
+    start, size = 0, max(1, min(batch_size, PARTS // Reading(subject.task, y).parts))
     with progress(f"{certificate.network}: certify", len(x), "examples", already=already, show=show) as report:
         while start < len(x):
             if start not in done:
-                part, labels = x[start : start + batch_size].to(device_of(network, x)), y[start : start + batch_size]
-                chosen = subject.mechanism.votes(network, part, choosing, each).mode(0).values.cpu()  # (b,)
+                part, labels = (values[start : start + size].to(device_of(network, x)) for values in (x, y))
+                reading = Reading(subject.task, labels)
+                electing = subject.mechanism.votes(network, part, choosing, each, reading)  # (n, b * P)
+                chosen = electing.mode(0).values.cpu()
                 if certificate.early_stop:
-                    counts = _ended_early(subject, mechanism, budgets[0], part, labels.cpu(), chosen, bounding)
+                    counts = _ended_early(subject, mechanism, budgets[0], part, reading, chosen, bounding)
                 else:
-                    counts = _counted(labels.cpu(), chosen, mechanism.votes(network, part, bounding, each).cpu())
-                facts = {"certificate": certificate.id, "budget": budget, "first": start}
-                elected = {"labels": labels.tolist(), "chosen": chosen.tolist()}
+                    counts = _counted(reading, chosen, mechanism.votes(network, part, bounding, each, reading).cpu())
+                facts = {"certificate": certificate.id, "budget": budget, "first": start, "parts": reading.parts}
+                elected = {"labels": reading.right.tolist(), "chosen": chosen.tolist()}
                 store.add([Votes.model_validate({**facts, **elected, **counts})])
-            start += len(store.votes[certificate.id, budget][start].labels)
+            start += store.votes[certificate.id, budget][start].examples
             report(start)
     return [batch for _, batch in sorted(store.votes[certificate.id, budget].items())]
 
 
-def _counted(labels: Tensor, chosen: Tensor, votes: Tensor) -> dict[str, list[int]]:
-    """The counts of votes (n, b), as ``Votes`` keeps them."""
-    right = votes == labels  # (n, b)
-    agreed = (votes == chosen).sum(0)
-    return {"agreed": agreed.tolist(), "right": right.sum(0).tolist(), "by_draw": right.sum(1).tolist()}
+def _counted(reading: Reading, chosen: Tensor, votes: Tensor) -> dict[str, list[int]]:
+    """The counts of votes (n, b * P), as ``Votes`` keeps them."""
+    labels, agreed = reading.right.cpu(), (votes == chosen).sum(0)
+    right = votes == labels
+    by_draw = right.sum(1)
+    if reading.parts > 1:
+        counted = (labels >= 0).view(-1, reading.parts)  # (b, P)
+        scores = right.view(len(votes), *counted.shape).sum(2) / counted.sum(1)  # (n, b)
+        by_draw = scores.double().sum(1)
+    return {"agreed": agreed.tolist(), "right": right.sum(0).tolist(), "by_draw": by_draw.tolist()}
 
 
 def _ended_early(
@@ -71,18 +81,19 @@ def _ended_early(
     mechanism: Mechanism,
     budget: Budget,
     x: Tensor,
-    labels: Tensor,
+    reading: Reading,
     chosen: Tensor,
     keys: Sequence[int],
 ) -> dict[str, list[int]]:
     """The counts of votes: on each example until they tell whether its label is certified, or all are cast."""
-    certificate, threshold = subject.certificate, mechanism.probability(budget)
+    certificate, threshold, labels = subject.certificate, mechanism.probability(budget), reading.right.cpu()
     agreed, right, cast = (np.zeros(len(x), dtype=np.int64) for _ in range(3))
     undecided, start, stop = np.arange(len(x)), 0, FIRST
     while len(undecided) and start < certificate.draws:
         stop = min(stop, certificate.draws)
         used = keys[start * certificate.votes_of : stop * certificate.votes_of]
-        votes = mechanism.votes(subject.network, x[undecided], used, certificate.votes_of).cpu()  # (n, u)
+        rows = torch.from_numpy(undecided).to(x.device)
+        votes = mechanism.votes(subject.network, x[rows], used, certificate.votes_of, reading.at(rows)).cpu()  # (n, u)
         agreed[undecided] += (votes == chosen[undecided]).sum(0).numpy()
         right[undecided] += (votes == labels[undecided]).sum(0).numpy()
         cast[undecided] = stop

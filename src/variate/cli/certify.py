@@ -56,17 +56,16 @@ def certify(
     begin(f"{doing} {target}: {certification.draws} votes an example", quiet=shared.quiet, json=shared.json)
     check_requirements(shared.require)
     from variate.certificates.acceptance import CHOOSING
-    from variate.certificates.certifiable import certifiable
     from variate.certificates.certify import certify as prove
     from variate.certificates.judge_certified import judge_certified
     from variate.files.reading import check_folder
     from variate.records.file import RECORDS, Records
     from variate.report.proved import ACCEPTED_LEGEND, LEGEND, print_accepted, print_proved
     from variate.statistics.accepted import certified_radius
+    from variate.tasks.task import task_of
 
     setting = _setting(target, data, out, mode, shared, trust_code=trust_code)
     check_folder(setting.folder)
-    network = certifiable(setting.network, setting.task)
     if shared.dry_run:
         passes = len(setting.x) * (certification.draws + CHOOSING) * certification.votes_of
         plan = {"network": setting.title, "examples": len(setting.x), "forward passes": passes}
@@ -81,13 +80,13 @@ def certify(
             "modality": setting.modality,
             "show_progress": not shared.quiet,
         }
-        proof = prove(network, setting.x, setting.y, certification=certification, **shown)
+        proof = prove(setting.network, setting.x, setting.y, certification=certification, task=setting.task, **shown)
         accepted = [
             row
             for use in certification.deployments
             if (size := certified_radius(use)) is not None and attack != ["none"]
             for row in judge_certified(
-                network,
+                task_of(setting.task).answers(setting.network),
                 setting.x,
                 setting.y,
                 radius=size,
@@ -112,7 +111,8 @@ def certify(
     if accepted:
         print_accepted(accepted)
         typer.echo(ACCEPTED_LEGEND)
-    typer.echo(f"{proof.sentence} No certificate for {int((proof.label < 0).sum())} of {len(proof.label)} examples.")
+    whose = "examples" if proof.label.dim() == 1 else "parts of answers"
+    typer.echo(f"{proof.sentence} No certificate for {int((proof.label < 0).sum())} of {proof.label.numel()} {whose}.")
     typer.echo(f"every vote: {setting.folder / RECORDS}")
     print_judgments(judgments)
     end(judgments)

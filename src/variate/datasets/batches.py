@@ -8,10 +8,15 @@ from os import PathLike
 import torch
 from torch import Tensor
 
-from variate.datasets.load import check_limit, data
+from variate.datasets.info import about
+from variate.datasets.load import check_limit, labelled
+from variate.datasets.parts.own import is_own
+from variate.datasets.splits import check_split
 from variate.errors import UsageError
 from variate.inputs.validation import check_inputs
 from variate.random.keys import hash_words
+from variate.tasks.classes import CLASSES
+from variate.tasks.task import Task, task_of, written
 
 
 class Batches:
@@ -19,7 +24,7 @@ class Batches:
 
     Args:
         x: inputs, shape (N, ...).
-        y: labels, shape (N,).
+        y: labels, shape (N, ...).
         batch_size: examples per step, summed over all processes.
         seed: seed of the order.
         rank: rank of this process.
@@ -59,23 +64,25 @@ def loader(
     seed: int = 0,
     limit: int | None = None,
     folder: str | PathLike[str] | None = None,
+    task: str | Task | None = None,
 ) -> Batches:
     """Shuffled batches for ``variate.train``, as ``variate train`` makes them: of a data set, or of your own tensors.
 
     A ``DataLoader`` of PyTorch, or a list of batches (x, y), does as well.
 
     Args:
-        source: what ``variate.data`` takes, or inputs, shape (N, ...), and labels, shape (N,).
+        source: what ``variate.data`` takes, or inputs, shape (N, ...), and labels, shape (N,) or as the task says.
         split: name of the split; unused for tensors.
         batch_size: examples per batch, summed over all processes; the last batch of an epoch may be smaller.
         seed: seed of the order, which is another one in every epoch.
         limit: number of first examples; by default all.
         folder: folder or file of a data set that has its files there.
+        task: what labels mean; by default what the data set declares, and ``classes`` for data of your own.
 
     Raises:
-        UsageError: for a data set, an option or a batch size that is not valid.
+        UsageError: for a data set, a task, an option or a batch size that is not valid.
         DataError: for data that cannot be read.
-        InputError: for tensors that are not inputs in [0, 1] and integer labels.
+        InputError: for tensors that are not inputs in [0, 1] and labels of the task.
 
     Example:
         >>> import torch, variate
@@ -87,6 +94,12 @@ def loader(
     if not isinstance(batch_size, int) or batch_size < 1:
         raise UsageError(f"the batch size {batch_size} is not valid", expected="a whole number from 1")
     check_limit(limit)
-    x, y = data(source, split, limit=limit, folder=folder) if isinstance(source, str | PathLike) else source
-    check_inputs(x, y)
+    kind = None if task is None else task_of(task)
+    if isinstance(source, str | PathLike):
+        check_split(split)
+        x, y = labelled(str(source), folder=folder, split=split, cut=True, task=None if kind is None else written(kind))
+        kind = kind or task_of("classes" if is_own(str(source)) else about(source, folder=folder).task)
+    else:
+        x, y = source
+    check_inputs(x, y, (kind or CLASSES).label_findings)
     return Batches(x[:limit], y[:limit], batch_size=batch_size, seed=seed)

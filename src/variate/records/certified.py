@@ -47,30 +47,37 @@ class Certificate(Judged):
 
 
 class Votes(Line):
-    """The votes on one batch of examples; each list but the last has one number for every example.
+    """The votes on one batch of examples; each list but ``by_draw`` has a number for every part of every answer.
 
     Attributes:
         certificate: id of the certificate.
         budget: the budget in which the votes were verified, where each has votes of its own.
         first: number of the first example.
-        labels: true labels.
-        chosen: labels that the choosing votes elected.
-        agreed: number of bounding votes for the chosen label.
-        right: number of bounding votes for the true label.
-        by_draw: number of right answers in the batch, for each bounding vote; empty where they ended early.
-        cast: number of bounding votes on each example, where they ended early.
+        parts: number of parts of an answer.
+        labels: what is right: the true label; -1 for a part that does not count.
+        chosen: what the choosing votes elected.
+        agreed: number of bounding votes for what was elected.
+        right: number of bounding votes that are right.
+        by_draw: sum of the scores in the batch, for each bounding vote; empty where they ended early.
+        cast: number of bounding votes on each part, where they ended early.
     """
 
     kind: Literal["votes"] = "votes"
     certificate: str
     budget: str | None = None
     first: int
+    parts: int = 1
     labels: list[int]
     chosen: list[int]
     agreed: list[int]
     right: list[int]
-    by_draw: list[int]
+    by_draw: list[int | float]
     cast: list[int] | None = None
+
+    @property
+    def examples(self) -> int:
+        """The number of examples in the batch."""
+        return len(self.labels) // self.parts
 
 
 class Answered(Line):
@@ -134,8 +141,8 @@ class Proved(Line):
     Attributes:
         certificate: id of the certificate.
         norm: norm of the radii.
-        radii: certified radius of each example; 0: abstains, or certified for a wrong label.
-        abstained: number of examples without a certificate.
+        radii: certified radius of each part of each answer; 0: abstains, or certified for what is wrong.
+        abstained: number of parts without a certificate, of those that count.
         rows: certified rates at the asked radii.
         curve: the same at evenly spaced radii.
     """

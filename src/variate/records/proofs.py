@@ -86,9 +86,10 @@ def sentence_of(certificate: Certificate, norm: str) -> str:
         )
     most = "up to " if certificate.early_stop else ""
     cast = "one draw" if certificate.votes_of == 1 else f"the mean of {certificate.votes_of} draws of the weights"
+    each = "an example" if certificate.task in ("classes", "binary") else "a part of an answer"
     return (
         f"Certified for {certificate.asked} examples against any attacker within the given budgets in {norm}: the "
         f"random network itself, each vote cast by {cast}, from {most}{certificate.draws:,} votes at alpha = "
-        f"{certificate.alpha:g} an example. The proof rests on {certificate.noise}, and on draws that are fresh at "
+        f"{certificate.alpha:g} {each}. The proof rests on {certificate.noise}, and on draws that are fresh at "
         "every answer and unknown to the attacker; a fixed key or seed in deployment voids it."
     )

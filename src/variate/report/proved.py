@@ -79,9 +79,14 @@ def proved_sentences(records: Records) -> list[str]:
     """For every network, what is certified, for whom, on what it rests, and how often it abstains."""
     return [
         f"{proven.certificate.network}: {sentence_of(proven.certificate, proven.proved.norm)} The vote has no "
-        f"certificate on {proven.proved.abstained} of {proven.certificate.asked} examples."
+        f"certificate on {proven.proved.abstained} of {_asked(proven)}."
         for proven in proofs(records)
     ] + [row.sentence for row in _uncertified(records)]
+
+
+def _asked(proven: Proven) -> str:
+    examples, parts = proven.certificate.asked, len(proven.proved.radii)
+    return f"{examples} examples" if parts == examples else f"{parts:,} parts of {examples} answers"
 
 
 def proved_figures(records: Records) -> list[Figure]:

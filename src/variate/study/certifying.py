@@ -31,6 +31,7 @@ def prove(
     """Certify a trained network, if it has what the certificate needs; votes in its records are not cast again."""
     if not certification.radii_for(place.cell.data):
         return
+    facts = place.cell.about()
     with suppress(NothingProvedError):
         certify(
             network,
@@ -40,7 +41,8 @@ def prove(
             records=records,
             name=place.name,
             group=place.group,
-            modality=place.cell.about().modality,
+            modality=facts.modality,
+            task=facts.task,
             show_progress=show_progress,
         )
 

@@ -90,6 +90,11 @@ class Classes(Task):
         """The probability of that class, (B,)."""
         return outputs.softmax(-1).amax(-1)
 
+    @property
+    def parted(self) -> bool:
+        """One part, the class."""
+        return True
+
     def majority(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The number of draws that answer each class."""
         return votes(outputs, y)

@@ -132,6 +132,21 @@ class Labels(Task):
         """The probability of every one of them, (B, L)."""
         return outputs.abs().sigmoid()
 
+    @property
+    def parted(self) -> bool:
+        """The labels; with ``exact``, one part: whether all are right."""
+        return True
+
+    def parts(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """0 or 1 for each label; with ``exact``, 1 where all are right."""
+        if not self.exact:
+            return super().parts(outputs, y)
+        return self.score(outputs, y).long()[..., None]
+
+    def part_labels(self, y: Tensor) -> Tensor:
+        """0 or 1 for each label; with ``exact``, 1."""
+        return y.new_ones(len(y), 1).long() if self.exact else (y > 0).long()
+
     def mean(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The log-odds of the mean probability."""
         yes, no = F.logsigmoid(outputs).logsumexp(0), F.logsigmoid(-outputs).logsumexp(0)

@@ -204,6 +204,11 @@ class Positions(Task):
         """The probability of every one of them."""
         return _maps(outputs, y)[0].softmax(1).amax(1).view(y.shape)
 
+    @property
+    def parted(self) -> bool:
+        """The positions, if the score is the share of them that are right."""
+        return self.score_by == "accuracy"
+
     def mean(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The log of the mean probability at every position."""
         maps = torch.stack([_maps(draw, y)[0] for draw in outputs]).movedim(2, -1)  # (S, B, P, K)

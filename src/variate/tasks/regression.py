@@ -148,6 +148,19 @@ class Regression(Task):
         """One row of numbers."""
         return (answer.shape[1:].numel(),)
 
+    @property
+    def parted(self) -> bool:
+        """The numbers, if each is right or wrong."""
+        return self.lost <= self.tolerance
+
+    def parts(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """1 for each number within the tolerance, else 0."""
+        return ((outputs - _numbers(y).to(outputs)).abs() <= self.tolerance).long()
+
+    def part_labels(self, y: Tensor) -> Tensor:
+        """1 for each number."""
+        return torch.ones_like(_numbers(y), dtype=torch.long)
+
     def mean(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The mean number."""
         return outputs.mean(0)

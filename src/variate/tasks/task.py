@@ -12,7 +12,7 @@ which is above 0 exactly where an answer is lost (a score of 0; where a score ca
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, ClassVar
@@ -23,8 +23,7 @@ from torch import Tensor, nn
 from variate import options, registry
 from variate.errors import InputError, UsageError, unknown_name
 from variate.oracle.view import View
-
-Key = str | int | None
+from variate.tasks.parts.output import Key, part_of
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,11 @@ class Task(ABC):
     def bits(self) -> bool:
         """Whether every score is 0 or 1."""
         return True
+
+    @property
+    def parted(self) -> bool:
+        """Whether the score is the mean over parts of the answer, each of which is right or wrong: see ``parts``."""
+        return False
 
     @abstractmethod
     def read(self, answer: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -139,6 +143,20 @@ class Task(ABC):
     def majority(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The answer of S draws together, by vote or median: (S, B, M) to (B, M). A tie with ``y`` is wrong."""
 
+    def parts(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """What answers say of each of their parts, as whole numbers: (n, B, M) and (B, ...) to (n, B, P).
+
+        Where the task is ``parted``, the score is the share of parts that say what ``part_labels`` does; and where more
+        than half of several draws do, so does their ``majority``.
+        """
+        return self.decided(outputs.flatten(0, 1), y.repeat(len(outputs), *(1,) * (y.dim() - 1))).view(
+            *outputs.shape[:2], -1
+        )
+
+    def part_labels(self, y: Tensor) -> Tensor:
+        """What is right, as whole numbers, -1 for a part that does not count: (B, ...) to (B, P)."""
+        return y.reshape(len(y), -1).long()
+
     def label_shape(self, answer: Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of the labels of one example, from what a network answered to inputs of a shape."""
         return ()
@@ -224,7 +242,7 @@ def read_answer(task: Task, output: object, inputs: tuple[int, ...]) -> Tensor:
 
 def answer_in(task: Task, output: object, inputs: tuple[int, ...]) -> Tensor:
     """The answer (B, ...) in what a network returned for inputs of a shape. Raises ``InputError``."""
-    answer, examples = _part(output, task.key), inputs[0]
+    answer, examples = part_of(output, task.key), inputs[0]
     if not isinstance(answer, Tensor) or answer.dim() < 1 or len(answer) != examples:
         shown = f"shape {tuple(answer.shape)}" if isinstance(answer, Tensor) else type(answer).__name__
         raise InputError(
@@ -265,28 +283,3 @@ def written(task: Task) -> str:
     defaults = {field.name: field.default for field in fields(task)}
     chosen = {name: getattr(task, name) for name in defaults if getattr(task, name) != defaults[name]}
     return options.written(name_of(task), chosen)
-
-
-def _part(output: object, key: Key) -> object:
-    """The part of an output that is the answer."""
-    if isinstance(output, Tensor):
-        return output if key is None else _missing(output, key)
-    names: Sequence[str | int] = ("logits", "out") if key is None else (key,)
-    for name in names:
-        if isinstance(output, Mapping) and name in output:
-            return output[name]
-        if isinstance(output, Sequence) and isinstance(name, int) and -len(output) <= name < len(output):
-            return output[name]
-        if isinstance(name, str) and not isinstance(output, Mapping) and hasattr(output, name):
-            return getattr(output, name)
-    return output if key is None else _missing(output, key)
-
-
-def _missing(output: object, key: str | int) -> object:
-    if isinstance(output, Mapping):
-        shown = f"a dictionary of {', '.join(map(str, output))}"
-    else:
-        shown = "one tensor" if isinstance(output, Tensor) else type(output).__name__
-    raise InputError(
-        f"the network returned {shown}, without {key!r}", todo="leave key out, or name a part that is there"
-    )
