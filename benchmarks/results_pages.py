@@ -40,7 +40,7 @@ from variate.study.grid import TWINS
 
 ROOT = Path(__file__).parent.parent
 HIGHLIGHTS = ("random", "at", "random-at")  # the networks of the study whose lines stand in the README
-ONE_SEED = re.compile(r"\|[^|]*, seed \d+\b")  # a row of the table of a study
+SEED = re.compile(r", (seed \d+|\d+ seeds)\b")  # in the first cell of a row
 MARK = re.compile(r"(<!-- begin ([\w-]+)(?: (\S+))? -->\n).*?(<!-- end -->)", re.S)
 
 
@@ -56,8 +56,12 @@ def highlights(folder: Path) -> str:
 
 
 def over_seeds(folder: Path) -> str:
-    """The table without the rows of single seeds."""
-    return "\n".join(line for line in markdown(answers(folder)).splitlines() if not ONE_SEED.match(line))
+    """The table without the rows of single seeds, where there is a row over several."""
+    lines = markdown(answers(folder)).splitlines()
+    names = [line.split(" | ")[0] for line in lines]
+    several = {SEED.sub("", name) for name in names if SEED.search(name) and " seeds" in name}
+    rows = zip(names, lines, strict=True)
+    return "\n".join(line for name, line in rows if ", seed " not in name or SEED.sub("", name) not in several)
 
 
 def stored(folder: Path) -> str:
@@ -101,10 +105,13 @@ def grid(folder: Path) -> str:
 def certified(folder: Path) -> str:
     """Certified rates in percent by group of networks, deployment and radius: the mean over seeds, and their spread.
 
-    The last column is the area under the curve of certified rates against the radius, in units of the radius.
+    The last column is the area under the curve of certified rates against the radius, in units of the radius. Networks
+    of which nothing is proved in a norm are not in its table.
     """
     found: dict[tuple[str, str, str], list[Proven]] = {}
     for proven in proofs(answers(folder)):
+        if not any(row.rate > 0 for row in proven.proved.rows):
+            continue
         name = proven.certificate.group or proven.certificate.network
         for deployment in dict.fromkeys(row.deployment for row in proven.proved.rows):
             found.setdefault((proven.proved.norm, name, deployment), []).append(proven)
@@ -180,9 +187,7 @@ def metrics_over_seeds(folder: Path) -> str:
 TABLES: dict[str, Callable[[Path], str]] = {
     "table": lambda folder: markdown(answers(folder)),
     "over-seeds": over_seeds,
-    "sound": lambda folder: markdown(Records(folder / "sound.jsonl.gz")),
     "paired": lambda folder: paired(answers(folder)),
-    "paired-sound": lambda folder: paired(Records(folder / "sound.jsonl.gz")),
     "summary": lambda folder: summary(answers(folder)),
     "highlights": highlights,
     "scales": lambda folder: scale_table(answers(folder)),
