@@ -61,7 +61,7 @@ def test_facts_read_from_the_text_are_those_of_the_running_object(kind, name):
 MACHINERY = {
     "certificates": {
         *("acceptance", "certifiable", "certification", "certified", "certify", "front", "judge_certified"),
-        *("mechanism", "proof", "subject", "voting"),
+        *("mechanism", "proof", "reading", "subject", "voting"),
     },
     "datasets": {"batches", "info", "load", "look", "splits"},
     "flags": {"evidence", "raise_flags"},
