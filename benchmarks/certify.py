@@ -16,6 +16,7 @@ from measuring import Run
 from networks import images
 from torch import Tensor, nn
 
+from variate.certificates.reading import Reading
 from variate.certificates.subject import mechanism_of
 from variate.random.input_noise import Shift
 from variate.random.keys import Stream
@@ -58,8 +59,8 @@ def sides_of(plain: nn.Module, x: Tensor) -> dict[str, Run]:
     return {
         PLAIN: lambda: deterministic(plain, x),
         LOOP: lambda: plain_loop(plain, x),
-        OURS: lambda: ours.votes(every, x, keys, 1),
-        SMOOTHED: lambda: smoothed.votes(alone, x, keys, 1),
+        OURS: lambda: ours.votes(every, x, keys, 1, Reading.of_classes(x)),
+        SMOOTHED: lambda: smoothed.votes(alone, x, keys, 1, Reading.of_classes(x)),
     }
 
 

@@ -4,7 +4,7 @@
     python benchmarks/results_pages.py --check   # name the pages that differ from their records
 
 A mark names the table and, where it is not the page's own folder, the folder or the file of its records:
-``<!-- begin highlights docs/results/paper -->`` ... ``<!-- end -->``.
+``<!-- begin highlights docs/results/converged -->`` ... ``<!-- end -->``.
 """
 
 from __future__ import annotations
@@ -35,11 +35,10 @@ from variate.report.scale_table import scale_table
 from variate.report.sheet import markdown_of
 from variate.report.single import attack_words
 from variate.report.summary import summary
-from variate.report.table import markdown, study_rows
+from variate.report.table import markdown, study_grids, study_rows
 from variate.study.grid import TWINS
 
 ROOT = Path(__file__).parent.parent
-HIGHLIGHTS = ("random", "at", "random-at")  # the networks of the study whose lines stand in the README
 SEED = re.compile(r", (seed \d+|\d+ seeds)\b")  # in the first cell of a row
 MARK = re.compile(r"(<!-- begin ([\w-]+)(?: (\S+))? -->\n).*?(<!-- end -->)", re.S)
 
@@ -50,9 +49,13 @@ def answers(folder: Path) -> Records:
 
 
 def highlights(folder: Path) -> str:
-    """The lines of a study's summary on a few of its networks."""
-    head, rule, *lines = summary(answers(folder)).splitlines()
-    return "\n".join([head, rule, *(line for line in lines if line.split(" | ")[0].strip("| ") in HIGHLIGHTS)])
+    """Rates over seeds by network and deployment: without attack, and the lowest of all attacks."""
+    lines = [["network", "deployment", "clean", "under attack"], [":--", ":--", "--:", "--:"]]
+    _, content = study_grids(answers(folder))[0]
+    for (network, deployment), over in (line for below in content.seeds.values() for line in below.items()):
+        lowest = min((rate for (attack, *_), rate in over.items() if attack != CLEAN), key=lambda rate: rate.rate)
+        lines.append([network, deployment, over[CLEAN, "", ""].percent, lowest.percent])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def over_seeds(folder: Path) -> str:
