@@ -28,7 +28,7 @@ from variate.options import parse
 from variate.records.file import Records
 from variate.records.groups import shown
 from variate.records.proofs import Proven, proofs
-from variate.records.rows import CLEAN
+from variate.records.rows import CLEAN, OverSeeds
 from variate.report.evaded import evaded_over_seeds
 from variate.report.gains import gains
 from variate.report.scale_table import scale_table
@@ -49,12 +49,19 @@ def answers(folder: Path) -> Records:
 
 
 def highlights(folder: Path) -> str:
-    """Rates over seeds by network and deployment: without attack, and the lowest of all attacks."""
-    lines = [["network", "deployment", "clean", "under attack"], [":--", ":--", "--:", "--:"]]
+    """Rates over seeds by network: without attack, and the lowest of all attacks by deployment."""
     _, content = study_grids(answers(folder))[0]
-    for (network, deployment), over in (line for below in content.seeds.values() for line in below.items()):
-        lowest = min((rate for (attack, *_), rate in over.items() if attack != CLEAN), key=lambda rate: rate.rate)
-        lines.append([network, deployment, over[CLEAN, "", ""].percent, lowest.percent])
+    found: dict[str, dict[str, OverSeeds]] = {}
+    for line in content.lines:
+        for (network, deployment), over in content.seeds.get(line, {}).items():
+            attacked = [rate for (attack, *_), rate in over.items() if attack != CLEAN]
+            own = found.setdefault(network, {"clean": over[CLEAN, "", ""]})
+            own[deployment] = min(attacked, key=lambda rate: rate.rate)
+    uses = list(dict.fromkeys(name for own in found.values() for name in own if name != "any"))
+    lines = [["network", *uses], [":--", *["--:"] * len(uses)]]
+    lines += [
+        [name, *(own.get(use, own.get("any", own["clean"])).percent for use in uses)] for name, own in found.items()
+    ]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
