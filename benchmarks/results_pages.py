@@ -59,9 +59,7 @@ def highlights(folder: Path) -> str:
             own[deployment] = min(attacked, key=lambda rate: rate.rate)
     uses = list(dict.fromkeys(name for own in found.values() for name in own if name != "any"))
     lines = [["network", *uses], [":--", *["--:"] * len(uses)]]
-    lines += [
-        [name, *(own.get(use, own.get("any", own["clean"])).percent for use in uses)] for name, own in found.items()
-    ]
+    lines += [[name, *(own[use if use in own else "any"].percent for use in uses)] for name, own in found.items()]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -30,9 +30,7 @@ def certifiable(task: str | Task) -> Task:
     return chosen
 
 
-def of_classes(task: str | Task, what: str) -> Task:
-    """A task whose answer is one class. Raises ``UsageError`` for another, of which ``what`` says what is not there."""
-    chosen = task_of(task)
-    if not isinstance(chosen, Classes):
-        raise UsageError(f"{what} the task {name_of(chosen)}", expected="the task classes or binary")
-    return chosen
+def check_abstaining(task: Task) -> None:
+    """Raise ``UsageError`` for a task of which right or abstain has no proof: whose answer is not one class."""
+    if not isinstance(task, Classes):
+        raise UsageError(f"right or abstain is not for the task {name_of(task)}", expected="the task classes or binary")

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from variate.certificates.acceptance import check_acceptance, check_draws
-from variate.certificates.certifiable import certifiable, of_classes
+from variate.certificates.certifiable import certifiable, check_abstaining
 from variate.certificates.certification import DEPLOYMENTS, Certification
 from variate.certificates.mechanism import Mechanism, usual_norm
 from variate.certificates.proof import Proof, check_deployments, proof_of
@@ -82,7 +82,7 @@ def certify(
     network = answering.answers(network)
     kind = checked(network, x, y, modality, answering, asked)
     if any(certified_radius(use) is not None for use in uses):
-        of_classes(answering, "right or abstain is not for")
+        check_abstaining(answering)
     store = Records() if records is None else records
     with left_as_found(network), store.held():
         subject = subject_of(network, x, y, kind, answering, asked, name=name, group=group, early_stop=asked.early_stop)

@@ -39,6 +39,7 @@ class Proof:
         radius: certified radius of the vote in ``norm``, 0 where it abstains. In the same shape.
         low: lower bound on the probability of the chosen label. In the same shape.
         cast: number of votes that this bound comes from. In the same shape.
+        abstained: number of examples, or of parts of answers that count, without a certificate.
         norm: norm of the radii.
         rows: certified rates: ``.deployment``, ``.norm``, ``.radius``, ``.rate`` (the mean over the examples), and
             ``.low``, ``.high`` (a 95 % interval for the population that the examples are from; ``low`` also covers
@@ -51,6 +52,7 @@ class Proof:
     radius: Tensor
     low: Tensor
     cast: Tensor
+    abstained: int
     norm: str
     rows: list[ProvedRow]
     curve: list[ProvedRow]
@@ -140,12 +142,13 @@ def proof_of(
     cast = np.max([own.cast for _, _, own in tallied], axis=0)
     of_parts = shape if np.prod(shape) == len(label) else tally.weights.shape[:1]
     tensors = [torch.from_numpy(values.reshape(of_parts)) for values in (label, radius, low, cast)]
-    proof = Proof(tensors[0], tensors[1], tensors[2], tensors[3], norm, rows, curve, sentence)
+    abstained = int((counted & (radius <= 0)).sum())
+    proof = Proof(tensors[0], tensors[1], tensors[2], tensors[3], abstained, norm, rows, curve, sentence)
     line = Proved(
         certificate=certificate.id,
         norm=norm,
         radii=[round(float(r), 5) for r in np.where(tally.found, radius, 0.0)],
-        abstained=int((counted & (radius <= 0)).sum()),
+        abstained=abstained,
         rows=rows,
         curve=curve,
     )

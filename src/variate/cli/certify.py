@@ -60,6 +60,7 @@ def certify(
     from variate.certificates.judge_certified import judge_certified
     from variate.files.reading import check_folder
     from variate.records.file import RECORDS, Records
+    from variate.records.proofs import without
     from variate.report.proved import ACCEPTED_LEGEND, LEGEND, print_accepted, print_proved
     from variate.statistics.accepted import certified_radius
     from variate.tasks.task import task_of
@@ -100,9 +101,8 @@ def certify(
     if shared.json:
         rows = [row.model_dump() for row in proof.rows]
         judged = [asdict(row) for row in accepted]
-        abstained = int((proof.label < 0).sum())
         required = [judgment.as_json() for judgment in judgments]
-        parts = {"rows": rows, "judged": judged, "abstained": abstained, "sentence": proof.sentence}
+        parts = {"rows": rows, "judged": judged, "abstained": proof.abstained, "sentence": proof.sentence}
         print_json(parts | {"requirements": required})
         end(judgments)
         return
@@ -111,8 +111,8 @@ def certify(
     if accepted:
         print_accepted(accepted)
         typer.echo(ACCEPTED_LEGEND)
-    whose = "examples" if proof.label.dim() == 1 else "parts of answers"
-    typer.echo(f"{proof.sentence} No certificate for {int((proof.label < 0).sum())} of {proof.label.numel()} {whose}.")
+    left_out = without(proof.abstained, len(proof.label), proof.label.numel())
+    typer.echo(f"{proof.sentence} No certificate for {left_out}.")
     typer.echo(f"every vote: {setting.folder / RECORDS}")
     print_judgments(judgments)
     end(judgments)

@@ -25,6 +25,12 @@ class Proven:
         return next((row for row in rows if abs(row.radius - radius) <= 1e-9 * max(1.0, radius)), None)
 
 
+def without(abstained: int, examples: int, parts: int) -> str:
+    """How many of the examples, or of the parts of their answers, have no certificate."""
+    whole = f"{examples} examples" if parts == examples else f"{parts:,} parts of {examples} answers"
+    return f"{abstained} of {whole}"
+
+
 def proofs(records: Records) -> list[Proven]:
     """The last finished certificate of every network in every norm, in the order they were made."""
     last: dict[tuple[str, str], Proven] = {}

@@ -14,7 +14,7 @@ from variate.records.accepted import AcceptedRow, accepted_rows
 from variate.records.certified import ProvedRow
 from variate.records.file import Records
 from variate.records.population import PopulationRow, population_rows
-from variate.records.proofs import Proven, measured, proofs, sentence_of, strongest
+from variate.records.proofs import Proven, measured, proofs, sentence_of, strongest, without
 from variate.records.rows import RateRow
 from variate.report.figures import Figure
 from variate.report.plot import Curve, CurvePoint, draw_curves
@@ -79,14 +79,9 @@ def proved_sentences(records: Records) -> list[str]:
     """For every network, what is certified, for whom, on what it rests, and how often it abstains."""
     return [
         f"{proven.certificate.network}: {sentence_of(proven.certificate, proven.proved.norm)} The vote has no "
-        f"certificate on {proven.proved.abstained} of {_asked(proven)}."
+        f"certificate on {without(proven.proved.abstained, proven.certificate.asked, len(proven.proved.radii))}."
         for proven in proofs(records)
     ] + [row.sentence for row in _uncertified(records)]
-
-
-def _asked(proven: Proven) -> str:
-    examples, parts = proven.certificate.asked, len(proven.proved.radii)
-    return f"{examples} examples" if parts == examples else f"{parts:,} parts of {examples} answers"
 
 
 def proved_figures(records: Records) -> list[Figure]:
