@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from variate.attacks.nattack import nattack
+from variate.attacks.nattack import _slope, nattack
 from variate.attacks.nes import nes
 from variate.attacks.noise import noise
 from variate.attacks.parts import climbing as _climbing
@@ -367,6 +367,28 @@ def test_differences_of_scores_estimate_the_gradient(radius, signs):
     z = (found.flatten(1) - weight) / variance.sqrt()
     assert float(z.abs().max()) < 5
     assert abs(float(z.square().mean()) - 1) < 5 * math.sqrt(2 / 80)
+
+
+class Rounds(nn.Module):
+    """The same margin for every input, but for a unit in its last place."""
+
+    def forward(self, x):
+        last_place = torch.finfo(x.dtype).eps * (1e6 * x.flatten(1).sum(1)).sin().sign()
+        return torch.stack([5 + 5 * last_place, torch.zeros_like(last_place)], 1)
+
+
+@pytest.mark.parametrize("attack", [nes, spsa])
+def test_rounding_moves_no_point(attack):
+    _, x, y = model_of()
+    assert torch.equal(attack(oracle_of(Rounds()), x, y, budget=Budget.parse("linf:0.1"), queries=500), x)
+
+
+def test_rounding_earns_no_reward():
+    noise = torch.randn(3, 10, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    values = Rounds()(noise.flatten(0, 1))[:, 0].view(3, 10)
+    assert len(values.unique()) > 1
+    assert not _slope(values, noise).any()
+    assert _slope(values + 1e-9 * noise[..., 0], noise).abs().min() > 0.01  # standardized, however small
 
 
 @pytest.mark.parametrize("norm", list(SIZES))

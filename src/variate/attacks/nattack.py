@@ -10,7 +10,15 @@ from torch import Tensor
 from variate.attacks.parts.broadcast import unsqueeze_to
 from variate.attacks.parts.differences import steps_within
 from variate.attacks.parts.lengths import unit
-from variate.attacks.parts.score_queries import best_of, is_snapshot, probe, probes, repeats_of, values_of
+from variate.attacks.parts.score_queries import (
+    best_of,
+    differences,
+    is_snapshot,
+    probe,
+    probes,
+    repeats_of,
+    values_of,
+)
 from variate.inputs.budget import Budget
 from variate.limits import Count, Limits, Positive
 from variate.oracle.losses import aimed, margin
@@ -109,7 +117,7 @@ def _inputs(before: Tensor, x: Tensor, budget: Budget) -> Tensor:
 
 def _slope(values: Tensor, noise: Tensor) -> Tensor:
     """The mean of reward times noise: (N, samples) and (N, samples, ...) to (N, ...)."""
-    deviations = values - values.mean(1, keepdim=True)
+    deviations = differences(values, values.mean(1, keepdim=True))
     rewards = unit(deviations, 2) * (values.shape[1] - 1) ** 0.5  # divided by their standard deviation
     weighted: Tensor = (rewards[:, :, None] * noise.flatten(2)).sum(1).view_as(noise[:, 0])
     return weighted / values.shape[1]

@@ -11,6 +11,7 @@ from variate.attacks.parts.broadcast import unsqueeze_to
 from variate.attacks.parts.score_queries import (
     SNAPSHOTS,
     best_of,
+    differences,
     is_snapshot,
     probe,
     probes,
@@ -108,6 +109,6 @@ def _estimate(
     pairs = [points[:, None] + side * radius * directions for side in (1, -1)]
     values = values_of(oracle, torch.cat([points[:, None], *pairs], 1).clamp(0.0, 1.0), y, loss, rows)  # (N, 1 + 2 n)
     above, below = values[:, 1:].chunk(2, 1)  # (N, n)
-    slopes = (above - below) / (2 * radius * directions.shape[1])
+    slopes = differences(above, below) / (2 * radius * directions.shape[1])
     gradient = (slopes[:, :, None] * directions.flatten(2)).sum(1).view_as(points)
     return values[:, 0], gradient
