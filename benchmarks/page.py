@@ -237,14 +237,15 @@ def certify() -> list[str]:
     results = read("certify")
     lines = heading("Certificates", "certify", results)
     lines += [
-        f"{results['draws']} votes on {results['examples']} images, LeNet; the plain loop adds noise image by image:",
+        f"{results['draws']:,} votes on {results['examples']} images, LeNet. A plain loop adds noise image by image;",
+        "the code of Cohen et al. takes batches of 1,000, and batches of 100 suit these cores best:",
         "",
     ]
     rows = [
-        [side, _ratio(row), interval(row["to loop"]), f"{row['asked']:.2f}" if "asked" in row else ""]
+        [side, _ratio(row), interval(row["to loop"]), " and ".join(f"{target:.2f}" for target in row.get("asked", ()))]
         for side, row in results["sides"].items()
     ]
-    return lines + table(["ratio to deterministic passes", "ratio to the loop", "target for passes"], rows)
+    return lines + table(["ratio to deterministic passes", "ratio to the loop of 1,000", "targets"], rows)
 
 
 def page() -> str:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from variate.errors import UsageError
 from variate.models.parts.normalize import Normalize
+from variate.models.parts.pooling import halved
 from variate.registry import network
 
 
@@ -52,7 +53,7 @@ class LeNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits of shape (B, K)."""
         x = self.normalize(x)
-        x = F.max_pool2d(F.relu(self.conv1(x)), 2)  # (B, 6 * width, H/2, W/2)
-        x = F.max_pool2d(F.relu(self.conv2(x)), 2).flatten(1)  # (B, 16 * width * H/4 * W/4)
+        x = halved(F.relu(self.conv1(x)))  # (B, 6 * width, H/2, W/2)
+        x = halved(F.relu(self.conv2(x))).flatten(1)  # (B, 16 * width * H/4 * W/4)
         logits: Tensor = self.fc3(F.relu(self.fc2(F.relu(self.fc1(x)))))
         return logits

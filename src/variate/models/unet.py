@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from variate.errors import UsageError
 from variate.models.parts.normalize import Normalize
+from variate.models.parts.pooling import halved
 from variate.registry import network
 
 STRIDE = 4  # sides are padded to a multiple of it
@@ -73,8 +74,8 @@ class UNet(nn.Module):
         height, breadth = x.shape[2:]
         x = F.pad(self.normalize(x), (0, -breadth % STRIDE, 0, -height % STRIDE))
         first = self.first(x)  # (B, width, H, W)
-        second = self.second(F.max_pool2d(first, 2))  # (B, 2 width, H/2, W/2)
-        bottom = self.bottom(F.max_pool2d(second, 2))  # (B, 4 width, H/4, W/4)
+        second = self.second(halved(first))  # (B, 2 width, H/2, W/2)
+        bottom = self.bottom(halved(second))  # (B, 4 width, H/4, W/4)
         back = self.back2(torch.cat([second, self.up2(bottom)], 1))
         logits: Tensor = self.head(self.back1(torch.cat([first, self.up1(back)], 1)))
         return logits[:, :, :height, :breadth]
