@@ -11,7 +11,9 @@ from variate.random.input_noise import Shift
 from variate.random.randomize import randomize
 from variate.records.certified import Proved
 from variate.records.file import Records
+from variate.records.groups import notes
 from variate.records.proofs import measured, proofs
+from variate.report import formats
 from variate.report.page import page_text
 from variate.report.proved import print_proved, proved_figures, proved_markdown, proved_table
 
@@ -81,6 +83,22 @@ def test_a_proof_above_an_attack_is_a_red_flag(records):
     flags = [flag for flag in raised(records) if flag.flag == "proof-above-attack"]
     assert len(flags) == 1
     assert "fgsm leaves" in flags[0].findings[0]
+
+
+def test_a_certificate_that_is_not_shown_is_named(all_of_it):
+    records, net, x, y = all_of_it
+    assert not notes(records)
+    certify(net, x, y, radii=[0.1, 0.2], draws=300, records=records, name="net")
+    other = randomize(nn.Sequential(Shift((1, 4, 4)), nn.Flatten(), nn.Linear(16, 2)), FAMILIES)
+    (note,) = notes(records)
+    assert "an earlier one (200 votes on 40 examples" in note
+    certify(other, x, y, radii=[0.1], draws=200, records=records, name="net")
+    (note,) = notes(records)
+    assert note.count("another network of this name") == 2
+    assert "(300 votes on 40 examples" in note
+    assert len(proofs(records)) == 1
+    for text in (page_text([records]), formats.as_markdown([records])):
+        assert "only the newest certificate in l2 is shown" in text
 
 
 def test_records_without_certificates_prove_nothing():

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from variate.records.adapted import adapted, stateful_notes
 from variate.records.claim import UNKNOWN, Claim
 from variate.records.file import Records
+from variate.records.finished import earlier_notes
 from variate.records.rows import left_out, unfinished
 from variate.statistics.rates import Deployment
 
@@ -95,6 +96,7 @@ def _notes(records: Records) -> Iterator[str]:
     yield from unfinished(records, [*shown(records), *not_begun(records)])
     yield from left_out(records, shown(records))
     yield from stateful_notes(records, [*shown(records), *_not_adapted(records)])
+    yield from earlier_notes(records)
     for network, claims in others.items():
         ours = [claim for claim in shown(records) if claim.network == network]
         hidden = list(dict.fromkeys(_why_hidden(records, claim, ours) for claim in claims))

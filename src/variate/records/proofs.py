@@ -8,6 +8,7 @@ from variate.inputs.budget import Budget
 from variate.records.accepted import AcceptedRow, accepted_rows
 from variate.records.certified import Certificate, Proved, ProvedRow
 from variate.records.file import Records
+from variate.records.finished import finished
 from variate.records.groups import shown
 from variate.records.rows import CLEAN, RateRow, rows_of
 
@@ -33,12 +34,7 @@ def without(abstained: int, examples: int, parts: int) -> str:
 
 def proofs(records: Records) -> list[Proven]:
     """The last finished certificate of every network in every norm, in the order they were made."""
-    last: dict[tuple[str, str], Proven] = {}
-    for certificate in records.certificates.values():
-        for (owner, norm), proved in records.proofs.items():
-            if owner == certificate.id:
-                last[certificate.network, norm] = Proven(certificate, proved)
-    return list(last.values())
+    return [Proven(*all_[-1]) for all_ in finished(records).values()]
 
 
 def measured(records: Records, proven: Proven) -> list[RateRow]:
