@@ -117,3 +117,9 @@ def test_votes_of_a_merged_file_are_taken_over(done, tmp_path, monkeypatch):
 def test_a_certificate_that_cannot_be_is_refused_before_anything_is_trained(tmp_path, before, after, message):
     with pytest.raises(UsageError, match=message):
         check_study(study_of(tmp_path, STUDY.replace(before, after)))
+
+
+def test_a_task_of_which_nothing_is_proved_is_refused_before_anything_is_trained(tmp_path):
+    scenes = STUDY.replace('"digits"', '"scenes(size=16, train=4, validation=2, test=2)"').replace('"mlp"', '"unet"')
+    with pytest.raises(UsageError, match="nothing is proved of the task positions"):
+        check_study(study_of(tmp_path, scenes.replace("{ digits = [0.1, 0.2] }", "[0.1]")))

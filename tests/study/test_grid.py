@@ -238,6 +238,24 @@ def test_the_whole_grid_is_checked_before_anything_is_trained(changes, message):
     assert error.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"evaluation": {"attacks": ["fgsm"], "metrics": ["auroc"]}}, "auroc does not measure the task regression"),
+        ({"evaluation": {"attacks": ["apgd-dlr"]}}, "apgd-dlr does not work on the task regression"),
+        ({"evaluation": {"attacks": [{"name": "fgsm", "climb": "ctc"}]}}, "ctc"),
+        (
+            {"defenses": [{"defense": "deterministic", "objective": "cross-entropy+margin-variance"}]},
+            "the objective margin-variance is one of classes",
+        ),
+    ],
+)
+def test_what_a_task_does_not_know_is_refused_before_anything_is_trained(changes, message):
+    check_study(study(data="diabetes"))
+    with pytest.raises(UsageError, match=message):
+        check_study(study(data="diabetes", **changes))
+
+
 def test_the_networks_of_several_data_sets_are_held_to_their_own(whole):
     records = Records(whole / "records.jsonl")
     run, network = records.runs[0], records.networks["random, seed 0"]

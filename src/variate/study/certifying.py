@@ -7,15 +7,17 @@ from contextlib import suppress
 from torch import Tensor, nn
 
 from variate import registry
+from variate.certificates.certifiable import certifiable
 from variate.certificates.certify import certify
 from variate.certificates.mechanism import Mechanism, usual_norm
 from variate.certificates.proof import check_deployments
 from variate.certificates.subject import NothingProvedError
+from variate.datasets.info import about
 from variate.errors import UsageError
 from variate.inputs.budget import Budget
 from variate.records.file import Records
 from variate.study.file import Certification, Study
-from variate.study.grid import Place, kind_of_data
+from variate.study.grid import Folders, Place, folder_for, kind_of_data
 
 
 def prove(
@@ -53,8 +55,8 @@ def mechanism_in(certification: Certification, network: nn.Module, x: Tensor) ->
     return mechanism
 
 
-def check_certifications(study: Study) -> None:
-    """Check that the certificates of a study exist and serve their norms. Raises ``UsageError``."""
+def check_certifications(study: Study, folders: Folders = None) -> None:
+    """Check that the certificates of a study exist, and serve its norms and its tasks. Raises ``UsageError``."""
     for certification in study.certify:
         norms = registry.get("certificates", certification.mechanism).facts["norms"]
         if certification.norm not in (None, *norms):
@@ -66,6 +68,8 @@ def check_certifications(study: Study) -> None:
         sizes = [(data, size) for data in study.data for size in certification.radii_for(data)]
         if not sizes:
             raise UsageError(f"the study has no radius for {certification.mechanism}", todo="radii = [0.25, 0.5]")
+        for data in dict.fromkeys(data for data, _ in sizes):
+            certifiable(about(data, folder=folder_for(folders, data)).task)
         for data, size in sizes:
             kind = kind_of_data(data)
             kind.check_norm(Budget.parse(f"{certification.norm or usual_norm(norms, kind.norms)}:{size}"))

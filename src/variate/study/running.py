@@ -18,6 +18,7 @@ from variate import registry
 from variate.datasets.info import about
 from variate.errors import UsageError, VariateError
 from variate.evaluation.judge import check_draws
+from variate.evaluation.measuring import check_metrics
 from variate.evaluation.plan import Plan
 from variate.evaluation.stateful import facing
 from variate.evaluation.suites import suite_of
@@ -49,6 +50,7 @@ from variate.study.grid import (
     transfers,
 )
 from variate.study.work import Order, Step, Task
+from variate.tasks.task import task_of
 from variate.training.defense import defended, teacher_of
 from variate.training.recipe import Recipe
 from variate.training.run_folder import run_record
@@ -85,8 +87,8 @@ def check_study(study: Study, *, folders: Folders = None) -> None:
     for data in study.data:
         if not study.networks_for(data):
             raise UsageError(f"the study has no network for {data}", todo=f'networks = {{ {data} = ["mlp"] }}')
-        _check_budgets(study, data)
-    check_certifications(study)
+        _check_evaluation(study, data, folder_for(folders, data))
+    check_certifications(study, folders)
     for attack in study.evaluation.attacks:
         plan = Plan.of(attack, study.evaluation.draws)
         if not any(fits(attack, budget, data) for data in study.data for budget in study.budgets_for(data)):
@@ -111,19 +113,24 @@ def check_study(study: Study, *, folders: Folders = None) -> None:
             _check_network(study, data, network, defense, folder_for(folders, data))
 
 
-def _check_budgets(study: Study, data: str) -> None:
-    """Check that the attacks support a data set's budgets, and that its curves can be drawn. Raises ``UsageError``."""
-    modality = kind_of_data(data)
+def _check_evaluation(study: Study, data: str, folder: Path | None) -> None:
+    """Check that attacks, metrics and curves suit the budgets and the task of a data set. Raises ``UsageError``."""
+    modality, task = kind_of_data(data), task_of(about(data, folder=folder).task)
+    check_metrics(study.evaluation.metrics, task)
     budgets = [Budget.parse(text) for text in study.budgets_for(data)]
     if not budgets:
         raise UsageError(f"the study has no budget for {data}", todo=f'budgets = {{ {data} = ["linf:0.1"] }}')
     for budget in budgets:
         modality.check_norm(budget)
-        facing([a for a in study.evaluation.attacks if fits(a, budget.text, data)], study.evaluation.detector)
+        attacks = [attack for attack in study.evaluation.attacks if fits(attack, budget.text, data)]
+        facing(attacks, study.evaluation.detector)
+        for attack in attacks:
+            Plan.of(attack, study.evaluation.draws).check_fit(budget, modality, task)
         if study.evaluation.suite is not None:
             table = study.evaluation
-            suite_of(table.suite, budget, draws=table.draws, transfers=[], target=table.target, modality=modality)
-        elif not any(fits(attack, budget.text, data) for attack in study.evaluation.attacks):
+            aim, draws = table.target, table.draws
+            suite_of(table.suite, budget, draws=draws, transfers=[], target=aim, modality=modality, task=task)
+        elif not attacks:
             raise UsageError(f"no attack of the study supports {budget.norm}", todo="add one, or a suite")
     sizes = study.curves.sizes_for(data)
     if sizes or study.curves.draws:
@@ -145,7 +152,7 @@ def _check_network(study: Study, data: str, architecture: str, defense: Defense,
     check_recipe(recipe, facts.modality)
     check_selection(recipe, validated=True)
     teacher = None if teacher_objective is None else plain
-    wire(recipe, network, Stream("train", 0), teacher=teacher, modality=facts.modality)
+    wire(recipe, network, Stream("train", 0), teacher=teacher, modality=facts.modality, task=task_of(facts.task))
 
 
 def run_study(
