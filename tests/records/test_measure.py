@@ -9,9 +9,12 @@ from variate.records.file import Records
 from variate.records.measure import ACCURACY, SCORE, measure_of
 from variate.records.rows import result_of
 from variate.records.schema import Example
+from variate.report.formats import as_latex, as_markdown
+from variate.report.page import page_text
 from variate.report.paired import twins
 from variate.report.runs import compare_runs
 from variate.report.spread import spread
+from variate.report.table import print_study
 
 
 def judged(task, seed=0, name="net", draws=20, prints=None, **more):
@@ -56,6 +59,19 @@ def test_every_task_has_its_word(task, noun, column):
 def test_several_measures_are_scores_and_none_is_accuracy():
     assert measure_of([]) == measure_of(["classes", "binary"]) == ACCURACY
     assert measure_of(["classes", "positions"]) == SCORE
+
+
+@pytest.mark.parametrize(("task", "word"), [("classes", "Accuracy"), ("positions", "Mean IoU")])
+def test_every_title_has_the_word_of_its_task(task, word, capsys):
+    title, runs = f"{word} by network, deployment and attack", [judged(task, name="one"), judged(task, name="two")]
+    page = compare_runs(runs)
+    assert page.headline.measure == word[:1].lower() + word[1:]
+    assert title in dict(page.tables)
+    assert page.legend.startswith(f"{word} in percent")
+    print_study(runs[0])
+    for text in (capsys.readouterr().out, as_markdown(runs), as_latex(runs), page_text(runs)):
+        assert title in " ".join(text.split())
+    assert "Accuracy by" not in page_text(runs) or word == "Accuracy"
 
 
 @pytest.mark.parametrize(("task", "head"), [("classes", "correct"), ("positions", "mean IoU")])

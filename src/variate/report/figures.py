@@ -165,10 +165,10 @@ def against_epochs(records: Records) -> list[Figure]:
         "rise is that of the fitted line over the last quarter of the epochs, with its standard error.",
         "clean": "Without attack, on the same examples.",
     }
-    drawn = []
+    drawn, measure = [], measured(records)
     for rate, text in texts.items():
-        title = f"{rate.capitalize()} accuracy against epochs"
-        svg, numbers = training_curves(networks, colors, rate=rate, name=title)
+        title = f"{rate.capitalize()} {measure.noun} against epochs"
+        svg, numbers = training_curves(networks, colors, rate=rate, name=title, measure=measure)
         drawn.append(Figure(f"training-{rate}", title, f"{text} Dashed: training examples.", svg, numbers))
     return drawn
 

@@ -18,7 +18,8 @@ from variate.report.gains import gains
 from variate.report.paired import twins
 from variate.report.proved import proved_markdown
 from variate.report.sheet import ReportTable, TableCell, grid_sheet, markdown_of
-from variate.report.table import legend_of, markdown, study_grids
+from variate.report.single import measured
+from variate.report.table import legend_of, markdown, study_grids, titled
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -93,7 +94,7 @@ def _costs(records: Records) -> list[str]:
 def as_latex(records: Sequence[Records]) -> str:
     """A table for each set of records and part, with intervals; requires the packages booktabs and graphicx."""
     latex = [
-        _latex(sheet, f"{run}: {name}", legend_of(one))
+        _latex(sheet, f"{run}: {titled(name, measured(one).noun)}", legend_of(one))
         for run, one in zip(names(records), records, strict=True)
         for name, content in study_grids(one)
         if (sheet := grid_sheet([(run, content)])) is not None

@@ -15,7 +15,7 @@ from variate.report.estimate import doubts_of, estimate_of, still_gaining
 from variate.report.headline import Headline, Tone, compared_headline, doubted, judged_claim, sentence_of, tone_of
 from variate.report.paired import ENDS, difference_cell, missed_cell
 from variate.report.sheet import Head, ReportTable, TableCell, count_cell, grid_sheet, row_cell
-from variate.report.table import TABLES, study_grids
+from variate.report.table import LEGEND, TABLES, capitalized, study_grids, titled
 from variate.statistics.comparison import Comparison, compare
 from variate.statistics.crossed import Scores
 from variate.statistics.notation import percent, quoted
@@ -34,12 +34,14 @@ class Runs:
         seeds: the same over networks that differ in their training seed alone; None without two such groups that share
             two seeds.
         tables: the tables of all runs, merged; the first column holds the number of the run, from 1.
+        legend: what the numbers of the tables are.
     """
 
     headline: Headline | None
     differences: ReportTable | None
     seeds: ReportTable | None
     tables: list[tuple[str, ReportTable]]
+    legend: str
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,10 @@ def compare_runs(runs: Sequence[Records]) -> Runs:
     """What two or more sets of records show together."""
     sides = _comparable(runs)
     verdict = _headline(sides) if len(sides) > 1 else None
-    return Runs(verdict, _differences(sides) if len(sides) > 2 else None, _over_seeds(sides), merged(runs))
+    measure = single.measured(*runs).noun
+    tables = [(titled(title, measure), table) for title, table in merged(runs)]
+    differences = _differences(sides) if len(sides) > 2 else None
+    return Runs(verdict, differences, _over_seeds(sides), tables, LEGEND.format(capitalized(measure)))
 
 
 def merged(runs: Sequence[Records]) -> list[tuple[str, ReportTable]]:
@@ -119,7 +124,8 @@ def _headline(sides: Sequence[_Side]) -> Headline:
     doubts = [flag for side in (best, rival) for flag in doubts_of(side.records, side.claim)]
     finding = _finding(best.label, rival.label, tone)
     verdict = compared_headline(tone, finding, difference, rival.label, estimates, basis, choices=len(sides))
-    return doubted(verdict, doubts)
+    measure = single.measured(*(side.records for side in sides)).noun
+    return doubted(replace(verdict, measure=measure), doubts)
 
 
 def _finding(best: str, rival: str, tone: Tone) -> str:

@@ -136,7 +136,7 @@ def print_study(records: Records) -> None:
     for run in records.runs[:1]:
         console.print(run.title, style="bold")
     for name, content in study_grids(records):
-        _print_grid(console, content, name)
+        _print_grid(console, content, titled(name, measured(records).noun))
     console.print(_legend(records), style="dim")
     for note in notes(records):
         console.print(note)
@@ -144,7 +144,8 @@ def print_study(records: Records) -> None:
 
 def markdown(records: Records) -> str:
     """The tables of a set of records in Markdown."""
-    parts = [f"{name}:\n\n{_markdown(content)}" for name, content in study_grids(records)]
+    noun = measured(records).noun
+    parts = [f"{titled(name, noun)}:\n\n{_markdown(content)}" for name, content in study_grids(records)]
     return "\n\n".join([*parts, _legend(records), *notes(records)])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from variate.records.curve import CurveSplit, EpochAccuracy, points_of, rise_of
+from variate.records.measure import Measure
 from variate.records.schema import NetworkLine
 from variate.report.plot import Curve, CurvePoint, draw_curves, nice_ticks
 from variate.report.sheet import NOTHING, Head, ReportTable, TableCell
@@ -18,7 +19,7 @@ RATES: dict[str, Callable[[EpochAccuracy], float]] = {
 
 
 def training_curves(
-    networks: Sequence[NetworkLine], colors: Mapping[str, int], *, rate: str, name: str
+    networks: Sequence[NetworkLine], colors: Mapping[str, int], *, rate: str, name: str, measure: Measure
 ) -> tuple[str, ReportTable]:
     """One line per network and split, training examples dashed; the numbers at the end, with the last rise.
 
@@ -27,6 +28,7 @@ def training_curves(
         colors: index of each network's color.
         rate: ``robust`` or ``clean``.
         name: accessible name of the figure.
+        measure: what a rate measures.
     """
     value = RATES[rate]
     curves, lines = [], []
@@ -44,8 +46,11 @@ def training_curves(
             rise = [_rise(network, split)] if rate == "robust" else []
             lines.append([TableCell(network.network), TableCell(word), *cells, *rise, *counts])
     epochs = [point.x for curve in curves for point in curve.points]
-    drawn = draw_curves(curves, name=name, across="epochs", up="accuracy, %", log=False, ticks=nice_ticks(epochs))
-    heads: list[Head] = [("network",), ("split",), ("best epoch", "correct, %"), ("last epoch", "correct, %")]
+    drawn = draw_curves(
+        curves, name=name, across="epochs", up=f"{measure.noun}, %", log=False, ticks=nice_ticks(epochs)
+    )
+    percentage = f"{measure.column}, %"
+    heads: list[Head] = [("network",), ("split",), ("best epoch", percentage), ("last epoch", percentage)]
     heads += [("last quarter", "rise, points")] if rate == "robust" else []
     return drawn, ReportTable([*heads, ("points",), ("n", "examples")], lines, words=2)
 
