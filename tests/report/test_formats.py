@@ -21,6 +21,7 @@ from variate.report.page import page_text
 from variate.report.paired import averaging, twins
 from variate.report.runs import merged
 from variate.report.sentences import verdict
+from variate.report.table import study_grids
 from variate.statistics.comparison import compare
 
 
@@ -151,9 +152,7 @@ def test_several_runs_stand_in_one_table_under_their_own_names(store):
     assert rest == []  # one of the two has no twins
     assert sheet.heads[0] == ("run",)
     assert {line[0].text for line in sheet.lines} == {"1", "2"}
-    assert sum(len(grid.lines) for _, grid in [formats.study_grids(one)[0] for one in (store, other)]) == len(
-        sheet.lines
-    )
+    assert sum(len(grid.lines) for _, grid in [study_grids(one)[0] for one in (store, other)]) == len(sheet.lines)
     fgsm = [head[0] for head in sheet.heads].index("fgsm")
     assert [line[fgsm].text != "-" for line in sheet.lines] == [line[0].text == "2" for line in sheet.lines]
     page = page_text([store, other])

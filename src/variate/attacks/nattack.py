@@ -8,17 +8,9 @@ import torch
 from torch import Tensor
 
 from variate.attacks.parts.broadcast import unsqueeze_to
-from variate.attacks.parts.differences import steps_within
+from variate.attacks.parts.differences import differences, steps_within
 from variate.attacks.parts.lengths import unit
-from variate.attacks.parts.score_queries import (
-    best_of,
-    differences,
-    is_snapshot,
-    probe,
-    probes,
-    repeats_of,
-    values_of,
-)
+from variate.attacks.parts.score_queries import best_of, is_snapshot, probe, probes, repeats_of, values_of
 from variate.inputs.budget import Budget
 from variate.limits import Count, Limits, Positive
 from variate.oracle.losses import aimed, margin

@@ -18,8 +18,7 @@ from variate.report.gains import gains
 from variate.report.paired import twins
 from variate.report.proved import proved_markdown
 from variate.report.sheet import ReportTable, TableCell, grid_sheet, markdown_of
-from variate.report.single import measured
-from variate.report.table import legend_of, markdown, study_grids, titled
+from variate.report.table import legend_of, markdown, titled_grids
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -94,9 +93,9 @@ def _costs(records: Records) -> list[str]:
 def as_latex(records: Sequence[Records]) -> str:
     """A table for each set of records and part, with intervals; requires the packages booktabs and graphicx."""
     latex = [
-        _latex(sheet, f"{run}: {titled(name, measured(one).noun)}", legend_of(one))
+        _latex(sheet, f"{run}: {title}", legend_of(one))
         for run, one in zip(names(records), records, strict=True)
-        for name, content in study_grids(one)
+        for title, content in titled_grids(one)
         if (sheet := grid_sheet([(run, content)])) is not None
     ]
     remarks = [escaped(note) for one in records for note in notes(one)]

@@ -15,7 +15,7 @@ from variate.report.estimate import doubts_of, estimate_of, still_gaining
 from variate.report.headline import Headline, Tone, compared_headline, doubted, judged_claim, sentence_of, tone_of
 from variate.report.paired import ENDS, difference_cell, missed_cell
 from variate.report.sheet import Head, ReportTable, TableCell, count_cell, grid_sheet, row_cell
-from variate.report.table import LEGEND, TABLES, capitalized, study_grids, titled
+from variate.report.table import TABLES, legend_of, study_grids, titled
 from variate.statistics.comparison import Comparison, compare
 from variate.statistics.crossed import Scores
 from variate.statistics.notation import percent, quoted
@@ -79,7 +79,7 @@ def compare_runs(runs: Sequence[Records]) -> Runs:
     measure = single.measured(*runs).noun
     tables = [(titled(title, measure), table) for title, table in merged(runs)]
     differences = _differences(sides) if len(sides) > 2 else None
-    return Runs(verdict, differences, _over_seeds(sides), tables, LEGEND.format(capitalized(measure)))
+    return Runs(verdict, differences, _over_seeds(sides), tables, legend_of(*runs))
 
 
 def merged(runs: Sequence[Records]) -> list[tuple[str, ReportTable]]:

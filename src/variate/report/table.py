@@ -135,8 +135,8 @@ def print_study(records: Records) -> None:
     console = Console()
     for run in records.runs[:1]:
         console.print(run.title, style="bold")
-    for name, content in study_grids(records):
-        _print_grid(console, content, titled(name, measured(records).noun))
+    for title, content in titled_grids(records):
+        _print_grid(console, content, title)
     console.print(_legend(records), style="dim")
     for note in notes(records):
         console.print(note)
@@ -144,8 +144,7 @@ def print_study(records: Records) -> None:
 
 def markdown(records: Records) -> str:
     """The tables of a set of records in Markdown."""
-    noun = measured(records).noun
-    parts = [f"{titled(name, noun)}:\n\n{_markdown(content)}" for name, content in study_grids(records)]
+    parts = [f"{title}:\n\n{_markdown(content)}" for title, content in titled_grids(records)]
     return "\n\n".join([*parts, _legend(records), *notes(records)])
 
 
@@ -154,9 +153,15 @@ def study_grids(records: Records) -> list[tuple[str, Grid]]:
     return records.once("grids", lambda: [(name, with_seeds(content, records)) for name, content in tables(records)])
 
 
-def legend_of(records: Records) -> str:
-    """What the numbers of the tables are."""
-    return LEGEND.format(capitalized(measured(records).noun))
+def titled_grids(records: Records) -> list[tuple[str, Grid]]:
+    """The same, with titles that say what is measured."""
+    noun = measured(records).noun
+    return [(titled(name, noun), content) for name, content in study_grids(records)]
+
+
+def legend_of(*runs: Records) -> str:
+    """What the numbers of the tables are, of one set of records or of several together."""
+    return LEGEND.format(capitalized(measured(*runs).noun))
 
 
 def titled(title: str, measure: str) -> str:

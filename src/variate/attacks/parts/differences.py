@@ -11,7 +11,6 @@ from variate.attacks.parts.broadcast import unsqueeze_to
 from variate.attacks.parts.score_queries import (
     SNAPSHOTS,
     best_of,
-    differences,
     is_snapshot,
     probe,
     probes,
@@ -23,7 +22,21 @@ from variate.inputs.budget import Budget
 from variate.oracle.losses import Loss
 from variate.oracle.oracle import ScoreOracle
 
+ROUNDING = 16  # units in the last place by which scores may differ by rounding alone
+
 Step = Callable[[Tensor, Tensor, Tensor], Tensor]  # points (N, ...), gradients (N, ...), rows (N,) to new points
+
+
+def differences(values: Tensor, others: Tensor) -> Tensor:
+    """``values - others``, and 0 where rounding alone could explain it: an attack that scales would go where that says.
+
+    Args:
+        values: averaged losses, any shape.
+        others: losses to compare them with, of a shape that broadcasts to theirs.
+    """
+    found = values - others
+    rounding = ROUNDING * torch.finfo(values.dtype).eps * torch.maximum(values.abs(), others.abs())
+    return torch.where(found.abs() > rounding, found, torch.zeros_like(found))
 
 
 def steps_within(attack: str, queries: int, step_queries: int) -> int:

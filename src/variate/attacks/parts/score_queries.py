@@ -13,7 +13,6 @@ from variate.oracle.oracle import ScoreOracle
 REPEATS = 10  # equal answers to one input after which an example's answers count as exact
 SNAPSHOTS = 4  # snapshots of a search; averaged losses select the best of them at the end
 FINAL = 25  # one query in this many is reserved for that selection
-ROUNDING = 16  # units in the last place by which scores may differ by rounding alone
 SAME = 1e-4, 1e-6  # relative tolerance of equal answers, and absolute one on GPUs, which sum in varying order
 
 
@@ -35,18 +34,6 @@ def values_of(oracle: ScoreOracle, points: Tensor, y: Tensor, loss: Loss, rows: 
         points.flatten(0, 1), y.repeat_interleave(count), loss, rows=rows.repeat_interleave(count)
     )  # (N * M,)
     return values.view(len(points), count)
-
-
-def differences(values: Tensor, others: Tensor) -> Tensor:
-    """``values - others``, and 0 where rounding alone could explain it: an attack that scales would go where that says.
-
-    Args:
-        values: averaged losses, any shape.
-        others: losses to compare them with, of a shape that broadcasts to theirs.
-    """
-    found = values - others
-    rounding = ROUNDING * torch.finfo(values.dtype).eps * torch.maximum(values.abs(), others.abs())
-    return torch.where(found.abs() > rounding, found, torch.zeros_like(found))
 
 
 def probe(oracle: ScoreOracle, x: Tensor, y: Tensor, loss: Loss, times: int) -> tuple[Tensor, Tensor]:
